@@ -12,7 +12,8 @@ usage: scripts/chaos.sh [--runs N] [--seed S] [--jobs J] [--resume]
   --jobs J     fleets side by side (default 1)
   --resume     goes on after what is in the results already
 
-Results: target/chaos/results.jsonl, one line a run; target/chaos/table.md; target/chaos/SEED/ what a run with violations has left.
+Results: target/chaos/results.jsonl, one line a run; target/chaos/table.md; target/chaos/SEED/ what a run with
+violations has left.
 exit: 0 no violation, 1 violations, 2 usage
 HELP
 }

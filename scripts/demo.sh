@@ -9,8 +9,8 @@ usage: scripts/demo.sh [--keep] [--no-install]
   --keep         leave the fleet up at the end, to play with; says how
   --no-install   install nothing: say what is missing
 
-As root on Debian 12 or later it installs what it needs, by apt-get, but for Rust itself. The hosts and their network live
-in namespaces of their own: nothing outside of this machine is contacted, but for the packages.
+As root on Debian 12 or later it installs what it needs, by apt-get, but for Rust itself. The hosts and their network
+live in namespaces of their own: nothing outside of this machine is contacted, but for the packages.
 
 exit: 0 everything went as announced, 1 not, 2 usage, 3 something is missing here
 HELP
@@ -106,15 +106,17 @@ boot_default() { # as the boot loader has it
 
 title "Booting two hosts"
 say "A vps with a fixed address; a homeserver behind NAT, which is reached only through the vps and the WireGuard" \
-    "tunnel between them; and a laptop, which pushes to both. (The first time their file systems are built: a minute or two.)"
+    "tunnel between them; and a laptop, which pushes to both. (The first time their file systems are built: a minute" \
+    "or two.)"
 scripts/lab.sh up "$fleet" --binary "$binary" || exit 1
 show_hosts
 
 # --- a good change ---
 
 title "1. A good change"
-say "Both hosts get version 2 of their system. Watch: guards are armed first; the new systems are activated, but not yet made" \
-    "the boot default; every link is probed from both hosts; only then the change becomes permanent and the guards go."
+say "Both hosts get version 2 of their system. Watch: guards are armed first; the new systems are activated, but not" \
+    "yet made the boot default; every link is probed from both hosts; only then the change becomes permanent and the" \
+    "guards go."
 for host in vps homeserver; do scripts/lab.sh set "$fleet" "$host" version '"2"'; done
 run fleetdeploy push homelab
 status=$?
@@ -125,9 +127,9 @@ show_hosts
 # --- a change that breaks the VPN ---
 
 title "2. A change that breaks the VPN"
-say "The vps gets version 3, with a wrong WireGuard key. Its activation will look fine on the vps itself, and the homeserver" \
-    "will be out of reach: by hand, this is the moment to fetch the car keys. Watch: the links do not come up, both hosts go" \
-    "back. --settle 20s: links are given 20 seconds to come up, not the usual minute."
+say "The vps gets version 3, with a wrong WireGuard key. Its activation will look fine on the vps itself, and the" \
+    "homeserver will be out of reach: by hand, this is the moment to fetch the car keys. Watch: the links do not come" \
+    "up, both hosts go back. --settle 20s: links are given 20 seconds to come up, not the usual minute."
 for host in vps homeserver; do scripts/lab.sh set "$fleet" "$host" version '"3"'; done
 scripts/lab.sh set "$fleet" vps wg_key '"wrong"'
 run fleetdeploy push homelab --settle 20s
@@ -145,8 +147,8 @@ done
 title "The end"
 if [ -n "$keep" ]; then
     say "The fleet stays up. To play with it:" \
-        "  scripts/lab.sh ws $fleet                     a shell on the laptop, in the folder of the inventory and the flake" \
-        "  scripts/lab.sh set $fleet vps version '\"4\"'  another change (all parameters: scripts/lab/fleet/nixos/params.nix)" \
+        "  scripts/lab.sh ws $fleet                     a shell on the laptop, where the inventory and the flake are" \
+        "  scripts/lab.sh set $fleet vps version '\"4\"'  another change (all: scripts/lab/fleet/nixos/params.nix)" \
         "  scripts/lab.sh host $fleet homeserver        a shell inside a host, also when its network is gone" \
         "  scripts/lab.sh down $fleet                   the end of it"
 else

@@ -61,17 +61,40 @@ async fn a_right_inventory_is_an_answer_for_people_and_for_programs() {
 
 #[tokio::test]
 async fn what_could_not_begin_has_its_events_too() {
-    for (inventory, words) in
-        [(GOOD, &["push", "lob"][..]), (GOOD, &["check", "lob"]), ("hosts: 3\n", &["inventory", "check"])]
-    {
+    for (inventory, words) in [
+        (GOOD, &["push", "lob"][..]),
+        (GOOD, &["check", "lob"]),
+        ("hosts: 3\n", &["inventory", "check"]),
+        ("hosts: 3\n", &["push", "lab"]),
+    ] {
         let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
         let finished = run(inventory, &words).await;
         let told = events(&finished);
-        let [(failed, text), ended] = told.as_slice() else { panic!("{words:?}: {told:?}") };
+        let [mistakes @ .., (failed, text), ended] = told.as_slice() else { panic!("{words:?}: {told:?}") };
         assert_eq!(failed, "failed", "{words:?}");
         assert!(finished.stderr_text().contains(text.as_str().unwrap().lines().next().unwrap()), "{words:?}");
         assert_eq!(*ended, ("ended".to_owned(), 2.into()), "{words:?}");
+        // Whatever command it was, a bad inventory is told in parts, too.
+        let codes: Vec<Vec<&str>> = mistakes
+            .iter()
+            .map(|(_, answer)| {
+                let mistakes = answer["mistakes"].as_array().unwrap().iter();
+                mistakes.map(|mistake| mistake["code"].as_str().unwrap()).collect()
+            })
+            .collect();
+        let wanted = if inventory == GOOD { vec![] } else { vec![vec!["section-missing", "wrong-type"]] };
+        assert_eq!(codes, wanted, "{words:?}");
     }
+}
+
+#[tokio::test]
+async fn a_doubtful_inventory_is_right_and_its_warnings_have_codes() {
+    let inventory = "hosts: {nas: , vps: }\nfleets: {lab: {hosts: nas, flake: .}}\n";
+    let told = events(&run(inventory, &["inventory", "check", "--json"]).await);
+    let answer = told.iter().find(|(event, _)| event == "answer").map(|(_, answer)| answer).unwrap();
+    assert_eq!(answer["mistakes"], serde_json::json!([]));
+    let [warning] = answer["warnings"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+    assert_eq!((&warning["code"], &warning["line"]), (&"host-without-fleet".into(), &1.into()));
 }
 
 #[tokio::test]

@@ -524,8 +524,8 @@ mod bad_files {
         let Err(mistakes) = Inventory::parse(file.0, file.1, text) else { panic!("no mistake was found in:\n{text}") };
         let line = |problem: fleetdeploy::inventory::Problem| {
             let at = problem.at.map(|at| format!("{}:{} ", at.line, at.column)).unwrap_or_default();
-            let mend = problem.mend.map(|mend| format!(" -> {mend}")).unwrap_or_default();
-            format!("{at}{}{mend}", problem.what)
+            let mend = problem.wrong.mend().map(|mend| format!(" -> {mend}")).unwrap_or_default();
+            format!("{at}{}{mend}", problem.what())
         };
         mistakes.problems.into_iter().map(line).collect()
     }
@@ -1179,6 +1179,323 @@ fleets: {lab: {hosts: [vps, homesever], flake: ., checks: [{vpn: mesh}, {ping: v
         std::fs::write(&path, b"hosts:\n  a\xff:\n").unwrap();
         let error = Inventory::load(&path).unwrap_err().to_string();
         assert!(error.contains(":2:4: this is not UTF-8 text\n  2 |   a\u{fffd}:\n    |    ^"), "{error}");
+    }
+}
+
+/// Every code of a mistake, each with a text that bears it.
+mod codes {
+    use std::fmt::Write as _;
+
+    use fleetdeploy::inventory::{Problem, Wrong};
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn host_with(rest: &str) -> String {
+        format!("hosts: {{a: {{{rest}}}}}\nfleets: {{lab: {{hosts: all, flake: .}}}}\n")
+    }
+
+    fn fleet_with(rest: &str) -> String {
+        format!("hosts: {{a: {{}}, b: {{}}}}\nfleets: {{lab: {{{rest}}}}}\n")
+    }
+
+    fn check_with(rest: &str) -> String {
+        fleet_with(&format!("hosts: all, flake: ., checks: [{{{rest}}}]"))
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a line for each")]
+    fn texts() -> Vec<(&'static str, String)> {
+        let system = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-a";
+        let laughs = format!("a: &a [{}]\nb: [{}]\n", vec!["x"; 1000].join(","), vec!["*a"; 1000].join(","));
+        let long_name = format!("name: {}, dns: x", "n".repeat(81));
+        vec![
+            ("not-yaml", "hosts: [}\n".into()),
+            ("nested-too-deep", "[".repeat(200) + &"]".repeat(200)),
+            ("too-many-aliases", laughs),
+            ("second-document", "a: 1\n---\nb: 1\n".into()),
+            ("empty-inventory", String::new()),
+            ("section-missing", "hosts: {a: }\n".into()),
+            ("empty-section", "hosts: {}\nfleets: {}\n".into()),
+            ("unknown-key", host_with("usr: root")),
+            ("duplicate-key", host_with("port: 1, port: 2")),
+            ("wrong-type", host_with("port: ssh")),
+            ("empty-list", fleet_with("hosts: all, flake: ., canary: []")),
+            ("empty-text", fleet_with("hosts: all, flake: ''")),
+            ("looks-like-an-option", fleet_with("hosts: all, flake: --impure")),
+            ("control-characters", fleet_with("hosts: all, flake: \"a\\tb\"")),
+            ("unknown-word", host_with("become: doas")),
+            ("not-a-duration", host_with("guard: soon")),
+            ("duration-without-unit", host_with("guard: 15")),
+            ("zero-duration", host_with("guard: 0s")),
+            ("duration-too-long", host_with("guard: 15M")),
+            ("not-a-port", host_with("port: 0")),
+            ("not-a-name", "hosts: {a b: }\nfleets: {lab: {hosts: all, flake: .}}\n".into()),
+            ("reserved-name", "hosts: {all: }\nfleets: {lab: {hosts: all, flake: .}}\n".into()),
+            ("names-differ-in-case", "hosts: {nas: , NAS: }\nfleets: {lab: {hosts: all, flake: .}}\n".into()),
+            ("tag-with-at", host_with("tags: ['@edge']")),
+            ("reserved-tag", host_with("tags: [failed]")),
+            ("not-an-address", host_with("address: root@vps")),
+            ("duplicate-address", host_with("addresses: [x, x]")),
+            ("address-and-addresses", host_with("address: x, addresses: [y, z]")),
+            ("not-a-user", host_with("user: ro ot")),
+            ("not-a-key-path", host_with("identity: a key")),
+            ("unsafe-folder", host_with("identity: key")),
+            ("not-a-jump", host_with("jump: root@gate")),
+            ("no-such-host", host_with("jump: gate")),
+            ("jump-to-itself", host_with("jump: a")),
+            ("jump-loop", "hosts: {a: {jump: b}, b: {jump: a}}\nfleets: {lab: {hosts: all, flake: .}}\n".into()),
+            ("runs-on-itself", host_with("runs_on: a")),
+            (
+                "runs-on-loop",
+                "hosts: {a: {runs_on: b}, b: {runs_on: a}}\nfleets: {lab: {hosts: all, flake: .}}\n".into(),
+            ),
+            ("guard-too-short", host_with("guard: 1m")),
+            ("boot-loader-not-a-map", host_with("boot_loader: grub")),
+            ("empty-boot-loader", host_with("boot_loader: {}")),
+            ("esp-beside-init", host_with("boot_loader: {kind: init, esp: /boot}")),
+            ("not-a-mount-point", host_with("boot_loader: {esp: boot}")),
+            ("unit-without-kind", host_with("units: {ignore: [backup]}")),
+            ("not-a-unit-pattern", host_with("units: {ignore: ['[x.service']}")),
+            ("fleet-without-hosts", fleet_with("flake: .")),
+            ("empty-fleet", fleet_with("hosts: [], flake: .")),
+            ("fleet-without-source", fleet_with("hosts: all")),
+            ("several-sources", fleet_with("hosts: all, flake: ., file: x.nix")),
+            ("attr-beside-system", fleet_with(&format!("hosts: a, system: {{a: {system}}}, attr: '{{host}}'"))),
+            ("attr-in-flake", fleet_with("hosts: all, flake: '.#a'")),
+            ("attr-without-host", fleet_with("hosts: all, flake: ., attr: hosts.a")),
+            ("not-an-attr-path", fleet_with("hosts: all, flake: ., attr: '{host}..x'")),
+            ("system-not-a-map", fleet_with("hosts: a, system: ./result")),
+            ("not-a-store-path", fleet_with("hosts: a, system: {a: ./result}")),
+            ("system-of-no-host", fleet_with(&format!("hosts: a, system: {{a: {system}, c: {system}}}"))),
+            ("system-missing", fleet_with(&format!("hosts: all, system: {{a: {system}}}"))),
+            ("not-a-wave", fleet_with("hosts: all, flake: ., waves: 0")),
+            ("not-a-pattern", fleet_with("hosts: '[', flake: .")),
+            ("no-match", fleet_with("hosts: db, flake: .")),
+            ("failed-named", fleet_with("hosts: '@failed', flake: .")),
+            ("group-of-no-tag", format!("groups: {{egde: {{}}}}\n{}", host_with("tags: [edge]"))),
+            ("unused-group", format!("groups: {{later: {{}}}}\n{}", host_with(""))),
+            ("host-without-fleet", fleet_with("hosts: a, flake: .")),
+            ("name-too-long", check_with(&long_name)),
+            ("duplicate-check-name", check_with("name: x, dns: y}, {name: x, dns: z")),
+            ("check-without-kind", check_with("name: x")),
+            ("check-of-several-kinds", check_with("ping: a, tcp: 22")),
+            ("check-without-target", check_with("tcp: 22")),
+            ("targets-in-two-places", check_with("ping: a, to: b")),
+            ("to-without-meaning", check_with("dns: x, to: a")),
+            ("host-of-another-fleet", fleet_with("hosts: a, flake: ., checks: [{dns: x, from: b}]")),
+            (
+                "workstation-is-a-host",
+                "hosts: {workstation: }\nfleets: {lab: {hosts: all, flake: ., checks: [{dns: x, from: workstation}]}}\n"
+                    .into(),
+            ),
+            ("host-looks-at-itself", check_with("ping: a, from: 'a*'")),
+            ("no-peer-left", check_with("wireguard: a, from: a")),
+            ("not-a-vpn-shape", check_with("vpn: star")),
+            ("hub-missing", check_with("vpn: {}")),
+            ("vpn-address-missing", check_with("vpn: mesh")),
+            (
+                "duplicate-vpn-address",
+                "hosts: {a: {vpn: 10.0.0.1}, b: {vpn: 10.0.0.1}}\nfleets: {lab: {hosts: all, flake: .}}\n".into(),
+            ),
+            (
+                "vpn-of-one-host",
+                "hosts: {a: {vpn: 10.0.0.1}}\nfleets: {lab: {hosts: all, flake: ., checks: [{vpn: mesh}]}}\n".into(),
+            ),
+            ("workstation-in-vpn", check_with("vpn: mesh, from: [a, b, workstation]")),
+            ("host-beside-port", check_with("tcp: 'a:22'")),
+            ("url-missing", check_with("http: {status: 200}")),
+            ("not-a-url", check_with("http: ftp://x")),
+            ("not-a-status", check_with("http: {url: 'http://x', status: 20}")),
+            ("empty-body", check_with("http: {url: 'http://x', body: ''}")),
+            ("body-of-several-lines", check_with("http: {url: 'http://x', body: \"a\\nb\"}")),
+            ("query-missing", check_with("dns: {server: 10.0.0.1}")),
+            ("empty-command", check_with("command: []")),
+            ("nul-in-command", check_with("command: \"a\\0\"")),
+            ("hook-without-command", fleet_with("hosts: all, flake: ., hooks: {before: [{name: x}]}")),
+        ]
+    }
+
+    /// All that is said about a text, mistakes or warnings.
+    fn said(code: &str, text: &str) -> Vec<Problem> {
+        // The first name cannot stand in an ssh config.
+        let folder = Path::new(if code == "unsafe-folder" { "/my lab" } else { "/lab" });
+        match Inventory::parse(Path::new("inventory.yaml"), folder, text) {
+            Ok(loaded) => loaded.warnings,
+            Err(mistakes) => mistakes.problems,
+        }
+    }
+
+    /// What is said with each code, in the order of the types.
+    fn examples() -> Vec<(&'static str, Problem)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inventory.yaml");
+        std::fs::write(&path, b"hosts:\n  a\xff:\n").unwrap();
+        let Err(LoadError::Mistakes(not_text)) = Inventory::load(&path) else { panic!("it was read") };
+        let texts: BTreeMap<_, _> = texts().into_iter().collect();
+        let example = |(code, _): &(&'static str, &str)| {
+            let problems = match texts.get(code) {
+                Some(text) => said(code, text),
+                None => not_text.problems.clone(),
+            };
+            let found = problems.iter().find(|problem| problem.wrong.code() == *code).cloned();
+            (*code, found.unwrap_or_else(|| panic!("no text bears `{code}`: {problems:#?}")))
+        };
+        Wrong::CODES.iter().map(example).collect()
+    }
+
+    #[test]
+    fn every_code_is_kebab_case_and_once_in_a_real_text() {
+        let codes: BTreeSet<_> = Wrong::CODES.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes.len(), Wrong::CODES.len(), "a code is there twice");
+        for code in codes {
+            assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || b"-8".contains(&byte)), "{code}");
+        }
+        for (code, problem) in examples() {
+            assert!(problem.at.is_some() && !problem.what().is_empty(), "{code}");
+        }
+    }
+
+    /// `FLEETDEPLOY_BLESS=1 cargo test --test inventory` writes it anew, below its first lines.
+    #[test]
+    fn the_page_of_mistakes_has_every_code() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/inventory-mistakes.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (first_lines, _) = page.split_once("\n| code").unwrap();
+        let mut wanted = format!("{first_lines}\n| code | means | for example |\n|---|---|---|\n");
+        let means: BTreeMap<_, _> = Wrong::CODES.iter().copied().collect();
+        for (code, problem) in examples() {
+            let mend = problem.wrong.mend().map(|mend| format!(". To mend it: {mend}")).unwrap_or_default();
+            let said = format!("{}{mend}", problem.what()).replace('|', "\\|");
+            let _ = writeln!(wanted, "| `{code}` | {} | {said} |", means[code].trim());
+        }
+        if std::env::var_os("FLEETDEPLOY_BLESS").is_some() {
+            std::fs::write(&path, &wanted).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_program_gets_every_mistake_with_its_place_and_its_code() {
+        let text = "hosts:\n  vps:\n    usr: root\n  vps:\nfleets: {lab: {hosts: all, flake: .}}\n";
+        let Err(mistakes) = Inventory::parse(Path::new("inventory.yaml"), Path::new("/lab"), text) else {
+            panic!("no mistake was found")
+        };
+        assert_eq!(
+            LoadError::Mistakes(mistakes).answer(),
+            Some(serde_json::json!({
+                "inventory": "inventory.yaml",
+                "mistakes": [
+                    {
+                        "file": "inventory.yaml", "line": 3, "column": 5, "code": "unknown-key",
+                        "message": "the key `usr` is not known here", "mend": "did you mean `user`?",
+                    },
+                    {
+                        "file": "inventory.yaml", "line": 4, "column": 3, "code": "duplicate-key",
+                        "message": "the host `vps` is here twice (the first is on line 2)",
+                        "mend": "keep one of the two",
+                    },
+                ],
+            }))
+        );
+    }
+}
+
+/// Files with a mistake for each host, or for each other thing that there can be thousands of.
+mod many_mistakes {
+    use std::fmt::Write as _;
+    use std::time::Instant;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    /// A host for each number, and a fleet.
+    fn with_hosts(count: usize, host: impl Fn(usize) -> String, fleet: &str) -> String {
+        let mut text = "hosts:\n".to_owned();
+        for number in 0..count {
+            let _ = writeln!(text, "  host{number:05}: {{{}}}", host(number));
+        }
+        let _ = writeln!(text, "fleets: {{lab: {{flake: ., {fleet}}}}}");
+        text
+    }
+
+    fn names(count: usize, word: &str) -> String {
+        (0..count).map(|number| format!("{word}{number:05}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Every kind of text that was once read again, or compared with all others, for each mistake.
+    fn kinds(count: usize) -> [(&'static str, String); 7] {
+        let one_line = |host: usize| format!("\"host{host:05}\": {{\"usr\": \"root\"}}");
+        let hosts: Vec<_> = (0..count).map(one_line).collect();
+        let on_one_line = format!(
+            "{{\"hosts\": {{{}}}, \"fleets\": {{\"lab\": {{\"flake\": \".\", \"hosts\": \"all\"}}}}}}",
+            hosts.join(", ")
+        );
+        let all = "hosts: all, checks: []";
+        [
+            ("a key that is not known", with_hosts(count, |_| "usr: root".into(), all)),
+            ("a jump over no host", with_hosts(count, |host| format!("jump: gate{host:05}"), all)),
+            ("a loop of jumps", with_hosts(count, |host| format!("jump: host{:05}", host ^ 1), all)),
+            ("one vpn address twice", with_hosts(count, |_| "vpn: 10.0.0.1".into(), "hosts: all")),
+            (
+                "a fleet of no hosts",
+                with_hosts(count, |_| String::new(), &format!("hosts: [{}]", names(count, "hots"))),
+            ),
+            (
+                "a check from no hosts",
+                with_hosts(
+                    count,
+                    |_| String::new(),
+                    &format!("hosts: all, checks: [{{dns: x, from: [{}]}}]", names(count, "hots")),
+                ),
+            ),
+            ("a file of one line", on_one_line),
+        ]
+    }
+
+    /// The better of two, since the machine does other things, too.
+    fn time_of(text: &str) -> f64 {
+        let once = || {
+            let begun = Instant::now();
+            assert!(parse(text).is_err());
+            begun.elapsed().as_secs_f64()
+        };
+        (0..2).map(|_| once()).fold(f64::INFINITY, f64::min)
+    }
+
+    #[test]
+    fn eight_times_the_mistakes_take_eight_times_the_time_and_not_its_square() {
+        for ((kind, few), (_, many)) in kinds(100).into_iter().zip(kinds(800)) {
+            let (few, many) = (time_of(&few), time_of(&many));
+            assert!(many < few * 8.0 * 3.0, "{kind}: {few:.3} s for 100, {many:.3} s for 800");
+        }
+    }
+
+    #[test]
+    fn a_person_is_shown_fifty_and_a_program_all() {
+        let text = with_hosts(60, |_| "usr: root".into(), "hosts: all");
+        let Err(mistakes) = Inventory::parse(Path::new("inventory.yaml"), Path::new("/lab"), &text) else {
+            panic!("no mistake was found")
+        };
+        assert_eq!(mistakes.problems.len(), 60);
+        let shown = mistakes.to_string();
+        assert!(shown.starts_with("60 mistakes in the inventory inventory.yaml\n\n"), "{shown}");
+        assert_eq!(shown.matches("is not known here").count(), 50);
+        assert!(shown.ends_with("\n\nand 10 more; `inventory check --json` tells all of them"), "{shown}");
+    }
+
+    #[test]
+    fn what_no_reader_should_try_is_refused_with_its_place() {
+        let refused = |text: &str| parse(text).unwrap_err().split_once("\n\n").unwrap().1.to_owned();
+        assert!(
+            refused(&format!("hosts: {}", "[".repeat(100_000)))
+                .starts_with("inventory.yaml:1:136: lists and maps stand more than 128 deep in each other\n")
+        );
+        let laughs: String = (1..10)
+            .map(|level| format!("x{level}: &x{level} [{}]\n", vec![format!("*x{}", level - 1); 10].join(", ")))
+            .collect();
+        let said = refused(&format!("x0: &x0 ha\n{laughs}"));
+        assert!(said.starts_with("inventory.yaml:2:10: the aliases repeat more than 100000 values"), "{said}");
     }
 }
 

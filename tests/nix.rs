@@ -27,7 +27,8 @@ const FLAKE: &str = r##"{
     bad = make "bad" "echo building bad ${base}; echo it hurts >&2; exit 3";
     mid = make "mid" "echo ${bad} > $out";
     slow = make "slow" "while :; do :; done";
-    part = n: make "part-${toString n}" "i=0; while [ $i -lt 8000 ]; do echo ${toString n} is a part, line $i; i=$((i+1)); done > $out";
+    part = n: make "part-${toString n}"
+      "i=0; while [ $i -lt 8000 ]; do echo ${toString n} is a part, line $i; i=$((i+1)); done > $out";
     host = name: needs: { config.system.build.toplevel = make "nixos-system-${name}-1" "echo ${needs} > $out"; };
   in {
     nixosConfigurations = {

@@ -111,7 +111,10 @@ const LOOK: &str = r#"
 if read_lease; then echo "lease $lease_run $lease_epoch $lease_owner"; fi
 read_token
 echo "token $token_state $token_deadline"
-for key in run epoch boot_id old_current old_boot old_profile old_generation action; do read_plan "$key"; echo "plan $key $planned"; done
+for key in run epoch boot_id old_current old_boot old_profile old_generation action; do
+    read_plan "$key"
+    echo "plan $key $planned"
+done
 for kind in test switch reactivate rollback; do read_job "$kind"; echo "job $kind $job_state"; done
 if read_lease; then
     read_plan boot_id

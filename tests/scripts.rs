@@ -140,7 +140,8 @@ async fn a_value_is_one_line_without_what_a_terminal_acts_on() {
     let said = host
         .says(
             &["lib.sh"],
-            r#"put plain 'a  b'; put odd "$(printf 'x\\y\nz\tt\033[31m\001q')"; put empty ''; printf 'a\\b\n\033c\n' | put_lines log"#,
+            r#"put plain 'a  b'; put odd "$(printf 'x\\y\nz\tt\033[31m\001q')"; put empty ''
+            printf 'a\\b\n\033c\n' | put_lines log"#,
         )
         .await;
     assert_eq!(said, "plain a  b\nodd x\\\\y\\nz t[31mq\nempty \nlog a\\\\b\nlog c\n");

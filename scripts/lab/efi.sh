@@ -73,6 +73,8 @@ mkdir -p "$esp"/{EFI/{BOOT,systemd,nixos},loader/entries}
 cp "$tools/root/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$esp/EFI/systemd/"
 cp "$tools/root/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$esp/EFI/BOOT/BOOTX64.EFI"
 cp "$tools"/root/boot/vmlinuz-* "$esp/EFI/nixos/kernel.efi"
+kernel_options='console=ttyS0 quiet panic=5 mitigations=off audit=0 cryptomgr.notests tsc=reliable no_timer_check'
+kernel_options+=' systemd.unit=efi.target systemd.show_status=0'
 number=0
 for letter in A B C; do
     number=$((number + 1))
@@ -87,7 +89,7 @@ for letter in A B C; do
     done
     printf '%s\n' 'title NixOS' 'sort-key nixos' "version Generation $number" \
         'linux /EFI/nixos/kernel.efi' 'initrd /EFI/nixos/initrd.efi' \
-        "options init=$system/init console=ttyS0 quiet panic=5 mitigations=off audit=0 cryptomgr.notests tsc=reliable no_timer_check systemd.unit=efi.target systemd.show_status=0" \
+        "options init=$system/init $kernel_options" \
         >"$esp/loader/entries/nixos-generation-$number.conf"
 done
 printf 'timeout 0\ndefault nixos-generation-1.conf\nconsole-mode keep\n' >"$esp/loader/loader.conf"

@@ -26,7 +26,9 @@ cp "$base/ssh/id_ed25519.pub" "$ws/root/.ssh/"
 # hosts.json, and known_hosts under every address a host can have
 json='' known=''
 while IFS=$'\t' read -r name address vpn behind loader; do
-    json="$json${json:+, }\"$name\": { \"address\": \"$address\", \"gateway\": \"${address%.*}.1\", \"vpn\": \"$vpn\", \"behind\": \"$behind\", \"loader\": \"$loader\" }"
+    host="\"address\": \"$address\", \"gateway\": \"${address%.*}.1\", \"vpn\": \"$vpn\""
+    host="$host, \"behind\": \"$behind\", \"loader\": \"$loader\""
+    json="$json${json:+, }\"$name\": { $host }"
     known="$known$address,$vpn $(cut -d' ' -f1,2 "$base/ssh/$name.pub")"$'\n'
 done <"$template/hosts.tsv"
 echo "{ \"platform\": \"$(uname -m)-linux\", \"hosts\": { $json } }" >"$ws/root/fleet/hosts.json"

@@ -19,6 +19,7 @@ use crate::decide::vocabulary::Signal;
 use crate::engine::guard::{Armable, GuardRequest, Guards, Looked, Went};
 use crate::engine::shutdown::Shutdown;
 use crate::event::line::to_millis;
+use crate::event::reason::guard::HandGuard;
 use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
 use crate::exit::{Ending, status};
@@ -272,8 +273,8 @@ async fn arm(
     let (mut journal, run) = match records.create(context, &armable) {
         Ok(created) => created,
         Err(error) => {
-            let text = format!("nothing is armed without its record: {error}");
-            records.events.publish(Event::Failed { host: None, text: text.into(), hint: None });
+            let not_made = HandGuard::GuardRecordNotMade { error: error.to_string() };
+            records.events.publish(Event::failed(None, not_made));
             return refused(looked);
         }
     };
@@ -390,8 +391,8 @@ impl Records<'_> {
             .adopt_run(run)
             .and_then(|(_, mut journal)| journal.append(&journal::JournalEntry::Finished { outcome }));
         if let Err(error) = written {
-            let text = format!("that this guard has ended could not be written down: {error}");
-            self.events.publish(Event::Warned { host: None, text: text.into() });
+            let not_recorded = HandGuard::GuardEndNotRecorded { error: error.to_string() };
+            self.events.publish(Event::warned(None, not_recorded));
         }
     }
 }

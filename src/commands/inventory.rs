@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 
 use clap::{Args, Subcommand};
 
-use super::shared::fleet_context::{load, not_selected};
+use super::shared::fleet_context::{load, not_selected, read};
 use super::{CommandResult, Trouble, tell};
 use crate::commands::import::ImportArgs;
 use crate::commands::shared::fleet_hosts::{parse_fleet, parse_pattern};
@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::event::reason::Worded;
 use crate::event::reason::unlinked::Unlinked;
 use crate::exit::Ending;
-use crate::inventory::select;
+use crate::inventory::{Loaded, Problem, select};
 use crate::ui::graph::{Format, Graph, text};
 use crate::ui::inventory::{answer as hosts_as_answer, listed, render};
 use crate::ui::mode::{Mode, Terminal, choose_colour};
@@ -93,12 +93,16 @@ pub struct InventoryGraphArgs {
 }
 
 pub(super) fn check(global: &GlobalArgs, mode: Mode) -> CommandResult {
-    let (inventory, mut warnings) = load(global)?;
+    let Loaded { inventory, warnings: problems } = read(global)?;
+    let mut warnings: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let unlinked = inventory.fleets.values().filter_map(Unlinked::of);
     warnings.extend(unlinked.map(|unlinked| format!("{unlinked}\n  {}", unlinked.mend().unwrap_or_default())));
     let (hosts, fleets) = (inventory.hosts.len(), inventory.fleets.len());
     if mode == Mode::Json {
-        let answer = serde_json::json!({ "inventory": inventory.path, "hosts": hosts, "fleets": fleets });
+        let doubts: Vec<_> = problems.iter().map(Problem::answer).collect();
+        let answer = serde_json::json!({
+            "inventory": inventory.path, "hosts": hosts, "fleets": fleets, "mistakes": [], "warnings": doubts,
+        });
         return tell_answer(warnings, answer);
     }
     let mut text = String::new();

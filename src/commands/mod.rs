@@ -40,6 +40,7 @@ use crate::engine::causes::chain;
 use crate::event::Event;
 use crate::event::stream::Events;
 use crate::exit::{self, Ending};
+use crate::inventory::LoadError;
 use crate::local::{limits, process};
 use crate::record::RecordError;
 use crate::ui::mode::{Mode, Terminal, choose, choose_colour};
@@ -149,8 +150,12 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ending = ended.unwrap_or_else(|trouble| {
         if mode == Mode::Json {
             let text = chain(trouble.error.as_ref());
+            // A program need not read the sentences of a bad inventory.
+            let mistakes =
+                trouble.error.downcast_ref().and_then(LoadError::answer).map(|answer| Event::Answer { answer });
+            let failed = Event::Failed { host: None, text: text.into(), hint: trouble.hint.clone() };
             // It does not matter whether it can be written: stderr says it as well.
-            let _ = tell([Event::Failed { host: None, text: text.into(), hint: trouble.hint.clone() }], trouble.ending);
+            let _ = tell(mistakes.into_iter().chain([failed]), trouble.ending);
         }
         let colour = choose_colour(flags.colour, terminal);
         errors::print_to_stderr(trouble.error.as_ref(), trouble.hint.as_deref(), colour);

@@ -28,6 +28,7 @@ use crate::engine::recover::{
 };
 use crate::engine::shutdown::Shutdown;
 use crate::engine::surroundings::Surroundings;
+use crate::event::reason::recover::RecoverReason;
 use crate::event::stream::{Events, Follower};
 use crate::event::{Event, Outcome};
 use crate::facts::plan::Plan;
@@ -282,8 +283,8 @@ impl RecoverListener<'_> {
     fn close_rolling(&self, ended: &RollingEnded) {
         let closed = self.state.close_rolling(&ended.run, &self.request.owner, rolling_outcome(ended));
         if let Err(error) = closed {
-            let text = format!("that could not be written down: {error}");
-            self.events.publish(Event::Warned { host: None, text: text.into() });
+            let not_recorded = RecoverReason::EndNotRecorded { error: error.to_string() };
+            self.events.publish(Event::warned(None, not_recorded));
         }
     }
 
@@ -350,11 +351,10 @@ impl RecoveryRecords for RecoverListener<'_> {
             let (_, mut journal) = self.state.adopt_run(id)?;
             journal.append(&journal::JournalEntry::Finished { outcome: Outcome::Superseded })
         });
-        let text = format!("run {} was ended from elsewhere: no host holds anything of it", known.run);
-        self.events.publish(Event::Warned { host: None, text: text.into() });
+        self.events.publish(Event::warned(None, RecoverReason::RunEndedElsewhere { run: known.run.clone() }));
         if let Some(Err(error)) = note {
-            let text = format!("that could not be written down: {error}");
-            self.events.publish(Event::Warned { host: None, text: text.into() });
+            let not_recorded = RecoverReason::EndNotRecorded { error: error.to_string() };
+            self.events.publish(Event::warned(None, not_recorded));
         }
     }
 }

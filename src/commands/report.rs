@@ -110,8 +110,10 @@ fn head(read: &Read, with_logs: bool, redactor: &mut Redactor) -> String {
 fleetdeploy {}: report of run {}
 
 {texts}
-Hidden, each thing behind the same word everywhere: names of hosts (HOST-1 in the inventory, NAME-1 elsewhere), addresses
-and prefixes (ADDRESS-1), users (USER-1), ports of ssh (PORT-1), keys, fingerprints and ids (KEY-1), passwords and tokens
+Hidden, each thing behind the same word everywhere: names of hosts (HOST-1 in the inventory, NAME-1 elsewhere), \
+addresses
+and prefixes (ADDRESS-1), users (USER-1), ports of ssh (PORT-1), keys, fingerprints and ids (KEY-1), passwords and \
+tokens
 (SECRET-1). Users with an ordinary name, such as `admin`, are hidden beside an @ and in /home only.
 Not hidden: {read_it}.
 ",

@@ -15,7 +15,7 @@ use crate::decide::survey::{self, Allowed, Surveyed, Weight};
 use crate::decide::time::Times;
 use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::BootLoader;
 use crate::inventory::model::{Fleet, Host, HostName, Jump};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::decide::matrix::{cells, link_text};
 use crate::decide::vocabulary::Signal;
 use crate::event::reason::reboot::{RebootActivity, Regression, RollingReason};
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::Round;

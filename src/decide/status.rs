@@ -9,7 +9,7 @@ use crate::decide::time::Times;
 use crate::event::reason::Worded;
 use crate::event::reason::boot::BootRefusal;
 use crate::event::reason::status::{Ailment, KernelDue, ShortTrouble};
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::facts::host::Facts;
 use crate::facts::systems::Systems;
 use crate::inventory::model::{Host, HostName};

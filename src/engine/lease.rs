@@ -6,7 +6,7 @@ use super::ask::ask_all;
 use super::causes::reason;
 use super::clock::{BootClock, within};
 use super::reach::Reach;
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;

@@ -13,7 +13,7 @@ use super::lease::let_go;
 use super::orders::Orders;
 use super::reach::Reach;
 use super::ssh_hosts::SshHosts;
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::inventory::model::Host;
 
 pub trait Surveyor: Send + Sync {

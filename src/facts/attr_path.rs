@@ -14,7 +14,7 @@ pub struct AttrPath {
 }
 
 /// An error: the text is no [`AttrPath`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum BadAttrPath {
     #[error("the attribute path `{0}` has no `{HOST}` in it: every host would get the same system")]
     NoHost(String),

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::note::SourcePlace;
 use crate::inventory::model::HostName;
-use crate::inventory::problem::{Wrong, shown};
-use crate::inventory::scalar;
+use crate::inventory::{Wrong, scalar};
 
 /// The settings that a source can bring along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,8 +58,7 @@ impl DraftSetting {
 /// A port that stands as a text in the source.
 pub(super) fn port(text: &str) -> Result<u16, Wrong> {
     // What is no number at all is as wrong as the port 0.
-    scalar::port(text.trim().parse().unwrap_or_default())
-        .map_err(|wrong| Wrong { what: format!("`{}` is not a port", shown(text)), ..wrong })
+    scalar::port(text.trim().parse().unwrap_or_default()).map_err(|_| Wrong::NotAPort { text: text.to_owned() })
 }
 
 pub(super) type DraftSettings = BTreeMap<DraftSetting, String>;

@@ -202,8 +202,8 @@ fn accepted(key: DraftSetting, text: &str, place: &SourcePlace, notes: &mut Impo
     match key.accept(text) {
         Ok(value) => Some(value),
         Err(wrong) => {
-            let mend = wrong.mend.unwrap_or_else(|| "give the host another one".to_owned());
-            notes.note(place, wrong.what, format!("{mend}; then write it as `{}`", key.word()));
+            let mend = wrong.mend().unwrap_or_else(|| "give the host another one".to_owned());
+            notes.note(place, wrong.what(), format!("{mend}; then write it as `{}`", key.word()));
             None
         }
     }
@@ -215,8 +215,8 @@ fn accepted_address(text: &str, place: &SourcePlace, notes: &mut ImportNotes) ->
     match scalar::address(bare) {
         Ok(address) => Some(address),
         Err(wrong) => {
-            let mend = wrong.mend.unwrap_or_default();
-            notes.note(place, wrong.what, format!("{mend}; then write it as `address`"));
+            let mend = wrong.mend().unwrap_or_default();
+            notes.note(place, wrong.what(), format!("{mend}; then write it as `address`"));
             None
         }
     }

@@ -3,9 +3,11 @@
 //! A note shows no line of the source, as a mistake in an inventory of our own does: the lines of a foreign one hold
 //! passwords.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::inventory::places::Places;
 use crate::inventory::yaml::Position;
 use crate::inventory::yaml::{self, NodeWay};
 
@@ -62,10 +64,25 @@ pub(super) enum SourcePlace {
     Attribute(String),
 }
 
+#[derive(Debug)]
+struct SourceFile {
+    path: PathBuf,
+    text: String,
+    /// Looked for once, and only if there is something to say about a node.
+    places: OnceCell<Places>,
+}
+
+impl SourceFile {
+    fn find(&self, way: &NodeWay) -> Option<Position> {
+        let places = || yaml::parse(&self.text).map(|root| Places::of(&self.text, &root)).unwrap_or_default();
+        self.places.get_or_init(places).find(way)
+    }
+}
+
 /// Collects notes, and mistakes that make the whole source unreadable; knows the files they are about.
 #[derive(Debug, Default)]
 pub(super) struct ImportNotes {
-    files: Vec<(PathBuf, String)>,
+    files: Vec<SourceFile>,
     listed: Vec<ImportNote>,
     mistakes: Vec<ImportNote>,
 }
@@ -73,12 +90,12 @@ pub(super) struct ImportNotes {
 impl ImportNotes {
     /// Adds a file, and gives its number.
     pub(super) fn file(&mut self, path: &Path, text: String) -> usize {
-        self.files.push((path.to_owned(), text));
+        self.files.push(SourceFile { path: path.to_owned(), text, places: OnceCell::new() });
         self.files.len() - 1
     }
 
     pub(super) fn text(&self, file: usize) -> &str {
-        self.files.get(file).map_or("", |(_, text)| text)
+        self.files.get(file).map_or("", |file| &file.text)
     }
 
     /// Lists something; the same thing at another place goes to the note that is there already.
@@ -113,9 +130,9 @@ impl ImportNotes {
             SourcePlace::Attribute(path) => return path.clone(),
             SourcePlace::File(file) => (*file, None),
             SourcePlace::Line { file, at } => (*file, Some(*at)),
-            SourcePlace::Node { file, way } => (*file, yaml::locate(self.text(*file), way)),
+            SourcePlace::Node { file, way } => (*file, self.files.get(*file).and_then(|file| file.find(way))),
         };
-        let path = self.files.get(file).map(|(path, _)| path.display().to_string()).unwrap_or_default();
+        let path = self.files.get(file).map(|file| file.path.display().to_string()).unwrap_or_default();
         at.map_or_else(|| path.clone(), |at| format!("{path}:{}:{}", at.line, at.column))
     }
 }

@@ -1,14 +1,16 @@
 //! A fleet's checks: hosts and addresses known, VPN addresses there, each with a name of its own.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::fields::{At, Heap};
 use super::file::{CheckEntry, FleetEntry, VpnEntry};
 use super::layers::Laid;
-use super::model::{Check, CheckKind, Host, HostName, Place, Target, VpnShape, url_without_login};
-use super::problem::{Wrong, listed, nearest, no_such_host, shown};
+use super::model::{Check, CheckKind, Host, HostName, Place, Target, VpnShape, is_name, url_without_login};
+use super::problem::{nearest, shown};
 use super::scalar;
 use super::select::{SelectError, is_pattern, no_match, select};
+use super::wrong::{HostMend, Wrong};
 use super::yaml::NodeWay;
 
 /// Long enough for a lost packet and its repetition.
@@ -19,42 +21,65 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 const HANDSHAKE: Duration = Duration::from_secs(180);
 
 /// The checks of a fleet; without `checks`, the mesh of the hosts with a VPN address, if there are two.
-pub(super) fn checks(entry: &FleetEntry, hosts: &[Laid], inventory: &[Laid], heap: &Heap) -> Vec<Check> {
-    let resolver = CheckResolver { hosts, inventory, heap };
+pub(super) fn checks<'a>(entry: &FleetEntry, hosts: &'a [Laid], inventory: &'a [Laid], heap: &'a Heap) -> Vec<Check> {
+    let index =
+        |laid: &'a [Laid]| laid.iter().enumerate().map(|(place, laid)| (laid.host.name.as_str(), place)).collect();
+    let resolver = CheckResolver { hosts, places: index(hosts), inventory, all_places: index(inventory), heap };
     let Some(entries) = &entry.checks else { return resolver.default_mesh().into_iter().collect() };
     let mut checks: Vec<Check> = Vec::new();
-    let mut names: Vec<&At<String>> = Vec::new();
+    let mut names: HashMap<&str, &NodeWay> = HashMap::new();
+    let mut free = FreeNames::default();
     for At { value: entry, way } in entries {
         let Some(mut check) = resolver.check(entry, way) else { continue };
         match &entry.name {
-            Some(name) => {
-                if let Some(first) = names.iter().find(|first| first.value == name.value) {
-                    let wrong = Wrong::new(format!("the check `{}` is here twice", shown(&name.value)));
-                    heap.twice(&name.way, &first.way, wrong.mend("give one of them another name"));
+            Some(name) => match names.get(name.value.as_str()) {
+                Some(first) => {
+                    heap.twice(&name.way, first, Wrong::DuplicateCheckName { name: name.value.clone() });
                 }
-                names.push(name);
-            }
-            None => check.name = free_name(check.name, &checks),
+                None => {
+                    names.insert(&name.value, &name.way);
+                }
+            },
+            None => check.name = free.like(check.name),
         }
+        free.taken.insert(check.name.clone());
         checks.push(check);
     }
     checks
 }
 
-/// A name of our own making, told from those before it by a number.
-fn free_name(name: String, checks: &[Check]) -> String {
-    let is_free = |name: &String| checks.iter().all(|check| check.name != *name);
-    if is_free(&name) {
-        return name;
+/// Names of our own making, each told from those before it by a number.
+#[derive(Debug, Default)]
+struct FreeNames {
+    taken: HashSet<String>,
+    /// By name, the number that is tried next.
+    next: HashMap<String, usize>,
+}
+
+impl FreeNames {
+    fn like(&mut self, name: String) -> String {
+        if !self.taken.contains(&name) {
+            return name;
+        }
+        let next = self.next.entry(name.clone()).or_insert(2);
+        loop {
+            let numbered = format!("{name} ({next})");
+            *next += 1;
+            if !self.taken.contains(&numbered) {
+                return numbered;
+            }
+        }
     }
-    (2..=checks.len() + 1).map(|number| format!("{name} ({number})")).find(is_free).unwrap_or(name)
 }
 
 struct CheckResolver<'a> {
     /// The fleet's.
     hosts: &'a [Laid],
+    /// Where each of them stands, by name.
+    places: HashMap<&'a str, usize>,
     /// All.
     inventory: &'a [Laid],
+    all_places: HashMap<&'a str, usize>,
     heap: &'a Heap,
 }
 
@@ -87,7 +112,8 @@ impl<'a> CheckResolver<'a> {
         let mut from = self.places(entry);
         let (name, kind) = self.kind(entry, way, &mut from)?;
         let is_command = matches!(kind, CheckKind::Command(_));
-        let is_named = |host: &HostName| entry.from.iter().flatten().any(|word| word.value == host.as_str());
+        let named: HashSet<&str> = entry.from.iter().flatten().map(|word| word.value.as_str()).collect();
+        let is_named = |host: &HostName| named.contains(host.as_str());
         let check = Check {
             name: entry.name.as_ref().map_or(name, |name| name.value.clone()),
             kind,
@@ -119,12 +145,8 @@ impl<'a> CheckResolver<'a> {
         }
         let at = entry.to.iter().flatten().next().map_or(way, |word| &word.way);
         let wrong = match (&check.kind, to.as_slice()) {
-            (CheckKind::Wireguard { .. }, _) => Wrong::new("no link is left to look at: no host is its own peer")
-                .mend("name a peer, or other hosts as `from`"),
-            (_, [Target::Host(only), ..]) => {
-                Wrong::new(format!("no link is left to look at: `{only}` would look at itself alone"))
-                    .mend(format!("write `from: {only}` if that is what you want, or name another host"))
-            }
+            (CheckKind::Wireguard { .. }, _) => Wrong::NoPeerLeft,
+            (_, [Target::Host(only), ..]) => Wrong::HostLooksAtItself { host: only.to_string() },
             _ => return,
         };
         self.heap.wrong(at, wrong);
@@ -167,10 +189,9 @@ impl<'a> CheckResolver<'a> {
         Some((format!("command {}", shown(&command.value.words())), CheckKind::Command(command.value.clone())))
     }
 
-    fn ensure_no_targets(&self, entry: &CheckEntry, kind: &str) {
+    fn ensure_no_targets(&self, entry: &CheckEntry, kind: &'static str) {
         if let Some(to) = entry.to.as_ref().and_then(|to| to.first()) {
-            let wrong = Wrong::new(format!("`to` means nothing beside `{kind}`"));
-            self.heap.wrong(&to.way, wrong.mend("take it out: only `ping`, `tcp` and `wireguard` look at `to`"));
+            self.heap.wrong(&to.way, Wrong::ToWithoutMeaning { kind });
         }
     }
 
@@ -182,46 +203,55 @@ impl<'a> CheckResolver<'a> {
         let mut places = Vec::new();
         for word in words {
             if word.value == "workstation" {
-                if self.names().any(|name| name == "workstation") {
-                    let wrong = Wrong::new("`workstation` is this machine here, but also a host of the fleet");
-                    self.heap
-                        .wrong(&word.way, wrong.mend("write `workstatio[n]` for the host, or give it another name"));
+                if self.places.contains_key("workstation") {
+                    self.heap.wrong(&word.way, Wrong::WorkstationIsAHost);
                 }
                 places.push(Place::Workstation);
             } else {
                 places.extend(self.chosen(word).into_iter().map(Place::Host));
             }
         }
-        places.sort_by_key(|place| self.names().position(|name| *place == place_named(name)));
+        places.sort_by_key(|place| match place {
+            Place::Host(name) => self.places.get(name.as_str()).copied(),
+            Place::Workstation => None,
+        });
         places.dedup();
         places
     }
 
     /// The hosts of the fleet that a word names.
     fn chosen(&self, word: &At<String>) -> Vec<HostName> {
-        match select(self.members(), std::slice::from_ref(&word.value), &[]) {
-            Ok(hosts) => hosts.into_iter().map(|host| host.name.clone()).collect(),
-            Err(_) if self.hosts.is_empty() => Vec::new(),
-            Err(error) => {
-                let wrong = match &error {
-                    SelectError::NothingMatches { pattern, .. } if self.elsewhere(pattern).is_some() => {
-                        Wrong::new(format!("the host `{pattern}` is not in this fleet"))
-                            .mend("add it to the fleet's `hosts`: a check runs only on hosts of its fleet")
-                    }
-                    SelectError::NothingMatches { pattern, .. } if !is_pattern(pattern) => {
-                        no_such_host(pattern, self.names().chain(["workstation"]), &error.hint().unwrap_or_default())
-                    }
-                    _ => no_match(&error),
-                };
-                self.heap.wrong(&word.way, wrong);
-                Vec::new()
-            }
+        let text = word.value.as_str();
+        let is_name = is_name(text) && !is_pattern(text);
+        if let (Some(place), true) = (self.places.get(text), is_name) {
+            return vec![self.hosts[*place].host.name.clone()];
         }
+        if self.hosts.is_empty() {
+            return Vec::new();
+        }
+        let wrong = if is_name && self.elsewhere(text).is_some() {
+            Wrong::HostOfAnotherFleet { host: text.to_owned() }
+        } else if is_name && !self.heap.has_time_for(self.hosts.len()) {
+            Wrong::NoSuchHost { name: text.to_owned(), mend: HostMend::Known(None) }
+        } else {
+            match select(self.members(), std::slice::from_ref(&word.value), &[]) {
+                Ok(hosts) => return hosts.into_iter().map(|host| host.name.clone()).collect(),
+                Err(error @ SelectError::NothingMatches { .. }) if is_name => {
+                    let near = nearest(text, self.names().chain(["workstation"]));
+                    let mend =
+                        near.map_or_else(|| HostMend::Known(error.hint()), |near| HostMend::Near(near.to_owned()));
+                    Wrong::NoSuchHost { name: text.to_owned(), mend }
+                }
+                Err(error) => no_match(&error),
+            }
+        };
+        self.heap.wrong(&word.way, wrong);
+        Vec::new()
     }
 
     /// The host of that name, in whatever fleet.
     fn elsewhere(&self, name: &str) -> Option<&'a Host> {
-        self.inventory.iter().map(|laid| &laid.host).find(|host| host.name.as_str() == name)
+        self.all_places.get(name).map(|place| &self.inventory[*place].host)
     }
 
     /// The targets of `to`, or those right behind the kind, and both in words.
@@ -229,29 +259,24 @@ impl<'a> CheckResolver<'a> {
         &self,
         here: &[At<String>],
         entry: &CheckEntry,
-        kind: &str,
+        kind: &'static str,
         way: &NodeWay,
     ) -> Option<(String, Vec<Target>)> {
         let there = entry.to.as_deref().unwrap_or_default();
         let words = match (here, there) {
             ([], []) => {
-                let wrong = Wrong::new(format!("this check does not say what `{kind}` looks at"));
-                self.heap.wrong(way, wrong.mend("add `to: HOST`, an address, or a list of them"));
+                self.heap.wrong(way, Wrong::CheckWithoutTarget { kind });
                 return None;
             }
             ([], words) | (words, []) => words,
             (_, [to, ..]) => {
-                let wrong = Wrong::new(format!("`to` names targets, and `{kind}` does it too"));
-                self.heap.wrong(&to.way, wrong.mend("keep one of the two"));
+                self.heap.wrong(&to.way, Wrong::TargetsInTwoPlaces { kind });
                 return None;
             }
         };
-        let mut targets: Vec<Target> = Vec::new();
-        for target in words.iter().flat_map(|word| self.target(word)) {
-            if !targets.contains(&target) {
-                targets.push(target);
-            }
-        }
+        let mut seen = HashSet::new();
+        let targets = words.iter().flat_map(|word| self.target(word));
+        let targets = targets.filter(|target| seen.insert(target.clone())).collect();
         let names: Vec<_> = words.iter().map(|word| word.value.as_str()).collect();
         Some((shown(&names.join(",")), targets))
     }
@@ -259,20 +284,17 @@ impl<'a> CheckResolver<'a> {
     /// A host of the fleet, a pattern of them, a host of another fleet by its address, or an address of its own.
     fn target(&self, word: &At<String>) -> Vec<Target> {
         let text = word.value.as_str();
-        if is_pattern(text) || self.names().any(|name| name == text) {
+        if is_pattern(text) || self.places.contains_key(text) {
             return self.chosen(word).into_iter().map(Target::Host).collect();
         }
         if let Some(host) = self.elsewhere(text) {
             return vec![Target::Address(host.probe_address().to_owned())];
         }
         // A word with a dot or colon is an address; a single one that is nearly a host's name was meant to be it.
-        let near = nearest(text, self.inventory.iter().map(|laid| laid.host.name.as_str()));
+        let near = self.heap.nearest(text, self.inventory.iter().map(|laid| laid.host.name.as_str()));
         if let (Some(near), false) = (near, text.contains(['.', ':'])) {
-            let wrong = Wrong::new(format!("there is no host `{}`", shown(text)));
-            self.heap.wrong(
-                &word.way,
-                wrong.mend(format!("did you mean `{near}`? (An address of that name is written `{}.`)", shown(text))),
-            );
+            let mend = HostMend::NearOrAddress(near.to_owned());
+            self.heap.wrong(&word.way, Wrong::NoSuchHost { name: text.to_owned(), mend });
             return Vec::new();
         }
         match scalar::address(text) {
@@ -288,8 +310,7 @@ impl<'a> CheckResolver<'a> {
         if from.contains(&Place::Workstation) {
             let way =
                 entry.from.iter().flatten().find(|word| word.value == "workstation").map_or(&vpn.way, |word| &word.way);
-            let wrong = Wrong::new("the workstation has no place in a `vpn` check, which is between hosts");
-            self.heap.wrong(way, wrong.mend("write a `ping` check `from: workstation`"));
+            self.heap.wrong(way, Wrong::WorkstationInVpn);
         }
         let (name, shape) = match &vpn.value {
             VpnEntry::Mesh => ("vpn mesh".to_owned(), VpnShape::Mesh),
@@ -301,21 +322,18 @@ impl<'a> CheckResolver<'a> {
                 (format!("vpn hub {}", hub.value), VpnShape::Hub(hub.value.clone()))
             }
         };
+        let part: HashSet<&Place> = from.iter().collect();
         let taking_part: Vec<&Host> =
-            self.members().filter(|host| from.contains(&Place::Host(host.name.clone()))).collect();
+            self.members().filter(|host| part.contains(&Place::Host(host.name.clone()))).collect();
         let without: Vec<_> = taking_part
             .iter()
             .filter(|host| host.vpn.is_none() && !self.is_half_read(host))
-            .map(|host| host.name.as_str())
+            .map(|host| host.name.to_string())
             .collect();
         if !without.is_empty() {
-            let have = if without.len() == 1 { "has" } else { "have" };
-            let wrong = Wrong::new(format!("{} {have} no `vpn` address", listed(without)));
-            self.heap
-                .wrong(&vpn.way, wrong.mend("add `vpn: ADDRESS` to the host, or name those that take part as `from`"));
+            self.heap.wrong(&vpn.way, Wrong::VpnAddressMissing { hosts: without });
         } else if taking_part.len() < 2 && !self.hosts.is_empty() {
-            let wrong = Wrong::new("a VPN needs two hosts at least");
-            self.heap.wrong(&vpn.way, wrong.mend("take the check out, or add hosts"));
+            self.heap.wrong(&vpn.way, Wrong::VpnOfOneHost);
         }
         self.ensure_vpn_addresses_differ(&taking_part);
         Some((name, CheckKind::Vpn(shape)))
@@ -323,7 +341,11 @@ impl<'a> CheckResolver<'a> {
 
     /// Whether something about the host could not be read: its VPN address may be that.
     fn is_half_read(&self, host: &Host) -> bool {
-        self.hosts.iter().any(|laid| laid.host.name == host.name && self.heap.is_wrong_below(&laid.entry_at))
+        self.laid(host).is_some_and(|laid| self.heap.is_wrong_below(&laid.entry_at))
+    }
+
+    fn laid(&self, host: &Host) -> Option<&'a Laid> {
+        self.places.get(host.name.as_str()).map(|place| &self.hosts[*place])
     }
 
     fn chosen_one(&self, name: &At<HostName>) -> Option<HostName> {
@@ -333,17 +355,18 @@ impl<'a> CheckResolver<'a> {
 
     /// Two hosts with one VPN address would prove each other's links by pinging themselves.
     fn ensure_vpn_addresses_differ(&self, hosts: &[&Host]) {
-        let at = |host: &Host| self.hosts.iter().find(|laid| laid.host.name == host.name)?.vpn_at.clone();
-        for (index, host) in hosts.iter().enumerate() {
-            let twin = hosts[..index].iter().find(|other| host.vpn.is_some() && other.vpn == host.vpn);
-            if let Some((twin, (Some(way), Some(first)))) = twin.map(|twin| (twin, (at(host), at(twin)))) {
-                let wrong = Wrong::new(format!("`{}` and `{}` have the same `vpn` address", twin.name, host.name));
-                self.heap.twice(&way, &first, wrong.mend("give each host its own"));
+        let mut firsts: HashMap<&str, &Host> = HashMap::new();
+        for host in hosts {
+            let Some(vpn) = host.vpn.as_deref() else { continue };
+            let Some(twin) = firsts.get(vpn) else {
+                firsts.insert(vpn, host);
+                continue;
+            };
+            let at = |host: &Host| self.laid(host)?.vpn_at.as_ref();
+            if let (Some(way), Some(first)) = (at(host), at(twin)) {
+                let (first_name, second) = (twin.name.to_string(), host.name.to_string());
+                self.heap.twice(way, first, Wrong::DuplicateVpnAddress { first: first_name, second });
             }
         }
     }
-}
-
-fn place_named(name: &str) -> Place {
-    HostName::new(name).map_or(Place::Workstation, Place::Host)
 }

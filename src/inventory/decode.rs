@@ -10,9 +10,9 @@ use super::file::{
     UnitsEntry,
 };
 use super::model::{LoaderKind, Size};
-use super::problem::{Wrong, nearest};
+use super::problem::nearest;
 use super::scalar;
-use super::select::FAILED;
+use super::wrong::Wrong;
 use super::yaml::Node;
 use checks::checks;
 use hooks::hooks;
@@ -21,10 +21,7 @@ use hooks::hooks;
 pub(super) fn file(root: &Node, heap: &Heap) -> File {
     let root = FieldValue::root(root, heap);
     if root.is_null() {
-        root.wrong(
-            Wrong::new("the inventory is empty")
-                .mend("it has `hosts:` and `fleets:`; inventory.example.yaml shows all it can say"),
-        );
+        root.wrong(Wrong::EmptyInventory);
         return File::default();
     }
     let Some(mut fields) = root.fields() else { return File::default() };
@@ -36,11 +33,11 @@ pub(super) fn file(root: &Node, heap: &Heap) -> File {
             .and_then(|value| by_name(&value, "host", scalar::host_name, |value| Some(host(value)))),
         fleets: fields.take("fleets").and_then(|value| by_name(&value, "fleet", scalar::name, fleet)),
     };
-    for (key, what) in [("hosts", "host"), ("fleets", "fleet")] {
-        match fields.take(key) {
-            None => fields.wrong(Wrong::new(format!("the inventory has no `{key}`")).mend(example(key))),
-            Some(value) if value.entries(what).is_some_and(|entries| entries.is_empty()) => {
-                value.wrong(Wrong::new(format!("there is no {what} in `{key}`")).mend(example(key)));
+    for (section, _) in SECTIONS {
+        match fields.take(section) {
+            None => fields.wrong(Wrong::SectionMissing { section }),
+            Some(value) if value.entries(section.trim_end_matches('s')).is_some_and(|entries| entries.is_empty()) => {
+                value.wrong(Wrong::EmptySection { section });
             }
             Some(_) => {}
         }
@@ -49,12 +46,9 @@ pub(super) fn file(root: &Node, heap: &Heap) -> File {
     file
 }
 
-fn example(key: &str) -> &'static str {
-    match key {
-        "hosts" => "name at least one: `hosts: {vps: {address: vps.example.org}}`",
-        _ => "name at least one: `fleets: {homelab: {flake: ., hosts: all}}`",
-    }
-}
+/// What every inventory has, each with an example.
+pub(super) const SECTIONS: [(&str, &str); 2] =
+    [("hosts", "hosts: {vps: {address: vps.example.org}}"), ("fleets", "fleets: {homelab: {flake: ., hosts: all}}")];
 
 /// Where a key belongs that is often looked for in the wrong place.
 fn elsewhere(key: &str) -> Option<&'static str> {
@@ -145,11 +139,7 @@ fn boot_loader(value: &FieldValue<'_>) -> Option<BootLoaderEntry> {
     if let Some(word) = value.as_text() {
         let kind = LoaderKind::ALL.map(LoaderKind::word).into_iter();
         let kind = kind.clone().find(|kind| *kind == word).or_else(|| nearest(word, kind));
-        let mend = kind.map_or_else(
-            || "write `boot_loader: {kind: grub}`".to_owned(),
-            |kind| format!("write `boot_loader: {{kind: {kind}}}`"),
-        );
-        value.wrong(Wrong::new("`boot_loader` is a map of `kind` and `esp`, not a word").mend(mend));
+        value.wrong(Wrong::BootLoaderNotAMap { kind });
         return None;
     }
     let mut fields = value.fields()?;
@@ -158,14 +148,9 @@ fn boot_loader(value: &FieldValue<'_>) -> Option<BootLoaderEntry> {
         esp: fields.parse("esp", scalar::mount_point),
     };
     match (fields.take("kind"), fields.take("esp")) {
-        (None, None) => value.wrong(
-            Wrong::new("`boot_loader` says nothing")
-                .mend("write `kind`, `esp` or both: `boot_loader: {esp: /boot/esp}`"),
-        ),
+        (None, None) => value.wrong(Wrong::EmptyBootLoader),
         (_, Some(esp)) if entry.kind.as_ref().is_some_and(|kind| kind.value == LoaderKind::Init) => {
-            esp.wrong(
-                Wrong::new("`esp` means nothing beside `kind: init`, which has no partition").mend("take it out"),
-            );
+            esp.wrong(Wrong::EspBesideInit);
         }
         _ => {}
     }
@@ -214,7 +199,7 @@ fn host(value: &FieldValue<'_>) -> HostEntry {
         settings: settings(&mut fields),
     };
     if let (Some(_), Some(several)) = (fields.take("address"), fields.take("addresses")) {
-        several.wrong(Wrong::new("this host has `addresses` beside `address`").mend("keep one of the two"));
+        several.wrong(Wrong::AddressAndAddresses);
     }
     fields.finish(elsewhere);
     host
@@ -224,13 +209,12 @@ fn host(value: &FieldValue<'_>) -> HostEntry {
 fn addresses(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {
     let items = value.list()?;
     if items.is_empty() {
-        value.wrong(Wrong::new("this list is empty").mend("name an address, or take the key out"));
+        value.wrong(Wrong::EmptyList { wanted: "an address" });
     }
     let mut addresses: Vec<At<String>> = Vec::new();
     for address in items.iter().filter_map(|item| item.parse(scalar::address)) {
         if addresses.iter().any(|known| known.value == address.value) {
-            let wrong = Wrong::new(format!("the address `{}` is here twice", address.value));
-            value.wrong_at(&address.way, wrong.mend("keep one of the two"));
+            value.wrong_at(&address.way, Wrong::DuplicateAddress { address: address.value.clone() });
         }
         addresses.push(address);
     }
@@ -239,11 +223,8 @@ fn addresses(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {
 
 fn tags(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {
     let tag = |text: &str| match text.strip_prefix('@') {
-        Some(name) => Err(Wrong::new("a tag is named without `@` here").mend(format!("write `{name}`"))),
-        None if FAILED.strip_prefix('@') == Some(text) => {
-            let what = format!("no tag can be called `{text}`: `{FAILED}` means the hosts that failed in the last run");
-            Err(Wrong::new(what).mend("give it another name"))
-        }
+        Some(name) => Err(Wrong::TagWithAt { name: name.to_owned() }),
+        None if text == scalar::RESERVED_TAG => Err(Wrong::ReservedTag { text: text.to_owned() }),
         None => scalar::name(text),
     };
     Some(value.list()?.iter().filter_map(|value| value.parse(tag)).collect())
@@ -280,13 +261,9 @@ fn fleet(value: &FieldValue<'_>) -> Option<FleetEntry> {
     };
     ensure_one_source(&mut fields);
     match fields.take("hosts") {
-        None => fields.wrong(
-            Wrong::new("this fleet has no `hosts`").mend("name them: `hosts: [vps, homeserver]`, or `hosts: all`"),
-        ),
+        None => fields.wrong(Wrong::FleetWithoutHosts),
         Some(value) if fleet.hosts.as_ref().is_some_and(Vec::is_empty) => {
-            value.wrong(
-                Wrong::new("this fleet is empty").mend("name its hosts: `hosts: [vps, homeserver]`, or `hosts: all`"),
-            );
+            value.wrong(Wrong::EmptyFleet);
         }
         Some(_) => {}
     }
@@ -299,21 +276,15 @@ fn ensure_one_source(fields: &mut Fields<'_>) {
     let named: Vec<_> =
         ["flake", "file", "system"].into_iter().filter_map(|key| Some((key, fields.take(key)?))).collect();
     match named.as_slice() {
-        [] => fields.wrong(
-            Wrong::new("this fleet does not say where its systems come from")
-                .mend("add `flake: .`, or `file: ./hosts.nix`, or a store path for each host as `system`"),
-        ),
+        [] => fields.wrong(Wrong::FleetWithoutSource),
         [(key, _)] => {
             if let (&"system", Some(attr)) = (key, fields.take("attr")) {
-                attr.wrong(Wrong::new("`attr` means nothing beside `system`").mend("take it out"));
+                attr.wrong(Wrong::AttrBesideSystem);
             }
         }
         [(first, _), rest @ ..] => {
             for (key, value) in rest {
-                value.wrong(
-                    Wrong::new(format!("this fleet has `{key}` beside `{first}`: systems come from one place"))
-                        .mend("keep one of `flake`, `file` and `system`"),
-                );
+                value.wrong(Wrong::SeveralSources { key, first });
             }
         }
     }
@@ -321,10 +292,7 @@ fn ensure_one_source(fields: &mut Fields<'_>) {
 
 fn systems(value: &FieldValue<'_>) -> Option<At<SystemEntries>> {
     if !value.is_map() {
-        value.wrong(
-            Wrong::new("`system` names a store path for each host")
-                .mend("write a map: `system: {vps: /nix/store/HASH-nixos-system-vps-VERSION}`"),
-        );
+        value.wrong(Wrong::SystemNotAMap);
         return None;
     }
     Some(value.at(by_name(value, "host", scalar::name, |value| value.parse(scalar::system))?))
@@ -351,7 +319,7 @@ fn waves(value: &FieldValue<'_>) -> Option<Vec<Size>> {
 
 fn ensure_not_empty(value: &FieldValue<'_>) -> Option<()> {
     if value.is_list() && value.list()?.is_empty() {
-        value.wrong(Wrong::new("this list is empty").mend("name something, or take the key out"));
+        value.wrong(Wrong::EmptyList { wanted: "something" });
         return None;
     }
     Some(())

@@ -1,11 +1,13 @@
 //! Reading a tree without stopping at the first mistake: values that know their place, and one heap of mistakes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::model::Size;
-use super::problem::{Mistake, Wrong, listed, nearest, shown};
+use super::problem::{Mistake, nearest};
 use super::scalar;
+use super::wrong::{FoundType, KeyMend, TypeMend, Wrong};
 use super::yaml::{Node, NodeStep, NodeWay};
 
 /// A value of the file with its place, for a mistake that is only seen later.
@@ -18,9 +20,18 @@ pub(super) struct At<T> {
 /// Where mistakes and warnings are collected.
 #[derive(Debug, Default)]
 pub(super) struct Heap {
-    pub(super) mistakes: RefCell<Vec<Mistake>>,
-    pub(super) warnings: RefCell<Vec<Mistake>>,
+    mistakes: RefCell<Vec<Mistake>>,
+    known: RefCell<HashSet<Mistake>>,
+    /// The ways to all mistakes, in their order: those below a place follow it.
+    ways: RefCell<BTreeSet<NodeWay>>,
+    warnings: RefCell<Vec<Mistake>>,
+    /// How many names have been compared to find one that was meant.
+    compared: Cell<usize>,
 }
+
+/// How many names are compared, all together, to find what was meant: every slip looks at every name, and a file with
+/// thousands of both would keep a person waiting for a word on the last of them.
+const MOST_COMPARED: usize = 100_000;
 
 impl Heap {
     /// Adds a mistake; the same one at the same place counts once.
@@ -36,16 +47,32 @@ impl Heap {
         self.warnings.borrow_mut().push(Mistake { way: way.clone(), wrong, earlier: None });
     }
 
+    /// Counts that a slip looks at this many names, and returns whether there is still time for it.
+    pub(super) fn has_time_for(&self, names: usize) -> bool {
+        let compared = self.compared.get() + names;
+        self.compared.set(compared);
+        compared <= MOST_COMPARED
+    }
+
+    /// Returns the name that was probably meant.
+    pub(super) fn nearest<'b>(&self, word: &str, names: impl Iterator<Item = &'b str> + Clone) -> Option<&'b str> {
+        if self.has_time_for(names.clone().count()) { nearest(word, names) } else { None }
+    }
+
     /// Whether something at or below this place could not be read, so that nothing can be said of what is missing
     /// there.
-    pub(super) fn is_wrong_below(&self, way: &[NodeStep]) -> bool {
-        self.mistakes.borrow().iter().any(|mistake| mistake.way.starts_with(way))
+    pub(super) fn is_wrong_below(&self, way: &NodeWay) -> bool {
+        self.ways.borrow().range(way.clone()..).next().is_some_and(|mistake| mistake.starts_with(way))
+    }
+
+    pub(super) fn into_mistakes_and_warnings(self) -> (Vec<Mistake>, Vec<Mistake>) {
+        (self.mistakes.into_inner(), self.warnings.into_inner())
     }
 
     fn add(&self, mistake: Mistake) {
-        let mut mistakes = self.mistakes.borrow_mut();
-        if !mistakes.contains(&mistake) {
-            mistakes.push(mistake);
+        if self.known.borrow_mut().insert(mistake.clone()) {
+            self.ways.borrow_mut().insert(mistake.way.clone());
+            self.mistakes.borrow_mut().push(mistake);
         }
     }
 }
@@ -98,35 +125,35 @@ impl<'a> FieldValue<'a> {
     }
 
     /// Says that something else was wanted here. An empty value has no text to point at: its key is pointed at.
-    fn wanted(&self, wanted: &str, example: Option<String>) {
-        let what = match self.node {
-            Node::Null => format!("nothing stands here, but {wanted} is wanted"),
-            Node::Boolean(_) => format!("this is `true` or `false`, but {wanted} is wanted"),
-            Node::Integer(_) => format!("this is a number, but {wanted} is wanted"),
-            Node::Float(_) => format!("this is a number with a fraction, but {wanted} is wanted"),
-            Node::Text(_) => format!("this is a text, but {wanted} is wanted"),
-            Node::List(_) => format!("this is a list, but {wanted} is wanted"),
-            Node::Map(_) => format!("this is a map, but {wanted} is wanted"),
-            Node::Tagged(tag, _) => format!("this has the YAML tag `!{}`, but {wanted} is wanted", shown(tag)),
+    fn wanted(&self, wanted: &'static str, mend: TypeMend) {
+        let found = match self.node {
+            Node::Null => FoundType::Nothing,
+            Node::Boolean(_) => FoundType::Boolean,
+            Node::Integer(_) => FoundType::Number,
+            Node::Float(_) => FoundType::Fraction,
+            Node::Text(_) => FoundType::Text,
+            Node::List(_) => FoundType::List,
+            Node::Map(_) => FoundType::Map,
+            Node::Tagged(tag, _) => FoundType::Tagged(tag.clone()),
         };
         let mut way = self.way.clone();
         if let (Node::Null, Some(NodeStep::Value(number))) = (self.node, way.last().copied()) {
             way.pop();
             way.push(NodeStep::Key(number));
         }
-        self.heap.wrong(&way, Wrong { what, mend: example });
+        self.heap.wrong(&way, Wrong::WrongType { found, wanted, mend });
     }
 
     /// A text as it stands.
     pub(super) fn text(&self) -> Option<&'a str> {
-        let example = match self.node {
+        let mend = match self.node {
             Node::Text(text) => return Some(text),
-            Node::Integer(number) => Some(format!("write it in quotes: `\"{number}\"`")),
-            Node::Boolean(_) | Node::Float(_) => Some("write it in quotes".into()),
-            Node::Map(_) => Some("a text that begins with `{` or has `: ` in it is written in quotes".into()),
-            Node::Null | Node::List(_) | Node::Tagged(..) => None,
+            Node::Integer(number) => TypeMend::InQuotes(Some(number.to_string())),
+            Node::Boolean(_) | Node::Float(_) => TypeMend::InQuotes(None),
+            Node::Map(_) => TypeMend::TextLikeAMap,
+            Node::Null | Node::List(_) | Node::Tagged(..) => TypeMend::None,
         };
-        self.wanted("a text", example);
+        self.wanted("a text", mend);
         None
     }
 
@@ -138,14 +165,14 @@ impl<'a> FieldValue<'a> {
 
     /// A whole number that follows a rule of [`scalar`].
     pub(super) fn number<T>(&self, rule: impl Fn(i128) -> Result<T, Wrong>) -> Option<At<T>> {
-        let example = match self.node {
+        let mend = match self.node {
             Node::Integer(number) => {
                 return rule(*number).map_err(|wrong| self.wrong(wrong)).ok().map(|value| self.at(value));
             }
-            Node::Text(text) if text.parse::<u32>().is_ok() => Some(format!("write it without quotes: `{text}`")),
-            _ => None,
+            Node::Text(text) if text.parse::<u32>().is_ok() => TypeMend::WithoutQuotes(text.clone()),
+            _ => TypeMend::None,
         };
-        self.wanted("a whole number", example);
+        self.wanted("a whole number", mend);
         None
     }
 
@@ -155,7 +182,7 @@ impl<'a> FieldValue<'a> {
             Node::Integer(number) => scalar::waves(&number.to_string()),
             Node::Text(text) => scalar::waves(text),
             _ => {
-                self.wanted("the size of a wave", Some("write a number of hosts or a share: `2`, `25%`".into()));
+                self.wanted("the size of a wave", TypeMend::WaveSize);
                 return None;
             }
         };
@@ -167,15 +194,15 @@ impl<'a> FieldValue<'a> {
             Node::Boolean(value) => Some(self.at(*value)),
             Node::Text(text) => {
                 let meant = match text.to_lowercase().as_str() {
-                    "yes" | "on" | "y" => Some("write `true`".to_owned()),
-                    "no" | "off" | "n" => Some("write `false`".to_owned()),
-                    _ => None,
+                    "yes" | "on" | "y" => TypeMend::Word("true"),
+                    "no" | "off" | "n" => TypeMend::Word("false"),
+                    _ => TypeMend::None,
                 };
                 self.wanted("`true` or `false`", meant);
                 None
             }
             _ => {
-                self.wanted("`true` or `false`", None);
+                self.wanted("`true` or `false`", TypeMend::None);
                 None
             }
         }
@@ -188,16 +215,16 @@ impl<'a> FieldValue<'a> {
     fn time(&self, rule: fn(&str) -> Result<Duration, Wrong>) -> Option<At<Duration>> {
         match self.node {
             Node::Text(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                self.wrong(scalar::time_without_unit(text));
+                self.wrong(Wrong::DurationWithoutUnit { number: text.clone() });
                 None
             }
             Node::Text(_) => self.parse(rule),
             Node::Integer(number) if *number >= 0 => {
-                self.wrong(scalar::time_without_unit(&number.to_string()));
+                self.wrong(Wrong::DurationWithoutUnit { number: number.to_string() });
                 None
             }
             _ => {
-                self.wanted("a time", Some("write a number and its unit: `90s`, `15m`, `1m30s`, `2h`".into()));
+                self.wanted("a time", TypeMend::Duration);
                 None
             }
         }
@@ -209,11 +236,11 @@ impl<'a> FieldValue<'a> {
                 items.iter().enumerate().map(|(number, item)| self.child(item, NodeStep::Item(number))).collect(),
             );
         }
-        let example = match self.node {
-            Node::Text(text) => Some(format!("write it in brackets: `[{}]`", shown(text))),
-            _ => None,
+        let mend = match self.node {
+            Node::Text(text) => TypeMend::InBrackets(text.clone()),
+            _ => TypeMend::None,
         };
-        self.wanted("a list", example);
+        self.wanted("a list", mend);
         None
     }
 
@@ -223,7 +250,7 @@ impl<'a> FieldValue<'a> {
             Node::List(_) => self.list(),
             Node::Text(_) => Some(vec![self.clone()]),
             _ => {
-                self.wanted("a text or a list of texts", None);
+                self.wanted("a text or a list of texts", TypeMend::None);
                 None
             }
         }
@@ -232,18 +259,20 @@ impl<'a> FieldValue<'a> {
     /// The entries of a map, each key once; `thing` says what a key names.
     pub(super) fn entries(&self, thing: &str) -> Option<Vec<(At<&'a str>, FieldValue<'a>)>> {
         let Node::Map(pairs) = self.node else {
-            self.wanted("a map (lines of `key: value`)", None);
+            self.wanted("a map (lines of `key: value`)", TypeMend::None);
             return None;
         };
         let mut entries: Vec<(At<&str>, FieldValue<'_>)> = Vec::new();
+        let mut firsts: HashMap<&str, NodeWay> = HashMap::new();
         for (number, (key, value)) in pairs.iter().enumerate() {
             let key = self.child(key, NodeStep::Key(number));
             let Some(text) = key.text() else { continue };
-            if let Some((first, _)) = entries.iter().find(|(known, _)| known.value == text) {
-                let wrong = Wrong::new(format!("the {thing} `{}` is here twice", shown(text)));
-                self.heap.twice(&key.way, &first.way, wrong.mend("keep one of the two"));
+            if let Some(first) = firsts.get(text) {
+                let wrong = Wrong::DuplicateKey { thing: thing.to_owned(), key: text.to_owned() };
+                self.heap.twice(&key.way, first, wrong);
                 continue;
             }
+            firsts.insert(text, key.way.clone());
             entries.push((key.at(text), self.child(value, NodeStep::Value(number))));
         }
         Some(entries)
@@ -307,17 +336,16 @@ impl<'a> Fields<'a> {
             if self.asked.contains(&key.value) {
                 continue;
             }
-            let wrong = Wrong::new(format!("the key `{}` is not known here", shown(key.value)));
-            let wrong = if key.value == "<<" {
-                wrong.mend("merge keys are not read: `defaults` and `groups` are for what several hosts share")
+            let mend = if key.value == "<<" {
+                KeyMend::Merge
             } else if let Some(place) = elsewhere(key.value) {
-                wrong.mend(format!("it belongs to {place}"))
+                KeyMend::Elsewhere(place)
+            } else if let Some(near) = nearest(key.value, self.asked.iter().copied()) {
+                KeyMend::Near(near.to_owned())
             } else {
-                wrong.did_you_mean(nearest(key.value, self.asked.iter().copied()), || {
-                    format!("the keys here are {}", listed(self.asked.iter().copied()))
-                })
+                KeyMend::Known(self.asked.clone())
             };
-            self.heap.wrong(&key.way, wrong);
+            self.heap.wrong(&key.way, Wrong::UnknownKey { key: key.value.to_owned(), mend });
         }
     }
 }
@@ -333,7 +361,11 @@ mod tests {
     fn said<T>(text: &str, read: impl Fn(&FieldValue<'_>) -> Option<T>) -> Vec<(String, Option<String>)> {
         let (node, heap) = (yaml::parse(text).unwrap(), Heap::default());
         assert!(read(&FieldValue::root(&node, &heap)).is_none(), "{text:?} was read");
-        heap.mistakes.into_inner().into_iter().map(|mistake| (mistake.wrong.what, mistake.wrong.mend)).collect()
+        heap.into_mistakes_and_warnings()
+            .0
+            .into_iter()
+            .map(|mistake| (mistake.wrong.what(), mistake.wrong.mend()))
+            .collect()
     }
 
     #[test]
@@ -374,7 +406,7 @@ mod tests {
         let (node, heap) = (yaml::parse("a:\n\n\nb: 1\n").unwrap(), Heap::default());
         let entries = FieldValue::root(&node, &heap).entries("key").unwrap();
         assert!(entries[0].1.text().is_none());
-        assert_eq!(heap.mistakes.into_inner()[0].way, [NodeStep::Key(0)]);
+        assert_eq!(heap.into_mistakes_and_warnings().0[0].way, [NodeStep::Key(0)]);
     }
 
     #[test]
@@ -384,12 +416,12 @@ mod tests {
         assert!(fields.take("user").is_some());
         assert!(fields.take("port").is_none());
         fields.finish(|_| None);
-        let said: Vec<_> = heap.mistakes.into_inner().into_iter().map(|mistake| mistake.wrong).collect();
+        let said: Vec<_> = heap.into_mistakes_and_warnings().0.into_iter().map(|mistake| mistake.wrong).collect();
         assert_eq!(
             said,
             [
-                Wrong::new("the key `usr` is not known here").mend("did you mean `user`?"),
-                Wrong::new("the key `guard` is not known here").mend("the keys here are `user` and `port`"),
+                Wrong::UnknownKey { key: "usr".into(), mend: KeyMend::Near("user".into()) },
+                Wrong::UnknownKey { key: "guard".into(), mend: KeyMend::Known(vec!["user", "port"]) },
             ]
         );
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::host_name::HostName;
 
 /// How to reach a host that is not reached directly.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Jump {
     /// A host of this inventory, perhaps of no or another fleet ([`Inventory::jumps_of`](super::Inventory::jumps_of)):
     /// its master connection is used.

@@ -1,5 +1,6 @@
 //! `defaults` < groups < fleet < host: later wins, lists replace, `nix`, `limits` and `units` key by key.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::fields::At;
@@ -28,23 +29,34 @@ pub(super) struct Laid {
     pub(super) guard_at: Option<NodeWay>,
 }
 
-/// Lays one host's layers over each other; without a fleet as `defaults`, groups and the host see it.
-pub(super) fn lay(
-    file: &File,
-    folder: &Path,
-    fleet: Option<&Settings>,
-    name: &At<HostName>,
-    entry: &HostEntry,
-) -> Laid {
-    let tags: Vec<String> = entry.tags.iter().flatten().map(|tag| tag.value.clone()).collect();
-    let groups = tags.iter().filter_map(|tag| {
-        file.groups.iter().flatten().find(|(name, _)| name.value == *tag).map(|(_, settings)| settings)
-    });
-    let shared = file.defaults.iter().map(|defaults| &defaults.settings).chain(groups).chain(fleet);
-    let settings = shared
-        .map(|layer| layer.clone().but_not_to_itself(&name.value))
-        .chain([entry.settings.clone()])
-        .fold(Settings::default(), |below, above| above.over(below));
+/// The settings of the groups, by tag.
+pub(super) type Groups<'a> = HashMap<&'a str, &'a Settings>;
+
+/// What lies below a host's own settings.
+pub(super) struct Layers<'a> {
+    pub(super) file: &'a File,
+    pub(super) groups: &'a Groups<'a>,
+    /// The inventory's.
+    pub(super) folder: &'a Path,
+    /// `None`: as `defaults`, groups and the host see it.
+    pub(super) fleet: Option<&'a Settings>,
+}
+
+impl Layers<'_> {
+    /// Lays one host's layers over each other.
+    pub(super) fn lay(&self, name: &At<HostName>, entry: &HostEntry) -> Laid {
+        let tags = entry.tags.iter().flatten();
+        let groups = tags.filter_map(|tag| self.groups.get(tag.value.as_str()).copied());
+        let shared = self.file.defaults.iter().map(|defaults| &defaults.settings).chain(groups).chain(self.fleet);
+        let settings = shared
+            .map(|layer| layer.clone().but_not_to_itself(&name.value))
+            .chain([entry.settings.clone()])
+            .fold(Settings::default(), |below, above| above.over(below));
+        laid(name, entry, &settings, self.folder)
+    }
+}
+
+fn laid(name: &At<HostName>, entry: &HostEntry, settings: &Settings, folder: &Path) -> Laid {
     let addresses = entry.addresses.as_deref().unwrap_or_default();
     Laid {
         name_at: name.way.clone(),
@@ -67,7 +79,7 @@ pub(super) fn lay(
             becoming: value(settings.r#become.as_ref()).unwrap_or_default(),
             host_key: value(settings.host_key.as_ref()).unwrap_or_default(),
             vpn: value(entry.vpn.as_ref()),
-            tags,
+            tags: entry.tags.iter().flatten().map(|tag| tag.value.clone()).collect(),
             boot_time: value(settings.boot_time.as_ref()).unwrap_or(Host::DEFAULT_BOOT_TIME),
             guard: value(settings.guard.as_ref()).unwrap_or(Host::DEFAULT_GUARD),
             guard_action: value(settings.guard_action.as_ref()).unwrap_or_default(),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 mod boot_loader;
 mod checks;
 mod decode;
+mod excerpt;
 mod fields;
 mod file;
 pub mod find;
@@ -18,6 +19,7 @@ mod jump;
 mod layers;
 pub mod model;
 mod nix;
+pub(crate) mod places;
 pub(crate) mod problem;
 mod resolve;
 pub(crate) mod scalar;
@@ -27,6 +29,8 @@ mod shapes;
 mod units;
 mod wave;
 mod without;
+mod wording;
+mod wrong;
 pub(crate) mod yaml;
 
 pub use model::{Inventory, Overrides};
@@ -35,10 +39,15 @@ pub(crate) use problem::{listed, nearest};
 pub use schema::schema;
 pub use select::{FAILED, SelectError, asks_for_failed, select, select_of_run, union};
 pub use without::{left_out, words_without};
+pub use wrong::Wrong;
 pub use yaml::Position;
 
+use excerpt::Excerpts;
 use fields::Heap;
+use places::Places;
 use problem::Mistake;
+use wrong::YamlSlip;
+use yaml::YamlFault;
 
 /// An inventory, and what is worth a word about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +68,16 @@ pub enum LoadError {
     },
     #[error(transparent)]
     Mistakes(#[from] Mistakes),
+}
+
+impl LoadError {
+    /// Returns every mistake for a program, or `None` if the file could not be read at all.
+    #[must_use]
+    pub fn answer(&self) -> Option<serde_json::Value> {
+        let Self::Mistakes(Mistakes { file, problems }) = self else { return None };
+        let mistakes: Vec<_> = problems.iter().map(Problem::answer).collect();
+        Some(serde_json::json!({ "inventory": file, "mistakes": mistakes }))
+    }
 }
 
 impl Inventory {
@@ -86,14 +105,21 @@ impl Inventory {
         let heap = Heap::default();
         let file = decode::file(&root, &heap);
         let inventory = resolve::inventory(&file, path, folder, &heap);
-        let locate = |mistakes: Vec<Mistake>| {
-            let mut problems: Vec<_> = mistakes.into_iter().map(|mistake| mistake.locate(path, text)).collect();
+        let locate = |mistakes: Vec<Mistake>| -> Vec<Problem> {
+            // A shell that completes a word reads the inventory, too: the text is looked through again only for words.
+            if mistakes.is_empty() {
+                return Vec::new();
+            }
+            let (excerpts, places) = (Excerpts::of(text), Places::of(text, &root));
+            let located = mistakes.into_iter().map(|mistake| mistake.locate(path, &excerpts, &places));
+            let mut problems: Vec<_> = located.collect();
             problems.sort_by_key(|problem| problem.at);
             problems
         };
-        let problems = locate(heap.mistakes.into_inner());
+        let (mistakes, warnings) = heap.into_mistakes_and_warnings();
+        let problems = locate(mistakes);
         if problems.is_empty() {
-            Ok(Loaded { inventory, warnings: locate(heap.warnings.into_inner()) })
+            Ok(Loaded { inventory, warnings: locate(warnings) })
         } else {
             Err(Mistakes { file: path.to_owned(), problems })
         }
@@ -116,26 +142,33 @@ pub fn duration_or_none(text: &str) -> Result<std::time::Duration, String> {
     scalar::duration_or_none(text).map_err(in_words)
 }
 
-fn in_words(wrong: problem::Wrong) -> String {
-    match wrong.mend {
-        Some(mend) => format!("{}; {mend}", wrong.what),
-        None => wrong.what,
+fn in_words(wrong: Wrong) -> String {
+    match wrong.mend() {
+        Some(mend) => format!("{}; {mend}", wrong.what()),
+        None => wrong.what(),
     }
 }
 
 /// A YAML mistake, with a word on those that our own patterns invite.
 fn not_yaml(path: &Path, text: &str, error: yaml::SyntaxError) -> Mistakes {
-    let line = error.at.and_then(|at| text.lines().nth(at.line - 1)).unwrap_or_default();
-    let rest: String = line.chars().skip(error.at.map_or(0, |at| at.column - 1)).collect();
+    let excerpts = Excerpts::of(text);
+    let line = error.at.map_or("", |at| excerpts.line(at.line));
+    let rest = error.at.map_or("", |at| excerpts.behind(at));
     let indent = &line[..line.len() - line.trim_start().len()];
-    let mend = match rest.chars().next() {
-        _ if indent.contains('\t') => Some("YAML is indented with spaces, not with tabs"),
-        Some('@') => Some("a tag stands in quotes: `\"@edge\"`"),
-        Some('*') => Some("a glob that begins with `*` stands in quotes: `\"*-web\"`"),
-        Some('%' | '`') => Some("a text that begins so stands in quotes"),
+    let slip = match rest.chars().next() {
+        _ if indent.contains('\t') => Some(YamlSlip::Tab),
+        Some('@') => Some(YamlSlip::Tag),
+        Some('*') => Some(YamlSlip::Glob),
+        Some('%' | '`') => Some(YamlSlip::Text),
         _ => None,
     };
-    let problem = Problem::new(path, text, error.at, error.what, mend.map(Into::into));
+    let wrong = match error.fault {
+        YamlFault::Syntax(message) => Wrong::NotYaml { message, slip },
+        YamlFault::TooDeep { most } => Wrong::NestedTooDeep { most },
+        YamlFault::TooManyAliases { most } => Wrong::TooManyAliases { most },
+        YamlFault::SecondDocument => Wrong::SecondDocument,
+    };
+    let problem = Problem::new(path, &excerpts, error.at, wrong);
     Mistakes { file: path.to_owned(), problems: vec![problem] }
 }
 
@@ -144,8 +177,7 @@ fn not_text(path: &Path, bytes: &[u8], good: usize) -> Mistakes {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
     let text = String::from_utf8_lossy(bytes);
-    let what = "this is not UTF-8 text".to_owned();
-    let problem =
-        Problem::new(path, &text, Some(Position { line, column }), what, Some("save the file as UTF-8".into()));
+    let at = Some(Position { line, column });
+    let problem = Problem::new(path, &Excerpts::of(&text), at, Wrong::NotUtf8);
     Mistakes { file: path.to_owned(), problems: vec![problem] }
 }

@@ -374,7 +374,7 @@ pub enum VpnShape {
 
 /// What a check looks at: a host of the fleet ([`Host::probe_address`]) or any other address, that of a host of another
 /// fleet among them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     Host(HostName),
     Address(String),

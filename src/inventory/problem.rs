@@ -3,7 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::yaml::{self, NodeWay, Position};
+use super::excerpt::Excerpts;
+use super::places::Places;
+use super::wrong::Wrong;
+use super::yaml::{NodeWay, Position};
 
 /// One mistake in one file, or one thing that is worth a warning.
 ///
@@ -17,9 +20,13 @@ pub struct Problem {
     pub text: String,
     /// Where in `text` the caret belongs, from 0.
     pub caret: usize,
-    pub what: String,
-    pub mend: Option<String>,
+    pub wrong: Wrong,
+    /// For a thing that is there twice: the line of the first one.
+    pub first_line: Option<usize>,
 }
+
+/// How many mistakes a person is shown: to mend more of them at once is no work by hand.
+const MOST_SHOWN: usize = 50;
 
 /// All mistakes of a file at once, in the file's order; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,33 +35,8 @@ pub struct Mistakes {
     pub problems: Vec<Problem>,
 }
 
-/// What is wrong with one value, before its place is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wrong {
-    pub(crate) what: String,
-    pub(crate) mend: Option<String>,
-}
-
-impl Wrong {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), mend: None }
-    }
-
-    pub(crate) fn mend(self, mend: impl Into<String>) -> Self {
-        Self { mend: Some(mend.into()), ..self }
-    }
-
-    /// Adds "did you mean ...?" if a candidate is near, else the other mend.
-    pub(crate) fn did_you_mean(self, near: Option<&str>, otherwise: impl FnOnce() -> String) -> Self {
-        match near {
-            Some(near) => self.mend(format!("did you mean `{near}`?")),
-            None => self.mend(otherwise()),
-        }
-    }
-}
-
 /// Something wrong at the end of a way through the tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Mistake {
     pub(crate) way: NodeWay,
     pub(crate) wrong: Wrong,
@@ -64,54 +46,52 @@ pub(crate) struct Mistake {
 
 impl Mistake {
     /// Finds the place in the text.
-    pub(crate) fn locate(self, file: &Path, text: &str) -> Problem {
-        let at = yaml::locate(text, &self.way);
-        let Wrong { mut what, mend } = self.wrong;
-        if let Some(earlier) = self.earlier.and_then(|way| yaml::locate(text, &way)) {
-            what = format!("{what} (the first is on line {})", earlier.line);
-        }
-        Problem::new(file, text, at, what, mend)
+    pub(super) fn locate(self, file: &Path, excerpts: &Excerpts<'_>, places: &Places) -> Problem {
+        let first_line = self.earlier.and_then(|way| places.find(&way)).map(|earlier| earlier.line);
+        Problem { first_line, ..Problem::new(file, excerpts, places.find(&self.way), self.wrong) }
     }
 }
 
 impl Problem {
-    pub(crate) fn new(file: &Path, text: &str, at: Option<Position>, what: String, mend: Option<String>) -> Self {
-        let line = at.and_then(|at| text.lines().nth(at.line - 1)).unwrap_or_default();
-        let (text, caret) = excerpt(line, at.map_or(0, |at| at.column - 1));
-        Self { file: file.to_owned(), at, text, caret, what, mend }
+    pub(super) fn new(file: &Path, excerpts: &Excerpts<'_>, at: Option<Position>, wrong: Wrong) -> Self {
+        let (text, caret) = at.map_or_else(Default::default, |at| excerpts.around(at));
+        Self { file: file.to_owned(), at, text, caret, wrong, first_line: None }
     }
-}
 
-/// The longest part of a line that is shown, in characters: a line of a terminal with the line number in front.
-const EXCERPT: usize = 100;
-
-/// Cuts a long line around the caret and replaces what would disturb a terminal.
-fn excerpt(line: &str, caret: usize) -> (String, usize) {
-    let safe: Vec<char> = line.chars().map(|shown| if disturbs(shown) { ' ' } else { shown }).collect();
-    let caret = caret.min(safe.len());
-    if safe.len() <= EXCERPT {
-        return (safe.iter().collect::<String>().trim_end().to_owned(), caret);
+    /// Returns what is wrong, in a line.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let what = self.wrong.what();
+        self.first_line.map_or_else(|| what.clone(), |line| format!("{what} (the first is on line {line})"))
     }
-    let from = caret.saturating_sub(EXCERPT / 2).min(safe.len() - EXCERPT);
-    let to = from + EXCERPT;
-    let (before, after) = (if from > 0 { "…" } else { "" }, if to < safe.len() { "…" } else { "" });
-    let part: String = safe[from..to].iter().collect();
-    (format!("{before}{part}{after}"), caret - from + before.chars().count())
+
+    /// Returns the mistake for a program.
+    #[must_use]
+    pub fn answer(&self) -> serde_json::Value {
+        serde_json::json!({
+            "file": self.file,
+            "line": self.at.map(|at| at.line),
+            "column": self.at.map(|at| at.column),
+            "code": self.wrong.code(),
+            "message": self.what(),
+            "mend": self.wrong.mend(),
+        })
+    }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.file.display())?;
         let Some(Position { line, column }) = self.at else {
-            write!(formatter, ": {}", self.what)?;
-            return self.mend.iter().try_for_each(|mend| write!(formatter, "\n  {mend}"));
+            write!(formatter, ": {}", self.what())?;
+            return self.wrong.mend().iter().try_for_each(|mend| write!(formatter, "\n  {mend}"));
         };
-        writeln!(formatter, ":{line}:{column}: {}", self.what)?;
+        writeln!(formatter, ":{line}:{column}: {}", self.what())?;
         let number = line.to_string();
         let margin = " ".repeat(number.len());
         let indent = " ".repeat(self.caret);
         write!(formatter, "  {number} | {}\n  {margin} | {indent}^", self.text)?;
-        self.mend.iter().try_for_each(|mend| write!(formatter, "\n  {margin}   {mend}"))
+        self.wrong.mend().iter().try_for_each(|mend| write!(formatter, "\n  {margin}   {mend}"))
     }
 }
 
@@ -121,7 +101,11 @@ impl fmt::Display for Mistakes {
             1 => write!(formatter, "a mistake in the inventory {}", self.file.display())?,
             count => write!(formatter, "{count} mistakes in the inventory {}", self.file.display())?,
         }
-        self.problems.iter().try_for_each(|problem| write!(formatter, "\n\n{problem}"))
+        self.problems.iter().take(MOST_SHOWN).try_for_each(|problem| write!(formatter, "\n\n{problem}"))?;
+        match self.problems.len().saturating_sub(MOST_SHOWN) {
+            0 => Ok(()),
+            more => write!(formatter, "\n\nand {more} more; `inventory check --json` tells all of them"),
+        }
     }
 }
 
@@ -133,8 +117,9 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     let lower = word.to_lowercase();
     candidates
         .into_iter()
-        .filter(|candidate| *candidate != word)
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        // One that is longer or shorter by more than that has as many letters wrong.
+        .filter(|candidate| *candidate != word && candidate.chars().count().abs_diff(length) <= allowed)
+        .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -181,25 +166,20 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-pub(crate) fn no_such_host<'b>(name: &str, known: impl IntoIterator<Item = &'b str> + Clone, otherwise: &str) -> Wrong {
-    let near = nearest(name, known);
-    Wrong::new(format!("there is no host `{}`", shown(name))).did_you_mean(near, || otherwise.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
 
+    use super::super::wrong::HostMend;
     use super::*;
 
     #[test]
     fn the_caret_stands_below_the_mistake() {
         let problem = Problem::new(
             Path::new("inventory.yaml"),
-            "hosts:\n  vps:\n    jump: hoem\n",
+            &Excerpts::of("hosts:\n  vps:\n    jump: hoem\n"),
             Some(Position { line: 3, column: 11 }),
-            "there is no host `hoem`".into(),
-            Some("did you mean `home`?".into()),
+            Wrong::NoSuchHost { name: "hoem".into(), mend: HostMend::Near("home".into()) },
         );
         assert_eq!(
             problem.to_string(),
@@ -211,16 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_around_the_caret() {
-        let line = format!("{}X{}", "a".repeat(200), "b".repeat(200));
-        let (text, caret) = excerpt(&line, 200);
-        assert_eq!(text, format!("…{}X{}…", "a".repeat(50), "b".repeat(49)));
-        assert_eq!(text.chars().nth(caret), Some('X'));
-    }
-
-    #[test]
     fn nothing_of_the_file_reaches_the_terminal_as_a_command() {
-        assert_eq!(excerpt("a\u{1b}[2J", 1), ("a [2J".into(), 1));
         assert_eq!(shown("a\u{1b}[2J\n"), "a\\u{1b}[2J\\n");
     }
 

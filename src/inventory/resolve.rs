@@ -1,22 +1,24 @@
 //! From the file's shape to a validated [`Inventory`]: layers laid, hosts chosen, names known, no loops.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::checks;
 use super::fields::{At, Heap};
 use super::file::{File, FleetEntry, Settings};
-use super::layers::{self, Laid, lay};
-use super::model::{Fleet, Host, HostName, Inventory, Jump, Source};
-use super::problem::{Wrong, listed, nearest, no_such_host, shown};
+use super::layers::{self, Groups, Laid, Layers};
+use super::model::{Fleet, HostName, Inventory, Jump, Source};
 use super::scalar;
-use super::select::{SelectError, no_match, select};
+use super::select::{SelectError, is_pattern, no_match, select};
+use super::wrong::{HostMend, Wrong};
 use super::yaml::NodeWay;
 
 /// Makes an inventory of what could be read. If the heap holds a mistake afterwards, the result is only good for
 /// finding more of them.
 pub(super) fn inventory(file: &File, path: &Path, folder: &Path, heap: &Heap) -> Inventory {
-    let resolver = Resolver { file, folder, heap };
+    let names = file.hosts.iter().flatten().map(|(name, _)| name.value.as_str()).collect();
+    let groups = file.groups.iter().flatten().map(|(name, settings)| (name.value.as_str(), settings)).collect();
+    let resolver = Resolver { file, folder, heap, names, groups };
     resolver.ensure_names_differ();
     resolver.ensure_named_hosts_exist();
     let mut laid = resolver.lay(None);
@@ -38,6 +40,8 @@ struct Resolver<'a> {
     file: &'a File,
     folder: &'a Path,
     heap: &'a Heap,
+    names: HashSet<&'a str>,
+    groups: Groups<'a>,
 }
 
 impl Resolver<'_> {
@@ -50,8 +54,8 @@ impl Resolver<'_> {
         let mut seen: BTreeMap<String, &At<HostName>> = BTreeMap::new();
         for (name, _) in self.file.hosts.iter().flatten() {
             if let Some(first) = seen.get(&name.value.as_str().to_lowercase()) {
-                let what = format!("`{}` and `{}` are one name to ssh, which knows no case", first.value, name.value);
-                self.heap.twice(&name.way, &first.way, Wrong::new(what).mend("give one of them another name"));
+                let (first_name, second) = (first.value.to_string(), name.value.to_string());
+                self.heap.twice(&name.way, &first.way, Wrong::NamesDifferInCase { first: first_name, second });
             } else {
                 seen.insert(name.value.as_str().to_lowercase(), name);
             }
@@ -70,19 +74,19 @@ impl Resolver<'_> {
         for Settings { jump, runs_on, .. } in layers {
             if let Some(name) = jump.as_ref().and_then(|jump| jump.value.host()) {
                 let way = jump.as_ref().map(|jump| &jump.way);
-                self.ensure_host_exists(name, way, "any other machine is written `ssh:user@host:port`");
+                self.ensure_host_exists(name, way, HostMend::OtherMachine);
             }
             if let Some(name) = runs_on {
-                self.ensure_host_exists(&name.value, Some(&name.way), "a hypervisor is a host of this inventory");
+                self.ensure_host_exists(&name.value, Some(&name.way), HostMend::Hypervisor);
             }
         }
     }
 
-    fn ensure_host_exists(&self, name: &HostName, way: Option<&NodeWay>, otherwise: &str) {
-        if self.host_names().all(|known| known != name.as_str())
-            && let Some(way) = way
-        {
-            self.heap.wrong(way, no_such_host(name.as_str(), self.host_names(), otherwise));
+    fn ensure_host_exists(&self, name: &HostName, way: Option<&NodeWay>, otherwise: HostMend) {
+        if let (false, Some(way)) = (self.names.contains(name.as_str()), way) {
+            let near = self.heap.nearest(name.as_str(), self.host_names());
+            let mend = near.map_or(otherwise, |near| HostMend::Near(near.to_owned()));
+            self.heap.wrong(way, Wrong::NoSuchHost { name: name.to_string(), mend });
         }
     }
 
@@ -91,17 +95,15 @@ impl Resolver<'_> {
         let is_safe = |path: &PathBuf| path.to_str().is_some_and(scalar::is_safe_path);
         for laid in laid {
             if laid.host.identity.as_ref().is_some_and(|path| !is_safe(path)) {
-                let what = format!(
-                    "the folder of the inventory has a name that cannot stand in an ssh config: `{}`",
-                    shown(&self.folder.to_string_lossy())
-                );
-                self.heap.wrong(&laid.name_at, Wrong::new(what).mend("write `identity` as an absolute path"));
+                let folder = self.folder.to_string_lossy().into_owned();
+                self.heap.wrong(&laid.name_at, Wrong::UnsafeFolder { folder });
             }
         }
     }
 
     fn lay(&self, fleet: Option<&Settings>) -> Vec<Laid> {
-        self.file.hosts.iter().flatten().map(|(name, entry)| lay(self.file, self.folder, fleet, name, entry)).collect()
+        let layers = Layers { file: self.file, groups: &self.groups, folder: self.folder, fleet };
+        self.file.hosts.iter().flatten().map(|(name, entry)| layers.lay(name, entry)).collect()
     }
 
     fn ensure_no_loops(&self, laid: &[Laid]) {
@@ -112,20 +114,18 @@ impl Resolver<'_> {
         for (start, way) in loops(laid, jump) {
             let Some(at) = &laid[start].jump_at else { continue };
             let wrong = match way.as_slice() {
-                [only] => Wrong::new(format!("`{only}` cannot be reached through itself"))
-                    .mend("name another host, or write `jump: none` if it is reached directly"),
-                _ => Wrong::new(format!("this jump is a loop: {}", way.join(" -> ")))
-                    .mend("one of them must be reached directly: take out its `jump`, or write `jump: none`"),
+                [only] => Wrong::JumpToItself { host: only.clone() },
+                _ => Wrong::JumpLoop { way },
             };
             self.heap.wrong(at, wrong);
         }
         for (start, way) in loops(laid, |laid| laid.host.runs_on.clone()) {
             let Some(at) = &laid[start].runs_on_at else { continue };
             let wrong = match way.as_slice() {
-                [only] => Wrong::new(format!("`{only}` cannot be its own hypervisor")),
-                _ => Wrong::new(format!("these hosts run on each other: {}", way.join(" -> "))),
+                [only] => Wrong::RunsOnItself { host: only.clone() },
+                _ => Wrong::RunsOnLoop { way },
             };
-            self.heap.wrong(at, wrong.mend("take out one `runs_on`"));
+            self.heap.wrong(at, wrong);
         }
     }
 
@@ -166,32 +166,32 @@ impl Resolver<'_> {
     /// Checks this from the file alone, so that a person need not wait for a build to hear it. The survey looks again,
     /// at what the command line says.
     fn ensure_guards_hold(&self, fleet: &Fleet, places: &[NodeWay]) {
+        let steady = fleet.steady();
         for (host, place) in fleet.hosts.iter().zip(places) {
-            let shortest = host.shortest_guard(fleet.settle, fleet.steady());
+            let shortest = host.shortest_guard(fleet.settle, steady);
             if host.guard >= shortest {
                 continue;
             }
-            let time = humantime::format_duration;
-            let what = format!(
-                "a guard of {} is shorter than what a push and its roll back may take, {}",
-                time(host.guard),
-                time(shortest)
-            );
-            let mend = match &host.runs_on {
-                Some(hypervisor) => format!(
-                    "it fires before that of `{hypervisor}`: give that one a longer `guard`, or smaller `limits`, \
-                     `settle` and `steady`"
-                ),
-                None => "give a longer `guard`, or smaller `limits`, `settle` and `steady`".to_owned(),
-            };
-            self.heap.wrong(place, Wrong::new(what).mend(mend));
+            let hypervisor = host.runs_on.as_ref().map(HostName::to_string);
+            self.heap.wrong(place, Wrong::GuardTooShort { guard: host.guard, shortest, hypervisor });
         }
     }
 
-    fn choose(&self, entry: &FleetEntry, all: &[Laid]) -> Vec<HostName> {
+    fn choose(&self, entry: &FleetEntry, all: &[Laid]) -> HashSet<HostName> {
         let matching = |pattern: &str| select(all.iter().map(|laid| &laid.host), &[pattern.to_owned()], &[]);
-        let mut chosen: Vec<HostName> = Vec::new();
+        let mut chosen = HashSet::new();
         for pattern in entry.hosts.iter().flatten() {
+            // A name alone is looked up: to try it on every host as a pattern takes too long where many are named.
+            if let (Ok(name), false) = (HostName::new(pattern.value.as_str()), is_pattern(&pattern.value)) {
+                if self.names.contains(name.as_str()) {
+                    chosen.insert(name);
+                    continue;
+                }
+                if !all.is_empty() && !self.heap.has_time_for(all.len()) {
+                    self.heap.wrong(&pattern.way, no_match(&SelectError::nothing_near(name.as_str())));
+                    continue;
+                }
+            }
             let hosts = matching(&pattern.value).or_else(|error| {
                 // Without a single host nothing can match: that there is none has been said.
                 if !all.is_empty() {
@@ -223,25 +223,27 @@ impl Resolver<'_> {
 
     fn fill_systems(&self, fleet: &At<String>, entry: &FleetEntry, hosts: &mut [Laid]) {
         let Some(systems) = &entry.system else { return };
+        let names: HashSet<&str> = hosts.iter().map(|laid| laid.host.name.as_str()).collect();
         for (name, _) in &systems.value {
-            if hosts.iter().all(|laid| laid.host.name.as_str() != name.value) {
-                let what = format!("there is no host `{}` in the fleet `{}`", name.value, fleet.value);
-                let near = nearest(&name.value, hosts.iter().map(|laid| laid.host.name.as_str()));
-                self.heap.wrong(&name.way, Wrong::new(what).did_you_mean(near, || "take the line out".into()));
+            if !names.contains(name.value.as_str()) {
+                let near = self.heap.nearest(&name.value, hosts.iter().map(|laid| laid.host.name.as_str()));
+                let (name_text, near) = (name.value.clone(), near.map(str::to_owned));
+                let wrong = Wrong::SystemOfNoHost { name: name_text, fleet: fleet.value.clone(), near };
+                self.heap.wrong(&name.way, wrong);
             }
         }
+        let paths: HashMap<&str, &PathBuf> =
+            systems.value.iter().map(|(name, path)| (name.value.as_str(), &path.value)).collect();
         for laid in hosts.iter_mut() {
-            let system = systems.value.iter().find(|(name, _)| name.value == laid.host.name.as_str());
-            laid.host.system = system.map(|(_, path)| path.value.clone());
+            laid.host.system = paths.get(laid.host.name.as_str()).map(|path| (*path).clone());
         }
         if self.heap.is_wrong_below(&systems.way) {
             return;
         }
-        let without: Vec<_> =
-            hosts.iter().filter(|laid| laid.host.system.is_none()).map(|laid| laid.host.name.as_str()).collect();
+        let without: Vec<String> =
+            hosts.iter().filter(|laid| laid.host.system.is_none()).map(|laid| laid.host.name.to_string()).collect();
         if !without.is_empty() {
-            let wrong = Wrong::new(format!("`system` has no store path for {}", listed(without)));
-            self.heap.wrong(&systems.way, wrong.mend("add `HOST: /nix/store/...` for each host of the fleet"));
+            self.heap.wrong(&systems.way, Wrong::SystemMissing { hosts: without });
         }
     }
 
@@ -262,32 +264,29 @@ impl Resolver<'_> {
 
     fn warn_of_hosts_without_fleet(&self, laid: &[Laid], fleets: &BTreeMap<String, Fleet>) {
         // A host that others jump through has its part without a fleet.
-        let is_way = |name: &HostName| laid.iter().any(|laid| laid.host.jump == Some(Jump::Host(name.clone())));
-        let in_fleet =
-            |host: &Host| fleets.values().any(|fleet| fleet.hosts.iter().any(|member| member.name == host.name));
+        let jump = |laid: &Laid| laid.host.jump.clone();
+        let ways: HashSet<Jump> = laid.iter().filter_map(jump).collect();
+        let of_fleets: HashSet<&HostName> =
+            fleets.values().flat_map(|fleet| fleet.hosts.iter().map(|host| &host.name)).collect();
         for Laid { host, name_at, .. } in laid {
-            if !in_fleet(host) {
-                let so = if is_way(&host.name) {
-                    ": others jump through it, but nothing pushes it"
-                } else {
-                    ", so nothing pushes it"
-                };
-                self.heap.warn(name_at, Wrong::new(format!("the host `{}` is in no fleet{so}", host.name)));
+            if !of_fleets.contains(&host.name) {
+                let is_jump = ways.contains(&Jump::Host(host.name.clone()));
+                self.heap.warn(name_at, Wrong::HostWithoutFleet { host: host.name.to_string(), is_jump });
             }
         }
     }
 
     /// A group whose name is nearly a tag is a slip, and its settings would be missing; else it may be for later.
     fn warn_of_unused_groups(&self, laid: &[Laid]) {
-        let tags = || laid.iter().flat_map(|laid| laid.host.tags.iter().map(String::as_str));
+        let tags: BTreeSet<&str> = laid.iter().flat_map(|laid| laid.host.tags.iter().map(String::as_str)).collect();
         for (name, _) in self.file.groups.iter().flatten() {
-            if tags().any(|tag| tag == name.value) {
+            if tags.contains(name.value.as_str()) {
                 continue;
             }
-            let wrong = Wrong::new(format!("no host has the tag `{}`", name.value));
-            match nearest(&name.value, tags()) {
-                Some(near) => self.heap.wrong(&name.way, wrong.mend(format!("did you mean `{near}`?"))),
-                None => self.heap.warn(&name.way, wrong.mend("a group is for the hosts with that tag: `tags: [...]`")),
+            let group = name.value.clone();
+            match self.heap.nearest(&group, tags.iter().copied()) {
+                Some(near) => self.heap.wrong(&name.way, Wrong::GroupOfNoTag { near: near.to_owned(), group }),
+                None => self.heap.warn(&name.way, Wrong::UnusedGroup { group }),
             }
         }
     }
@@ -304,8 +303,9 @@ fn fill_ways(laid: &mut [Laid]) {
         .collect();
     for laid in laid {
         let way = std::iter::successors(jumps.get(&laid.host.name), |jump| jumps.get(*jump));
-        // A loop is a mistake that has been said: no way is longer than there are jumps.
-        laid.host.way = way.take(jumps.len()).cloned().collect();
+        // A loop is a mistake that has been said.
+        let mut seen = HashSet::new();
+        laid.host.way = way.take_while(|jump| seen.insert(*jump)).cloned().collect();
     }
 }
 
@@ -319,26 +319,33 @@ fn guard_place<'b>(laid: &'b Laid, entry: &'b FleetEntry) -> &'b NodeWay {
 ///
 /// A loop is reported at its first host in the file's order; hosts that only lead into one are not named.
 fn loops(laid: &[Laid], next: impl Fn(&Laid) -> Option<HostName>) -> Vec<(usize, Vec<String>)> {
-    let index_of = |name: &HostName| laid.iter().position(|laid| laid.host.name == *name);
-    let follow = |index: usize| next(&laid[index]).as_ref().and_then(index_of);
+    let indices: HashMap<&HostName, usize> =
+        laid.iter().enumerate().map(|(index, laid)| (&laid.host.name, index)).collect();
+    let follow = |index: usize| indices.get(&next(&laid[index])?).copied();
     let mut found = Vec::new();
+    // No host is followed twice.
+    let mut followed = vec![false; laid.len()];
     for start in 0..laid.len() {
-        let mut way = vec![start];
-        while let Some(index) = way.last().copied().and_then(follow) {
-            if index == start {
-                let mut names: Vec<_> = way.iter().map(|index| laid[*index].host.name.to_string()).collect();
-                if names.len() > 1 {
-                    names.push(names[0].clone());
-                }
-                found.push((start, names));
-            }
-            // Behind its first host, a loop has been reported already.
-            if index <= start || way.contains(&index) {
-                break;
-            }
+        let mut way = Vec::new();
+        let mut at = Some(start);
+        while let Some(index) = at.filter(|index| !followed[*index]) {
+            followed[index] = true;
             way.push(index);
+            at = follow(index);
+        }
+        // The way has come back to itself, and not to what an earlier start has led to.
+        if let Some(back) = at.and_then(|index| way.iter().position(|known| *known == index)) {
+            let mut round = way.split_off(back);
+            let first = (0..round.len()).min_by_key(|place| round[*place]).unwrap_or_default();
+            round.rotate_left(first);
+            let mut names: Vec<_> = round.iter().map(|index| laid[*index].host.name.to_string()).collect();
+            if names.len() > 1 {
+                names.push(names[0].clone());
+            }
+            found.push((round[0], names));
         }
     }
+    found.sort_by_key(|(first, _)| *first);
     found
 }
 

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::model::{BadUnitPattern, UnitPattern};
-use super::model::{Become, GuardAction, HostKey, HostName, Jump, LoaderKind, Size, SizeError, is_name};
-use super::problem::{Wrong, disturbs, listed, nearest, shown};
+use super::model::{Become, GuardAction, HostKey, HostName, Jump, LoaderKind, Size, is_name};
+use super::problem::{disturbs, nearest};
+use super::wrong::{AddressSlip, MountSlip, UrlSlip, Wrong};
 use crate::facts::attr_path::{AttrPath, BadAttrPath};
 use crate::facts::store_path::StorePath;
 
@@ -19,6 +20,12 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Far above any mounted path, far below what a command line takes.
 const LONGEST_PATH: usize = 255;
+
+/// Longer than this, a name leaves no room for anything else on a line.
+const LONGEST_NAME: usize = 80;
+
+/// The tag that would be written like [`FAILED`](super::select::FAILED).
+pub(crate) const RESERVED_TAG: &str = "failed";
 
 /// Words that patterns and settings use for themselves: no host can be called so.
 pub(crate) const RESERVED: [&str; 2] = ["all", "none"];
@@ -37,43 +44,38 @@ pub(crate) fn name(text: &str) -> Result<String, Wrong> {
     if is_name(text) {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{}` cannot be a name", shown(text)))
-        .mend("use letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63 of them"))
+    Err(Wrong::NotAName { text: text.to_owned() })
 }
 
 /// A name of a host.
 pub(crate) fn host_name(text: &str) -> Result<HostName, Wrong> {
     if RESERVED.contains(&text) {
-        return Err(Wrong::new(format!("no host can be called `{text}`: the word has a meaning of its own"))
-            .mend("give it another name, and its real one as `address`"));
+        return Err(Wrong::ReservedName { text: text.to_owned() });
     }
-    name(text).and_then(|text| HostName::new(text).map_err(|error| Wrong::new(error.to_string())))
+    name(text).and_then(|text| HostName::new(text).map_err(|error| Wrong::NotAName { text: error.0 }))
 }
 
 /// A DNS name, an ssh alias, or an IP address without brackets.
 pub(crate) fn address(text: &str) -> Result<String, Wrong> {
-    let bad = || Wrong::new(format!("`{}` is not an address", shown(text)));
+    let bad = |slip| Err(Wrong::NotAnAddress { text: text.to_owned(), slip });
     if text.parse::<IpAddr>().is_ok() {
         return Ok(text.to_owned());
     }
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return Err(bad().mend(format!("write an IPv6 address without brackets: `{}`", shown(inner))));
+        return bad(AddressSlip::Brackets { inner: inner.to_owned() });
     }
     if let Some((user, _)) = text.split_once('@') {
-        return Err(bad().mend(format!("the user has a key of its own: `user: {}`", shown(user))));
+        return bad(AddressSlip::User { user: user.to_owned() });
     }
-    if let Some((host, number)) = text.split_once(':').filter(|(_, number)| number.parse::<u16>().is_ok()) {
-        return Err(bad().mend(format!("write `{}` alone, and `port: {number}` beside it", shown(host))));
+    if let Some((host, port)) = text.split_once(':').filter(|(_, number)| number.parse::<u16>().is_ok()) {
+        return bad(AddressSlip::Port { host: host.to_owned(), port: port.to_owned() });
     }
     if let Some((address, _)) = text.split_once('/').filter(|(address, _)| address.parse::<IpAddr>().is_ok()) {
-        return Err(bad().mend(format!("write the address alone: `{address}`")));
+        return bad(AddressSlip::Network { address: address.to_owned() });
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if !(1..=253).contains(&text.len()) || text.starts_with(['-', '.']) || !text.bytes().all(allowed) {
-        return Err(bad().mend(
-            "an address is an IP address, a DNS name or an alias of your ~/.ssh/config: \
-             letters, digits, `.`, `-` and `_`, not beginning with `-`",
-        ));
+        return bad(AddressSlip::Letters);
     }
     Ok(text.to_owned())
 }
@@ -84,8 +86,7 @@ pub(crate) fn user(text: &str) -> Result<String, Wrong> {
     if (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(allowed) {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{}` is not a user name", shown(text)))
-        .mend("use letters, digits, `.`, `-`, `_` and `+`, not beginning with `-`"))
+    Err(Wrong::NotAUser { text: text.to_owned() })
 }
 
 /// The path of a private key, as the person wrote it.
@@ -93,8 +94,7 @@ pub(crate) fn identity(text: &str) -> Result<PathBuf, Wrong> {
     if is_safe_path(text) {
         return Ok(text.into());
     }
-    Err(Wrong::new(format!("`{}` cannot be the path of a key", shown(text)))
-        .mend("it stands in an ssh config: no spaces, quotes, `%`, `$` or control characters, not beginning with `-`"))
+    Err(Wrong::NotAKeyPath { text: text.to_owned() })
 }
 
 /// A path that an ssh config reads as it stands: ssh expands `%` and `$`, and takes `#` for a comment.
@@ -109,9 +109,9 @@ pub(crate) fn jump(text: &str) -> Result<JumpTo, Wrong> {
         return Ok(JumpTo::Nobody);
     }
     let Some(destination) = text.strip_prefix("ssh:") else {
-        return host_name(text).map(|name| JumpTo::Through(Jump::Host(name))).map_err(|wrong| {
-            wrong.mend("write the name of a host of this inventory, or `ssh:user@host:port` for any other machine")
-        });
+        return host_name(text)
+            .map(|name| JumpTo::Through(Jump::Host(name)))
+            .map_err(|_| Wrong::NotAJump { text: text.to_owned(), is_reserved: RESERVED.contains(&text) });
     };
     let destination = destination.trim_start_matches("//");
     let (login, place) =
@@ -130,7 +130,7 @@ fn host_and_port(text: &str) -> Result<(&str, Option<&str>), Wrong> {
         return match rest.split_once(']') {
             Some((host, "")) => Ok((host, None)),
             Some((host, port)) if port.starts_with(':') => Ok((host, Some(&port[1..]))),
-            _ => Err(Wrong::new(format!("`{}` is not an address", shown(text)))),
+            _ => Err(Wrong::NotAnAddress { text: text.to_owned(), slip: AddressSlip::None }),
         };
     }
     if text.parse::<Ipv6Addr>().is_ok() {
@@ -144,7 +144,7 @@ fn port_number<'a>(number: u16) -> Result<u16, &'a str> {
 }
 
 fn bad_port(text: &str) -> Wrong {
-    Wrong::new(format!("`{}` is not a port", shown(text))).mend("a port is a number from 1 to 65535")
+    Wrong::NotAPort { text: text.to_owned() }
 }
 
 /// A port.
@@ -154,16 +154,12 @@ pub(crate) fn port(number: i128) -> Result<u16, Wrong> {
 
 /// A time as people write it: `15m`, `90s`, `1m30s`.
 pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
-    let time = humantime::parse_duration(text).map_err(|_| {
-        Wrong::new(format!("`{}` is not a time", shown(text)))
-            .mend("write a number and its unit: `90s`, `15m`, `1m30s`, `2h`")
-    })?;
+    let time = humantime::parse_duration(text).map_err(|_| Wrong::NotADuration { text: text.to_owned() })?;
     if time.is_zero() {
-        return Err(Wrong::new("this time is zero").mend("write a number and its unit: `90s`, `15m`, `1m30s`, `2h`"));
+        return Err(Wrong::ZeroDuration);
     }
     if time > LONGEST {
-        return Err(Wrong::new(format!("`{}` is longer than a week", shown(text)))
-            .mend("minutes are a small `m`: a large `M` means months"));
+        return Err(Wrong::DurationTooLong { text: text.to_owned() });
     }
     Ok(time)
 }
@@ -176,19 +172,9 @@ pub(crate) fn duration_or_none(text: &str) -> Result<Duration, Wrong> {
     }
 }
 
-/// What to say of a time that is a bare number.
-pub(crate) fn time_without_unit(number: &str) -> Wrong {
-    Wrong::new(format!("the time `{number}` has no unit"))
-        .mend(format!("write `{number}m` for minutes or `{number}s` for seconds"))
-}
-
 /// The sizes of waves, with commas between.
 pub(crate) fn waves(text: &str) -> Result<Vec<Size>, Wrong> {
-    let size = |text: &str| {
-        text.parse().map_err(|error: SizeError| {
-            Wrong::new(format!("`{}` cannot be a wave: {error}", shown(text))).mend("write it like `1,25%`")
-        })
-    };
+    let size = |text: &str| text.parse().map_err(|error| Wrong::NotAWave { text: text.to_owned(), error });
     text.split(',').map(str::trim).map(size).collect()
 }
 
@@ -197,20 +183,19 @@ pub(crate) fn system(text: &str) -> Result<PathBuf, Wrong> {
     if StorePath::new(text).is_ok_and(|path| !path.is_derivation()) {
         return Ok(text.into());
     }
-    Err(Wrong::new(format!("`{}` is not a system of the store", shown(text)))
-        .mend("write its own path, `/nix/store/HASH-nixos-system-NAME-VERSION`: what `readlink -f result` prints"))
+    Err(Wrong::NotAStorePath { text: text.to_owned() })
 }
 
 /// An argument of `nix`, like a flake or an attribute: one line, not an option.
 pub(crate) fn words(text: &str) -> Result<String, Wrong> {
     if text.trim().is_empty() {
-        return Err(Wrong::new("this is empty"));
+        return Err(Wrong::EmptyText);
     }
     if text.starts_with('-') {
-        return Err(Wrong::new(format!("`{}` would be taken for an option", shown(text))));
+        return Err(Wrong::LooksLikeOption { text: text.to_owned() });
     }
     if text.chars().any(disturbs) {
-        return Err(Wrong::new(format!("`{}` has control characters in it", shown(text))));
+        return Err(Wrong::ControlCharacters { text: text.to_owned() });
     }
     Ok(text.to_owned())
 }
@@ -218,8 +203,7 @@ pub(crate) fn words(text: &str) -> Result<String, Wrong> {
 /// A flake, without the attribute.
 pub(crate) fn flake(text: &str) -> Result<String, Wrong> {
     match text.split_once('#') {
-        Some((_, attr)) => Err(Wrong::new("what stands behind `#` has a key of its own")
-            .mend(format!("write it as `attr`, with `{{host}}` for the host's name: `attr: {}`", shown(attr)))),
+        Some((_, attr)) => Err(Wrong::AttrInFlake { attr: attr.to_owned() }),
         None => words(text),
     }
 }
@@ -229,14 +213,9 @@ pub(crate) fn attr(text: &str) -> Result<String, Wrong> {
     let attr = words(text)?;
     match AttrPath::parse(&attr) {
         Ok(_) => Ok(attr),
-        Err(BadAttrPath::NoHost(_)) => {
-            let what = "`attr` has no `{host}` in it, so every host would get the same system";
-            let example = "nixosConfigurations.\"{host}\".config.system.build.toplevel";
-            Err(Wrong::new(what).mend(format!("write `{{host}}` where the host's name belongs: `{example}`")))
-        }
+        Err(BadAttrPath::NoHost(_)) => Err(Wrong::AttrWithoutHost),
         Err(error @ (BadAttrPath::EmptyPart(_) | BadAttrPath::OpenQuote(_) | BadAttrPath::ControlCharacter(_))) => {
-            Err(Wrong::new(error.to_string())
-                .mend("write names with one dot between; a name with a dot stands in quotes"))
+            Err(Wrong::NotAnAttrPath { error })
         }
     }
 }
@@ -244,23 +223,23 @@ pub(crate) fn attr(text: &str) -> Result<String, Wrong> {
 /// The name of a check, as the screen shows it.
 pub(crate) fn check_name(text: &str) -> Result<String, Wrong> {
     let name = words(text)?;
-    if name.chars().count() > 80 {
-        return Err(Wrong::new("this name is longer than 80 characters"));
+    if name.chars().count() > LONGEST_NAME {
+        return Err(Wrong::NameTooLong { most: LONGEST_NAME });
     }
     Ok(name)
 }
 
 /// An address of the web.
 pub(crate) fn url(text: &str) -> Result<String, Wrong> {
-    let bad = |mend: &str| Wrong::new(format!("`{}` is not a web address", shown(text))).mend(mend);
+    let bad = |slip| Err(Wrong::NotAUrl { text: text.to_owned(), slip });
     let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
-        return Err(bad("it begins with `http://` or `https://`"));
+        return bad(UrlSlip::Scheme);
     };
     if rest.is_empty() || rest.starts_with(['/', '-']) {
-        return Err(bad("the host is missing"));
+        return bad(UrlSlip::Host);
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'`\\<>{}|^".contains(&byte)) {
-        return Err(bad("it has spaces, quotes or other characters that must be written as `%20` and the like"));
+        return bad(UrlSlip::Letters);
     }
     Ok(text.to_owned())
 }
@@ -268,20 +247,17 @@ pub(crate) fn url(text: &str) -> Result<String, Wrong> {
 /// A piece of a page: to `grep` an empty text is in every page, and so is one of two lines if one of them is there.
 pub(crate) fn piece(text: &str) -> Result<String, Wrong> {
     if text.is_empty() {
-        return Err(Wrong::new("an empty text is in every page").mend("take it out, or write a word of the page"));
+        return Err(Wrong::EmptyBody);
     }
     if text.chars().any(char::is_control) {
-        return Err(Wrong::new("this text has more than one line, or a control character")
-            .mend("write a piece of one line of the page"));
+        return Err(Wrong::BodyOfSeveralLines);
     }
     Ok(text.to_owned())
 }
 
 /// A status of an HTTP answer.
 pub(crate) fn status(number: i128) -> Result<u16, Wrong> {
-    u16::try_from(number).ok().filter(|number| (100..=599).contains(number)).ok_or_else(|| {
-        Wrong::new(format!("`{number}` is not an HTTP status")).mend("a status is a number from 100 to 599, like 200")
-    })
+    u16::try_from(number).ok().filter(|number| (100..=599).contains(number)).ok_or(Wrong::NotAStatus { number })
 }
 
 /// The words of `become`.
@@ -307,19 +283,17 @@ pub(crate) fn loader_kind(text: &str) -> Result<LoaderKind, Wrong> {
 
 /// Where a partition is mounted on a host: it becomes an argument there, and a part of paths.
 pub(crate) fn mount_point(text: &str) -> Result<String, Wrong> {
-    let bad = || Wrong::new(format!("`{}` is not a place where a partition is mounted", shown(text)));
+    let bad = |slip| Err(Wrong::NotAMountPoint { text: text.to_owned(), slip });
     let Some(rest) = text.strip_prefix('/') else {
-        return Err(bad().mend("write it from the root: `/boot`, `/efi`, `/boot/esp`"));
+        return bad(MountSlip::Relative);
     };
     if let Some(shorter) = text.strip_suffix('/').filter(|shorter| !shorter.is_empty()) {
-        return Err(bad().mend(format!("write it without the last `/`: `{}`", shown(shorter))));
+        return bad(MountSlip::LastSlash { shorter: shorter.to_owned() });
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+');
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(allowed);
     if text.len() > LONGEST_PATH || !rest.split('/').all(plain) {
-        return Err(bad().mend(
-            "use letters, digits, `.`, `-`, `_` and `+` between single `/`, no part beginning with `.`: `/boot/esp`",
-        ));
+        return bad(MountSlip::Letters);
     }
     Ok(text.to_owned())
 }
@@ -327,24 +301,18 @@ pub(crate) fn mount_point(text: &str) -> Result<String, Wrong> {
 /// Names of units of a host.
 pub(crate) fn unit_pattern(text: &str) -> Result<UnitPattern, Wrong> {
     UnitPattern::new(text).map_err(|error| match error {
-        BadUnitPattern::NoKind { pattern } => {
-            let pattern = shown(&pattern);
-            Wrong::new(format!("`{pattern}` matches no unit: a unit's name ends in its kind"))
-                .mend(format!("write `{pattern}.service`, or another kind"))
-        }
-        BadUnitPattern::NoGlob { pattern, reason } => {
-            Wrong::new(format!("`{}` is no pattern of units: {reason}", shown(&pattern)))
-                .mend("write a name or a glob: `restic-backups-*.service`")
-        }
+        BadUnitPattern::NoKind { pattern } => Wrong::UnitWithoutKind { pattern },
+        BadUnitPattern::NoGlob { pattern, reason } => Wrong::NotAUnitPattern { pattern, reason },
     })
 }
 
 /// One word out of a few.
 pub(crate) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
     let known = || words.iter().map(|(word, _)| *word);
-    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| {
-        Wrong::new(format!("`{}` is not a word that is known here", shown(text)))
-            .did_you_mean(nearest(text, known()), || format!("write {}", listed(known()).replace(" and ", " or ")))
+    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| Wrong::UnknownWord {
+        text: text.to_owned(),
+        near: nearest(text, known()).map(str::to_owned),
+        words: known().map(str::to_owned).collect(),
     })
 }
 
@@ -360,7 +328,7 @@ mod tests {
     use super::*;
 
     fn mend<T: std::fmt::Debug>(wrong: Result<T, Wrong>) -> String {
-        wrong.unwrap_err().mend.unwrap_or_default()
+        wrong.unwrap_err().mend().unwrap_or_default()
     }
 
     #[test]

@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::model::{Fleet, Host, HostName, Inventory, Jump};
-use super::problem::{Wrong, listed, nearest, shown};
+use super::problem::{listed, nearest, shown};
+use super::wrong::Wrong;
 
 /// The hosts that did not end well in the fleet's last run. Which these are is not known here: it is passed in.
 pub const FAILED: &str = "@failed";
 
 /// Why no hosts could be chosen.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SelectError {
     #[error("`{}` is not a pattern: {reason}", shown(pattern))]
     BadPattern { pattern: String, reason: String },
@@ -58,6 +59,11 @@ impl SelectError {
         let fleets: Vec<String> = known.into_iter().collect();
         let near = nearest(name, fleets.iter().map(String::as_str)).map(Into::into);
         Self::NoSuchFleet { name: name.into(), near, fleets }
+    }
+
+    /// A name of no host, where it takes too long to look for one like it.
+    pub(super) fn nothing_near(name: &str) -> Self {
+        Self::NothingMatches { pattern: name.into(), near: None, hosts: Vec::new() }
     }
 
     /// How to mend it, for the `hint:` below an error.
@@ -268,5 +274,10 @@ impl Inventory {
 
 /// What to say of a pattern that chooses nothing.
 pub(super) fn no_match(error: &SelectError) -> Wrong {
-    Wrong { what: error.to_string(), mend: error.hint() }
+    let error = error.clone();
+    match error {
+        SelectError::BadPattern { .. } => Wrong::NotAPattern { error },
+        SelectError::NoRunMeant => Wrong::FailedNamed { error },
+        _ => Wrong::NoMatch { error },
+    }
 }

@@ -21,7 +21,7 @@ impl<T: JsonSchema> JsonSchema for At<T> {
 }
 
 /// The kinds of checks; a check has exactly one.
-pub(super) const KINDS: [&str; 7] = ["vpn", "ping", "tcp", "http", "dns", "wireguard", "command"];
+pub(super) static KINDS: [&str; 7] = ["vpn", "ping", "tcp", "http", "dns", "wireguard", "command"];
 
 const NAME: &str = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$";
 

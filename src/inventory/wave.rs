@@ -11,7 +11,7 @@ pub enum Size {
 }
 
 /// Why a text is not the size of a wave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SizeError {
     #[error("a wave is a number of hosts, like `2`, or a share of those that change, like `25%`")]
     NotASize,

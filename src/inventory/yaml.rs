@@ -1,14 +1,14 @@
-//! YAML as a tree that forgets nothing: duplicate keys stay, and the place of every node can be found again.
+//! YAML as a tree that forgets nothing: duplicate keys stay, and a node is named by the way to it.
 //!
 //! The only user of `serde_yaml`. It knows nothing about inventories: what the tree means is read in
 //! [`decode`](super::decode).
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor};
+
+use super::places;
 
 /// A place in a file; lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +33,7 @@ pub(crate) enum Node {
 }
 
 /// One step from a node to one of its children, by number: a key that is there twice has two places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum NodeStep {
     /// The key of the map's entry with this number.
     Key(usize),
@@ -50,33 +50,78 @@ pub(crate) type NodeWay = Vec<NodeStep>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
     pub(crate) at: Option<Position>,
-    pub(crate) what: String,
+    pub(crate) fault: YamlFault,
 }
+
+/// Why a text cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum YamlFault {
+    /// The words of the parser.
+    #[error("this is not YAML: {0}")]
+    Syntax(String),
+    #[error("lists and maps stand more than {most} deep in each other")]
+    TooDeep { most: usize },
+    #[error("the aliases repeat more than {most} values, or each other too often")]
+    TooManyAliases { most: usize },
+    #[error("a second YAML document begins here")]
+    SecondDocument,
+}
+
+/// At more levels `serde_yaml` gives up. No inventory has ten.
+const DEEPEST: usize = 128;
+
+/// Above this the parser is not asked at all: its time grows with the square of the depth of `[` and `{`.
+const HOPELESS: usize = 1000;
+
+/// How many nodes the aliases of a file may repeat, all together. Nine lists of ten aliases, each of the list before,
+/// would be a billion.
+const MOST_REPEATED: usize = 100_000;
+
+/// The words of `serde_yaml` for too many aliases. It counts them in its own way, and does not tell the place.
+const REPEATED: &str = "repetition limit exceeded";
 
 /// Reads a text as one YAML document; an empty text is [`Node::Null`].
 ///
 /// # Errors
 /// [`SyntaxError`] with the first mistake: YAML cannot be read on behind it.
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    if let Some(at) = hopelessly_deep(text) {
+        return Err(too_deep(Some(at)));
+    }
     let mut documents = serde_yaml::Deserializer::from_str(text);
     let Some(first) = documents.next() else { return Ok(Node::Null) };
-    let root = Node::deserialize(first).map_err(|error| syntax_error(&error))?;
+    // Without aliases no text has more nodes than characters.
+    let left = Cell::new(text.len() + MOST_REPEATED);
+    let root = NodeReader { left: &left }.deserialize(first).map_err(|error| syntax_error(text, &error))?;
     match documents.next() {
         None => Ok(root),
-        Some(second) => {
-            let at = Node::deserialize(second).map_or_else(|error| position(&error), |_| second_document(text));
-            Err(SyntaxError { at, what: "a second YAML document begins here; an inventory is one".into() })
-        }
+        Some(_) => Err(SyntaxError { at: second_document(text), fault: YamlFault::SecondDocument }),
     }
 }
 
-/// Where the node at the end of the way begins, or `None` if there is no such node.
-///
-/// `serde_yaml` shows a place only in an error, so this reads the text again and fails on purpose at the node that is
-/// asked for (docs/facts.md, "Reading YAML"). An alias is found where its anchor stands.
-pub(crate) fn locate(text: &str, way: &[NodeStep]) -> Option<Position> {
-    let document = serde_yaml::Deserializer::from_str(text).next()?;
-    Walk { way }.deserialize(document).err().as_ref().and_then(position)
+/// Returns where lists and maps in brackets get too deep, in a text that nobody has written by hand.
+fn hopelessly_deep(text: &str) -> Option<Position> {
+    let (mut depth, mut too_deep) = (0_usize, None);
+    for (number, line) in text.lines().enumerate() {
+        for (column, letter) in line.chars().enumerate() {
+            match letter {
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth = depth.saturating_sub(1),
+                _ => continue,
+            }
+            if depth == DEEPEST + 1 && letter != ']' && letter != '}' {
+                too_deep = Some(Position { line: number + 1, column: column + 1 });
+            }
+            if depth > HOPELESS {
+                return too_deep;
+            }
+        }
+    }
+    None
+}
+
+fn too_deep(at: Option<Position>) -> SyntaxError {
+    SyntaxError { at, fault: YamlFault::TooDeep { most: DEEPEST } }
 }
 
 fn position(error: &serde_yaml::Error) -> Option<Position> {
@@ -84,13 +129,20 @@ fn position(error: &serde_yaml::Error) -> Option<Position> {
 }
 
 /// The libyaml message without the place, which is printed in front of it, and with the place of its context kept.
-fn syntax_error(error: &serde_yaml::Error) -> SyntaxError {
+fn syntax_error(text: &str, error: &serde_yaml::Error) -> SyntaxError {
     let at = position(error);
     let mut what = error.to_string();
+    if what.contains("recursion limit exceeded") {
+        return too_deep(at);
+    }
+    if what.contains(REPEATED) {
+        let fault = YamlFault::TooManyAliases { most: MOST_REPEATED };
+        return SyntaxError { at: at.or_else(|| places::first_alias(text)), fault };
+    }
     if let Some(at) = at {
         what = what.replacen(&format!(" at line {} column {}", at.line, at.column), "", 1);
     }
-    SyntaxError { at, what: format!("this is not YAML: {what}") }
+    SyntaxError { at, fault: YamlFault::Syntax(what) }
 }
 
 /// The second line that is `---`, or the first one if something stands before it.
@@ -104,15 +156,23 @@ fn second_document(text: &str) -> Option<Position> {
         .map(|(index, _)| Position { line: index + 1, column: 1 })
 }
 
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
+/// Reads nodes until there are too many.
+#[derive(Debug, Clone, Copy)]
+struct NodeReader<'a> {
+    /// How many nodes there may still be.
+    left: &'a Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for NodeReader<'_> {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        self.left.set(self.left.get().checked_sub(1).ok_or_else(|| D::Error::custom(REPEATED))?);
+        deserializer.deserialize_any(self)
     }
 }
 
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
+impl<'de> Visitor<'de> for NodeReader<'_> {
     type Value = Node;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,7 +218,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(self)? {
             list.push(item);
         }
         Ok(Node::List(list))
@@ -166,7 +226,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
         let mut map = Vec::new();
-        while let Some(entry) = entries.next_entry()? {
+        while let Some(entry) = entries.next_entry_seed(self, self)? {
             map.push(entry);
         }
         Ok(Node::Map(map))
@@ -174,171 +234,9 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Node, A::Error> {
         let (tag, content) = tagged.variant::<String>()?;
-        Ok(Node::Tagged(tag, Box::new(content.newtype_variant()?)))
-    }
-}
-
-/// Walks to a node and fails there.
-#[derive(Clone, Copy)]
-struct Walk<'a> {
-    way: &'a [NodeStep],
-}
-
-/// The error that says "here": only its place is looked at.
-fn found<E: de::Error>() -> E {
-    E::custom("found")
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-/// Scalars are always the end of the way; a way that leads on through one does not exist and names the scalar.
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a node on the way")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Err(found())
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<(), E> {
-        Err(found())
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
-        Err(found())
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
-        Err(found())
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
-        Err(found())
-    }
-
-    fn visit_i128<E: de::Error>(self, _: i128) -> Result<(), E> {
-        Err(found())
-    }
-
-    fn visit_u128<E: de::Error>(self, _: u128) -> Result<(), E> {
-        Err(found())
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        Err(found())
-    }
-
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
-        Err(found())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let [NodeStep::Item(wanted), rest @ ..] = self.way else { return Err(found()) };
-        for _ in 0..*wanted {
-            items.next_element::<IgnoredAny>()?;
-        }
-        items.next_element_seed(Walk { way: rest })?;
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let (wanted, rest) = match self.way {
-            [NodeStep::Key(wanted) | NodeStep::Value(wanted), rest @ ..] => (*wanted, rest),
-            _ => return Err(found()),
-        };
-        for _ in 0..wanted {
-            entries.next_entry::<IgnoredAny, IgnoredAny>()?;
-        }
-        if matches!(self.way[0], NodeStep::Key(_)) {
-            entries.next_key_seed(Walk { way: &[] })?;
-        } else if entries.next_key::<IgnoredAny>()?.is_some() {
-            entries.next_value_seed(Walk { way: rest })?;
-        }
-        Ok(())
-    }
-
-    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        Err(found())
+        Ok(Node::Tagged(tag, Box::new(content.newtype_variant_seed(self)?)))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(line: usize, column: usize) -> Position {
-        Position { line, column }
-    }
-
-    #[test]
-    fn duplicate_keys_stay_in_the_tree() {
-        let one = Node::Map(vec![
-            (Node::Text("a".into()), Node::Integer(1)),
-            (Node::Text("a".into()), Node::List(vec![Node::Null, Node::Boolean(true), Node::Float(1.5)])),
-        ]);
-        assert_eq!(parse("a: 1\na: [~, true, 1.5]\n"), Ok(one));
-    }
-
-    #[test]
-    fn every_node_has_a_place_keys_and_duplicates_included() {
-        let text = "a: 1\nb:\n  - x\n  - {c: y, c: z}\n";
-        assert_eq!(locate(text, &[]), Some(at(1, 1)));
-        assert_eq!(locate(text, &[NodeStep::Key(0)]), Some(at(1, 1)));
-        assert_eq!(locate(text, &[NodeStep::Value(0)]), Some(at(1, 4)));
-        assert_eq!(locate(text, &[NodeStep::Key(1)]), Some(at(2, 1)));
-        assert_eq!(locate(text, &[NodeStep::Value(1), NodeStep::Item(0)]), Some(at(3, 5)));
-        assert_eq!(locate(text, &[NodeStep::Value(1), NodeStep::Item(1), NodeStep::Key(1)]), Some(at(4, 12)));
-        assert_eq!(locate(text, &[NodeStep::Value(1), NodeStep::Item(1), NodeStep::Value(1)]), Some(at(4, 15)));
-    }
-
-    #[test]
-    fn columns_count_characters_not_bytes() {
-        assert_eq!(locate("{ä: ö, ü: 1}", &[NodeStep::Value(1)]), Some(at(1, 11)));
-    }
-
-    #[test]
-    fn a_way_that_leads_nowhere_has_no_place() {
-        assert_eq!(locate("a: [1]\n", &[NodeStep::Value(0), NodeStep::Item(1)]), None);
-        assert_eq!(locate("a: 1\n", &[NodeStep::Key(1)]), None);
-    }
-
-    #[test]
-    fn a_value_behind_an_anchor_is_found_at_the_anchor() {
-        let text = "a: &here {x: 1}\nb: *here\n";
-        assert_eq!(locate(text, &[NodeStep::Value(1), NodeStep::Value(0)]), Some(at(1, 14)));
-    }
-
-    #[test]
-    fn an_empty_text_is_null() {
-        assert_eq!(parse(""), Ok(Node::Null));
-        assert_eq!(parse("# nothing\n"), Ok(Node::Null));
-    }
-
-    #[test]
-    fn a_tag_is_kept_as_one() {
-        assert_eq!(parse("!secret x"), Ok(Node::Tagged("secret".into(), Box::new(Node::Text("x".into())))));
-        assert_eq!(parse("!!str 5"), Ok(Node::Text("5".into())));
-    }
-
-    #[test]
-    fn a_syntax_error_has_its_place() {
-        let error = parse("a: 1\nb: [1,\n").unwrap_err();
-        assert_eq!(error.at, Some(at(3, 1)));
-        assert_eq!(error.what, "this is not YAML: did not find expected node content, while parsing a flow node");
-    }
-
-    #[test]
-    fn a_second_document_is_refused_where_it_begins() {
-        assert_eq!(parse("# c\n---\na: 1\n---\nb: 1\n").unwrap_err().at, Some(at(4, 1)));
-        assert_eq!(parse("a: 1\n---\nb: 1\n").unwrap_err().at, Some(at(2, 1)));
-    }
-}
+mod tests;

@@ -72,7 +72,8 @@ in given: let
     formal = builtins.functionArgs module;
     has = argument: known ? ${argument} || !formal.${argument};
     value = argument: { name = argument; value = known.${argument} or unknown; };
-  in module (if formal == { } then known else builtins.listToAttrs (map value (builtins.filter has (builtins.attrNames formal))));
+    wanted = builtins.filter has (builtins.attrNames formal);
+  in module (if formal == { } then known else builtins.listToAttrs (map value wanted));
   open = name: module:
     if builtins.isList module then builtins.concatMap (open name) module
     else if builtins.isPath module then open name (import module)
@@ -86,7 +87,8 @@ in given: let
       else if value._type == "merge" then builtins.concatMap (bare priority) value.contents
       else unknown
     else [ { inherit priority value; } ];
-  inside = name: found: builtins.concatMap ({ priority, value }: if value ? ${name} then bare priority value.${name} else [ ]) found;
+  inside = name: builtins.concatMap
+    ({ priority, value }: if value ? ${name} then bare priority value.${name} else [ ]);
   node = name: let
     parts = module: builtins.concatMap (bare 100) (open name module);
     ofDefaults = parts (hive.defaults or { });
@@ -95,7 +97,8 @@ in given: let
     deployments = inside "deployment" (modules ++ inside "config" modules);
     joined = option: let
       found = inside option deployments;
-      least = builtins.foldl' (least: one: if one.priority < least then one.priority else least) (builtins.head found).priority found;
+      least = builtins.foldl' (least: one: if one.priority < least then one.priority else least)
+        (builtins.head found).priority found;
       values = map (one: data option one.value) (builtins.filter (one: one.priority == least) found);
       last = builtins.elemAt values (builtins.length values - 1);
     in if found == [ ] then [ ]
@@ -104,7 +107,8 @@ in given: let
     looked = attempt (builtins.concatMap (one: builtins.attrNames one.value) deployments);
     tried = map (option: { inherit option; answer = attempt (joined option); }) options;
     fine = builtins.filter (one: one.answer.success && one.answer.value != [ ]) tried;
-    imports = modules: let tried = attempt (builtins.any (one: one.value ? imports) modules); in !tried.success || tried.value;
+    imports = modules: let tried = attempt (builtins.any (one: one.value ? imports) modules);
+      in !tried.success || tried.value;
   in if looked.success then {
     inherit name;
     deployment = builtins.listToAttrs (map (one: { name = one.option; value = builtins.head one.answer.value; }) fine);
@@ -113,7 +117,8 @@ in given: let
     imports = (if imports ofDefaults then [ "defaults" ] else [ ]) ++ (if imports own then [ name ] else [ ]);
   } else { inherit name; deployment = { }; unknown = [ "deployment" ]; others = [ ]; imports = [ ]; };
 in if builtins.isAttrs hive && !(hive ? drvPath)
-  then map node (builtins.filter (name: !(builtins.elem name [ "meta" "network" "defaults" ])) (builtins.attrNames hive))
+  then map node
+    (builtins.filter (name: !(builtins.elem name [ "meta" "network" "defaults" ])) (builtins.attrNames hive))
   else null
 "#;
 
@@ -125,7 +130,8 @@ in hive: if builtins.isAttrs hive && hive ? nodes then map (name: let
       (builtins.filter (option: deployment ? ${option}) options);
   in {
     inherit name;
-    deployment = builtins.listToAttrs (map (one: { name = one.option; value = one.answer.value; }) (builtins.filter (one: one.answer.success) tried));
+    deployment = builtins.listToAttrs (map (one: { name = one.option; value = one.answer.value; })
+      (builtins.filter (one: one.answer.success) tried));
     unknown = map (one: one.option) (builtins.filter (one: !one.answer.success) tried);
     # Whole configurations have every option there is.
     others = [ ];

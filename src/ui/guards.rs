@@ -104,7 +104,8 @@ mod tests {
         assert_eq!(
             text,
             "  host  guard                                     a reboot brings           whose                 run
-  vps   fires in 1m 30s, at 2027-01-15 08:01 UTC  something else than runs  ada@laptop (by hand)  20261122-161005-homelab-k3f1
+  vps   fires in 1m 30s, at 2027-01-15 08:01 UTC  something else than runs  ada@laptop (by hand)  \
+20261122-161005-homelab-k3f1
   nas   does not answer                           not known\n"
         );
     }

@@ -183,13 +183,20 @@ mod tests {
             "\
 run                           fleet    began                              what   outcome                             \
 hosts  took
-20261122-161500-lab-3f9c      lab      2026-11-22 16:14 UTC  just now     push   running                             2      1m 03s
-20261122-161500-homelab-3f9c  homelab  2026-11-22 14:15 UTC  2 hours ago  push   UNFINISHED                          .      .
-20261122-161500-lab-3f9c      lab      2026-11-22 14:13 UTC  2 hours ago  guard  armed by hand                       2      .
-20261122-161500-lab-3f9c      lab      2026-11-22 14:11 UTC  2 hours ago  guard  disarmed                            2      .
-20261122-161500-lab-3f9c      lab      2026-11-21 15:31 UTC  1 day ago    push   COMMITTED, HOST LOST                2      1m 03s
-20261122-161500-lab-3f9c      lab      2026-11-21 15:15 UTC  1 day ago    push   ROLLED BACK (recovered)             2      1m 03s
-20261122-161500-lab-3f9c      lab      2026-11-21 15:14 UTC  1 day ago    push   COMMITTED (recovered), without nas  2      1m 03s
+20261122-161500-lab-3f9c      lab      2026-11-22 16:14 UTC  just now     push   running                             \
+2      1m 03s
+20261122-161500-homelab-3f9c  homelab  2026-11-22 14:15 UTC  2 hours ago  push   UNFINISHED                          \
+.      .
+20261122-161500-lab-3f9c      lab      2026-11-22 14:13 UTC  2 hours ago  guard  armed by hand                       \
+2      .
+20261122-161500-lab-3f9c      lab      2026-11-22 14:11 UTC  2 hours ago  guard  disarmed                            \
+2      .
+20261122-161500-lab-3f9c      lab      2026-11-21 15:31 UTC  1 day ago    push   COMMITTED, HOST LOST                \
+2      1m 03s
+20261122-161500-lab-3f9c      lab      2026-11-21 15:15 UTC  1 day ago    push   ROLLED BACK (recovered)             \
+2      1m 03s
+20261122-161500-lab-3f9c      lab      2026-11-21 15:14 UTC  1 day ago    push   COMMITTED (recovered), without nas  \
+2      1m 03s
 "
         );
         let coloured = render(&rows, &LocalClock::utc(now), true);

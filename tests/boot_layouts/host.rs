@@ -15,7 +15,10 @@ const SCRIPTS: [&str; 6] = ["lib.sh", "boot.sh", "boot_systemd.sh", "boot_grub.s
 /// A file of efivarfs cannot be seeked, and GNU tail seeks in every regular file. On a real one: `scripts/lab/efi.sh`.
 const TAIL: &str = r#"#!/bin/sh
 for word in "$@"; do
-    case $word in -*) ;; *) [ ! -f "$word" ] || { echo "tail: cannot seek to relative offset 4: Illegal seek" >&2; exit 1; } ;; esac
+    case $word in
+    -*) ;;
+    *) [ ! -f "$word" ] || { echo "tail: cannot seek to relative offset 4: Illegal seek" >&2; exit 1; } ;;
+    esac
 done
 [ ! -f /dev/stdin ] || { echo "tail: cannot seek to relative offset 4: Illegal seek" >&2; exit 1; }
 exec /usr/bin/tail "$@"

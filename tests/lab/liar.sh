@@ -43,8 +43,14 @@ claim() {
     edit="s|^current .*|current $new|; s|^\(host [0-9]* current\) .*|\1 $new|"
     case " $(cat /etc/lie.claims) " in
     *" $script "*)
-        awk '/^    with_lock (start|disarm)/ { line = "    true"; while (length(line) < length($0)) line = line " "; $0 = line } 1' \
-            "$sent" >"$sent.new" && mv "$sent.new" "$sent"
+        awk '
+            /^    with_lock (start|disarm)/ {
+                line = "    true"
+                while (length(line) < length($0)) line = line " "
+                $0 = line
+            }
+            1
+        ' "$sent" >"$sent.new" && mv "$sent.new" "$sent"
         edit="$edit; s/^asked \(.*\)$/&\njob \1 exited 0/"
         touch "/run/liar.$script"
         ;;

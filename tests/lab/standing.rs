@@ -31,7 +31,8 @@ systemctl list-units --all --plain --no-legend 'fleetdeploy*' | while read -r un
 for file in /nix/var/nix/gcroots/auto/* /nix/var/nix/temproots/fleetdeploy* /tmp/*fleetdeploy*; do
     case $(readlink "$file") in *fleetdeploy*) say leftover "$file" ;; esac
 done
-[ ! -e /run/nixos/switch-to-configuration.lock ] || flock -n /run/nixos/switch-to-configuration.lock true || say leftover "a switch"
+switch_lock=/run/nixos/switch-to-configuration.lock
+[ ! -e "$switch_lock" ] || flock -n "$switch_lock" true || say leftover "a switch"
 "#;
 
 /// What a push must leave as it was, or move as a whole.

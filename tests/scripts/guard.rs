@@ -80,7 +80,9 @@ async fn container(installs: bool) -> Host {
             system,
             &format!(
                 r#"case $1 in
-                test) ln -sfn {system} "$FLEETDEPLOY_ROOT/run/current-system"; ln -sfn {system}/init "$FLEETDEPLOY_ROOT/sbin/init" ;;
+                test)
+                    ln -sfn {system} "$FLEETDEPLOY_ROOT/run/current-system"
+                    ln -sfn {system}/init "$FLEETDEPLOY_ROOT/sbin/init" ;;
                 {boot}) ln -sfn {system}/init "$FLEETDEPLOY_ROOT/sbin/init" ;;
                 esac"#
             ),

@@ -338,7 +338,14 @@ async fn a_clean_up_with_a_mark_that_is_killed_at_any_program_never_leaves_nothi
 /// What is answered is on the disk: each sync names what was written, and comes before the answer's act.
 #[tokio::test]
 async fn what_is_answered_was_on_the_disk_before() {
-    let log = r#"for word in "$@"; do case $word in */gcroots/*) echo "sync ${word#"$FLEETDEPLOY_ROOT"/nix/var/nix/gcroots/}: $(ls -A "$FLEETDEPLOY_ROOT/run/fleetdeploy/token" 2>/dev/null)" >>"$FLEETDEPLOY_ROOT/log" ;; esac; done"#;
+    let log = r#"
+        for word in "$@"; do
+            case $word in
+            */gcroots/*)
+                token=$(ls -A "$FLEETDEPLOY_ROOT/run/fleetdeploy/token" 2>/dev/null)
+                echo "sync ${word#"$FLEETDEPLOY_ROOT"/nix/var/nix/gcroots/}: $token" >>"$FLEETDEPLOY_ROOT/log" ;;
+            esac
+        done"#;
     for shell in shells() {
         let host = idle().await;
         host.program("sync", log);

@@ -6,6 +6,7 @@ use crate::commands::shared::conclusion::Conclusion;
 use crate::decide::vocabulary::Verdict;
 use crate::engine::recover::{Recovered, RollingEnded};
 use crate::event::reason::reboot::FoundRolling;
+use crate::event::reason::recover::RecoverReason;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::Ending;
@@ -19,7 +20,7 @@ pub(super) fn conclude(
     fleet: &Fleet,
     events: &Events,
 ) -> Conclusion {
-    let unknown = HostOutcome::Left { why: "as the run has left it".to_owned().into(), back_within_ms: None };
+    let unknown = HostOutcome::Left { why: RecoverReason::AsRunLeftIt.into(), back_within_ms: None };
     match recovered {
         Some(Recovered::Ended(verdict)) => {
             let way = way_out(&verdict, fleet);
@@ -39,7 +40,7 @@ pub(super) fn conclude(
             let text = "no host that answers holds anything of a run; of the others nothing is known".to_owned();
             let mut concluded = Conclusion::of_all(fleet, &HostOutcome::Unchanged, ending, Outcome::Split, text);
             for host in silent {
-                concluded.hosts.insert(host, HostOutcome::Lost { why: "it does not answer".to_owned().into() });
+                concluded.hosts.insert(host, HostOutcome::Lost { why: RecoverReason::NothingKnownOfHost.into() });
             }
             concluded
         }
@@ -50,14 +51,9 @@ pub(super) fn conclude(
         }
         Some(Recovered::Rolling(ended)) => of_rolling(&ended, fleet),
         Some(Recovered::ByHand { run }) => {
-            let text =
-                format!("run {run} is a guard that was armed by hand, and it is still armed: nothing was touched");
-            let hint = format!(
-                "`fleetdeploy guard disarm {0}` keeps what runs now; to take it back, let the guard fire: `fleetdeploy \
-                 guard status {0}` says when",
-                fleet.name
-            );
-            events.publish(Event::Failed { host: None, text: text.clone().into(), hint: Some(hint) });
+            let armed = RecoverReason::HandGuardStillArmed { run, fleet: fleet.name.clone() };
+            let text = armed.to_string();
+            events.publish(Event::failed(None, armed));
             Conclusion::of_all(fleet, &HostOutcome::Untouched, Ending::NotBegun, Outcome::Refused, text)
         }
         Some(Recovered::Interrupted(first)) if !is_known => {

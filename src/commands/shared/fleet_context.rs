@@ -19,7 +19,9 @@ use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source, Steady};
-use crate::inventory::{FAILED, Inventory, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run};
+use crate::inventory::{
+    FAILED, Inventory, Loaded, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run,
+};
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
@@ -37,15 +39,19 @@ pub(crate) struct FleetContext {
     warnings: Vec<String>,
 }
 
+/// Returns the inventory, with its warnings as a person reads them.
 pub(crate) fn load(global: &GlobalArgs) -> Result<(Inventory, Vec<String>), Trouble> {
+    let Loaded { inventory, warnings } = read(global)?;
+    Ok((inventory, warnings.iter().map(ToString::to_string).collect()))
+}
+
+pub(crate) fn read(global: &GlobalArgs) -> Result<Loaded, Trouble> {
     let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
     let path = find(global.inventory.as_deref(), std::env::var_os(VARIABLE).as_deref(), &here).map_err(|error| {
         let hint = error.hint();
         Trouble::not_understood(error, Some(hint))
     })?;
-    let loaded = Inventory::load(&path).map_err(|error| Trouble::not_understood(error, None))?;
-    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-    Ok((loaded.inventory, warnings))
+    Inventory::load(&path).map_err(|error| Trouble::not_understood(error, None))
 }
 
 /// Returns what `@failed` means for this fleet.

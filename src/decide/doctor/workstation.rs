@@ -2,9 +2,9 @@
 
 use super::{DoctorFinding, Severity};
 use crate::event::reason::doctor::Stake;
+use crate::event::reason::told::Told;
 use crate::event::reason::unlinked::Unlinked;
 use crate::event::reason::workstation::{FolderObstacle, WorkstationHealth};
-use crate::event::told::Told;
 
 /// The findings about the workstation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::{RebootEffect, RebootStage, RollingReboot};
 use crate::event::Event;
 use crate::event::reason::reboot::RollingReason;
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::facts::plan::HostId;
 
 #[derive(Debug, Default)]

@@ -72,7 +72,11 @@ impl Surveyor for Told {
         std::future::ready(answer).boxed()
     }
 
-    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), crate::event::told::Told>> {
+    fn let_go<'a>(
+        &'a self,
+        host: &'a Host,
+        run: &'a str,
+    ) -> BoxFuture<'a, Result<(), crate::event::reason::told::Told>> {
         self.1.lock().unwrap().push((host.name.clone(), run.to_owned()));
         std::future::ready(Ok(())).boxed()
     }

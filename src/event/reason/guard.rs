@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::facts::store_path::StorePath;
 
 /// What a person who works under a guard is told.
@@ -22,6 +22,10 @@ pub enum HandGuard {
     },
     /// The run cannot be written down, so no guard is armed.
     GuardNotRecorded { error: String },
+    /// The record of the run cannot be made, so no guard is armed.
+    GuardRecordNotMade { error: String },
+    /// The guard has ended, and that could not be written down.
+    GuardEndNotRecorded { error: String },
     /// One host could not be armed, so the others are disarmed again.
     GuardsTakenBack,
     /// The host has not armed its guard.

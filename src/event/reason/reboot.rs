@@ -7,7 +7,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::millis;
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::facts::signal::Signal;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::millis;
-use crate::event::told::Told;
+use crate::event::reason::told::Told;
 use crate::inventory::model::HostName;
 
 /// What a person is told of a recovery.
@@ -55,6 +55,16 @@ pub enum RecoverReason {
     HostSetAside { doubt: ClaimDoubt },
     /// The record of the recovery cannot be written.
     RecoveryNotRecorded { error: String },
+    /// The end of a rolling reboot, or of the run, could not be written down.
+    EndNotRecorded { error: String },
+    /// Another coordinator has ended the run that this workstation knows of.
+    RunEndedElsewhere { run: String },
+    /// The run is a guard that a person has armed, and that is still armed.
+    HandGuardStillArmed { run: String, fleet: String },
+    /// The host is as the run has left it.
+    AsRunLeftIt,
+    /// Nothing is known of the host, since it does not answer.
+    NothingKnownOfHost,
     /// The run is ended without hosts that a person has named.
     EndsWithoutHosts {
         hosts: Vec<HostName>,

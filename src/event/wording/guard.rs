@@ -15,6 +15,10 @@ impl fmt::Display for HandGuard {
                 )
             }
             Self::GuardNotRecorded { error } => write!(formatter, "the run's record cannot be written: {error}"),
+            Self::GuardRecordNotMade { error } => write!(formatter, "nothing is armed without its record: {error}"),
+            Self::GuardEndNotRecorded { error } => {
+                write!(formatter, "that this guard has ended could not be written down: {error}")
+            }
             Self::GuardsTakenBack => {
                 formatter.write_str("not every host could be armed: the others are disarmed again")
             }
@@ -52,6 +56,8 @@ impl Worded for HandGuard {
             }
             Self::GuardAtWork => "wait until the host is back, then disarm again to clean up",
             Self::GuardNotRecorded { .. }
+            | Self::GuardRecordNotMade { .. }
+            | Self::GuardEndNotRecorded { .. }
             | Self::GuardsTakenBack
             | Self::GuardNotArmed { .. }
             | Self::GuardNotThere

@@ -59,6 +59,16 @@ impl fmt::Display for RecoverReason {
             Self::RecoveryNotRecorded { error } => {
                 write!(formatter, "the recovery's record cannot be written: {error}")
             }
+            Self::EndNotRecorded { error } => write!(formatter, "that could not be written down: {error}"),
+            Self::RunEndedElsewhere { run } => {
+                write!(formatter, "run {run} was ended from elsewhere: no host holds anything of it")
+            }
+            Self::HandGuardStillArmed { run, .. } => write!(
+                formatter,
+                "run {run} is a guard that was armed by hand, and it is still armed: nothing was touched"
+            ),
+            Self::AsRunLeftIt => formatter.write_str("as the run has left it"),
+            Self::NothingKnownOfHost => formatter.write_str("it does not answer"),
             Self::EndsWithoutHosts { hosts, wait } => write!(
                 formatter,
                 "the run is ended without {}: nothing is decided for up to {}, until no guard can be armed there any \
@@ -104,7 +114,15 @@ impl Worded for RecoverReason {
                 "wait for it to end; if whoever began it is gone, {}: after that, try again",
                 end_of_rolling(fleet, run)
             )),
+            Self::HandGuardStillArmed { fleet, .. } => Some(format!(
+                "`fleetdeploy guard disarm {fleet}` keeps what runs now; to take it back, let the guard fire: \
+                 `fleetdeploy guard status {fleet}` says when"
+            )),
             Self::WaitsForGuards { .. }
+            | Self::EndNotRecorded { .. }
+            | Self::RunEndedElsewhere { .. }
+            | Self::AsRunLeftIt
+            | Self::NothingKnownOfHost
             | Self::AnotherRunUnfinished { .. }
             | Self::StillMissing { .. }
             | Self::ReplacedWhileMissing { .. }

@@ -152,7 +152,7 @@ pub(super) fn parse(file: usize, notes: &mut ImportNotes) -> Option<Node> {
         Err(error) => {
             let place = error.at.map_or(SourcePlace::File(file), |at| SourcePlace::Line { file, at });
             let mend = "a text that begins with `{{`, `@`, `%` or `*`, or has `: ` in it, stands in quotes";
-            notes.mistake(&place, error.what, mend);
+            notes.mistake(&place, error.fault.to_string(), mend);
             None
         }
     }

@@ -3,9 +3,10 @@
 use super::super::fields::{At, FieldValue};
 use super::super::file::{CheckEntry, DnsEntry, HttpEntry, VpnEntry, WireguardEntry};
 use super::super::model::HookCommand;
-use super::super::problem::{Wrong, listed, nearest, shown};
+use super::super::problem::nearest;
 use super::super::scalar;
 use super::super::shapes::KINDS;
+use super::super::wrong::Wrong;
 use super::{elsewhere, some_texts, texts};
 
 pub(super) fn checks(value: &FieldValue<'_>) -> Option<Vec<At<CheckEntry>>> {
@@ -30,17 +31,11 @@ fn check(value: &FieldValue<'_>) -> Option<CheckEntry> {
     };
     let kinds: Vec<_> = KINDS.into_iter().filter_map(|kind| Some((kind, fields.take(kind)?))).collect();
     match kinds.as_slice() {
-        [] => fields.wrong(
-            Wrong::new("this check does not say what it looks at")
-                .mend(format!("add exactly one of {}", listed(KINDS))),
-        ),
+        [] => fields.wrong(Wrong::CheckWithoutKind { kinds: &KINDS }),
         [_] => {}
         [(first, _), rest @ ..] => {
             for (kind, value) in rest {
-                value.wrong(
-                    Wrong::new(format!("this check has `{kind}` beside `{first}`: a check looks at one thing"))
-                        .mend("make two checks of it"),
-                );
+                value.wrong(Wrong::CheckOfSeveralKinds { kind, first });
             }
         }
     }
@@ -52,15 +47,17 @@ fn vpn(value: &FieldValue<'_>) -> Option<At<VpnEntry>> {
     if !value.is_map() {
         let mesh = |text: &str| match text {
             "mesh" => Ok(VpnEntry::Mesh),
-            _ => Err(Wrong::new(format!("`{}` is not a shape of a VPN", shown(text)))
-                .did_you_mean(nearest(text, ["mesh"]), || "write `vpn: mesh`, or `vpn: {hub: HOST}`".into())),
+            _ => {
+                let near = nearest(text, ["mesh"]).map(str::to_owned);
+                Err(Wrong::NotAVpnShape { text: text.to_owned(), near })
+            }
         };
         return value.parse(mesh);
     }
     let mut fields = value.fields()?;
     let hub = fields.parse("hub", scalar::host_name);
     if hub.is_none() && fields.take("hub").is_none() {
-        fields.wrong(Wrong::new("the hub is not named").mend("write `vpn: {hub: HOST}`"));
+        fields.wrong(Wrong::HubMissing);
     }
     fields.finish(elsewhere);
     Some(value.at(VpnEntry::Hub(hub?)))
@@ -73,8 +70,7 @@ fn peers(value: &FieldValue<'_>) -> Option<At<Vec<At<String>>>> {
 
 fn tcp(value: &FieldValue<'_>) -> Option<At<u16>> {
     if let Some((host, port)) = value.as_text().and_then(|text| text.rsplit_once(':')) {
-        let wrong = Wrong::new("`tcp` is a port alone").mend(format!("write `tcp: {port}`, and `to: {host}` below it"));
-        value.wrong(wrong);
+        value.wrong(Wrong::HostBesidePort { host: host.to_owned(), port: port.to_owned() });
         return None;
     }
     value.number(scalar::port)
@@ -92,7 +88,7 @@ fn http(value: &FieldValue<'_>) -> Option<At<HttpEntry>> {
         body: fields.parse("body", scalar::piece),
     };
     if fields.take("url").is_none() {
-        fields.wrong(Wrong::new("the address is missing").mend("add `url: http://...`"));
+        fields.wrong(Wrong::UrlMissing);
     }
     fields.finish(elsewhere);
     Some(value.at(http))
@@ -107,7 +103,7 @@ fn dns(value: &FieldValue<'_>) -> Option<At<DnsEntry>> {
     let dns =
         DnsEntry { query: fields.parse("query", scalar::address), server: fields.parse("server", scalar::address) };
     if fields.take("query").is_none() {
-        fields.wrong(Wrong::new("the name to resolve is missing").mend("add `query: NAME`"));
+        fields.wrong(Wrong::QueryMissing);
     }
     fields.finish(elsewhere);
     Some(value.at(dns))
@@ -126,8 +122,8 @@ fn wireguard(value: &FieldValue<'_>) -> Option<At<WireguardEntry>> {
 
 pub(super) fn command(value: &FieldValue<'_>) -> Option<At<HookCommand>> {
     let not_empty = |text: &str| match text {
-        _ if text.trim().is_empty() => Err(Wrong::new("this command is empty")),
-        _ if text.contains('\0') => Err(Wrong::new("a command cannot have a NUL in it")),
+        _ if text.trim().is_empty() => Err(Wrong::EmptyCommand { is_list: false }),
+        _ if text.contains('\0') => Err(Wrong::NulInCommand),
         _ => Ok(text.to_owned()),
     };
     if !value.is_list() {
@@ -135,10 +131,7 @@ pub(super) fn command(value: &FieldValue<'_>) -> Option<At<HookCommand>> {
     }
     let items = value.list()?;
     let Some((program, arguments)) = items.split_first() else {
-        value.wrong(
-            Wrong::new("this command is empty")
-                .mend("write the program and its arguments: `[systemctl, is-active, nginx]`"),
-        );
+        value.wrong(Wrong::EmptyCommand { is_list: true });
         return None;
     };
     let any = |text: &str| if text.contains('\0') { not_empty("\0") } else { Ok(text.to_owned()) };

@@ -2,8 +2,8 @@
 
 use super::super::fields::FieldValue;
 use super::super::file::{HookEntry, HooksEntry};
-use super::super::problem::Wrong;
 use super::super::scalar;
+use super::super::wrong::Wrong;
 use super::checks::command;
 use super::elsewhere;
 
@@ -31,7 +31,7 @@ fn hook(value: &FieldValue<'_>) -> Option<HookEntry> {
         timeout: fields.duration("timeout"),
     };
     if fields.take("command").is_none() {
-        fields.wrong(Wrong::new("this hook does not say what it runs").mend("add `command: ...`"));
+        fields.wrong(Wrong::HookWithoutCommand);
     }
     fields.finish(elsewhere);
     Some(hook)

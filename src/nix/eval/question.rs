@@ -30,7 +30,9 @@ root: let
       else { strange = builtins.typeOf at; }
     else if builtins.isAttrs at && at ? ${builtins.head path}
     then look at.${builtins.head path} (builtins.tail path)
-    else { missing = { left = builtins.length path; has = if builtins.isAttrs at then builtins.attrNames at else [ ]; }; };
+    else {
+      missing = { left = builtins.length path; has = if builtins.isAttrs at then builtins.attrNames at else [ ]; };
+    };
   start = open root;
 in builtins.seq start (map (host: look start (map (builtins.replaceStrings [ "{host}" ] [ host ]) template)) hosts)
 "#;

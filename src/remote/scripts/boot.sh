@@ -7,7 +7,8 @@
 # believed. The readers are in boot_systemd.sh, boot_grub.sh and boot_others.sh; boot_files.sh looks whether the files
 # are whole. A loader that is not known is no reason to guess from its files: then the profile is taken for the boot
 # default, and $loader says `unknown`.
-# shellcheck disable=SC2034,SC2154 # $root, $current, $booted and $profile are lib.sh's; the readers' files share the rest
+# $root, $current, $booted and $profile are lib.sh's; the readers' files share the rest.
+# shellcheck disable=SC2034,SC2154
 
 # Where people mount the partition that the firmware reads, in the order of how many do.
 boot_places='/boot /efi /boot/efi /boot/EFI /boot/esp /esp /boot1 /boot2 /boot/firmware'
@@ -45,10 +46,11 @@ read_boot_default() {
     fi
     boot_default=$profile
     case $boot_installer in
-    limine) boot_note="limine boots the newest generation, whatever was installed: the profile is taken for the boot default" ;;
-    other) boot_note="this system's boot loader is not one that can be read: the profile is taken for the boot default" ;;
-    *) boot_note="the boot loader is not known: the profile is taken for the boot default" ;;
+    limine) boot_note="limine boots the newest generation, whatever was installed" ;;
+    other) boot_note="this system's boot loader is not one that can be read" ;;
+    *) boot_note="the boot loader is not known" ;;
     esac
+    boot_note="$boot_note: the profile is taken for the boot default"
 }
 
 # $loader and $boot_place. What the running system installs decides; files that another loader left do not. Between an
@@ -147,7 +149,9 @@ find_installers() {
 
 # The programs by the names that nixpkgs and lanzaboote give them, at the end of a path: a host may be named like one. A
 # hook that only says that it installs a boot loader is looked into.
-installer_names='(/nix/store/[0-9a-z]+-|/bin/)((install-)?(grub|systemd-boot|limine|refind|lanzaboote|extlinux-conf|(lx[a-z]-)?sbin-init)|lzbt|init-script-builder|raspberrypi-builder|uboot-builder|bootinstall|install-bootloader)'
+installer_names='(install-)?(grub|systemd-boot|limine|refind|lanzaboote|extlinux-conf|(lx[a-z]-)?sbin-init)|lzbt'
+installer_names="$installer_names|init-script-builder|raspberrypi-builder|uboot-builder|bootinstall|install-bootloader"
+installer_names="(/nix/store/[0-9a-z]+-|/bin/)($installer_names)"
 
 # installer_kind_of FILE: $installer_is, from what grep found in it.
 installer_kind_of() {

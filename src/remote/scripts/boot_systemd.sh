@@ -88,7 +88,9 @@ read_systemd_boot() {
     fi
     find_extra
     list_systemd_boot
-    case $preferred_variable$preferred_file in ?*) loader_knows_preferred || preferred_variable='' preferred_file='' ;; esac
+    case $preferred_variable$preferred_file in
+    ?*) loader_knows_preferred || preferred_variable='' preferred_file='' ;;
+    esac
     boot_variable=
     if choose_entry "$preferred_variable" good; then
         boot_variable=$entry_id
@@ -285,7 +287,8 @@ table_of_entries() {
             sub(/\/loader\/entries\/[^\/]*$/, "", partition)
             gsub(/\\/, "/", loader)
             if (loader !~ /^\//) loader = "/" loader
-            add(kind, partition, loader, field["sort-key"], field["machine-id"], field["version"], init_in(options), initrds)
+            add(kind, partition, loader, field["sort-key"], field["machine-id"], field["version"],
+                init_in(options), initrds)
         }
         function number(text, at,   value, byte) {
             value = 0
@@ -394,7 +397,8 @@ table_of_entries() {
         { field[key] = value }
         END {
             finish()
-            print tolower(ENVIRON["once"] "|" ENVIRON["preferred"] "|" ENVIRON["default"]) "|" chosen["preferred"] "|" chosen["default"]
+            asked = tolower(ENVIRON["once"] "|" ENVIRON["preferred"] "|" ENVIRON["default"])
+            print asked "|" chosen["preferred"] "|" chosen["default"]
             for (at = after[0]; at; at = after[at]) print bad[at] "|" line[at]
         }
         function architecture_name(machine) {

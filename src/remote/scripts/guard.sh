@@ -92,16 +92,17 @@ fire() {
     # Nothing is left undone because its words found no room.
     true >>"$fire_log" || fire_log=/dev/null
     read_systems
-    found="current $current, profile $profile, boot default ${boot_default:-not known}${next_boot:+, next boot $next_boot}"
+    found="current $current, profile $profile, boot default ${boot_default:-not known}"
+    found="$found${next_boot:+, next boot $next_boot}"
     found_moved=no
     if [ "$by_hand" = 1 ] || [ "$current $profile $boot_default" != "$old_current $old_profile $old_boot" ]; then
         found_moved=yes
     fi
     whom=''
     for found_system in "$current" "$profile" "$boot_default"; do
-        case $found_system in "$old_current" | "$old_boot" | "$old_profile" | "$(readlink "$roots/$run/new")" | '') ;; *)
-            whom="somebody had moved this host to $found_system: overruled"
-            ;;
+        case $found_system in
+        "$old_current" | "$old_boot" | "$old_profile" | "$(readlink "$roots/$run/new")" | '') ;;
+        *) whom="somebody had moved this host to $found_system: overruled" ;;
         esac
     done
     # Before anything is waited for: a power cut comes when it likes.
@@ -140,7 +141,9 @@ fire() {
             return 0
         fi
         read_systems
-        trace "NOT all could be put back (try $fire_try of $tries): current $current, profile $profile, boot default ${boot_default:-not known}${not_whole:+, $not_whole}; not rebooting"
+        fire_state="current $current, profile $profile, boot default ${boot_default:-not known}"
+        fire_state="$fire_state${not_whole:+, $not_whole}"
+        trace "NOT all could be put back (try $fire_try of $tries): $fire_state; not rebooting"
         nap 30
     done
     panic_back
@@ -191,11 +194,15 @@ stop_steps() {
 trace() {
     read_uptime
     mkdir -p "$roots/$run" && {
-        echo "the guard of run $run (${lease_owner:-owner not known}, epoch ${lease_epoch:-not known}) fired $fired_at s after the boot, due at $token_deadline s; $(date -u +%Y-%m-%dT%H:%M:%SZ), $((uptime - fired_at)) s later: $1"
+        trace_whose="the guard of run $run (${lease_owner:-owner not known}, epoch ${lease_epoch:-not known})"
+        trace_fired="fired $fired_at s after the boot, due at $token_deadline s"
+        trace_now="$(date -u +%Y-%m-%dT%H:%M:%SZ), $((uptime - fired_at)) s later"
+        echo "$trace_whose $trace_fired; $trace_now: $1"
         echo "found: $found"
         [ -z "$whom" ] || echo "$whom"
         [ -z "${next_said-}" ] || echo "$next_said"
-        echo "failed units: $(timeout 10 systemctl list-units --failed --plain --no-legend 2>/dev/null | awk '{ printf "%s ", $1 }')"
+        echo "failed units: $(timeout 10 systemctl list-units --failed --plain --no-legend 2>/dev/null |
+            awk '{ printf "%s ", $1 }')"
         for trace_log in "$place"/jobs/*.log; do
             [ ! -r "$trace_log" ] || tail -n 12 "$trace_log" | sed "s|^|${trace_log##*/}: |"
         done

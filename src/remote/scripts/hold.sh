@@ -24,7 +24,8 @@ hold() {
     elif read_lease && [ "$lease_kind $lease_run" != "reboot $1" ]; then
         refuse foreign_lease "run $lease_run of $lease_owner holds this host"
     elif [ "$4" = - ] && [ -z "$lease_run" ]; then
-        refuse ended "rolling reboot $1 does not hold this host any more: its time is over, or it was ended from elsewhere"
+        hold_text="rolling reboot $1 does not hold this host any more"
+        refuse ended "$hold_text: its time is over, or it was ended from elsewhere"
     elif [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
         refuse foreign_guard "a guard is on this host"
     else

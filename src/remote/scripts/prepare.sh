@@ -73,8 +73,10 @@ look_at_new() {
     prepare_here=$line
     read_line "$root$new/system"
     prepare_new=$line
-    [ "$prepare_here" = "$prepare_new" ] ||
-        put misfit "architecture the new system is for ${prepare_new:-nothing known}, this host is ${prepare_here:-not known}"
+    if [ "$prepare_here" != "$prepare_new" ]; then
+        prepare_misfit="the new system is for ${prepare_new:-nothing known}, this host is ${prepare_here:-not known}"
+        put misfit "architecture $prepare_misfit"
+    fi
     [ -e "$root$new/nixos-version" ] || put misfit "no_system $new is not a NixOS system"
     read -r prepare_here <"$root/proc/sys/kernel/hostname"
     if read_line "$root$new/etc/hostname" && [ "${line%%.*}" != "${prepare_here%%.*}" ]; then

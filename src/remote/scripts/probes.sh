@@ -319,7 +319,8 @@ read_wireguard() {
             return out
         }
         function hex(text,   value, i) {
-            for (i = 1; i <= length(text); i++) value = value * 16 + index("0123456789abcdef", tolower(substr(text, i, 1))) - 1
+            for (i = 1; i <= length(text); i++)
+                value = value * 16 + index("0123456789abcdef", tolower(substr(text, i, 1))) - 1
             return value + 0
         }
         function binary(value, width,   out) {

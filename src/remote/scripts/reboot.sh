@@ -24,7 +24,8 @@ reboot_once() {
     if ! same_boot "$2"; then
         refuse other_boot "this host has restarted: its boot id is $boot_id, not $2"
     elif ! read_lease; then
-        refuse ended "rolling reboot $1 does not hold this host any more: its time is over, or it was ended from elsewhere"
+        reboot_text="rolling reboot $1 does not hold this host any more"
+        refuse ended "$reboot_text: its time is over, or it was ended from elsewhere"
     elif [ "$lease_kind $lease_run" != "reboot $1" ]; then
         refuse foreign_lease "run $lease_run of $lease_owner holds this host"
     elif [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then

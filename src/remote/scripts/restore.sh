@@ -116,7 +116,9 @@ restore_boot() {
         unknown:*) ;;
         *":$old_boot:0") ! boot_files_serve || return 0 ;;
         *":$old_boot:"*) echo "boot default: it is $old_boot, but its installer failed with $restore_status" ;;
-        *) echo "boot default: the installer ended with $restore_status and the default is ${boot_default:-not known}" ;;
+        *)
+            echo "boot default: the installer ended with $restore_status and the default is ${boot_default:-not known}"
+            ;;
         esac
         sleep 2
     done

@@ -277,7 +277,9 @@ survey_roots() {
     survey_profile=$planned
     read_plan old_generation "$1/plan"
     survey_generation=$planned
-    put survivor_roots "${1##*/} ${survey_old:--} ${survey_profile:--} ${survey_boot:--} ${survey_generation:--} $(readlink "$1/new" || echo -)"
+    survey_new=$(readlink "$1/new" || echo -)
+    put survivor_roots \
+        "${1##*/} ${survey_old:--} ${survey_profile:--} ${survey_boot:--} ${survey_generation:--} $survey_new"
 }
 
 # What would get in the way of a push, or be got in the way of.
@@ -300,7 +302,9 @@ survey_busy() {
         [ -f "$survey_inhibitor" ] || continue
         survey_what=$(sed -n 's/^WHAT=//p' "$survey_inhibitor") survey_mode=$(sed -n 's/^MODE=//p' "$survey_inhibitor")
         case $survey_mode:$survey_what in
-        block*:*shutdown*) put inhibitor "$(sed -n 's/^WHO=//p' "$survey_inhibitor"): $(sed -n 's/^WHY=//p' "$survey_inhibitor")" ;;
+        block*:*shutdown*)
+            put inhibitor "$(sed -n 's/^WHO=//p' "$survey_inhibitor"): $(sed -n 's/^WHY=//p' "$survey_inhibitor")"
+            ;;
         esac
     done
 }

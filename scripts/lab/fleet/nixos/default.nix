@@ -86,7 +86,8 @@ let
     # ${other}
     PublicKey = ${keys.hosts.${other}.${toString (p.wg_peer_keys.${other} or 1)}.public}
     ${presharedKey other}AllowedIPs = ${if isHub then "${hosts.${other}.vpn}/32" else "10.100.0.0/24"}
-    ${when (!isHub) "Endpoint = ${hosts.${other}.address}:${toString p.wg_endpoint_port}\nPersistentKeepalive = ${toString p.wg_keepalive}\n"}'';
+    ${when (!isHub) ("Endpoint = ${hosts.${other}.address}:${toString p.wg_endpoint_port}\n"
+      + "PersistentKeepalive = ${toString p.wg_keepalive}\n")}'';
   wireguardConf = builtins.toFile "wg0.conf" ''
     [Interface]
     PrivateKey = ${keys.hosts.${name}.${toString p.wg_key}.private}
@@ -101,7 +102,8 @@ let
       chain input {
         type filter hook input priority filter; policy drop;
         iifname "lo" accept
-        ${when (p.fw == "drop-handshake") "udp length { 100, 156 } drop comment \"WireGuard's handshakes; its data goes through\""}
+        ${when (p.fw == "drop-handshake")
+          "udp length { 100, 156 } drop comment \"WireGuard's handshakes; its data goes through\""}
         ct state established,related accept
         ${when (p.fw == "drop-all-new") "drop"}
         ${when (p.fw == "drop-new-vpn") "iifname \"wg0\" drop"}
@@ -211,13 +213,16 @@ let
     "app.service" = daemon "The application" "/usr/bin/busybox httpd -f -p 8080 -h ${site}" "Restart=on-failure\n";
   } else { })
   // (if !isHub && p.wg_ping && hosts ? ${hub} then {
-    "monitoring.service" = daemon "Monitoring of the VPN"
-      "/bin/sh ${script "monitoring" "while :; do ping -q -c 1 -W 1 ${hosts.${hub}.vpn} >/dev/null || true; sleep 5; done"}" "";
+    "monitoring.service" = daemon "Monitoring of the VPN" "/bin/sh ${script "monitoring"
+      "while :; do ping -q -c 1 -W 1 ${hosts.${hub}.vpn} >/dev/null || true; sleep 5; done"}" "";
   } else { })
-  // (if p.unit_fails then { "fails.service" = daemon "A unit that fails" "/bin/sh -c 'echo cannot work; exit 1'" "Type=oneshot\n"; } else { })
+  // (if p.unit_fails then {
+    "fails.service" = daemon "A unit that fails" "/bin/sh -c 'echo cannot work; exit 1'" "Type=oneshot\n";
+  } else { })
   // (if p.unit_never_stops then {
     "stubborn.service" = daemon "A unit that never stops"
-      "/bin/sh ${script "stubborn" "trap '' TERM INT HUP\nwhile :; do sleep 1 || true; done"}" "TimeoutStopSec=infinity\n# ${p.version}\n";
+      "/bin/sh ${script "stubborn" "trap '' TERM INT HUP\nwhile :; do sleep 1 || true; done"}"
+      "TimeoutStopSec=infinity\n# ${p.version}\n";
   } else { })
   // (if p.unit_crash_loops then {
     "crashloop.service" = ''
@@ -241,7 +246,9 @@ let
     "reload-loop.service" = daemon "Reloads systemd again and again"
       "/bin/sh ${script "reload-loop" "while :; do systemctl daemon-reload || true; sleep 0.25; done"}" "";
   } else { })
-  // builtins.listToAttrs (map (unit: { name = "${unit}.service"; value = daemon "The service ${unit}" nothing ""; }) p.extra_units)
+  // builtins.listToAttrs (map
+    (unit: { name = "${unit}.service"; value = daemon "The service ${unit}" nothing ""; })
+    p.extra_units)
   // p.raw_units;
 
   # Of Debian's units the ones that a NixOS would not have, or that only cost time.
@@ -317,7 +324,9 @@ let
     (name: { name = "etc/systemd/system-generators/systemd-${name}-generator"; value = link "/dev/null"; })
     idleGenerators)
   // builtins.listToAttrs (map (unit: { name = "etc/systemd/system/${unit}"; value = link "/dev/null"; }) masked)
-  // builtins.listToAttrs (map (unit: { name = "etc/systemd/system/${unit}"; value = text units.${unit}; }) (builtins.attrNames units))
+  // builtins.listToAttrs (map
+    (unit: { name = "etc/systemd/system/${unit}"; value = text units.${unit}; })
+    (builtins.attrNames units))
   // builtins.listToAttrs (map
     (unit: { name = "etc/systemd/system/${wanted}.wants/${unit}"; value = link "../${unit}"; })
     (builtins.filter (unit: !(builtins.elem unit notWanted)) (builtins.attrNames units)))) { };
@@ -343,7 +352,8 @@ let
     else if p.activate == "crash" then "systemctl reboot --force --force # in a container this is death at once"
     else if fault p.activate "slow:" then "sleep ${seconds p.activate}"
     else if fault p.activate "talks:" then ''
-      line=0; while [ "$line" -lt ${seconds p.activate} ]; do line=$((line + 1)); echo "talk $line" >&2; sleep 0.05; done''
+      line=0
+      while [ "$line" -lt ${seconds p.activate} ]; do line=$((line + 1)); echo "talk $line" >&2; sleep 0.05; done''
     else throw "activate: ${p.activate}?";
   loaderFault =
     if p.loader == "ok" || p.loader == "full" || p.loader == "truncates" then ""

@@ -33,8 +33,10 @@
   pre_switch = "ok"; # fails
   init_interface = 2; # another one: exit 100
   activate = "ok"; # fails | slow:SECONDS | talks:LINES (20 a second) | kills-ssh | crash
-  loader = "ok"; # fails | full | slow:SECONDS | truncates (the kernel that it has copied) | none (an installer that does nothing)
-  loader_kind = null; # systemd-boot | grub | init | init-script (as `init`, but its installer writes a script); null: the host's own
+  # fails | full | slow:SECONDS | truncates (the kernel that it has copied) | none (an installer that does nothing)
+  loader = "ok";
+  # systemd-boot | grub | init | init-script (as `init`, but its installer writes a script); null: the host's own
+  loader_kind = null;
   boot = "ok"; # dark: never comes up | no-network | slow:SECONDS
   sshd = "ok"; # down | no-user | hangs (accepts, never answers)
   sudo = true; # false: `deploy` may no longer use sudo
