@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
 use fleetdeploy::event::line::{self, Line};
+use fleetdeploy::event::reason::forecast::NotKnown;
+use fleetdeploy::event::reason::refusal::Refusal;
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
@@ -40,6 +42,7 @@ fn forecast() -> Forecast {
         fleet: "homelab".into(),
         rollback_to: Some("generation 41".into()),
         refused: Some("a host must not be touched now".into()),
+        refusal: Some(Refusal::HostNotTouchable.into()),
         hosts: vec![HostForecast {
             host: name("vps"),
             selected: true,
@@ -67,6 +70,7 @@ fn forecast() -> Forecast {
             NotRun { check: "it answers from here".into(), from: None, required: false },
         ],
         not_known: vec!["which units are stopped and started".into()],
+        unknowns: vec![NotKnown::UnitsNotAsked { command: "plan --units".into() }.into()],
         gaps: vec![
             GuardGap::ActivationMovesBoot { host: name("vps") },
             GuardGap::BootFilesNotCompared { host: name("vps"), why: "it is signed".into() },

@@ -21,6 +21,7 @@ use crate::decide::exec::{Came, Channel, ExecEnd, Printed, fold};
 use crate::engine::exec::{ExecRequest, exec};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
+use crate::event::reason::command::CommandNote;
 use crate::event::stream::Events;
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Become, HostName};
@@ -114,8 +115,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
                         break;
                     }
                     interrupted = Some(signal);
-                    let text = format!("{signal}: ending the command on every host; once more to leave at once");
-                    events.publish(Event::Warned { host: None, text: text.into() });
+                    events.publish(Event::warned(None, CommandNote::CommandEnding { signal: signal.to_string() }));
                     // The listener lives as long as this.
                     let _ = stop.send(true);
                     continue;

@@ -23,6 +23,7 @@ use crate::decide::waves::Waves;
 use crate::engine::push::{Preview, PushRequest, Pushed, push};
 use crate::engine::shutdown::Shutdown;
 use crate::event::forecast::Forecast;
+use crate::event::reason::command::CommandNote;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
@@ -165,11 +166,8 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
 
     let asks_for_units = request.first == (Preview::ShowPlan { units: true });
     if asks_for_units {
-        let copies = if request.back.is_none() { "copies the new systems and " } else { "" };
-        let text = format!(
-            "--units {copies}runs their `switch-to-configuration dry-activate` on the hosts; nothing is changed there"
-        );
-        events.publish(Event::Warned { host: None, text: text.into() });
+        let copies = request.back.is_none();
+        events.publish(Event::warned(None, CommandNote::UnitsWillBeAsked { copies }));
     }
     let mut keeper = PushListener::new(&events, screen.follower(), record, &request);
     let hooks = HooksOfPush::new(context, &context.selected, run.as_deref(), &events);

@@ -35,29 +35,32 @@ pub(super) fn by_step(step: &Step) -> Doing {
 pub(super) fn by_line(line: &str) -> Option<String> {
     let line = line.trim();
     for verb in ["stopping", "restarting", "reloading", "starting"] {
-        let Some(rest) = line.strip_prefix(verb) else { continue };
-        if let Some(units) = rest.strip_prefix(" the following units: ") {
+        let Some(rest) = line.strip_prefix(verb).and_then(|rest| rest.strip_prefix(" the following ")) else {
+            continue;
+        };
+        if let Some(units) = rest.strip_prefix("units: ") {
             return Some(format!("{verb} {}", named(units)));
         }
-        if let Some(units) = rest.strip_prefix(" the following user units: ") {
+        if let Some(units) = rest.strip_prefix("user units: ") {
             return Some(format!("{verb} user units {}", named(units)));
         }
     }
     let as_it_stands = ["activating the configuration...", "restarting systemd...", "setting up /etc..."];
-    if as_it_stands.contains(&line) || line.starts_with("reloading user units for ") {
+    if as_it_stands.contains(&line) || line.starts_with("reloading user units ") {
         return Some(line.trim_end_matches('.').to_owned());
     }
-    let words = match line {
-        "restarting sysinit-reactivation.target" => line,
-        "updating GRUB 2 menu..." => "installing the boot loader",
-        _ if line.starts_with("stopping swap device: ") => line,
-        _ if line.starts_with("the step ") && line.contains(" is still running: ") => "waiting for the step under way",
-        _ if line.starts_with("profile: back to ") => "putting its profile back",
-        _ if line.starts_with("boot default: back to ") => "putting its boot default back",
-        _ if line.starts_with("current system: activating ") => "activating its old system",
+    if line == "restarting sysinit-reactivation.target" || line.starts_with("stopping swap device: ") {
+        return Some(line.to_owned());
+    }
+    let doing = match line {
+        "updating GRUB 2 menu..." => Doing::InstallingLoader,
+        _ if line.starts_with("the step ") && line.contains(" is still running: ") => Doing::WaitingForStep,
+        _ if line.starts_with("profile: back to ") => Doing::PuttingProfileBack,
+        _ if line.starts_with("boot default: back ") => Doing::PuttingBootDefaultBack,
+        _ if line.starts_with("current system: activating ") => Doing::ActivatingOld,
         _ => return None,
     };
-    Some(words.to_owned())
+    Some(doing.to_string())
 }
 
 fn named(units: &str) -> String {

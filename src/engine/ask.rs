@@ -11,6 +11,8 @@ use futures::stream::{FuturesOrdered, FuturesUnordered, Stream};
 use futures::{FutureExt, StreamExt};
 
 use super::causes::reason;
+use crate::event::reason::absent::Absence;
+use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -26,7 +28,7 @@ pub enum NoAnswer {
     #[error(transparent)]
     Senseless(#[from] AnswerError),
     /// The person wanted no more answers.
-    #[error("interrupted before it was asked")]
+    #[error("{}", Absence::InterruptedUnasked)]
     Interrupted,
 }
 
@@ -37,6 +39,15 @@ impl NoAnswer {
         match self {
             Self::Step(error) => reason(error),
             other => other.to_string(),
+        }
+    }
+
+    /// Returns the same for an event.
+    fn told(&self) -> Told {
+        match self {
+            Self::Step(error) => reason(error).into(),
+            Self::Senseless(error) => error.to_string().into(),
+            Self::Interrupted => Absence::InterruptedUnasked.into(),
         }
     }
 
@@ -79,7 +90,7 @@ where
             events.publish(match &gathered {
                 Ok(_) => Event::HostDone { host, phase },
                 // The hint belongs to the answer, and the command shows it there.
-                Err(no_answer) => Event::Failed { host: Some(host), text: no_answer.why().into(), hint: None },
+                Err(no_answer) => Event::Failed { host: Some(host), text: no_answer.told(), hint: None },
             });
             (name, gathered)
         }

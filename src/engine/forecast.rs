@@ -14,6 +14,7 @@ use crate::event::doing::Doing;
 use crate::event::forecast::{Comparison, Forecast};
 use crate::event::reason::forecast::NotKnown;
 use crate::event::reason::refusal::Refusal;
+use crate::event::reason::told::Told;
 use crate::facts::plan::Plan;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
@@ -52,14 +53,16 @@ impl Push<'_> {
         drop(skipped);
         // A refused push was not looked at to its end.
         if refused.is_none() {
-            let not_known = self.not_known(&known);
-            known.not_known.splice(0..0, not_known);
+            let unknowns = self.unknowns(&known);
+            known.not_known.splice(0..0, unknowns.iter().map(NotKnown::to_string));
+            known.unknowns.splice(0..0, unknowns.into_iter().map(Told::from));
         }
         known.refused = refused.map(ToString::to_string);
+        known.refusal = refused.cloned().map(Told::from);
         known
     }
 
-    fn not_known(&self, known: &Forecast) -> Vec<String> {
+    fn unknowns(&self, known: &Forecast) -> Vec<NotKnown> {
         let changing = || known.hosts.iter().filter(|host| host.changes);
         let without = |lacks: &dyn Fn(&Comparison) -> bool| {
             let hosts: Vec<HostName> =
@@ -78,7 +81,7 @@ impl Push<'_> {
                 Some(NotKnown::UnitsNotAsked { command: command.to_owned() })
             }
         };
-        packages.into_iter().chain(reboots).chain(units).map(|unknown| unknown.to_string()).collect()
+        packages.into_iter().chain(reboots).chain(units).collect()
     }
 
     /// Brings the new systems to their hosts, or as near as a dry run allows; then it is known how they differ.
@@ -158,7 +161,9 @@ impl Push<'_> {
                     });
                 }
                 let unknown = NotKnown::UnitsNotKnown { of: name.clone(), cause: why.into() };
-                lock(&self.ahead).not_known.push(unknown.to_string());
+                let mut ahead = lock(&self.ahead);
+                ahead.not_known.push(unknown.to_string());
+                ahead.unknowns.push(unknown.into());
             }
         }
     }

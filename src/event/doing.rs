@@ -28,6 +28,11 @@ pub enum Doing {
     Built,
     WaitingForBuild,
     AskingCaches,
+    InstallingLoader,
+    WaitingForStep,
+    PuttingProfileBack,
+    PuttingBootDefaultBack,
+    ActivatingOld,
 }
 
 /// What is waited for at a host.

@@ -14,6 +14,7 @@ use crate::engine::inquiry::FleetScope;
 use crate::engine::reach::Reach;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
+use crate::event::reason::command::CommandNote;
 use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
@@ -225,9 +226,8 @@ impl FleetContext {
     /// Tells the warnings of the inventory, and which hosts take no part.
     pub(crate) fn warn(&self, events: &Events) {
         if !self.without.is_empty() {
-            let names: Vec<&str> = self.without.iter().map(HostName::as_str).collect();
-            let text = format!("left out, as asked, with every link from and to it: {}", names.join(", "));
-            events.publish(Event::Warned { host: None, text: text.into() });
+            let hosts = self.without.iter().cloned().collect();
+            events.publish(Event::warned(None, CommandNote::HostsLeftOut { hosts }));
         }
         for text in &self.warnings {
             events.publish(Event::Warned { host: None, text: text.clone().into() });

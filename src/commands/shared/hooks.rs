@@ -11,6 +11,7 @@ use super::conclusion::Conclusion;
 use super::fleet_context::FleetContext;
 use crate::decide::vocabulary::Signal;
 use crate::engine::shutdown::Shutdown;
+use crate::event::reason::hooks::{HookFault, HooksEnd};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
@@ -29,18 +30,18 @@ const TEXT: &str = r#"exec sh -c "$1" >&2"#;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stopped {
     /// The failure has been told.
-    Refused(String),
+    Refused(HookFault),
     Interrupted(Signal),
 }
 
 impl Stopped {
     pub(crate) fn conclude(self, fleet: &Fleet) -> Conclusion {
         let (text, interrupted) = match self {
-            Self::Refused(text) => (format!("{text}: nothing was touched"), None),
-            Self::Interrupted(signal) => (format!("interrupted by {signal} before anything was touched"), Some(signal)),
+            Self::Refused(cause) => (HooksEnd::HookRefuses { cause }, None),
+            Self::Interrupted(signal) => (HooksEnd::InterruptedInHook { signal: signal.to_string() }, Some(signal)),
         };
         let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted };
-        Conclusion::of_all(fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
+        Conclusion::of_all(fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text.to_string())
     }
 }
 
@@ -80,10 +81,9 @@ impl HooksOfPush {
                 ended = self.run(hook, "before", &[]) => ended,
                 signal = shutdown.requested() => return Err(Stopped::Interrupted(signal)),
             };
-            if let Err(failure) = ended {
-                let hint = format!("mend it, or take it out of the `hooks` of `{}`", self.environment[0].1);
-                self.events.publish(Event::Failed { host: None, text: failure.whole().into(), hint: Some(hint) });
-                return Err(Stopped::Refused(failure.text));
+            if let Err(fault) = ended {
+                self.events.publish(Event::failed(None, fault.clone()));
+                return Err(Stopped::Refused(fault));
             }
         }
         Ok(())
@@ -108,21 +108,21 @@ impl HooksOfPush {
             ("FLEETDEPLOY_EXIT", status(concluded.ending).to_string()),
         ];
         for (number, hook) in hooks.iter().enumerate() {
-            let warn = |text| self.events.publish(Event::Warned { host: None, text });
+            let warn = |end: HooksEnd| self.events.publish(Event::warned(None, end));
             tokio::select! {
-                ended = self.run(hook, phase, &of_end) => if let Err(failure) = ended {
-                    warn(format!("{}\nthe push has ended all the same", failure.whole()).into());
+                ended = self.run(hook, phase, &of_end) => if let Err(cause) = ended {
+                    warn(HooksEnd::AfterHookFailed { cause });
                 },
                 signal = shutdown.requested() => {
-                    let left: Vec<&str> = hooks[number..].iter().map(|hook| hook.name.as_str()).collect();
-                    warn(format!("{signal}: these hooks did not run to their end: {}", left.join(", ")).into());
+                    let left = hooks[number..].iter().map(|hook| hook.name.clone()).collect();
+                    warn(HooksEnd::HooksInterrupted { signal: signal.to_string(), hooks: left });
                     return;
                 }
             }
         }
     }
 
-    async fn run(&self, hook: &Hook, phase: &str, of_end: &[(&str, String)]) -> Result<(), Failure> {
+    async fn run(&self, hook: &Hook, phase: &str, of_end: &[(&str, String)]) -> Result<(), HookFault> {
         let limit_ms = super::conclusion::millis(hook.timeout);
         self.events.publish(Event::HookStarted { hook: hook.name.clone(), limit_ms });
         let by = format!("hook {}", hook.name);
@@ -140,18 +140,17 @@ impl HooksOfPush {
                 self.events.publish(Event::Printed { host: None, by: by.clone(), lines: vec![line.to_owned()] });
             })
             .await;
-        let how = match finished {
+        let (fleet, hook) = (self.environment[0].1.clone(), hook.name.clone());
+        let tail = tail.into();
+        Err(match finished {
             Ok(finished) if finished.succeeded() => return Ok(()),
             Ok(finished) => match finished.status {
-                Some(status) => format!("exited with status {status}"),
-                None => "was ended by a signal".to_owned(),
+                Some(status) => HookFault::HookFailed { fleet, hook, status, tail },
+                None => HookFault::HookKilled { fleet, hook, tail },
             },
-            Err(ProcessError::TimedOut { limit, .. }) => {
-                format!("did not end within {}", humantime::format_duration(limit))
-            }
-            Err(error) => format!("could not be run: {error}"),
-        };
-        Err(Failure { text: format!("the hook `{}` {how}", hook.name), tail: tail.into() })
+            Err(ProcessError::TimedOut { limit, .. }) => HookFault::HookTimedOut { fleet, hook, limit, tail },
+            Err(error) => HookFault::HookNotRun { fleet, hook, said: error.to_string(), tail },
+        })
     }
 }
 
@@ -161,19 +160,6 @@ fn invocation(hook: &Hook, folder: &Path) -> Invocation {
     match &hook.command {
         HookCommand::Argv(words) => shell.args([ARGV, "hook"]).args(words),
         HookCommand::Shell(text) => shell.args([TEXT, "hook", text]),
-    }
-}
-
-struct Failure {
-    text: String,
-    tail: Vec<String>,
-}
-
-impl Failure {
-    /// With its last words.
-    fn whole(&self) -> String {
-        let tail = self.tail.iter().map(|line| format!("\n  | {line}"));
-        std::iter::once(self.text.clone()).chain(tail).collect()
     }
 }
 

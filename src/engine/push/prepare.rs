@@ -15,6 +15,7 @@ use crate::engine::returned::Leftovers;
 use crate::engine::ssh_hosts::SshHosts;
 use crate::engine::survey::FleetSurvey;
 use crate::event::forecast::NotRun;
+use crate::event::reason::push::PushNote;
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, HostOutcome, HostPlanned, Phase};
 use crate::facts::links::Link;
@@ -122,7 +123,7 @@ impl Push<'_> {
         self.inquiry.tell_findings(&findings);
         for view in views {
             for note in view.facts.notes.iter().filter(|_| view.changes()) {
-                self.inquiry.warn(Some(&view.host.name), note.clone());
+                self.inquiry.warn(Some(&view.host.name), PushNote::HostNoted { said: note.clone() });
             }
         }
         refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), Refusal::HostNotTouchable)

@@ -37,6 +37,8 @@ pub enum Absence {
     },
     /// It answers at another of its addresses than this one.
     AddressPassedOver { cause: Told },
+    /// A person wanted no more answers.
+    InterruptedUnasked,
 }
 
 /// Why a link between two other hosts may be down: an absent host is the hub of their VPN.

@@ -10,6 +10,7 @@ use crate::event::reason::build::BuildFault;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
 use crate::event::reason::claim::Claim;
+use crate::event::reason::command::CommandNote;
 use crate::event::reason::copy::CopyFault;
 use crate::event::reason::disowned::Disowned;
 use crate::event::reason::doctor::HostHealth;
@@ -19,6 +20,7 @@ use crate::event::reason::forecast::NotKnown;
 use crate::event::reason::found::{ComeBack, FoundAs};
 use crate::event::reason::guard::HandGuard;
 use crate::event::reason::held_up::HeldUp;
+use crate::event::reason::hooks::{HookFault, HooksEnd};
 use crate::event::reason::leftover::Left;
 use crate::event::reason::notice::Notice;
 use crate::event::reason::push::PushNote;
@@ -54,34 +56,32 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 43] = [
-    ReasonList::of::<Cause>(),
-    ReasonList::of::<RollbackReason>(),
-    ReasonList::of::<Undone>(),
-    ReasonList::of::<FleetEnd>(),
-    ReasonList::of::<Supersession>(),
-    ReasonList::of::<LinksAtEnd>(),
-    ReasonList::of::<HeldUp>(),
-    ReasonList::of::<Fate>(),
-    ReasonList::of::<FoundAs>(),
-    ReasonList::of::<ComeBack>(),
-    ReasonList::of::<Notice>(),
+pub const LISTS: [ReasonList; 46] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
     ReasonList::of::<BootRefusal>(),
     ReasonList::of::<BootDoubt>(),
     ReasonList::of::<BuildFault>(),
+    ReasonList::of::<Cause>(),
     ReasonList::of::<Caution>(),
     ReasonList::of::<Claim>(),
+    ReasonList::of::<CommandNote>(),
     ReasonList::of::<CopyFault>(),
     ReasonList::of::<Disowned>(),
     ReasonList::of::<HostHealth>(),
+    ReasonList::of::<Fate>(),
     ReasonList::of::<PreSwitchRefusal>(),
     ReasonList::of::<Unfit>(),
     ReasonList::of::<NotKnown>(),
+    ReasonList::of::<FoundAs>(),
+    ReasonList::of::<ComeBack>(),
     ReasonList::of::<HandGuard>(),
+    ReasonList::of::<HeldUp>(),
+    ReasonList::of::<HookFault>(),
+    ReasonList::of::<HooksEnd>(),
     ReasonList::of::<Left>(),
+    ReasonList::of::<Notice>(),
     ReasonList::of::<PushNote>(),
     ReasonList::of::<RollingReason>(),
     ReasonList::of::<Regression>(),
@@ -89,7 +89,12 @@ pub const LISTS: [ReasonList; 43] = [
     ReasonList::of::<RecoverReason>(),
     ReasonList::of::<ClaimDoubt>(),
     ReasonList::of::<Refusal>(),
+    ReasonList::of::<RollbackReason>(),
+    ReasonList::of::<Undone>(),
     ReasonList::of::<RollbackDoubt>(),
+    ReasonList::of::<FleetEnd>(),
+    ReasonList::of::<Supersession>(),
+    ReasonList::of::<LinksAtEnd>(),
     ReasonList::of::<Ailment>(),
     ReasonList::of::<Judgement>(),
     ReasonList::of::<UnitCaution>(),

@@ -20,6 +20,8 @@ pub enum PushNote {
         /// The operating system's words.
         said: String,
     },
+    /// The host says something that stops nothing.
+    HostNoted { said: String },
     /// What the new system changes could not be found out.
     DifferencesNotKnown { cause: Told },
 }

@@ -31,6 +31,7 @@ impl fmt::Display for Absence {
             Self::AddressPassedOver { cause } => {
                 write!(formatter, "another of its addresses was passed over: {cause}")
             }
+            Self::InterruptedUnasked => formatter.write_str("interrupted before it was asked"),
         }
     }
 }
@@ -41,7 +42,8 @@ impl Worded for Absence {
             Self::LeftOutAnswers
             | Self::OptionalHostSilent { .. }
             | Self::WitnessSilent { .. }
-            | Self::AddressPassedOver { .. } => None,
+            | Self::AddressPassedOver { .. }
+            | Self::InterruptedUnasked => None,
             Self::WitnessNeeded { without, .. } => go_on_without(None, without.as_deref()),
         }
     }

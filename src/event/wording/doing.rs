@@ -28,6 +28,11 @@ impl fmt::Display for Doing {
             Self::Built => "its system is built",
             Self::WaitingForBuild => "waiting for the build",
             Self::AskingCaches => "asking the binary caches",
+            Self::InstallingLoader => "installing the boot loader",
+            Self::WaitingForStep => "waiting for the step under way",
+            Self::PuttingProfileBack => "putting its profile back",
+            Self::PuttingBootDefaultBack => "putting its boot default back",
+            Self::ActivatingOld => "activating its old system",
         })
     }
 }

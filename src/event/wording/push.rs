@@ -9,6 +9,7 @@ impl fmt::Display for PushNote {
             Self::EveryHostCurrent => formatter.write_str("every host already runs its system"),
             Self::RootsLeft { cause } => write!(formatter, "roots of this run are left on it: {cause}"),
             Self::RecordNotWritten { said } => write!(formatter, "the run's record cannot be written: {said}"),
+            Self::HostNoted { said } => formatter.write_str(said),
             Self::DifferencesNotKnown { cause } => {
                 write!(formatter, "does not say what its new system changes: {cause}")
             }
