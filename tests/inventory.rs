@@ -1245,7 +1245,10 @@ mod codes {
             ("jump-to-itself", host_with("jump: a")),
             ("jump-loop", "hosts: {a: {jump: b}, b: {jump: a}}\nfleets: {lab: {hosts: all, flake: .}}\n".into()),
             ("runs-on-itself", host_with("runs_on: a")),
-            ("runs-on-loop", "hosts: {a: {runs_on: b}, b: {runs_on: a}}\nfleets: {lab: {hosts: all, flake: .}}\n".into()),
+            (
+                "runs-on-loop",
+                "hosts: {a: {runs_on: b}, b: {runs_on: a}}\nfleets: {lab: {hosts: all, flake: .}}\n".into(),
+            ),
             ("guard-too-short", host_with("guard: 1m")),
             ("boot-loader-not-a-map", host_with("boot_loader: grub")),
             ("empty-boot-loader", host_with("boot_loader: {}")),

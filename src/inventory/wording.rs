@@ -1,9 +1,9 @@
 //! The sentences for everything that can be wrong with an inventory: what it is, and how to mend it.
 
-use super::decode::SECTIONS;
-use super::problem::{listed, shown};
+use super::file::decode::SECTIONS;
 use super::scalar::RESERVED_TAG;
 use super::select::FAILED;
+use super::words::{listed, shown};
 use super::wrong::{AddressSlip, FoundType, HostMend, KeyMend, MountSlip, TypeMend, UrlSlip, Wrong, YamlSlip};
 
 const NAME: &str = "use letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63 of them";

@@ -68,7 +68,8 @@ fn aliases_do_not_blow_a_text_up() {
     let laughs: String = (1..10)
         .map(|level| format!("x{level}: &x{level} [{}]\n", vec![format!("*x{}", level - 1); 10].join(", ")))
         .collect();
-    assert_eq!(refused(&format!("x0: &x0 ha\n{laughs}")), Some(Position { line: 2, column: 10 }));
+    // `serde_yaml` itself refuses it, and tells no place.
+    assert_eq!(refused(&format!("x0: &x0 ha\n{laughs}")), None);
     // One long list that many aliases repeat needs no levels.
     let wide = format!("a: &a [{}]\nb: [{}]\n", vec!["x"; 1000].join(","), vec!["*a"; 1000].join(","));
     assert!(refused(&wide).is_some());
@@ -128,15 +129,16 @@ proptest! {
     ) {
         for text in [text, yamlish] {
             for (way, place) in places(&text) {
-                let fits = place.is_none_or(|at| at.line <= text.chars().filter(|one| "\r\n".contains(*one)).count() + 2);
+                let fits =
+                    place.is_none_or(|at| at.line <= text.chars().filter(|one| "\r\n".contains(*one)).count() + 2);
                 prop_assert!(fits, "{way:?} in {text:?} at {place:?}");
             }
         }
     }
 }
 
-/// Where the reader fails if it is made to fail at the node: the one way in which `serde_yaml` tells a place. The text is
-/// read from its beginning for each.
+/// Where the reader fails if it is made to fail at the node: the one way in which `serde_yaml` tells a place. The text
+/// is read from its beginning for each.
 fn failed_at(text: &str, way: &[NodeStep]) -> Option<Position> {
     let document = serde_yaml::Deserializer::from_str(text).next()?;
     Walk { way }.deserialize(document).err().as_ref().and_then(position)
