@@ -1491,9 +1491,10 @@ mod many_mistakes {
             refused(&format!("hosts: {}", "[".repeat(100_000)))
                 .starts_with("inventory.yaml:1:136: lists and maps stand more than 128 deep in each other\n")
         );
-        let laughs: String = (1..10)
+        let levels: Vec<String> = (1..10)
             .map(|level| format!("x{level}: &x{level} [{}]\n", vec![format!("*x{}", level - 1); 10].join(", ")))
             .collect();
+        let laughs = levels.concat();
         let said = refused(&format!("x0: &x0 ha\n{laughs}"));
         assert!(said.starts_with("inventory.yaml:2:10: the aliases repeat more than 100000 values"), "{said}");
     }

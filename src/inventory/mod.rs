@@ -131,7 +131,7 @@ impl Inventory {
 /// # Errors
 /// What is wrong with it and how to mend it, on one line.
 pub fn duration(text: &str) -> Result<std::time::Duration, String> {
-    scalar::duration(text).map_err(in_words)
+    scalar::duration(text).map_err(|wrong| in_words(&wrong))
 }
 
 /// The same, where `0s` is none.
@@ -139,10 +139,10 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
 /// # Errors
 /// What is wrong with it, in one line.
 pub fn duration_or_none(text: &str) -> Result<std::time::Duration, String> {
-    scalar::duration_or_none(text).map_err(in_words)
+    scalar::duration_or_none(text).map_err(|wrong| in_words(&wrong))
 }
 
-fn in_words(wrong: Wrong) -> String {
+fn in_words(wrong: &Wrong) -> String {
     match wrong.mend() {
         Some(mend) => format!("{}; {mend}", wrong.what()),
         None => wrong.what(),
