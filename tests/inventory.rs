@@ -1327,9 +1327,9 @@ mod codes {
 
     /// What is said with each code, in the order of the types.
     fn examples() -> Vec<(&'static str, Problem)> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("inventory.yaml");
-        std::fs::write(&path, b"hosts:\n  a\xff:\n").unwrap();
+        std::fs::write(&path, b"hosts:\n  a\xff:\n").expect("a file can be written there");
         let Err(LoadError::Mistakes(not_text)) = Inventory::load(&path) else { panic!("it was read") };
         let texts: BTreeMap<_, _> = texts().into_iter().collect();
         let example = |(code, _): &(&'static str, &str)| {
