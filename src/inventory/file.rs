@@ -89,9 +89,6 @@ by_key Settings in "a host, a group, a fleet or `defaults`" {
     /// hypervisor's, or earlier.
     #[schemars(schema_with = "shapes::name")]
     runs_on: At<HostName> = |value| value.parse(scalar::host_name);
-    /// Where the machine stands, for people alone.
-    #[schemars(schema_with = "shapes::text")]
-    place: At<String> = |value| value.parse(scalar::words);
     /// Whether a push goes on without this host when it does not answer. Default: false.
     #[schemars(with = "bool")]
     optional: At<bool> = FieldValue::boolean;
