@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::fields::At;
-use super::file::table::Layer as _;
+use super::file::table::Layered as _;
 use super::file::{
     AfterEntry, BootLoaderEntry, File, FleetEntry, HookEntry, HooksEntry, HostEntry, LimitsEntry, NixEntry, Settings,
     UnitsEntry,

@@ -38,7 +38,7 @@ macro_rules! keys {
             }
         }
 
-        impl $crate::inventory::file::table::Layer for $map {
+        impl $crate::inventory::file::table::Layered for $map {
             fn over(self, below: Self) -> Self {
                 keys!(@over $layers self below [$($key)*] [$($settings)?])
             }
@@ -46,8 +46,11 @@ macro_rules! keys {
     };
     (@over by_key $above:tt $below:tt [$($key:ident)*] [$($settings:ident)?]) => {
         Self {
-            $($key: $crate::inventory::file::table::Layer::over($above.$key, $below.$key),)*
-            $(settings: <$settings as $crate::inventory::file::table::Layer>::over($above.settings, $below.settings),)?
+            $($key: $crate::inventory::file::table::Layered::over($above.$key, $below.$key),)*
+            $(settings: <$settings as $crate::inventory::file::table::Layered>::over(
+                $above.settings,
+                $below.settings,
+            ),)?
         }
     };
     // As a whole: what stands in it belongs together.
@@ -78,13 +81,13 @@ pub(in crate::inventory) trait Keys: Sized {
 }
 
 /// What may be said in several layers: `defaults` < groups < fleet < host.
-pub(in crate::inventory) trait Layer {
+pub(in crate::inventory) trait Layered {
     /// What this layer says wins over what the one below says.
     #[must_use]
     fn over(self, below: Self) -> Self;
 }
 
-impl<T: Layer> Layer for Option<T> {
+impl<T: Layered> Layered for Option<T> {
     fn over(self, below: Self) -> Self {
         match (self, below) {
             (Some(above), Some(below)) => Some(above.over(below)),
@@ -93,14 +96,14 @@ impl<T: Layer> Layer for Option<T> {
     }
 }
 
-impl<T> Layer for At<T> {
+impl<T> Layered for At<T> {
     fn over(self, _: Self) -> Self {
         self
     }
 }
 
 /// Lists replace each other.
-impl<T> Layer for Vec<T> {
+impl<T> Layered for Vec<T> {
     fn over(self, _: Self) -> Self {
         self
     }
