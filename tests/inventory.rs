@@ -1327,9 +1327,9 @@ mod codes {
 
     /// What is said with each code, in the order of the types.
     fn examples() -> Vec<(&'static str, Problem)> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("inventory.yaml");
-        std::fs::write(&path, b"hosts:\n  a\xff:\n").unwrap();
+        std::fs::write(&path, b"hosts:\n  a\xff:\n").expect("a file can be written there");
         let Err(LoadError::Mistakes(not_text)) = Inventory::load(&path) else { panic!("it was read") };
         let texts: BTreeMap<_, _> = texts().into_iter().collect();
         let example = |(code, _): &(&'static str, &str)| {
@@ -1491,9 +1491,10 @@ mod many_mistakes {
             refused(&format!("hosts: {}", "[".repeat(100_000)))
                 .starts_with("inventory.yaml:1:136: lists and maps stand more than 128 deep in each other\n")
         );
-        let laughs: String = (1..10)
+        let levels: Vec<String> = (1..10)
             .map(|level| format!("x{level}: &x{level} [{}]\n", vec![format!("*x{}", level - 1); 10].join(", ")))
             .collect();
+        let laughs = levels.concat();
         let said = refused(&format!("x0: &x0 ha\n{laughs}"));
         assert!(said.starts_with("inventory.yaml:2:10: the aliases repeat more than 100000 values"), "{said}");
     }

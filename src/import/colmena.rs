@@ -12,7 +12,7 @@ use super::names::Names;
 use super::note::{ImportNotes, SourcePlace};
 use super::way::{JumpWay, jumps, take_arguments};
 use super::{ImportError, ImportTarget, Imported, accepted, accepted_address, attribute, finish, named};
-use crate::inventory::problem::{listed, shown};
+use crate::inventory::words::{listed, shown};
 
 /// Where a hive was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::names::Names;
 use super::note::{ImportNotes, SourcePlace};
 use super::way::{JumpWay, jumps, take_arguments};
 use super::{ImportError, ImportTarget, Imported, accepted, accepted_address, attribute, finish, named};
-use crate::inventory::problem::{listed, shown};
+use crate::inventory::words::{listed, shown};
 
 type DeploySettings = BTreeMap<String, Value>;
 

@@ -4,7 +4,7 @@ use super::draft::{DraftHost, DraftSetting};
 use super::note::{ImportNotes, SourcePlace};
 use super::ssh_args::{Hop, SshArgs};
 use super::{OTHER_KEY, accepted};
-use crate::inventory::problem::{listed, shown};
+use crate::inventory::words::{listed, shown};
 
 /// The hops to a host, the nearest to us first, and where they are said: which of them are hosts of the inventory is
 /// only known when all hosts are.

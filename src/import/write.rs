@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::draft::{Draft, DraftHost, DraftSettings, DraftSystems};
-use crate::inventory::problem::disturbs;
+use crate::inventory::words::disturbs;
 use crate::inventory::yaml::{self, Node};
 
 /// The text of the inventory. Every word in it that comes from the source is a value that the inventory's own rules

@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::fields::{At, Heap};
-use super::file::{CheckEntry, FleetEntry, VpnEntry};
+use super::file::{CheckEntry, FleetEntry, VpnEntry, WireguardValue};
 use super::layers::Laid;
 use super::model::{Check, CheckKind, Host, HostName, Place, Target, VpnShape, is_name, url_without_login};
-use super::problem::{nearest, shown};
 use super::scalar;
-use super::select::{SelectError, is_pattern, no_match, select};
+use super::select::{SelectError, is_pattern, select};
+use super::words::{nearest, shown};
 use super::wrong::{HostMend, Wrong};
 use super::yaml::NodeWay;
 
@@ -167,8 +167,12 @@ impl<'a> CheckResolver<'a> {
             return Some((format!("tcp {words} {}", port.value), CheckKind::Tcp { to, port: port.value }));
         }
         if let Some(wireguard) = &entry.wireguard {
-            let (words, to) = self.targets(&wireguard.value.peers, entry, "wireguard", &wireguard.way)?;
-            let handshake = wireguard.value.handshake.as_ref().map_or(HANDSHAKE, |time| time.value);
+            let (peers, handshake) = match &wireguard.value {
+                WireguardValue::Peers(peers) => (peers.as_slice(), None),
+                WireguardValue::Map(map) => (&[][..], map.handshake.as_ref()),
+            };
+            let (words, to) = self.targets(peers, entry, "wireguard", &wireguard.way)?;
+            let handshake = handshake.map_or(HANDSHAKE, |time| time.value);
             return Some((format!("wireguard {words}"), CheckKind::Wireguard { to, handshake }));
         }
         if let Some(http) = &entry.http {
@@ -242,7 +246,7 @@ impl<'a> CheckResolver<'a> {
                         near.map_or_else(|| HostMend::Known(error.hint()), |near| HostMend::Near(near.to_owned()));
                     Wrong::NoSuchHost { name: text.to_owned(), mend }
                 }
-                Err(error) => no_match(&error),
+                Err(error) => Wrong::no_match(error.clone()),
             }
         };
         self.heap.wrong(&word.way, wrong);

@@ -1,6 +1,6 @@
 //! The lines of a text, to show parts of them: each is found without reading those before it again.
 
-use super::problem::disturbs;
+use super::words::disturbs;
 use super::yaml::Position;
 
 /// The longest part of a line that is shown, in characters: a line of a terminal with the line number in front.
@@ -12,18 +12,18 @@ const STRIDE: usize = 64;
 /// A text with the ways to its lines.
 #[derive(Debug)]
 pub(crate) struct Excerpts<'a> {
-    lines: Vec<Line<'a>>,
+    lines: Vec<ExcerptLine<'a>>,
 }
 
 #[derive(Debug)]
-struct Line<'a> {
+struct ExcerptLine<'a> {
     text: &'a str,
     /// The first byte of every [`STRIDE`]th character, and how many characters there are.
     strides: Vec<usize>,
     length: usize,
 }
 
-impl<'a> Line<'a> {
+impl<'a> ExcerptLine<'a> {
     fn of(text: &'a str) -> Self {
         let strides = text.char_indices().step_by(STRIDE).map(|(byte, _)| byte).collect();
         Self { text, strides, length: text.chars().count() }
@@ -39,7 +39,7 @@ impl<'a> Line<'a> {
 
 impl<'a> Excerpts<'a> {
     pub(crate) fn of(text: &'a str) -> Self {
-        Self { lines: text.lines().map(Line::of).collect() }
+        Self { lines: text.lines().map(ExcerptLine::of).collect() }
     }
 
     /// Returns the line with this number, from 1.

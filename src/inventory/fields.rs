@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::model::Size;
-use super::problem::{Mistake, nearest};
+use super::problem::Mistake;
 use super::scalar;
+use super::words::nearest;
 use super::wrong::{FoundType, KeyMend, TypeMend, Wrong};
 use super::yaml::{Node, NodeStep, NodeWay};
 
@@ -212,6 +213,11 @@ impl<'a> FieldValue<'a> {
         self.time(scalar::duration)
     }
 
+    /// A time that may be zero, for none.
+    pub(super) fn duration_or_none(&self) -> Option<At<Duration>> {
+        self.time(scalar::duration_or_none)
+    }
+
     fn time(&self, rule: fn(&str) -> Result<Duration, Wrong>) -> Option<At<Duration>> {
         match self.node {
             Node::Text(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -304,25 +310,9 @@ impl<'a> Fields<'a> {
         self.entries.iter().find(|(known, _)| known.value == key).map(|(_, value)| value.clone())
     }
 
-    pub(super) fn parse<T>(&mut self, key: &'static str, rule: impl Fn(&str) -> Result<T, Wrong>) -> Option<At<T>> {
-        self.take(key)?.parse(rule)
-    }
-
-    pub(super) fn number<T>(&mut self, key: &'static str, rule: impl Fn(i128) -> Result<T, Wrong>) -> Option<At<T>> {
-        self.take(key)?.number(rule)
-    }
-
-    pub(super) fn boolean(&mut self, key: &'static str) -> Option<At<bool>> {
-        self.take(key)?.boolean()
-    }
-
-    pub(super) fn duration(&mut self, key: &'static str) -> Option<At<Duration>> {
-        self.take(key)?.duration()
-    }
-
-    /// A time that may be zero, for none.
-    pub(super) fn duration_or_none(&mut self, key: &'static str) -> Option<At<Duration>> {
-        self.take(key)?.time(scalar::duration_or_none)
+    /// Reads the value of a key, if it is there. The name may be one that Rust keeps for itself: `r#become`.
+    pub(super) fn read<T>(&mut self, key: &'static str, read: impl FnOnce(&FieldValue<'a>) -> Option<T>) -> Option<T> {
+        self.take(key.trim_start_matches("r#")).and_then(|value| read(&value))
     }
 
     /// Says that something is wrong with the map as a whole.

@@ -1,390 +1,394 @@
-//! The shape of an inventory file: what may stand where. Its doc comments are what an editor shows, through the schema.
+//! The table of all keys of an inventory: what may stand where, one entry a key. Its comments are what an editor and
+//! `docs/inventory.md` show, through the schema.
 //!
-//! Filled by [`decode`](super::decode), made into an [`Inventory`](super::model::Inventory) by
-//! [`resolve`](super::resolve). Nothing here has a default: absent is absent, so that layers can lie over each other.
+//! [`table`] makes of each entry a field, its schema, its reader and its rule for layers; what is more than one value
+//! reads [`decode`]. [`resolve`](super::resolve) makes an
+//! [`Inventory`](super::model::Inventory) of it. Nothing here has a default: absent is absent, so that layers can lie
+//! over each other.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 
-use super::fields::At;
+use super::fields::{At, FieldValue};
 use super::model::{Become, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
 use super::scalar::JumpTo;
-use super::shapes;
+use super::{scalar, shapes};
+use table::keys;
 
+pub(super) mod decode;
+pub(super) mod table;
+
+keys! {
 /// The hosts of a fleet, how they are reached, and what must work between them. Read by fleetdeploy.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(
-    default,
-    deny_unknown_fields,
-    title = "fleetdeploy inventory",
-    transform = shapes::requires(&["hosts", "fleets"])
-)]
-pub(super) struct File {
+#[schemars(title = "fleetdeploy inventory", transform = shapes::requires(&["hosts", "fleets"]))]
+by_key File in "the top of the file" {
     /// Settings of every host, unless a group, a fleet or the host itself says otherwise.
-    pub(super) defaults: Option<Defaults>,
+    defaults: Defaults = Defaults::of;
     /// Settings of every host with a tag, by tag. A host with several tags takes them in the order of its `tags`: later
     /// wins.
     #[schemars(schema_with = "shapes::by_name::<Settings>")]
-    pub(super) groups: Option<Vec<(At<String>, Settings)>>,
+    groups: Vec<(At<String>, Settings)> = |value| decode::by_name(value, "group", scalar::name, Settings::of);
     /// All machines, by name. The name is also the address, unless `address` says otherwise.
     #[schemars(schema_with = "shapes::by_name_or_empty::<HostEntry>")]
-    pub(super) hosts: Option<Vec<(At<HostName>, HostEntry)>>,
+    hosts: Vec<(At<HostName>, HostEntry)> =
+        |value| decode::by_name(value, "host", scalar::host_name, |value| Some(decode::host(value)));
     /// Sets of hosts that are pushed as one, by name.
     #[schemars(schema_with = "shapes::by_name::<FleetEntry>")]
-    pub(super) fleets: Option<Vec<(At<String>, FleetEntry)>>,
+    fleets: Vec<(At<String>, FleetEntry)> = |value| decode::by_name(value, "fleet", scalar::name, decode::fleet);
+}
 }
 
+keys! {
 /// The settings of every host and fleet that does not say otherwise.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields)]
-pub(super) struct Defaults {
+by_key Defaults in "a fleet, or `defaults`" {
     /// Commands on this workstation around every push; a fleet's own lists replace these.
-    pub(super) hooks: Option<HooksEntry>,
+    hooks: HooksEntry = HooksEntry::of;
     /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default:
     /// 10s.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) steady: Option<At<Duration>>,
-    #[schemars(flatten)]
-    pub(super) settings: Settings,
+    steady: At<Duration> = FieldValue::duration_or_none;
+} and Settings
 }
 
+keys! {
 /// The settings of one host, of all hosts with a tag, of a fleet, or of all.
-#[derive(Debug, Clone, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields)]
-pub(super) struct Settings {
+by_key Settings in "a host, a group, a fleet or `defaults`" {
     /// Who logs in. Absent: ssh decides.
     #[schemars(schema_with = "shapes::user")]
-    pub(super) user: Option<At<String>>,
+    user: At<String> = |value| value.parse(scalar::user);
     /// The port of sshd. Absent: ssh decides.
     #[schemars(schema_with = "shapes::port")]
-    pub(super) port: Option<At<u16>>,
+    port: At<u16> = |value| value.number(scalar::port);
     /// The private key, relative to the inventory's folder; `~/` is your home.
     #[schemars(schema_with = "shapes::text")]
-    pub(super) identity: Option<At<PathBuf>>,
+    identity: At<PathBuf> = |value| value.parse(scalar::identity);
     /// The host of this inventory through which it is reached; `ssh:user@host:port` for any other machine; `none`.
     #[schemars(schema_with = "shapes::text")]
-    pub(super) jump: Option<At<JumpTo>>,
+    jump: At<JumpTo> = |value| value.parse(scalar::jump);
     /// How the login becomes root.
     #[schemars(schema_with = "shapes::becoming")]
-    pub(super) r#become: Option<At<Become>>,
+    r#become: At<Become> = |value| value.parse(scalar::becoming);
     /// What happens with a host key that ssh does not know. A changed key is always refused.
     #[schemars(schema_with = "shapes::host_key")]
-    pub(super) host_key: Option<At<HostKey>>,
+    host_key: At<HostKey> = |value| value.parse(scalar::host_key);
     /// How long it may take from a reboot to a running sshd. Default: 5m.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) boot_time: Option<At<Duration>>,
+    boot_time: At<Duration> = FieldValue::duration;
     /// How long until the guard brings the old system back, unless it is disarmed. Default: 15m.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) guard: Option<At<Duration>>,
+    guard: At<Duration> = FieldValue::duration;
     /// What the guard does: `switch-back` for a host that needs a person at boot.
     #[schemars(schema_with = "shapes::guard_action")]
-    pub(super) guard_action: Option<At<GuardAction>>,
+    guard_action: At<GuardAction> = |value| value.parse(scalar::guard_action);
     /// Which boot loader the host has, and where its files are mounted: only where the host does not find that out by
     /// itself.
-    pub(super) boot_loader: Option<BootLoaderEntry>,
+    boot_loader: BootLoaderEntry = decode::boot_loader;
     /// The hypervisor that this host is a guest of: the guest's guard fires 1m and its `limits.switch` before the
     /// hypervisor's, or earlier.
     #[schemars(schema_with = "shapes::name")]
-    pub(super) runs_on: Option<At<HostName>>,
+    runs_on: At<HostName> = |value| value.parse(scalar::host_name);
     /// Whether a push goes on without this host when it does not answer. Default: false.
     #[schemars(with = "bool")]
-    pub(super) optional: Option<At<bool>>,
+    optional: At<bool> = FieldValue::boolean;
     /// Whether the system is activated a second time when it is made permanent. Default: false.
     #[schemars(with = "bool")]
-    pub(super) reactivate: Option<At<bool>>,
+    reactivate: At<bool> = FieldValue::boolean;
     /// How Nix brings the new system to the host.
-    pub(super) nix: Option<NixEntry>,
+    nix: NixEntry = NixEntry::of;
     /// How long each kind of step may take.
-    pub(super) limits: Option<LimitsEntry>,
+    limits: LimitsEntry = LimitsEntry::of;
     /// Which of its units a push looks at.
-    pub(super) units: Option<UnitsEntry>,
+    units: UnitsEntry = UnitsEntry::of;
+}
 }
 
+keys! {
 /// Which units a push looks at.
-#[derive(Debug, Clone, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields)]
-pub(super) struct UnitsEntry {
+by_key UnitsEntry in "the map behind `units`" {
     /// Units that may fail, by name or glob: `restic-backups-*.service`. No push is rolled back for them, or waits for
     /// them.
     #[schemars(schema_with = "shapes::unit_patterns")]
-    pub(super) ignore: Option<Vec<At<UnitPattern>>>,
+    ignore: Vec<At<UnitPattern>> = decode::unit_patterns;
+}
 }
 
+keys! {
 /// The boot loader of the host. It decides which files are read; the files are checked all the same.
-#[derive(Debug, Clone, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields, extend("minProperties" = 1))]
-pub(super) struct BootLoaderEntry {
+#[schemars(extend("minProperties" = 1))]
+whole BootLoaderEntry in "the map behind `boot_loader`" {
     /// `init`: none at all, as in a container, where `/sbin/init` leads into the system. Absent: the host finds it out.
     #[schemars(schema_with = "shapes::loader_kind")]
-    pub(super) kind: Option<At<LoaderKind>>,
+    kind: At<LoaderKind> = |value| value.parse(scalar::loader_kind);
     /// Where the partition with the loader's files is mounted, such as `/boot/esp`. Absent: the usual places.
     #[schemars(schema_with = "shapes::mount_point")]
-    pub(super) esp: Option<At<String>>,
+    esp: At<String> = |value| value.parse(scalar::mount_point);
+}
 }
 
+keys! {
 /// How Nix brings the new system to the host.
-#[derive(Debug, Clone, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields)]
-pub(super) struct NixEntry {
+by_key NixEntry in "the map behind `nix`" {
     /// Whether the host itself fetches from its binary caches what these have, so that only the rest is sent. Default:
     /// false.
     #[schemars(with = "bool")]
-    pub(super) substitute_on_destination: Option<At<bool>>,
+    substitute_on_destination: At<bool> = FieldValue::boolean;
     /// Whether the ssh connection to the host is compressed, for a slow line. Absent: ssh decides.
     #[schemars(with = "bool")]
-    pub(super) compress: Option<At<bool>>,
+    compress: At<bool> = FieldValue::boolean;
+}
 }
 
+keys! {
 /// How long each kind of step may take on a host.
-#[derive(Debug, Clone, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields)]
-pub(super) struct LimitsEntry {
+by_key LimitsEntry in "the map behind `limits`" {
     /// One ssh login, jumps included. Default: 20s.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) connect: Option<At<Duration>>,
+    connect: At<Duration> = FieldValue::duration;
     /// A short remote command. Default: 30s.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) step: Option<At<Duration>>,
+    step: At<Duration> = FieldValue::duration;
     /// Copying the new system. Default: 1h.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) copy: Option<At<Duration>>,
+    copy: At<Duration> = FieldValue::duration;
     /// The new system's own checks before it is activated. Default: 5m.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) check: Option<At<Duration>>,
+    check: At<Duration> = FieldValue::duration;
     /// Activating the new system. Default: 4m.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) test: Option<At<Duration>>,
+    test: At<Duration> = FieldValue::duration;
     /// Installing the boot loader. Default: 90s.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) switch: Option<At<Duration>>,
+    switch: At<Duration> = FieldValue::duration;
     /// Rolling one host back. Default: 5m.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) rollback: Option<At<Duration>>,
+    rollback: At<Duration> = FieldValue::duration;
+}
 }
 
+keys! {
 /// A machine. Its settings win over those of `defaults`, its groups and its fleet.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields, transform = shapes::not_both("address", "addresses"))]
-pub(super) struct HostEntry {
+#[schemars(transform = shapes::not_both("address", "addresses"))]
+by_key HostEntry in "a host" {
     /// Where ssh connects to: a DNS name, an IP address or an alias of ~/.ssh/config. Default: the host's name.
     #[schemars(schema_with = "shapes::address")]
-    pub(super) address: Option<At<String>>,
+    address: At<String> = |value| value.parse(scalar::address);
     /// Instead of `address`: where it is looked for, in this order. The first that answers is used for the whole run.
     #[schemars(schema_with = "shapes::addresses")]
-    pub(super) addresses: Option<Vec<At<String>>>,
+    addresses: Vec<At<String>> = decode::addresses;
     /// Its address inside the VPN.
     #[schemars(schema_with = "shapes::address")]
-    pub(super) vpn: Option<At<String>>,
+    vpn: At<String> = |value| value.parse(scalar::address);
     /// Words to choose hosts by, as `@tag`, and to give them the settings of groups.
     #[schemars(schema_with = "shapes::names")]
-    pub(super) tags: Option<Vec<At<String>>>,
+    tags: Vec<At<String>> = decode::tags;
     /// What this push changes about the way to the host: used once the new system runs.
-    pub(super) after: Option<AfterEntry>,
-    #[schemars(flatten)]
-    pub(super) settings: Settings,
+    after: AfterEntry = AfterEntry::of;
+} and Settings
 }
 
+keys! {
 /// What this push changes about the way to the host.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields)]
-pub(super) struct AfterEntry {
+by_key AfterEntry in "the map behind `after`" {
     /// The new `address`.
     #[schemars(schema_with = "shapes::address")]
-    pub(super) address: Option<At<String>>,
+    address: At<String> = |value| value.parse(scalar::address);
     /// The new `port`.
     #[schemars(schema_with = "shapes::port")]
-    pub(super) port: Option<At<u16>>,
+    port: At<u16> = |value| value.number(scalar::port);
     /// The new `user`.
     #[schemars(schema_with = "shapes::user")]
-    pub(super) user: Option<At<String>>,
+    user: At<String> = |value| value.parse(scalar::user);
     /// The new `vpn` address.
     #[schemars(schema_with = "shapes::address")]
-    pub(super) vpn: Option<At<String>>,
+    vpn: At<String> = |value| value.parse(scalar::address);
+}
 }
 
+keys! {
 /// A set of hosts that is pushed as one. Its settings win over those of `defaults` and groups.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(
-    default,
-    deny_unknown_fields,
-    transform = shapes::exactly_one_source,
-    transform = shapes::requires(&["hosts"])
-)]
-pub(super) struct FleetEntry {
+#[schemars(transform = shapes::exactly_one_source, transform = shapes::requires(&["hosts"]))]
+by_key FleetEntry in "a fleet" {
     /// Names, globs like `web*`, `"@tag"` or `all`: one, or a list.
     #[schemars(schema_with = "shapes::one_or_many")]
-    pub(super) hosts: Option<Vec<At<String>>>,
+    hosts: Vec<At<String>> = decode::texts;
     /// The flake with the hosts' systems, relative to the inventory's folder.
     #[schemars(schema_with = "shapes::text")]
-    pub(super) flake: Option<At<String>>,
+    flake: At<String> = |value| value.parse(scalar::flake);
     /// A Nix file with the hosts' systems, without flakes, relative to the inventory's folder.
     #[schemars(schema_with = "shapes::text")]
-    pub(super) file: Option<At<PathBuf>>,
+    file: At<PathBuf> = |value| value.parse(scalar::file);
     /// A system for each host that is built already, as a store path, by the host's name.
     #[schemars(schema_with = "shapes::system_by_name")]
-    pub(super) system: Option<At<SystemEntries>>,
+    system: At<SystemEntries> = decode::systems;
     /// Where in the flake or file a host's system is; `{host}` stands for its name.
     /// Default: `nixosConfigurations."{host}".config.system.build.toplevel`, in a file without `nixosConfigurations`.
     #[schemars(schema_with = "shapes::text")]
-    pub(super) attr: Option<At<String>>,
+    attr: At<String> = |value| value.parse(scalar::attr);
     /// What must work. Default: `vpn: mesh` between the hosts with a `vpn` address.
     #[schemars(with = "Vec<CheckEntry>")]
-    pub(super) checks: Option<Vec<At<CheckEntry>>>,
+    checks: Vec<At<CheckEntry>> = decode::checks::checks;
     /// Commands on this workstation around a push of this fleet.
-    pub(super) hooks: Option<HooksEntry>,
+    hooks: HooksEntry = HooksEntry::of;
     /// The hosts on which a push activates the new systems first: names, globs like `web*`, `"@tag"`: one, or a list.
     #[schemars(schema_with = "shapes::one_or_many")]
-    pub(super) canary: Option<Vec<At<String>>>,
+    canary: Vec<At<String>> = decode::some_texts;
     /// The sizes of the first waves of a push, in hosts or in percent: `[1, 25%]`, or `"1,25%"`. All hosts that are
     /// left are the last wave.
     #[schemars(schema_with = "shapes::waves")]
-    pub(super) waves: Option<Vec<Size>>,
+    waves: Vec<Size> = decode::waves;
     /// How long links may take to come up once the new systems run. Default: 60s.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) settle: Option<At<Duration>>,
+    settle: At<Duration> = FieldValue::duration;
     /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default:
     /// 10s.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) steady: Option<At<Duration>>,
+    steady: At<Duration> = FieldValue::duration_or_none;
     /// How long the build of the whole fleet may take. Default: 2h.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) build_limit: Option<At<Duration>>,
-    #[schemars(flatten)]
-    pub(super) settings: Settings,
+    build_limit: At<Duration> = FieldValue::duration;
+} and Settings
 }
 
+keys! {
 /// Commands on this workstation around a push, one after the other, in the inventory's folder.
-#[derive(Debug, Clone, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields)]
-pub(super) struct HooksEntry {
+by_key HooksEntry in "the map behind `hooks`" {
     /// Before anything else. One that fails refuses the push.
     #[schemars(schema_with = "shapes::hooks::<HookEntry>")]
-    pub(super) before: Option<Vec<HookEntry>>,
+    before: Vec<HookEntry> = decode::hooks::hooks;
     /// After a push that has committed, or had nothing to do.
     #[schemars(schema_with = "shapes::hooks::<HookEntry>")]
-    pub(super) after_commit: Option<Vec<HookEntry>>,
+    after_commit: Vec<HookEntry> = decode::hooks::hooks;
     /// After a push that was refused, rolled back or split.
     #[schemars(schema_with = "shapes::hooks::<HookEntry>")]
-    pub(super) after_abort: Option<Vec<HookEntry>>,
+    after_abort: Vec<HookEntry> = decode::hooks::hooks;
+}
 }
 
+keys! {
 /// The long form of a hook; the short one is its `command` alone.
-#[derive(Debug, Clone, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields, transform = shapes::requires(&["command"]))]
-pub(super) struct HookEntry {
+#[schemars(transform = shapes::requires(&["command"]))]
+by_key HookEntry in "a hook" {
     /// What the screen calls it.
     #[schemars(schema_with = "shapes::text")]
-    pub(super) name: Option<At<String>>,
+    name: At<String> = |value| value.parse(scalar::check_name);
     /// A list is a program with its arguments, a text goes to `sh -c`.
     #[schemars(schema_with = "shapes::one_or_many")]
-    pub(super) command: Option<At<HookCommand>>,
+    command: At<HookCommand> = decode::checks::command;
     /// How long it may run. Default: 5m.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) timeout: Option<At<Duration>>,
+    timeout: At<Duration> = FieldValue::duration;
+}
 }
 
 /// Store paths by the names of hosts.
 pub(super) type SystemEntries = Vec<(At<String>, At<PathBuf>)>;
 
+keys! {
 /// A thing that must work, seen from somewhere: exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard`,
 /// `command`.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields, transform = shapes::exactly_one_kind)]
-pub(super) struct CheckEntry {
+#[schemars(transform = shapes::exactly_one_kind)]
+by_key CheckEntry in "a check" {
     /// What the screen calls it.
     #[schemars(schema_with = "shapes::text")]
-    pub(super) name: Option<At<String>>,
+    name: At<String> = |value| value.parse(scalar::check_name);
     /// The hosts it runs on, or `workstation`. Default: every host of the fleet. A host looks at itself only if it is
     /// named here.
     #[schemars(schema_with = "shapes::one_or_many")]
-    pub(super) from: Option<Vec<At<String>>>,
+    from: Vec<At<String>> = decode::some_texts;
     /// What `ping`, `tcp` and `wireguard` look at: hosts or other addresses.
     #[schemars(schema_with = "shapes::one_or_many")]
-    pub(super) to: Option<Vec<At<String>>>,
+    to: Vec<At<String>> = decode::some_texts;
     /// Whether a push is rolled back if it fails. Default: true.
     #[schemars(with = "bool")]
-    pub(super) required: Option<At<bool>>,
+    required: At<bool> = FieldValue::boolean;
     /// How long one probe may take. Default: 5s, for a `command` 30s.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) timeout: Option<At<Duration>>,
+    timeout: At<Duration> = FieldValue::duration;
     /// `mesh`: every host reaches every other one inside the VPN. `{hub: HOST}`: the hub and every other host reach
     /// each other.
     #[schemars(schema_with = "shapes::word_or_map::<shapes::Mesh, HubEntry>")]
-    pub(super) vpn: Option<At<VpnEntry>>,
+    vpn: At<VpnEntry> = decode::checks::vpn;
     /// Pings hosts or addresses, named here or as `to`.
     #[schemars(schema_with = "shapes::one_or_many_or_empty")]
-    pub(super) ping: Option<At<Vec<At<String>>>>,
+    ping: At<Vec<At<String>>> = decode::checks::peers;
     /// Connects to this port of the hosts or addresses in `to`.
     #[schemars(schema_with = "shapes::port")]
-    pub(super) tcp: Option<At<u16>>,
+    tcp: At<u16> = decode::checks::tcp;
     /// Asks for this web address.
     #[schemars(schema_with = "shapes::word_or_map::<shapes::Text, HttpEntry>")]
-    pub(super) http: Option<At<HttpEntry>>,
+    http: At<HttpEntry> = decode::checks::http;
     /// Resolves this name.
     #[schemars(schema_with = "shapes::word_or_map::<shapes::Text, DnsEntry>")]
-    pub(super) dns: Option<At<DnsEntry>>,
+    dns: At<DnsEntry> = decode::checks::dns;
     /// The WireGuard peers, named here or as `to`, have shaken hands lately.
     #[schemars(schema_with = "shapes::peers::<WireguardEntry>")]
-    pub(super) wireguard: Option<At<WireguardEntry>>,
+    wireguard: At<WireguardValue> = decode::checks::wireguard;
     /// A command that must exit with 0: a list is a program with its arguments, a text goes to `sh -c`.
     #[schemars(schema_with = "shapes::one_or_many")]
-    pub(super) command: Option<At<HookCommand>>,
+    command: At<HookCommand> = decode::checks::command;
+}
+}
+
+/// The value of `wireguard`.
+#[derive(Debug, Clone)]
+pub(super) enum WireguardValue {
+    Peers(Vec<At<String>>),
+    Map(WireguardEntry),
 }
 
 /// The value of `vpn`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum VpnEntry {
     Mesh,
     Hub(At<HostName>),
 }
 
+keys! {
 /// The long form of `vpn`.
-#[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "only the schema is made from it: the value is a `VpnEntry`")]
-pub(super) struct HubEntry {
+#[schemars(transform = shapes::requires(&["hub"]))]
+by_key HubEntry in "the map behind `vpn`" {
     /// The host in the middle.
     #[schemars(schema_with = "shapes::name")]
-    hub: HostName,
+    hub: At<HostName> = |value| value.parse(scalar::host_name);
+}
 }
 
+keys! {
 /// The value of `http`; a text is the `url` alone.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields, transform = shapes::requires(&["url"]))]
-pub(super) struct HttpEntry {
+#[schemars(transform = shapes::requires(&["url"]))]
+by_key HttpEntry in "the map behind `http`" {
     /// Begins with `http://` or `https://`.
     #[schemars(schema_with = "shapes::text")]
-    pub(super) url: Option<At<String>>,
+    url: At<String> = |value| value.parse(scalar::url);
     /// The status of the answer. Default: any from 200 to 399.
     #[schemars(schema_with = "shapes::status")]
-    pub(super) status: Option<At<u16>>,
+    status: At<u16> = |value| value.number(scalar::status);
     /// A text of one line that the page has in it, letter by letter, in its first megabyte.
     #[schemars(schema_with = "shapes::text")]
-    pub(super) body: Option<At<String>>,
+    body: At<String> = |value| value.parse(scalar::piece);
+}
 }
 
+keys! {
 /// The value of `dns`; a text is the `query` alone.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields, transform = shapes::requires(&["query"]))]
-pub(super) struct DnsEntry {
+#[schemars(transform = shapes::requires(&["query"]))]
+by_key DnsEntry in "the map behind `dns`" {
     /// The name to resolve.
     #[schemars(schema_with = "shapes::address")]
-    pub(super) query: Option<At<String>>,
+    query: At<String> = |value| value.parse(scalar::address);
     /// The server to ask. Default: the one that the host uses.
     #[schemars(schema_with = "shapes::address")]
-    pub(super) server: Option<At<String>>,
+    server: At<String> = |value| value.parse(scalar::address);
+}
 }
 
+keys! {
 /// The long form of `wireguard`; the short one names the peers.
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(default, deny_unknown_fields)]
-pub(super) struct WireguardEntry {
-    /// The peers of the short form.
-    #[schemars(skip)]
-    pub(super) peers: Vec<At<String>>,
+by_key WireguardEntry in "the map behind `wireguard`" {
     /// How old the latest handshake may be. Default: 3m.
     #[schemars(schema_with = "shapes::duration")]
-    pub(super) handshake: Option<At<Duration>>,
+    handshake: At<Duration> = FieldValue::duration;
+}
 }

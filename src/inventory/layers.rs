@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::fields::At;
+use super::file::table::Layered as _;
 use super::file::{
     AfterEntry, BootLoaderEntry, File, FleetEntry, HookEntry, HooksEntry, HostEntry, LimitsEntry, NixEntry, Settings,
     UnitsEntry,
 };
 use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern};
-use super::problem::shown;
 use super::scalar::JumpTo;
+use super::words::shown;
 use super::yaml::{NodeStep, NodeWay};
 
 /// Letters of a command that stand for the name of a hook that has none.
@@ -33,7 +34,7 @@ pub(super) struct Laid {
 pub(super) type Groups<'a> = HashMap<&'a str, &'a Settings>;
 
 /// What lies below a host's own settings.
-pub(super) struct Layers<'a> {
+pub(super) struct HostLayers<'a> {
     pub(super) file: &'a File,
     pub(super) groups: &'a Groups<'a>,
     /// The inventory's.
@@ -42,7 +43,7 @@ pub(super) struct Layers<'a> {
     pub(super) fleet: Option<&'a Settings>,
 }
 
-impl Layers<'_> {
+impl HostLayers<'_> {
     /// Lays one host's layers over each other.
     pub(super) fn lay(&self, name: &At<HostName>, entry: &HostEntry) -> Laid {
         let tags = entry.tags.iter().flatten();
@@ -195,71 +196,10 @@ impl JumpTo {
 }
 
 impl Settings {
-    /// What this layer says wins over what the one below says.
-    fn over(self, below: Self) -> Self {
-        Self {
-            user: self.user.or(below.user),
-            port: self.port.or(below.port),
-            identity: self.identity.or(below.identity),
-            jump: self.jump.or(below.jump),
-            r#become: self.r#become.or(below.r#become),
-            host_key: self.host_key.or(below.host_key),
-            boot_time: self.boot_time.or(below.boot_time),
-            guard: self.guard.or(below.guard),
-            guard_action: self.guard_action.or(below.guard_action),
-            // As a whole: a partition belongs to the loader that it was named with.
-            boot_loader: self.boot_loader.or(below.boot_loader),
-            runs_on: self.runs_on.or(below.runs_on),
-            optional: self.optional.or(below.optional),
-            reactivate: self.reactivate.or(below.reactivate),
-            nix: match (self.nix, below.nix) {
-                (Some(above), Some(below)) => Some(above.over(below)),
-                (above, below) => above.or(below),
-            },
-            limits: match (self.limits, below.limits) {
-                (Some(above), Some(below)) => Some(above.over(below)),
-                (above, below) => above.or(below),
-            },
-            units: match (self.units, below.units) {
-                (Some(above), Some(below)) => Some(above.over(below)),
-                (above, below) => above.or(below),
-            },
-        }
-    }
-
     /// "Everything through `vps`" in a layer that many hosts share is not meant for `vps` itself.
     fn but_not_to_itself(mut self, name: &HostName) -> Self {
         self.jump = self.jump.filter(|jump| jump.value.host() != Some(name));
         self.runs_on = self.runs_on.filter(|runs_on| runs_on.value != *name);
         self
-    }
-}
-
-impl NixEntry {
-    fn over(self, below: Self) -> Self {
-        Self {
-            substitute_on_destination: self.substitute_on_destination.or(below.substitute_on_destination),
-            compress: self.compress.or(below.compress),
-        }
-    }
-}
-
-impl UnitsEntry {
-    fn over(self, below: Self) -> Self {
-        Self { ignore: self.ignore.or(below.ignore) }
-    }
-}
-
-impl LimitsEntry {
-    fn over(self, below: Self) -> Self {
-        Self {
-            connect: self.connect.or(below.connect),
-            step: self.step.or(below.step),
-            copy: self.copy.or(below.copy),
-            check: self.check.or(below.check),
-            test: self.test.or(below.test),
-            switch: self.switch.or(below.switch),
-            rollback: self.rollback.or(below.rollback),
-        }
     }
 }

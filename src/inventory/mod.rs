@@ -1,6 +1,6 @@
 //! The inventory: hosts, fleets and checks, read from YAML and validated before anything is touched.
 //!
-//! Text becomes a tree ([`yaml`]), the tree the file's shape ([`decode`] into [`mod@file`]), the shape a validated
+//! Text becomes a tree ([`yaml`]), the tree the file's shape ([`mod@file`]), the shape a validated
 //! [`Inventory`] ([`resolve`]). No stage stops at a mistake: all of them are shown at once, each with its place.
 //! Nothing here asks the network, a host or Nix.
 
@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 mod boot_loader;
 mod checks;
-mod decode;
 mod excerpt;
 mod fields;
 mod file;
@@ -30,15 +29,16 @@ mod units;
 mod wave;
 mod without;
 mod wording;
+pub(crate) mod words;
 mod wrong;
 pub(crate) mod yaml;
 
 pub use model::{Inventory, Overrides};
 pub use problem::{Mistakes, Problem};
-pub(crate) use problem::{listed, nearest};
 pub use schema::schema;
 pub use select::{FAILED, SelectError, asks_for_failed, select, select_of_run, union};
 pub use without::{left_out, words_without};
+pub(crate) use words::{listed, nearest};
 pub use wrong::Wrong;
 pub use yaml::Position;
 
@@ -103,7 +103,7 @@ impl Inventory {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let root = yaml::parse(text).map_err(|error| not_yaml(path, text, error))?;
         let heap = Heap::default();
-        let file = decode::file(&root, &heap);
+        let file = file::decode::file(&root, &heap);
         let inventory = resolve::inventory(&file, path, folder, &heap);
         let locate = |mistakes: Vec<Mistake>| -> Vec<Problem> {
             // A shell that completes a word reads the inventory, too: the text is looked through again only for words.
@@ -131,7 +131,7 @@ impl Inventory {
 /// # Errors
 /// What is wrong with it and how to mend it, on one line.
 pub fn duration(text: &str) -> Result<std::time::Duration, String> {
-    scalar::duration(text).map_err(in_words)
+    scalar::duration(text).map_err(|wrong| in_words(&wrong))
 }
 
 /// The same, where `0s` is none.
@@ -139,10 +139,10 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
 /// # Errors
 /// What is wrong with it, in one line.
 pub fn duration_or_none(text: &str) -> Result<std::time::Duration, String> {
-    scalar::duration_or_none(text).map_err(in_words)
+    scalar::duration_or_none(text).map_err(|wrong| in_words(&wrong))
 }
 
-fn in_words(wrong: Wrong) -> String {
+fn in_words(wrong: &Wrong) -> String {
     match wrong.mend() {
         Some(mend) => format!("{}; {mend}", wrong.what()),
         None => wrong.what(),
@@ -168,7 +168,11 @@ fn not_yaml(path: &Path, text: &str, error: yaml::SyntaxError) -> Mistakes {
         YamlFault::TooManyAliases { most } => Wrong::TooManyAliases { most },
         YamlFault::SecondDocument => Wrong::SecondDocument,
     };
-    let problem = Problem::new(path, &excerpts, error.at, wrong);
+    let at = match wrong {
+        Wrong::TooManyAliases { .. } => error.at.or_else(|| places::first_alias(text)),
+        _ => error.at,
+    };
+    let problem = Problem::new(path, &excerpts, at, wrong);
     Mistakes { file: path.to_owned(), problems: vec![problem] }
 }
 

@@ -1,7 +1,7 @@
 //! Where every node of a YAML text stands: one pass finds all places.
 //!
-//! The only user of `saphyr_parser`, which tells the place of each node, where `serde_yaml` tells only that of its
-//! first error (docs/facts.md, "Reading YAML"). What the text says is never taken from here.
+//! The only user of `saphyr_parser`, which tells the place of each node; `serde_yaml` tells only that of an error
+//! (docs/facts.md, "Reading YAML"). What the text says is never taken from here.
 
 use std::collections::HashMap;
 

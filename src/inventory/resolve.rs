@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::checks;
 use super::fields::{At, Heap};
 use super::file::{File, FleetEntry, Settings};
-use super::layers::{self, Groups, Laid, Layers};
+use super::layers::{self, Groups, HostLayers, Laid};
 use super::model::{Fleet, HostName, Inventory, Jump, Source};
 use super::scalar;
-use super::select::{SelectError, is_pattern, no_match, select};
+use super::select::{SelectError, is_pattern, select};
 use super::wrong::{HostMend, Wrong};
 use super::yaml::NodeWay;
 
@@ -102,7 +102,7 @@ impl Resolver<'_> {
     }
 
     fn lay(&self, fleet: Option<&Settings>) -> Vec<Laid> {
-        let layers = Layers { file: self.file, groups: &self.groups, folder: self.folder, fleet };
+        let layers = HostLayers { file: self.file, groups: &self.groups, folder: self.folder, fleet };
         self.file.hosts.iter().flatten().map(|(name, entry)| layers.lay(name, entry)).collect()
     }
 
@@ -188,14 +188,14 @@ impl Resolver<'_> {
                     continue;
                 }
                 if !all.is_empty() && !self.heap.has_time_for(all.len()) {
-                    self.heap.wrong(&pattern.way, no_match(&SelectError::nothing_near(name.as_str())));
+                    self.heap.wrong(&pattern.way, Wrong::no_match(SelectError::nothing_near(name.as_str())));
                     continue;
                 }
             }
             let hosts = matching(&pattern.value).or_else(|error| {
                 // Without a single host nothing can match: that there is none has been said.
                 if !all.is_empty() {
-                    self.heap.wrong(&pattern.way, no_match(&error));
+                    self.heap.wrong(&pattern.way, Wrong::no_match(error.clone()));
                 }
                 // Goes on with what was probably meant, so that one slip is not followed by mistakes that it makes.
                 let SelectError::NothingMatches { near: Some(near), .. } = error else { return Ok(Vec::new()) };
@@ -214,7 +214,7 @@ impl Resolver<'_> {
             match select(of_fleet, std::slice::from_ref(&pattern.value), &[]) {
                 Ok(chosen) => canaries.extend(chosen.into_iter().map(|host| host.name.clone())),
                 // This has been said already of a fleet without hosts.
-                Err(error) if !hosts.is_empty() => self.heap.wrong(&pattern.way, no_match(&error)),
+                Err(error) if !hosts.is_empty() => self.heap.wrong(&pattern.way, Wrong::no_match(error.clone())),
                 Err(_) => {}
             }
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::model::{BadUnitPattern, UnitPattern};
 use super::model::{Become, GuardAction, HostKey, HostName, Jump, LoaderKind, Size, is_name};
-use super::problem::{disturbs, nearest};
+use super::words::{disturbs, nearest};
 use super::wrong::{AddressSlip, MountSlip, UrlSlip, Wrong};
 use crate::facts::attr_path::{AttrPath, BadAttrPath};
 use crate::facts::store_path::StorePath;

@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::model::{Fleet, Host, HostName, Inventory, Jump};
-use super::problem::{listed, nearest, shown};
-use super::wrong::Wrong;
+use super::words::{listed, nearest, shown};
 
 /// The hosts that did not end well in the fleet's last run. Which these are is not known here: it is passed in.
 pub const FAILED: &str = "@failed";
@@ -269,15 +268,5 @@ impl Inventory {
             }
         }
         jumps
-    }
-}
-
-/// What to say of a pattern that chooses nothing.
-pub(super) fn no_match(error: &SelectError) -> Wrong {
-    let error = error.clone();
-    match error {
-        SelectError::BadPattern { .. } => Wrong::NotAPattern { error },
-        SelectError::NoRunMeant => Wrong::FailedNamed { error },
-        _ => Wrong::NoMatch { error },
     }
 }

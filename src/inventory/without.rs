@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::model::{Host, HostName};
-use super::problem::nearest;
 use super::select::SelectError;
+use super::words::nearest;
 
 /// Finds the hosts that `names` mean among those of a fleet.
 ///

@@ -1,15 +1,14 @@
 //! The sentences for everything that can be wrong with an inventory: what it is, and how to mend it.
 
-use super::decode::SECTIONS;
-use super::problem::{listed, shown};
+use super::file::decode::SECTIONS;
 use super::scalar::RESERVED_TAG;
 use super::select::FAILED;
+use super::words::{listed, shown};
 use super::wrong::{AddressSlip, FoundType, HostMend, KeyMend, MountSlip, TypeMend, UrlSlip, Wrong, YamlSlip};
 
 const NAME: &str = "use letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63 of them";
 const DURATION: &str = "write a number and its unit: `90s`, `15m`, `1m30s`, `2h`";
 const TAKE_OUT: &str = "take it out";
-const KEEP_ONE: &str = "keep one of the two";
 
 impl Wrong {
     /// Returns what is wrong, in a line.
@@ -172,7 +171,10 @@ impl Wrong {
                 return example.map(|(_, example)| format!("name at least one: `{example}`"));
             }
             Self::UnknownKey { mend, .. } => mend.words(),
-            Self::DuplicateKey { .. } | Self::DuplicateAddress { .. } | Self::AddressAndAddresses => KEEP_ONE.into(),
+            Self::DuplicateKey { .. }
+            | Self::DuplicateAddress { .. }
+            | Self::AddressAndAddresses
+            | Self::TargetsInTwoPlaces { .. } => "keep one of the two".into(),
             Self::WrongType { mend, .. } => return mend.words(),
             Self::EmptyList { wanted } => format!("name {wanted}, or take the key out"),
             Self::UnknownWord { near, words, .. } => {
@@ -248,7 +250,6 @@ impl Wrong {
             Self::CheckWithoutKind { kinds } => format!("add exactly one of {}", listed(kinds.iter().copied())),
             Self::CheckOfSeveralKinds { .. } => "make two checks of it".into(),
             Self::CheckWithoutTarget { .. } => "add `to: HOST`, an address, or a list of them".into(),
-            Self::TargetsInTwoPlaces { .. } => KEEP_ONE.into(),
             Self::ToWithoutMeaning { .. } => "take it out: only `ping`, `tcp` and `wireguard` look at `to`".into(),
             Self::HostOfAnotherFleet { .. } => {
                 "add it to the fleet's `hosts`: a check runs only on hosts of its fleet".into()

@@ -238,6 +238,17 @@ wrongs! {
     HookWithoutCommand = "hook-without-command";
 }
 
+impl Wrong {
+    /// What to say of a pattern that chooses nothing.
+    pub(super) fn no_match(error: SelectError) -> Self {
+        match error {
+            SelectError::BadPattern { .. } => Self::NotAPattern { error },
+            SelectError::NoRunMeant => Self::FailedNamed { error },
+            _ => Self::NoMatch { error },
+        }
+    }
+}
+
 /// A slip that our own patterns invite in YAML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum YamlSlip {

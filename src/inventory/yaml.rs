@@ -1,14 +1,12 @@
 //! YAML as a tree that forgets nothing: duplicate keys stay, and a node is named by the way to it.
 //!
 //! The only user of `serde_yaml`. It knows nothing about inventories: what the tree means is read in
-//! [`decode`](super::decode).
+//! [`decode`](super::file::decode).
 
 use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor};
-
-use super::places;
 
 /// A place in a file; lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +90,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let Some(first) = documents.next() else { return Ok(Node::Null) };
     // Without aliases no text has more nodes than characters.
     let left = Cell::new(text.len() + MOST_REPEATED);
-    let root = NodeReader { left: &left }.deserialize(first).map_err(|error| syntax_error(text, &error))?;
+    let root = NodeReader { left: &left }.deserialize(first).map_err(|error| syntax_error(&error))?;
     match documents.next() {
         None => Ok(root),
         Some(_) => Err(SyntaxError { at: second_document(text), fault: YamlFault::SecondDocument }),
@@ -129,7 +127,7 @@ fn position(error: &serde_yaml::Error) -> Option<Position> {
 }
 
 /// The libyaml message without the place, which is printed in front of it, and with the place of its context kept.
-fn syntax_error(text: &str, error: &serde_yaml::Error) -> SyntaxError {
+fn syntax_error(error: &serde_yaml::Error) -> SyntaxError {
     let at = position(error);
     let mut what = error.to_string();
     if what.contains("recursion limit exceeded") {
@@ -137,7 +135,7 @@ fn syntax_error(text: &str, error: &serde_yaml::Error) -> SyntaxError {
     }
     if what.contains(REPEATED) {
         let fault = YamlFault::TooManyAliases { most: MOST_REPEATED };
-        return SyntaxError { at: at.or_else(|| places::first_alias(text)), fault };
+        return SyntaxError { at, fault };
     }
     if let Some(at) = at {
         what = what.replacen(&format!(" at line {} column {}", at.line, at.column), "", 1);

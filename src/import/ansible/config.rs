@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::note::{ImportNotes, SourcePlace};
 use super::model::{ALL, Ansible, AnsibleValue, Variable};
-use crate::inventory::problem::listed;
+use crate::inventory::words::listed;
 use crate::inventory::yaml::Position;
 
 /// What a setting is called as a variable.

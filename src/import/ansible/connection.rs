@@ -8,7 +8,7 @@ use super::super::ssh_args::{Hop, SshArgs};
 use super::super::words::{Comments, split};
 use super::super::{OTHER_KEY, accepted, accepted_address};
 use super::lookup::{FoundValue, Lookup, Origin, Unread};
-use crate::inventory::problem::shown;
+use crate::inventory::words::shown;
 
 /// The settings of a host, each with the layer that says it.
 #[derive(Debug, Default)]

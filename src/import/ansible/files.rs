@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::super::note::{ImportNotes, SourcePlace};
 use super::model::{Ansible, Variables};
 use super::tree::{Branch, parse};
-use crate::inventory::problem::shown;
+use crate::inventory::words::shown;
 
 /// The endings of files of variables, in the order in which Ansible looks for them, after no ending.
 const EXTENSIONS: [&str; 3] = ["yml", "yaml", "json"];

@@ -7,7 +7,7 @@ use super::super::note::{ImportNotes, SourcePlace};
 use super::super::words::{Comments, OpenQuote, ShellWord, split};
 use super::model::{ALL, Ansible, AnsibleValue, MOST_HOSTS, UNGROUPED, Variable, Variables};
 use super::range;
-use crate::inventory::problem::shown;
+use crate::inventory::words::shown;
 use crate::inventory::yaml::Position;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::super::note::{ImportNotes, SourcePlace};
 use super::model::{Ansible, AnsibleValue, Scope, Variable};
-use crate::inventory::problem::{listed, shown};
+use crate::inventory::words::{listed, shown};
 
 /// What becomes a setting, or is listed where it is read.
 pub(super) const READ: [&str; 24] = [

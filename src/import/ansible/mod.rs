@@ -11,7 +11,7 @@ use super::names::Names;
 use super::note::{ImportNotes, SourcePlace};
 use super::ssh_args::Hop;
 use super::{ImportError, ImportTarget, Imported, finish, named};
-use crate::inventory::problem::{listed, shown};
+use crate::inventory::words::{listed, shown};
 use connection::{Connection, Reachable};
 use lookup::{Lookup, Origin};
 use model::{ALL, Ansible, UNGROUPED};

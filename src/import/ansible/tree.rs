@@ -2,7 +2,7 @@
 
 use super::super::note::{ImportNotes, SourcePlace};
 use super::model::{AnsibleValue, Variable, Variables};
-use crate::inventory::problem::shown;
+use crate::inventory::words::shown;
 use crate::inventory::yaml::{self, Node, NodeStep, NodeWay};
 
 /// A node of a file, with the way to it.

@@ -6,7 +6,7 @@ use super::super::note::ImportNotes;
 use super::model::{ALL, Ansible, AnsibleValue, MOST_HOSTS, Variable};
 use super::range;
 use super::tree::{Branch, parse};
-use crate::inventory::problem::{listed, shown};
+use crate::inventory::words::{listed, shown};
 
 /// Deeper than any inventory, and far from the end of the stack.
 const DEEPEST: usize = 64;

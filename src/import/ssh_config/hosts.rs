@@ -8,7 +8,7 @@ use crate::import::named;
 use crate::import::names::Names;
 use crate::import::note::{ImportNotes, SourcePlace};
 use crate::import::ssh_args::{Hop, proxy_command};
-use crate::inventory::problem::{listed, shown};
+use crate::inventory::words::{listed, shown};
 
 /// Forges: a login as `git` finds no NixOS there.
 const FORGE_USER: &str = "git";

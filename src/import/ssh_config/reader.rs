@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::block::{SshConfigBlock, is_pattern};
 use crate::import::note::{ImportNotes, SourcePlace};
 use crate::import::words::{Comments, split};
-use crate::inventory::problem::{listed, shown};
+use crate::inventory::words::{listed, shown};
 use crate::inventory::yaml::Position;
 
 /// Files within files. Source: `READCONF_MAX_DEPTH` in OpenSSH's `readconf.h`.

@@ -53,7 +53,7 @@ fn a_text_that_is_nested_deeply_is_refused_where_it_gets_too_deep() {
     assert_eq!(refused(&format!("{}{}", "[".repeat(129), "]".repeat(129))), at(1, 129));
     assert_eq!(refused(&"[".repeat(100_000)), at(1, 129));
     assert_eq!(refused(&format!("hosts:\n  {}", "{a: ".repeat(25_000))), at(2, 2 + 4 * 128 + 1));
-    let block: String = (0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let block = (0..300).map(|depth| " ".repeat(depth) + "a:\n").collect::<String>();
     assert_eq!(refused(&block), at(129, 129));
     assert_eq!(refused("a: &a [*a]\n").1, at(1, 1).1);
 }
@@ -65,10 +65,12 @@ fn aliases_do_not_blow_a_text_up() {
         assert_eq!(error.fault, YamlFault::TooManyAliases { most: 100_000 });
         error.at
     };
-    let laughs: String = (1..10)
+    let levels: Vec<String> = (1..10)
         .map(|level| format!("x{level}: &x{level} [{}]\n", vec![format!("*x{}", level - 1); 10].join(", ")))
         .collect();
-    assert_eq!(refused(&format!("x0: &x0 ha\n{laughs}")), Some(Position { line: 2, column: 10 }));
+    let laughs = levels.concat();
+    // `serde_yaml` itself refuses it, and tells no place.
+    assert_eq!(refused(&format!("x0: &x0 ha\n{laughs}")), None);
     // One long list that many aliases repeat needs no levels.
     let wide = format!("a: &a [{}]\nb: [{}]\n", vec!["x"; 1000].join(","), vec!["*a"; 1000].join(","));
     assert!(refused(&wide).is_some());

@@ -1,0 +1,110 @@
+//! What an entry of the table of keys becomes: a field with its place in the schema, a step of
+//! the decoder, and a rule how layers lie over each other.
+
+use super::super::fields::At;
+
+/// Declares a map of the inventory.
+///
+/// Before its name stands how a layer lies over the one below it: `by_key`, or `whole`. Behind it stands where its keys
+/// belong, for a person who wrote one of them elsewhere. Each key has its comment (for editors and the reference), its
+/// shape in the schema, its type and its rule, which reads the value. `and Settings` takes in the keys of that map.
+macro_rules! keys {
+    (
+        $(#[$of_map:meta])*
+        $layers:ident $map:ident in $place:literal {
+            $(
+                $(#[$of_key:meta])*
+                $key:ident: $type:ty = $read:expr;
+            )*
+        } $(and $settings:ident)?
+    ) => {
+        #[derive(Debug, Clone, Default, JsonSchema)]
+        #[schemars(default, deny_unknown_fields)]
+        $(#[$of_map])*
+        pub(super) struct $map {
+            $($(#[$of_key])* pub(super) $key: Option<$type>,)*
+            $(#[schemars(flatten)] pub(super) settings: $settings,)?
+        }
+
+        impl $crate::inventory::file::table::Keys for $map {
+            const PLACE: &'static str = $place;
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+
+            fn read(fields: &mut $crate::inventory::fields::Fields<'_>) -> Self {
+                Self {
+                    $($key: fields.read(stringify!($key), $read),)*
+                    $(settings: <$settings as $crate::inventory::file::table::Keys>::read(fields),)?
+                }
+            }
+        }
+
+        impl $crate::inventory::file::table::Layered for $map {
+            fn over(self, below: Self) -> Self {
+                keys!(@over $layers self below [$($key)*] [$($settings)?])
+            }
+        }
+    };
+    (@over by_key $above:tt $below:tt [$($key:ident)*] [$($settings:ident)?]) => {
+        Self {
+            $($key: $crate::inventory::file::table::Layered::over($above.$key, $below.$key),)*
+            $(settings: <$settings as $crate::inventory::file::table::Layered>::over(
+                $above.settings,
+                $below.settings,
+            ),)?
+        }
+    };
+    // As a whole: what stands in it belongs together.
+    (@over whole $above:tt $below:tt [$($key:ident)*] [$($settings:ident)?]) => {{
+        drop($below);
+        $above
+    }};
+}
+pub(super) use keys;
+
+/// A map of the inventory whose keys are ours.
+pub(in crate::inventory) trait Keys: Sized {
+    /// Where its keys belong.
+    const PLACE: &'static str;
+    /// As they are written, without those of the settings; a name that Rust keeps for itself is written `r#name`.
+    const KEYS: &'static [&'static str];
+
+    /// Reads every key that is there.
+    fn read(fields: &mut super::super::fields::Fields<'_>) -> Self;
+
+    /// Reads a map that has no rules beyond those of its keys.
+    fn of(value: &super::super::fields::FieldValue<'_>) -> Option<Self> {
+        let mut fields = value.fields()?;
+        let map = Self::read(&mut fields);
+        fields.finish(super::decode::elsewhere);
+        Some(map)
+    }
+}
+
+/// What may be said in several layers: `defaults` < groups < fleet < host.
+pub(in crate::inventory) trait Layered {
+    /// What this layer says wins over what the one below says.
+    #[must_use]
+    fn over(self, below: Self) -> Self;
+}
+
+impl<T: Layered> Layered for Option<T> {
+    fn over(self, below: Self) -> Self {
+        match (self, below) {
+            (Some(above), Some(below)) => Some(above.over(below)),
+            (above, below) => above.or(below),
+        }
+    }
+}
+
+impl<T> Layered for At<T> {
+    fn over(self, _: Self) -> Self {
+        self
+    }
+}
+
+/// Lists replace each other.
+impl<T> Layered for Vec<T> {
+    fn over(self, _: Self) -> Self {
+        self
+    }
+}
