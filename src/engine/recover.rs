@@ -109,7 +109,7 @@ pub trait RecoveryRecords: Surroundings {
 /// How a recovery ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recovered {
-    Ended(Verdict),
+    Ended(Box<Verdict>),
     /// No host holds anything of an unfinished run. Hosts that did not answer are not known.
     Nothing {
         silent: Vec<HostName>,

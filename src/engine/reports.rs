@@ -78,7 +78,7 @@ impl Drop for ReportOnce {
             self.pass_on(note);
         }
         // No answer yet: the task was aborted or has panicked. The command may have run, so the host is unknown.
-        let answer = self.answer.take().unwrap_or_else(|| Answer::Unknown { why: Cause::StepGivenUp });
+        let answer = self.answer.take().unwrap_or(Answer::Unknown { why: Cause::StepGivenUp });
         // The driver is gone only when the push is over.
         let _ = self.reports.send(Report::Answer { host: self.host, sent: self.sent, answer });
     }

@@ -64,7 +64,8 @@ pub(crate) enum End {
 impl End {
     pub(crate) fn verdict(&self) -> Option<&Verdict> {
         match self {
-            Self::Push(DriverEnd::Verdict(verdict)) | Self::Recovery(Recovered::Ended(verdict)) => Some(verdict),
+            Self::Push(DriverEnd::Verdict(verdict)) => Some(verdict),
+            Self::Recovery(Recovered::Ended(verdict)) => Some(verdict),
             _ => None,
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn conclude(
     match recovered {
         Some(Recovered::Ended(verdict)) => {
             let way = way_out(&verdict, fleet);
-            let mut concluded = Conclusion::of_verdict(fleet, verdict);
+            let mut concluded = Conclusion::of_verdict(fleet, *verdict);
             if let Some(way) = way {
                 concluded.text = concluded.text.followed_by(&format!("\n{way}"));
             }

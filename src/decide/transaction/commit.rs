@@ -26,7 +26,7 @@ impl Transaction {
                 self.extend_all(effects);
             }
             (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) => {
-                self.turn_back(RollbackReason::NoTimeLeft, effects)
+                self.turn_back(RollbackReason::NoTimeLeft, effects);
             }
             _ => {}
         }

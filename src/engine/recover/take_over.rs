@@ -85,7 +85,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         match ended {
             DriverEnd::Verdict(verdict) => {
                 self.surveyor.dismiss(hosts).await;
-                Recovered::Ended(verdict)
+                Recovered::Ended(Box::new(verdict))
             }
             DriverEnd::Left { through, guarded, signal } => Recovered::Left { through, guarded, signal },
         }

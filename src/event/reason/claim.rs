@@ -16,6 +16,7 @@ pub enum Claim {
     /// A rolling reboot holds it: the host may go down at any moment, or has just been up again.
     HeldByRollingReboot {
         fleet: String,
+        #[serde(rename = "of_run")]
         run: String,
         /// `person@workstation`.
         owner: String,
@@ -27,6 +28,7 @@ pub enum Claim {
     /// A person has armed a guard by hand.
     GuardArmedByHand {
         fleet: String,
+        #[serde(rename = "of_run")]
         run: String,
         /// `person@workstation`.
         owner: String,
@@ -37,6 +39,7 @@ pub enum Claim {
     /// A person holds it for a guard by hand, which is not armed now.
     HeldByHand {
         fleet: String,
+        #[serde(rename = "of_run")]
         run: String,
         /// `person@workstation`.
         owner: String,
@@ -44,18 +47,28 @@ pub enum Claim {
     /// The guard of another run is armed there.
     GuardArmedElsewhere {
         fleet: String,
+        #[serde(rename = "of_run")]
         run: String,
         #[serde(rename = "fires_in_ms", with = "millis")]
         #[schemars(with = "u64")]
         fires_in: Duration,
     },
     /// The guard of another run was armed there, and nothing would act on it any more.
-    GuardDeadElsewhere { fleet: String, run: String },
+    GuardDeadElsewhere {
+        fleet: String,
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// The guard of another run has fired, and is at work.
-    GuardFiringElsewhere { fleet: String, run: String },
+    GuardFiringElsewhere {
+        fleet: String,
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// Another run holds it.
     HeldByRun {
         fleet: String,
+        #[serde(rename = "of_run")]
         run: String,
         /// `person@workstation`.
         owner: String,

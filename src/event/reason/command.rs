@@ -12,7 +12,10 @@ use crate::inventory::model::HostName;
 #[strum(serialize_all = "kebab-case")]
 pub enum CommandNote {
     /// Hosts take no part, as a person has asked.
-    HostsLeftOut { hosts: Vec<HostName> },
+    HostsLeftOut {
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+    },
     /// The hosts are asked what the new systems would do to their units, which runs these there.
     UnitsWillBeAsked {
         /// The new systems are copied to the hosts for it.

@@ -13,9 +13,15 @@ use crate::inventory::model::HostName;
 #[strum(serialize_all = "kebab-case")]
 pub enum NotKnown {
     /// Which packages change.
-    PackagesNotKnown { hosts: Vec<HostName> },
+    PackagesNotKnown {
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+    },
     /// Whether a reboot is needed.
-    RebootNotKnown { hosts: Vec<HostName> },
+    RebootNotKnown {
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+    },
     /// Which units are stopped and started: nobody has asked for it.
     UnitsNotAsked {
         /// The command that asks the hosts.

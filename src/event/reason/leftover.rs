@@ -13,14 +13,27 @@ use crate::inventory::model::HostName;
 #[strum(serialize_all = "kebab-case")]
 pub enum Left {
     /// Its guard has brought the host back, most likely.
-    UnfinishedAtRest { fleet: String, run: String },
+    UnfinishedAtRest {
+        fleet: String,
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// This refuses the push, because it would not know what to bring the host back to.
-    UnfinishedBetween { fleet: String, run: String },
+    UnfinishedBetween {
+        fleet: String,
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// A later run has committed here.
-    UnfinishedOver { fleet: String, run: String },
+    UnfinishedOver {
+        fleet: String,
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// The others were ended without it, and it stands where they do.
     BackOnTheirSide {
         fleet: String,
+        #[serde(rename = "of_run")]
         run: String,
         /// Where it stands, and they.
         side: EndSide,
@@ -29,6 +42,7 @@ pub enum Left {
     BackOnOtherSide {
         fleet: String,
         host: HostName,
+        #[serde(rename = "of_run")]
         run: String,
         /// Where the others stand.
         ended: EndSide,
@@ -36,15 +50,21 @@ pub enum Left {
     /// The others were ended without it, and it is on neither of the run's systems.
     BackElsewhere {
         fleet: String,
+        #[serde(rename = "of_run")]
         run: String,
         /// Where the others stand.
         ended: EndSide,
     },
     /// It has the name of a host that was missing, and is another machine.
-    MachineReplaced { fleet: String, run: String },
+    MachineReplaced {
+        fleet: String,
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// The run was ended twice, by two recoveries that did not see each other's hosts.
     RunEndedTwice {
         fleet: String,
+        #[serde(rename = "of_run")]
         run: String,
         /// The hosts that say that it was ended on the old systems.
         old: Vec<HostName>,

@@ -28,15 +28,25 @@ pub enum RollingReason {
     /// A host cannot be held.
     HostNotHeld { cause: Told },
     /// Hosts are not held before the first reboot: another rolling reboot may be at work on this fleet.
-    HostsNotHeld { hosts: Vec<HostName> },
+    HostsNotHeld {
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+    },
     /// Hosts are not held any more in the middle: another workstation may have ended this one.
-    HostsNotHeldLonger { hosts: Vec<HostName> },
+    HostsNotHeldLonger {
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+    },
     /// The record cannot be written: after a death no command would know of the rolling reboot.
     RebootNotRecorded { error: String },
     /// A host may not have been let go.
     MayStillBeHeld { cause: Told },
     /// A host may not have been let go by the recovery that has ended a rolling reboot.
-    MayStillBeHeldFor { run: String, cause: Told },
+    MayStillBeHeldFor {
+        #[serde(rename = "of_run")]
+        run: String,
+        cause: Told,
+    },
     /// The host was not rebooted.
     HostNotRebooted { cause: Told },
     /// The order to reboot has not come to the host.
@@ -58,7 +68,10 @@ pub enum RollingReason {
     /// The host answers on the boot on which it was told to reboot.
     RebootDidNotHappen,
     /// The host is back, and a guard of a run is armed or at work on it.
-    BackUnderGuard { run: String },
+    BackUnderGuard {
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// The host has come up on another system than its boot default was.
     BootedSomethingElse {
         wanted: StorePath,

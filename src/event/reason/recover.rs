@@ -17,6 +17,7 @@ use crate::inventory::model::HostName;
 pub enum RecoverReason {
     /// Hosts are silent that the run is not to end without.
     SilentHostsNotNamed {
+        #[serde(rename = "on_hosts")]
         hosts: Vec<HostName>,
         /// These and the hosts that were named.
         all: Vec<HostName>,
@@ -24,33 +25,69 @@ pub enum RecoverReason {
     },
     /// Without a record the recovery waits until no guard can be armed on the silent hosts.
     WaitsForGuards {
+        #[serde(rename = "of_run")]
         run: String,
+        #[serde(rename = "on_hosts")]
         hosts: Vec<HostName>,
         #[serde(rename = "wait_ms", with = "millis")]
         #[schemars(with = "u64")]
         wait: Duration,
     },
     /// No host holds anything of the run that was named.
-    NothingOfRun { run: String },
+    NothingOfRun {
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// Another run is unfinished, too.
     AnotherRunUnfinished {
+        #[serde(rename = "of_run")]
         run: String,
         /// The hosts that say so.
+        #[serde(rename = "on_hosts")]
         hosts: Vec<HostName>,
         fleet: String,
     },
     /// The run changed hosts that the fleet does not have.
-    HostsNotInFleet { run: String, hosts: Vec<HostName>, fleet: String },
+    HostsNotInFleet {
+        #[serde(rename = "of_run")]
+        run: String,
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+        fleet: String,
+    },
     /// The run changed a host that the inventory does not have any more.
-    HostLeftFleet { run: String, name: HostName, fleet: String },
+    HostLeftFleet {
+        #[serde(rename = "of_run")]
+        run: String,
+        name: HostName,
+        fleet: String,
+    },
     /// The host was missing when a run was ended, and still does not answer.
-    StillMissing { run: String, fleet: String },
+    StillMissing {
+        #[serde(rename = "of_run")]
+        run: String,
+        fleet: String,
+    },
     /// The host was missing when a run was ended, and another machine has its name now.
-    ReplacedWhileMissing { run: String, fleet: String },
+    ReplacedWhileMissing {
+        #[serde(rename = "of_run")]
+        run: String,
+        fleet: String,
+    },
     /// The host alone says that a rolling reboot holds it.
-    RollingSaidByOne { run: String, fleet: String },
+    RollingSaidByOne {
+        #[serde(rename = "of_run")]
+        run: String,
+        fleet: String,
+    },
     /// A rolling reboot holds hosts of the run.
-    HeldByRolling { run: String, hosts: Vec<HostName>, fleet: String },
+    HeldByRolling {
+        #[serde(rename = "of_run")]
+        run: String,
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+        fleet: String,
+    },
     /// The host is left as it is, since its words about the run are no ground to act on.
     HostSetAside { doubt: ClaimDoubt },
     /// The record of the recovery cannot be written.
@@ -58,15 +95,23 @@ pub enum RecoverReason {
     /// The end of a rolling reboot, or of the run, could not be written down.
     EndNotRecorded { error: String },
     /// Another coordinator has ended the run that this workstation knows of.
-    RunEndedElsewhere { run: String },
+    RunEndedElsewhere {
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// The run is a guard that a person has armed, and that is still armed.
-    HandGuardStillArmed { run: String, fleet: String },
+    HandGuardStillArmed {
+        #[serde(rename = "of_run")]
+        run: String,
+        fleet: String,
+    },
     /// The host is as the run has left it.
     AsRunLeftIt,
     /// Nothing is known of the host, since it does not answer.
     NothingKnownOfHost,
     /// The run is ended without hosts that a person has named.
     EndsWithoutHosts {
+        #[serde(rename = "on_hosts")]
         hosts: Vec<HostName>,
         #[serde(rename = "wait_ms", with = "millis")]
         #[schemars(with = "u64")]
@@ -80,13 +125,25 @@ pub enum RecoverReason {
         advice: Option<String>,
     },
     /// What a run had left on the host, which was missing at its end, is removed.
-    LeftoverRemoved { run: String },
+    LeftoverRemoved {
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// What a run has left on the host, which was missing at its end, stays.
-    LeftoverStays { run: String, cause: Told, fleet: String },
+    LeftoverStays {
+        #[serde(rename = "of_run")]
+        run: String,
+        cause: Told,
+        fleet: String,
+    },
     /// Something else has begun on the hosts of the run meanwhile.
     BegunAnewThere,
     /// The end of a run that was cleaned up could not be written down.
-    CleanUpNotRecorded { run: String, error: String },
+    CleanUpNotRecorded {
+        #[serde(rename = "of_run")]
+        run: String,
+        error: String,
+    },
 }
 
 /// Why a host is left as it is: its words about itself cannot be true, or are no ground to act on.
@@ -99,7 +156,10 @@ pub enum ClaimDoubt {
     /// It says that a person works there, and no other host of the run says so.
     ByHandSaidByOne,
     /// It says that a rolling reboot holds it, and no other host says so.
-    RollingLeaseSaidByOne { run: String },
+    RollingLeaseSaidByOne {
+        #[serde(rename = "of_run")]
+        run: String,
+    },
 }
 
 /// What a host is doing while something is cleaned up there.

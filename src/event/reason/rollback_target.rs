@@ -10,10 +10,18 @@ use crate::inventory::model::HostName;
 /// The aim of a rollback, as a person reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollbackAim {
-    BeforeRun { run: String },
-    AfterRun { run: String },
-    At { time: String },
-    Generation { number: u64 },
+    BeforeRun {
+        run: String,
+    },
+    AfterRun {
+        run: String,
+    },
+    At {
+        time: String,
+    },
+    Generation {
+        number: u64,
+    },
 }
 
 /// Why a rollback is not begun, or what it warns of.
@@ -22,7 +30,11 @@ pub enum RollbackAim {
 #[strum(serialize_all = "kebab-case")]
 pub enum RollbackDoubt {
     /// The run that the host is to go back to does not know the host.
-    HostNotInRun { run: String, host: HostName },
+    HostNotInRun {
+        #[serde(rename = "of_run")]
+        run: String,
+        host: HostName,
+    },
     /// The system that the run names is not in the host's store any more.
     SystemOfRunGone { system: StorePath, generations: Vec<u64>, host: HostName },
     /// The host has no generation that is as old as the time.
@@ -42,7 +54,12 @@ pub enum RollbackDoubt {
     /// The host has no such generation.
     NoSuchGeneration { generation: u64, generations: Vec<u64>, host: HostName },
     /// The host runs something else than the run has left on it.
-    ChangedSinceRun { run: String, current: StorePath, left: StorePath },
+    ChangedSinceRun {
+        #[serde(rename = "of_run")]
+        run: String,
+        current: StorePath,
+        left: StorePath,
+    },
 }
 
 /// The oldest generation of a host's system profile.

@@ -15,7 +15,11 @@ use crate::inventory::model::HostName;
 #[strum(serialize_all = "kebab-case")]
 pub enum Ailment {
     /// A run did not come to its end on it.
-    RunUnfinishedThere { run: String, fleet: String },
+    RunUnfinishedThere {
+        #[serde(rename = "of_run")]
+        run: String,
+        fleet: String,
+    },
     /// What runs is neither what the profile says nor what a reboot brings.
     CurrentStandsAlone { current: StorePath, profile: StorePath, boot_default: StorePath },
     /// The boot loader starts something else than what runs and the profile says.
@@ -25,7 +29,12 @@ pub enum Ailment {
     /// What runs, what the profile says and what a reboot brings are three systems.
     SystemsAllDiffer { current: StorePath, profile: StorePath, boot_default: StorePath },
     /// A run was ended on it while other hosts of the run were missing.
-    EndedWithoutOthers { run: String, missing: Vec<HostName>, fleet: String },
+    EndedWithoutOthers {
+        #[serde(rename = "of_run")]
+        run: String,
+        missing: Vec<HostName>,
+        fleet: String,
+    },
     /// A switch, a reboot or an upgrade is under way or due.
     BusyThere {
         /// The host's own words.

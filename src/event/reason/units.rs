@@ -22,9 +22,17 @@ pub enum UnitCaution {
     /// After a roll back: not running, and running before the push.
     UnitsLeftStopped { units: BTreeSet<String> },
     /// It made a run roll back, and has failed since: this push is measured by it.
-    UnitRemembered { unit: String, run: String },
+    UnitRemembered {
+        unit: String,
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// It made a run roll back, has failed since, and this push would not start it: that refuses the push.
-    UnitRememberedIdle { unit: String, run: String },
+    UnitRememberedIdle {
+        unit: String,
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// A person accepts a failed unit that no host remembers.
     AcceptedUnitUnknown { unit: String },
 }

@@ -34,6 +34,7 @@ impl fmt::Display for FileLimit {
 }
 
 impl fmt::Display for Cause {
+    #[expect(clippy::too_many_lines, reason = "a sentence for each cause, and nothing else")]
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let no_login = |formatter: &mut fmt::Formatter<'_>, machine: &str, why: &dyn fmt::Display| {
             write!(formatter, "no ssh login on {machine}: {why}")
@@ -50,7 +51,11 @@ impl fmt::Display for Cause {
             Self::HostKeyChanged { machine, fingerprint, .. } => {
                 no_login(formatter, machine, &format_args!("ITS HOST KEY HAS CHANGED{}", shown(fingerprint)))
             }
-            Self::LoginRefused { machine, said, .. }
+            Self::LoginFailed { machine, said } if said.is_empty() => {
+                no_login(formatter, machine, &"ssh ended without a word")
+            }
+            Self::LoginFailed { machine, said }
+            | Self::LoginRefused { machine, said, .. }
             | Self::ConnectionRefused { machine, said, .. }
             | Self::MachineUnreachable { machine, said, .. }
             | Self::NameUnknown { machine, said, .. } => no_login(formatter, machine, said),
@@ -65,10 +70,6 @@ impl fmt::Display for Cause {
                 machine,
                 &format_args!("it says more than any login has, and was cut off after {bytes} bytes"),
             ),
-            Self::LoginFailed { machine, said } if said.is_empty() => {
-                no_login(formatter, machine, &"ssh ended without a word")
-            }
-            Self::LoginFailed { machine, said } => no_login(formatter, machine, said),
             Self::SshNotStarted { machine, .. } => no_login(formatter, machine, &"cannot run ssh"),
             Self::ScriptUnsendable { script, said } => write!(formatter, "`{script}` cannot be sent: {said}"),
             Self::ScriptNotBegun { machine, script, said } => {
