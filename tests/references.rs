@@ -136,6 +136,24 @@ fn the_page_of_the_inventory_is_what_the_schema_says() {
     assert_eq!(self::page("docs/inventory.md"), wanted);
 }
 
+/// Names that a line, or an event that tells a reason, has for itself. A reason's `host` is the event's.
+const OF_A_LINE: [&str; 14] = [
+    "version",
+    "run",
+    "seq",
+    "at",
+    "event",
+    "text",
+    "why",
+    "reason",
+    "hint",
+    "hosts",
+    "outcome",
+    "exit",
+    "took_ms",
+    "back_within_ms",
+];
+
 /// What a field of a reason holds, in words.
 fn holds(name: &str, field: &Value) -> String {
     let told = field["description"].as_str().map(|told| format!(": {}", told.replace('\n', " "))).unwrap_or_default();
@@ -164,6 +182,9 @@ fn the_page_of_codes_has_every_reason_once() {
             let told = reason["description"].as_str().unwrap_or_else(|| panic!("{code} has no description"));
             let fields = reason["properties"].as_object().unwrap().iter().filter(|(field, _)| *field != "code");
             let fields: Vec<String> = fields.map(|(name, field)| holds(name, field)).collect();
+            let taken =
+                reason["properties"].as_object().unwrap().keys().find(|name| OF_A_LINE.contains(&name.as_str()));
+            assert_eq!(taken, None, "{code} has a field with a name that the line has for something else");
             let _ = writeln!(wanted, "| `{code}` | {} | {} |", told.replace('\n', " "), fields.join("; "));
             codes.push(code);
         }

@@ -14,6 +14,7 @@ pub enum BuildFault {
     /// The workstation's Nix cannot do what is asked of it.
     WorkstationNixOld {
         /// What it has.
+        #[serde(rename = "program_version")]
         version: String,
         /// The oldest that would do.
         oldest: String,

@@ -31,13 +31,27 @@ pub enum HostHealth {
     /// Its Nix does not say its version.
     NixVersionUnknown,
     /// Its Nix is older than any that a copy was tried with.
-    NixOlderThanTried { version: String, oldest: String },
+    NixOlderThanTried {
+        #[serde(rename = "program_version")]
+        version: String,
+        oldest: String,
+    },
     /// Its Nix is new enough.
-    NixTried { version: String },
+    NixTried {
+        #[serde(rename = "program_version")]
+        version: String,
+    },
     /// Its systemd is older than any that the guard was tried with.
-    SystemdOlderThanTried { version: String, oldest: u64 },
+    SystemdOlderThanTried {
+        #[serde(rename = "program_version")]
+        version: String,
+        oldest: u64,
+    },
     /// Its systemd is new enough.
-    SystemdTried { version: String },
+    SystemdTried {
+        #[serde(rename = "program_version")]
+        version: String,
+    },
     /// The kernel that it runs, and its kind of machine.
     KernelSeen { release: String, system_type: String },
     /// Its Nix takes unsigned paths from the user that logs in.

@@ -49,6 +49,7 @@ pub enum HandGuard {
         owner: Option<String>,
         /// Absent: not known.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "of_run")]
         run: Option<String>,
     },
     /// The guard of another run is on the host, and was to be disarmed.
@@ -58,6 +59,7 @@ pub enum HandGuard {
         owner: Option<String>,
         /// Absent: not known.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "of_run")]
         run: Option<String>,
     },
     /// The guard has fired.

@@ -10,15 +10,24 @@ use strum::{IntoStaticStr, VariantNames};
 #[strum(serialize_all = "kebab-case")]
 pub enum WorkstationHealth {
     /// ssh is there.
-    SshHere { version: String },
+    SshHere {
+        #[serde(rename = "program_version")]
+        version: String,
+    },
     /// There is no ssh.
     SshMissing,
     /// Nix is here, is new enough, and its store answers.
-    NixHere { version: String },
+    NixHere {
+        #[serde(rename = "program_version")]
+        version: String,
+    },
     /// There is no nix.
     NixMissing { error: String },
     /// Nix is older than any whose words are known.
-    NixTooOld { version: String },
+    NixTooOld {
+        #[serde(rename = "program_version")]
+        version: String,
+    },
     /// Nix is here, and its store does not answer.
     NixStoreSilent {
         /// The words of nix.
