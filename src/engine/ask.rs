@@ -12,6 +12,7 @@ use futures::{FutureExt, StreamExt};
 
 use super::causes::reason;
 use crate::event::reason::absent::Absence;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
@@ -45,8 +46,8 @@ impl NoAnswer {
     /// Returns the same for an event.
     fn told(&self) -> Told {
         match self {
-            Self::Step(error) => reason(error).into(),
-            Self::Senseless(error) => error.to_string().into(),
+            Self::Step(error) => Cause::from(error).into(),
+            Self::Senseless(error) => Cause::from(error).into(),
             Self::Interrupted => Absence::InterruptedUnasked.into(),
         }
     }
@@ -165,7 +166,7 @@ mod tests {
                 moved("web"),
                 moved("db"),
                 moved("nas"),
-                Event::Failed { host: Some(name("db")), text: "the host is not a NixOS".into(), hint: None },
+                Event::Failed { host: Some(name("db")), text: Cause::NotNixos.into(), hint: None },
                 done("nas"),
                 done("web"),
             ]

@@ -3,7 +3,7 @@
 use futures::FutureExt;
 
 use super::ask::ask_all;
-use super::causes::{chain, reason};
+use super::causes::chain;
 use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
@@ -12,6 +12,7 @@ use crate::decide::survey::Surveyed;
 use crate::event::doing::Doing;
 use crate::event::forecast::Comparison;
 use crate::event::reason::boot::BootDoubt;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::copy::CopyFault;
 use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
 use crate::event::reason::refusal::Refusal;
@@ -103,7 +104,7 @@ impl Push<'_> {
         let raw = match self.inquiry.reach.run(name, &script, limit).await {
             Ok(raw) => raw,
             Err(error) => {
-                self.inquiry.fail(Some(name), reason(&error), error.hint());
+                self.inquiry.fail(Some(name), Cause::from(&error), error.hint());
                 return false;
             }
         };

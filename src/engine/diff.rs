@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::ask::ask_all;
-use super::causes::reason;
 use super::inquiry::Inquiry;
 use crate::decide::forecast::BootParts;
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::push::PushNote;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
@@ -64,7 +64,7 @@ impl Inquiry<'_> {
         match self.reach.run(name, &script, view.host.limits.step + COMPARISON).await {
             Ok(raw) => compared(&raw.lines),
             Err(error) => {
-                self.warn(Some(name), PushNote::DifferencesNotKnown { cause: reason(&error).into() });
+                self.warn(Some(name), PushNote::DifferencesNotKnown { cause: Cause::from(&error).into() });
                 Compared::default()
             }
         }

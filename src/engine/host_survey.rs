@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::causes::reason;
 use super::clock::{BootClock, Clock};
 use super::orders::HostClock;
 use super::reach::Reach;
+use crate::event::reason::cause::Cause;
+use crate::event::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Facts, GuardState, Lease};
 use crate::facts::systems::BootFiles;
@@ -45,7 +46,7 @@ impl Answered {
 }
 
 /// Asks one host for its survey; or says why there is none, and what to do about it.
-pub type SurveyAnswer = Result<Answered, (String, Option<String>)>;
+pub type SurveyAnswer = Result<Answered, (Told, Option<String>)>;
 
 /// Tells what is being done, and tells a good answer as soon as it is there: a slow host must not hide the answers of
 /// the others.
@@ -80,7 +81,7 @@ pub(super) async fn ask(reach: &Reach, host: &Host) -> SurveyAnswer {
     let limit = host.limits.connect + host.limits.step;
     let raw = reach.run(&host.name, &script, limit).await;
     let at = BootClock.now();
-    let raw = raw.map_err(|error| (reason(&error), error.hint()))?;
-    let facts = answer::facts(&raw.lines).map_err(|error| (error.to_string(), None))?;
+    let raw = raw.map_err(|error| (Cause::from(&error).into(), error.hint()))?;
+    let facts = answer::facts(&raw.lines).map_err(|error| (Cause::from(&error).into(), None))?;
     Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
 }

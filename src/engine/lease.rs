@@ -3,9 +3,9 @@
 use futures::FutureExt;
 
 use super::ask::ask_all;
-use super::causes::reason;
 use super::clock::{BootClock, within};
 use super::reach::Reach;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::told::Told;
 use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::{Host, HostName};
@@ -26,7 +26,7 @@ pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(Ho
                     Ok(StepOutcome::Refused { text, .. } | StepOutcome::Failed { text }) => Some(Told::from(text)),
                     Err(error) => Some(error.to_string().into()),
                 },
-                Some(Err(error)) => Some(reason(&error).into()),
+                Some(Err(error)) => Some(Cause::from(&error).into()),
                 None => Some("no answer".into()),
             }
         };

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use self::prepare::{Prepared, Ready};
-use super::causes::reason;
 use super::clock::BootClock;
 use super::driver::{Driver, DriverEnd};
 use super::inquiry::{FleetScope, Inquiry};
@@ -23,6 +22,7 @@ use crate::decide::rollback::To;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
 use crate::event::forecast::Forecast;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::push::PushNote;
 use crate::event::reason::refusal::Refusal;
 use crate::event::reason::told::Told;
@@ -284,7 +284,7 @@ impl<'a> Push<'a> {
         let cleanings = prepared.iter().map(|host| self.inquiry.reach.run(host, &script, Duration::from_secs(20)));
         for (host, cleaned) in prepared.iter().zip(futures::future::join_all(cleanings).await) {
             if let Err(error) = cleaned {
-                self.inquiry.warn(Some(host), PushNote::RootsLeft { cause: reason(&error).into() });
+                self.inquiry.warn(Some(host), PushNote::RootsLeft { cause: Cause::from(&error).into() });
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, Rol
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::reboot::{RebootActivity, RollingReason};
 use crate::event::reason::told::Told;
 use crate::event::stream::Events;
@@ -312,7 +313,7 @@ impl RebootDriver<'_> {
                 Ok(StepOutcome::Done) | Err(_) => {}
             },
             Some(Err(error)) if error.nothing_ran() => {
-                let undelivered = RollingReason::RebootNotDelivered { cause: reason(&error).into() };
+                let undelivered = RollingReason::RebootNotDelivered { cause: Cause::from(&error).into() };
                 return RebootInput::Refused { host: id, why: undelivered.into() };
             }
             // The connection may be gone because the host reboots already, so this error proves nothing.

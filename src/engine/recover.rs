@@ -243,7 +243,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 }
                 Err((text, hint)) => {
                     if aloud {
-                        let silent = RecoverReason::SilentInRecovery { cause: text.into(), advice: hint };
+                        let silent = RecoverReason::SilentInRecovery { cause: text, advice: hint };
                         self.events.publish(Event::warned(Some(&host), silent));
                     }
                     silent.insert(host);

@@ -48,13 +48,13 @@ impl Inquiry<'_> {
             match answers[&host.name].as_ref() {
                 Ok(_) => self.tell_address(&host.name),
                 Err((text, hint)) if host.optional => {
-                    let cause = text.clone().into();
+                    let cause = text.clone();
                     self.warn(Some(&host.name), Absence::OptionalHostSilent { cause, way_out: hint.clone() });
                     self.tell(Event::HostLeftOut { host: host.name.clone() });
                     skipped_now.insert(host.name.clone());
                 }
                 Err((text, hint)) if !self.scope.selected.contains(&host.name) => {
-                    let cause = text.clone().into();
+                    let cause = text.clone();
                     self.warn(Some(&host.name), Absence::WitnessSilent { cause, way_out: hint.clone() });
                 }
                 Err((text, hint)) => {

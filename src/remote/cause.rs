@@ -1,5 +1,6 @@
 //! Makes the reasons of failed logins and scripts, for the events, out of the errors of this room.
 
+use super::answer::AnswerError;
 use super::{BadScript, ConnectCause, ConnectError, RootRefusal, StepError};
 use crate::event::reason::cause::Cause;
 use crate::local::limits;
@@ -76,6 +77,15 @@ impl From<&StepError> for Cause {
             StepError::Truncated { host, script, .. } => {
                 Self::AnswerCutShort { machine: host.to_string(), script: (*script).to_owned(), said }
             }
+        }
+    }
+}
+
+impl From<&AnswerError> for Cause {
+    fn from(error: &AnswerError) -> Self {
+        match error {
+            AnswerError::NotNixos => Self::NotNixos,
+            AnswerError::Missing(lacking) => Self::AnswerUnreadable { lacking: (*lacking).to_owned() },
         }
     }
 }

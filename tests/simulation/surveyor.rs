@@ -53,7 +53,7 @@ impl Surveyor for SimSurveyor {
                     let clock = HostClock { uptime: facts.standing.uptime, at: self.clock.now() };
                     Ok(Answered { clock, facts: *facts })
                 }
-                _ => Err(("no answer".to_owned(), None)),
+                _ => Err(("no answer".into(), None)),
             }
         }
         .boxed()

@@ -68,7 +68,7 @@ impl Surveyor for Told {
         let mut told = self.0.lock().unwrap();
         let answer = told.get_mut(&host.name).unwrap().pop_front().flatten();
         let clock = HostClock { uptime: 1000, at: Duration::ZERO };
-        let answer = answer.map(|facts| Answered { facts, clock }).ok_or_else(|| ("no answer".to_owned(), None));
+        let answer = answer.map(|facts| Answered { facts, clock }).ok_or_else(|| ("no answer".into(), None));
         std::future::ready(answer).boxed()
     }
 

@@ -1,14 +1,45 @@
 //! How a host was found by a recovery, or after its guard had brought it back.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::cause::Cause;
+use crate::event::reason::millis;
 use crate::event::reason::recover::ClaimDoubt;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::inventory::model::HostName;
+
+/// How a host stands when a run is over that did not end everywhere as it should.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum LastLook {
+    /// It does not answer.
+    SilentAtEnd { cause: Cause },
+    /// What it runs, and what it would boot.
+    StandsAtEnd { systems: Systems, guard: GuardAtEnd },
+}
+
+/// The guard of a host when a run is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum GuardAtEnd {
+    NotArmed,
+    Armed {
+        #[serde(rename = "fires_in_ms", with = "millis")]
+        #[schemars(with = "u64")]
+        fires_in: Duration,
+    },
+    /// It is armed, and nothing would act on it any more.
+    Dead,
+    /// It has fired, and brings the host back.
+    AtWork,
+    Fired,
+}
 
 /// How a recovery has found a host of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema, IntoStaticStr, VariantNames)]

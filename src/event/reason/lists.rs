@@ -17,7 +17,7 @@ use crate::event::reason::doctor::HostHealth;
 use crate::event::reason::fate::Fate;
 use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
 use crate::event::reason::forecast::NotKnown;
-use crate::event::reason::found::{ComeBack, FoundAs};
+use crate::event::reason::found::{ComeBack, FoundAs, LastLook};
 use crate::event::reason::guard::HandGuard;
 use crate::event::reason::held_up::HeldUp;
 use crate::event::reason::hooks::{HookFault, HooksEnd};
@@ -56,7 +56,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 46] = [
+pub const LISTS: [ReasonList; 47] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -74,6 +74,7 @@ pub const LISTS: [ReasonList; 46] = [
     ReasonList::of::<PreSwitchRefusal>(),
     ReasonList::of::<Unfit>(),
     ReasonList::of::<NotKnown>(),
+    ReasonList::of::<LastLook>(),
     ReasonList::of::<FoundAs>(),
     ReasonList::of::<ComeBack>(),
     ReasonList::of::<HandGuard>(),

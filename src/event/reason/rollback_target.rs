@@ -10,18 +10,10 @@ use crate::inventory::model::HostName;
 /// The aim of a rollback, as a person reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollbackAim {
-    BeforeRun {
-        run: String,
-    },
-    AfterRun {
-        run: String,
-    },
-    At {
-        time: String,
-    },
-    Generation {
-        number: u64,
-    },
+    BeforeRun { run: String },
+    AfterRun { run: String },
+    At { time: String },
+    Generation { number: u64 },
 }
 
 /// Why a rollback is not begun, or what it warns of.

@@ -1,7 +1,29 @@
 use std::fmt;
 
 use super::{Worded, names};
-use crate::event::reason::found::{ComeBack, Elsewhere, FoundAs};
+use crate::event::reason::found::{ComeBack, Elsewhere, FoundAs, GuardAtEnd, LastLook};
+
+impl fmt::Display for LastLook {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (systems, guard) = match self {
+            Self::SilentAtEnd { cause } => return write!(formatter, "does not answer: {cause}"),
+            Self::StandsAtEnd { systems, guard } => (systems, guard),
+        };
+        write!(formatter, "runs {}, would boot {}", systems.current, systems.boot_default_text())?;
+        if systems.profile != systems.boot_default {
+            write!(formatter, ", its profile is {}", systems.profile)?;
+        }
+        match guard {
+            GuardAtEnd::NotArmed => formatter.write_str("; no guard is armed"),
+            GuardAtEnd::Armed { fires_in } => write!(formatter, "; its guard fires in {} s", fires_in.as_secs()),
+            GuardAtEnd::Dead => formatter.write_str("; its guard is dead"),
+            GuardAtEnd::AtWork => formatter.write_str("; its guard has fired and is at work"),
+            GuardAtEnd::Fired => formatter.write_str("; its guard has fired"),
+        }
+    }
+}
+
+impl Worded for LastLook {}
 
 impl fmt::Display for FoundAs {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
