@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Makes the base file system of hosts and workstations: `base.sh DIRECTORY` fills DIRECTORY/root and DIRECTORY/keys.json. A change of this file makes a new base.
+# Makes the base file system of hosts and workstations: `base.sh DIRECTORY` fills DIRECTORY/root and
+# DIRECTORY/keys.json. A change of this file makes a new base.
 set -eu
 directory=$1
 root=$directory/root
 suite=trixie
-packages=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,openssh-client,wireguard-go,wireguard-tools,iproute2,iputils-ping,nftables,sudo,curl,procps,busybox,jq
+packages=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,openssh-client,wireguard-go,wireguard-tools
+packages=$packages,iproute2,iputils-ping,nftables,sudo,curl,procps,busybox,jq
 
 # From where this machine has its own packages.
-mirror=${FLEETDEPLOY_LAB_MIRROR:-$(apt-get indextargets --format "\$(SITE) \$(COMPONENT) \$(RELEASE)" 'Created-By: Packages' |
+targets="\$(SITE) \$(COMPONENT) \$(RELEASE)"
+mirror=${FLEETDEPLOY_LAB_MIRROR:-$(apt-get indextargets --format "$targets" 'Created-By: Packages' |
     awk '$2 == "main" && $3 !~ /security|updates|backports/ && $1 ~ /debian/ { print $1; exit }')}
 [ -n "$mirror" ] || {
     echo "lab.sh: no Debian mirror in this machine's apt sources; set FLEETDEPLOY_LAB_MIRROR" >&2
@@ -17,12 +20,17 @@ proxy=$(apt-config dump --format '%v' Acquire::http::Proxy)
 [ -z "$proxy" ] || export http_proxy="$proxy"
 
 debootstrap --variant=minbase --include="$packages" "$suite" "$root" "$mirror"
-in_root() { chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive http_proxy="$proxy" "$@"; }
+in_root() {
+    chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive \
+        http_proxy="$proxy" "$@"
+}
 
-# debootstrap stumbles over nix-bin's virtual dependencies; apt does not. bootctl is no host's: it judges boot layouts in tests.
+# debootstrap stumbles over nix-bin's virtual dependencies; apt does not. bootctl is no host's: it judges boot layouts
+# in tests.
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 in_root apt-get install -y --no-install-recommends nix-bin systemd-boot-tools
-rm -rf "$root/etc/resolv.conf" "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/doc/* "$root"/usr/share/locale/* \
+rm -rf "$root/etc/resolv.conf" "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* \
+    "$root"/usr/share/doc/* "$root"/usr/share/locale/* \
     "$root"/etc/ssh/ssh_host_* "$root/etc/machine-id" "$root/var/lib/dbus/machine-id"
 
 ln -sf bash "$root/bin/sh" # as on NixOS
@@ -37,7 +45,7 @@ sed -i '/pam_motd\|pam_mail/d' "$root/etc/pam.d/sshd"
 mkdir -p "$directory/ssh"
 ssh-keygen -q -t ed25519 -N '' -C workstation -f "$directory/ssh/id_ed25519"
 keys() {
-    local host n private comma separator=''
+    local host n private public comma separator=''
     echo '{ "hosts": {'
     while read -r host _; do
         case $host in '#' | '') continue ;; esac
@@ -47,7 +55,8 @@ keys() {
         comma=''
         for n in 1 2 wrong; do
             private=$(in_root wg genkey)
-            printf '%s"%s": { "private": "%s", "public": "%s" }' "$comma" "$n" "$private" "$(in_root wg pubkey <<<"$private")"
+            public=$(in_root wg pubkey <<<"$private")
+            printf '%s"%s": { "private": "%s", "public": "%s" }' "$comma" "$n" "$private" "$public"
             comma=,
         done
         echo '}'

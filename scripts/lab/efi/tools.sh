@@ -1,18 +1,25 @@
 #!/usr/bin/env bash
-# Makes what a machine with real firmware needs: `tools.sh BASE DIRECTORY` fills DIRECTORY/root (QEMU, OVMF, the kernel and systemd-boot, to be used with
-# chroot) and DIRECTORY/host.ext4 (the file system of the machine itself), from the lab's base. A change of this file makes both anew.
+# Makes what a machine with real firmware needs: `tools.sh BASE DIRECTORY` fills DIRECTORY/root (QEMU, OVMF, the kernel
+# and systemd-boot, to be used with chroot) and DIRECTORY/host.ext4 (the file system of the machine itself), from the
+# lab's base. A change of this file makes both anew.
 set -eu
 base=$1
 directory=$2
 root=$directory/root
 # A host's own programs, beside the base's: an awk and a chattr as NixOS has them.
 of_the_host=(dash mawk gawk e2fsprogs)
-of_the_machine=(qemu-system-x86 ovmf mtools dosfstools gdisk cpio zstd xz-utils linux-image-cloud-amd64 systemd-boot-efi busybox-static kmod)
+of_the_machine=(
+    qemu-system-x86 ovmf mtools dosfstools gdisk cpio zstd xz-utils linux-image-cloud-amd64 systemd-boot-efi
+    busybox-static kmod
+)
 
 cp -a "$base/root" "$root"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 proxy=$(apt-config dump --format '%v' Acquire::http::Proxy)
-in_root() { chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive http_proxy="$proxy" "$@"; }
+in_root() {
+    chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive \
+        http_proxy="$proxy" "$@"
+}
 install() { in_root apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"; }
 in_root apt-get update
 install "${of_the_host[@]}"
