@@ -6,7 +6,7 @@
 //! [`Event::RebootStarted`]; the last is [`Event::Finished`]. A query that works on a fleet begins with
 //! [`Event::QueryStarted`]; every query ends with [`Event::Ended`].
 
-pub mod doing;
+pub mod activity;
 pub mod forecast;
 pub mod line;
 pub mod ration;
@@ -16,15 +16,13 @@ pub mod steady;
 pub mod stream;
 pub mod wording;
 
-pub use reason::told;
-
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::forecast::Forecast;
-use crate::event::reason::told::{Told, as_reason, as_why};
+use crate::event::reason::any::{AnyReason, as_reason, as_why};
 use crate::facts::links::LinkAnswer;
 use crate::facts::package_change::PackageChange;
 use crate::facts::store_path::StorePath;
@@ -134,14 +132,14 @@ pub enum HostOutcome {
     Lost {
         #[serde(flatten, with = "as_why")]
         #[schemars(with = "as_why::Shape")]
-        why: Told,
+        why: AnyReason,
     },
     /// The program does not wait for it any more; its guard, if it has one, brings it back.
     Left {
         /// How it was seen last, and when it is back.
         #[serde(flatten, with = "as_why")]
         #[schemars(with = "as_why::Shape")]
-        why: Told,
+        why: AnyReason,
         /// The time until it should be back at the latest; absent if no guard of the run is known there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         back_within_ms: Option<u64>,
@@ -396,7 +394,7 @@ pub enum Event {
         host: HostName,
         #[serde(flatten, with = "as_why")]
         #[schemars(with = "as_why::Shape")]
-        why: Told,
+        why: AnyReason,
     },
     ContactMade {
         host: HostName,
@@ -406,7 +404,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<HostName>,
         #[serde(flatten)]
-        text: Told,
+        text: AnyReason,
     },
     /// Events are missing from the run's record. It stands in the record where they are missing, and on screen at the
     /// end.
@@ -420,7 +418,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<HostName>,
         #[serde(flatten)]
-        text: Told,
+        text: AnyReason,
         #[serde(skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     },
@@ -461,13 +459,13 @@ pub enum Event {
         host: Option<HostName>,
         #[serde(flatten, with = "as_reason")]
         #[schemars(with = "as_reason::Shape")]
-        reason: Told,
+        reason: AnyReason,
     },
     /// How a recovery has found a host, in words.
     HostFound {
         host: HostName,
         #[serde(flatten)]
-        text: Told,
+        text: AnyReason,
     },
     /// The host cannot be reached: its guard will bring it back.
     LeftToGuard {
@@ -480,7 +478,7 @@ pub enum Event {
     CameBack {
         host: HostName,
         #[serde(flatten)]
-        text: Told,
+        text: AnyReason,
     },
     /// The host has rebooted and takes logins again; its links are still to be seen.
     HostRebooted {
@@ -502,7 +500,7 @@ pub enum Event {
     Finished {
         outcome: Outcome,
         #[serde(flatten)]
-        text: Told,
+        text: AnyReason,
         hosts: BTreeMap<HostName, HostOutcome>,
         exit: i32,
         took_ms: u64,
@@ -512,13 +510,13 @@ pub enum Event {
 impl Event {
     /// Returns the warning about a host, or about all.
     #[must_use]
-    pub fn warned(host: Option<&HostName>, reason: impl Into<Told>) -> Self {
+    pub fn warned(host: Option<&HostName>, reason: impl Into<AnyReason>) -> Self {
         Self::Warned { host: host.cloned(), text: reason.into() }
     }
 
     /// Returns the failure with what its reason says about mending it.
     #[must_use]
-    pub fn failed(host: Option<&HostName>, reason: impl Into<Told>) -> Self {
+    pub fn failed(host: Option<&HostName>, reason: impl Into<AnyReason>) -> Self {
         let text = reason.into();
         let hint = text.mend();
         Self::Failed { host: host.cloned(), text, hint }

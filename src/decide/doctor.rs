@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::decide::status::Condition;
 use crate::decide::survey::{self, Allowed, Surveyed, Weight};
 use crate::decide::time::Times;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
-use crate::event::reason::told::Told;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::BootLoader;
 use crate::inventory::model::{Fleet, Host, HostName, Jump};
@@ -68,7 +68,7 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoctorFinding {
     pub severity: Severity,
-    pub what: Told,
+    pub what: AnyReason,
     /// Why it matters, if `what` was not made for this and does not say it.
     stake: Option<Stake>,
     /// What to do about it, if `what` does not say it.
@@ -77,25 +77,25 @@ pub struct DoctorFinding {
 
 impl DoctorFinding {
     #[must_use]
-    pub fn new(severity: Severity, what: impl Into<Told>) -> Self {
+    pub fn new(severity: Severity, what: impl Into<AnyReason>) -> Self {
         Self { severity, what: what.into(), stake: None, hint: None }
     }
 
     /// Takes over a reason of another judge, which matters here for the cause named.
     #[must_use]
-    pub fn taken(severity: Severity, what: impl Into<Told>, stake: Stake, hint: Option<String>) -> Self {
+    pub fn taken(severity: Severity, what: impl Into<AnyReason>, stake: Stake, hint: Option<String>) -> Self {
         Self { severity, what: what.into(), stake: Some(stake), hint }
     }
 
-    fn blocker(what: impl Into<Told>) -> Self {
+    fn blocker(what: impl Into<AnyReason>) -> Self {
         Self::new(Severity::Blocker, what)
     }
 
-    fn warning(what: impl Into<Told>) -> Self {
+    fn warning(what: impl Into<AnyReason>) -> Self {
         Self::new(Severity::Warning, what)
     }
 
-    fn fine(what: impl Into<Told>) -> Self {
+    fn fine(what: impl Into<AnyReason>) -> Self {
         Self::new(Severity::Fine, what)
     }
 
@@ -124,8 +124,8 @@ impl Serialize for DoctorFinding {
         #[derive(Serialize)]
         struct Shape<'a> {
             severity: Severity,
-            #[serde(flatten, serialize_with = "Told::write_as_what")]
-            what: &'a Told,
+            #[serde(flatten, serialize_with = "AnyReason::write_as_what")]
+            what: &'a AnyReason,
             why: String,
             mend: Option<String>,
         }

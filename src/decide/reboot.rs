@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use crate::decide::matrix::{cells, link_text};
 use crate::decide::vocabulary::Signal;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::reboot::{RebootActivity, Regression, RollingReason};
-use crate::event::reason::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::Round;
@@ -34,7 +34,7 @@ pub enum RebootInput {
     /// The host is not held, or that is not known.
     NotHeld {
         host: HostId,
-        cause: Told,
+        cause: AnyReason,
     },
     /// An entry could not be made durable; nothing that was to follow it was carried out.
     RecordFailed {
@@ -48,12 +48,12 @@ pub enum RebootInput {
     /// The host itself said no, or was never asked: it was not rebooted.
     Refused {
         host: HostId,
-        why: Told,
+        why: AnyReason,
     },
     /// It was told to reboot, or may have been, and is not back in its time.
     Lost {
         host: HostId,
-        why: Told,
+        why: AnyReason,
     },
     RoundSeen {
         round: Round,
@@ -105,9 +105,9 @@ pub enum HostEnd {
     /// It was rebooted, and is proven back.
     Rebooted,
     /// It was told to reboot, and is not as it should be after it.
-    Wrong { why: Told },
+    Wrong { why: AnyReason },
     /// It was not rebooted: it said no.
-    Refused { why: Told },
+    Refused { why: AnyReason },
     /// Its turn did not come.
     NotBegun,
 }
@@ -391,7 +391,7 @@ impl RollingReboot {
                 self.ends.insert(host, HostEnd::Rebooted);
                 effects.push(RebootEffect::Tell(Event::HostDone { host: name.clone(), phase: Phase::Reboot }));
             } else {
-                let why: Told = RollingReason::NotAllAsBefore { wrong: wrong.clone() }.into();
+                let why: AnyReason = RollingReason::NotAllAsBefore { wrong: wrong.clone() }.into();
                 effects.push(RebootEffect::Tell(Event::failed(Some(name), why.clone())));
                 self.ends.insert(host, HostEnd::Wrong { why });
             }

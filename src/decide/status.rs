@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::decide::survey::{self, Allowed, Surveyed};
 use crate::decide::time::Times;
 use crate::event::reason::Worded;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::boot::BootRefusal;
 use crate::event::reason::status::{Ailment, KernelDue, ShortTrouble};
-use crate::event::reason::told::Told;
 use crate::facts::host::Facts;
 use crate::facts::systems::Systems;
 use crate::inventory::model::{Host, HostName};
@@ -66,7 +66,7 @@ impl Space {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusTrouble {
     pub short: ShortTrouble,
-    pub text: Told,
+    pub text: AnyReason,
     /// What to do about it, if the reason does not say it.
     pub hint: Option<String>,
 }
@@ -89,7 +89,7 @@ impl Serialize for StatusTrouble {
         struct Shape<'a> {
             short: String,
             #[serde(flatten)]
-            text: &'a Told,
+            text: &'a AnyReason,
             mend: Option<String>,
         }
         Shape { short: self.short.to_string(), text: &self.text, mend: self.mend() }.serialize(serializer)

@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::decide::guard;
 use crate::decide::time::Times;
 use crate::event::Event;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::boot::{BootDoubt, BootRefusal, WayOut};
 use crate::event::reason::claim::Claim;
 use crate::event::reason::leftover::Left;
 use crate::event::reason::survey::Judgement;
-use crate::event::reason::told::Told;
 use crate::facts::host::{Facts, GuardState, Lease};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
@@ -23,7 +23,7 @@ use crate::inventory::model::{GuardAction, Host, HostName};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub host: Option<HostName>,
-    pub text: Told,
+    pub text: AnyReason,
     /// Says what to do about it.
     pub hint: Option<String>,
     pub weight: Weight,
@@ -31,12 +31,12 @@ pub struct Finding {
 
 impl Finding {
     #[must_use]
-    pub fn refusal(host: Option<&HostName>, reason: impl Into<Told>) -> Self {
+    pub fn refusal(host: Option<&HostName>, reason: impl Into<AnyReason>) -> Self {
         Self::new(Weight::Refusal, host, reason.into())
     }
 
     #[must_use]
-    pub fn warning(host: Option<&HostName>, reason: impl Into<Told>) -> Self {
+    pub fn warning(host: Option<&HostName>, reason: impl Into<AnyReason>) -> Self {
         Self::new(Weight::Warning, host, reason.into())
     }
 
@@ -50,7 +50,7 @@ impl Finding {
         }
     }
 
-    fn new(weight: Weight, host: Option<&HostName>, text: Told) -> Self {
+    fn new(weight: Weight, host: Option<&HostName>, text: AnyReason) -> Self {
         Self { host: host.cloned(), hint: text.mend(), text, weight }
     }
 }
@@ -159,11 +159,11 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn refuse(&mut self, reason: impl Into<Told>) {
+    fn refuse(&mut self, reason: impl Into<AnyReason>) {
         self.findings.push(Finding::refusal(Some(&self.host), reason));
     }
 
-    fn warn(&mut self, reason: impl Into<Told>) {
+    fn warn(&mut self, reason: impl Into<AnyReason>) {
         self.findings.push(Finding::warning(Some(&self.host), reason));
     }
 

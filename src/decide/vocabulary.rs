@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::reason::any::{AnyReason, as_reason};
 use crate::event::reason::cause::Cause;
 pub use crate::event::reason::disowned::Disowned;
 pub use crate::event::reason::rollback::RollbackReason;
-use crate::event::reason::told::{Told, as_reason};
 use crate::event::{Event, Outcome};
 use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
@@ -189,13 +189,13 @@ pub enum Entry {
     Disarming,
     RollingBack {
         #[serde(flatten, with = "as_reason")]
-        reason: Told,
+        reason: AnyReason,
     },
     /// This host says that it is not this coordinator's any more: another coordinator may go on from here, and write
     /// elsewhere.
     HostLost {
         host: HostName,
-        says: Told,
+        says: AnyReason,
     },
     /// The run ends without these hosts: their state was not seen, and the marks on the others say so.
     EndedWithout {
@@ -216,7 +216,7 @@ pub enum Entry {
 pub struct Stood {
     pub host: HostName,
     #[serde(flatten)]
-    pub text: Told,
+    pub text: AnyReason,
 }
 
 /// How it all ended.
@@ -225,7 +225,7 @@ pub struct Verdict {
     pub outcome: Outcome,
     pub hosts: Vec<(HostName, crate::event::HostOutcome)>,
     /// The reason.
-    pub text: Told,
+    pub text: AnyReason,
     pub interrupted: Option<Signal>,
     /// Hosts of a recovery that did not answer, or were missing: the run can be ended without them.
     pub gone: Vec<HostName>,

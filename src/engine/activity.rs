@@ -2,7 +2,7 @@
 //! job prints.
 
 use crate::decide::vocabulary::Step;
-use crate::event::doing::Doing;
+use crate::event::activity::Doing;
 use crate::facts::host::JobKind;
 
 /// The most units that are named; if there are more, only their number is given.

@@ -12,8 +12,8 @@ use futures::{FutureExt, StreamExt};
 
 use super::causes::reason;
 use crate::event::reason::absent::Absence;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
-use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::inventory::model::{Host, HostName};
@@ -44,7 +44,7 @@ impl NoAnswer {
     }
 
     /// Returns the same for an event.
-    fn told(&self) -> Told {
+    fn told(&self) -> AnyReason {
         match self {
             Self::Step(error) => Cause::from(error).into(),
             Self::Senseless(error) => Cause::from(error).into(),

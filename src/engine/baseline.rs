@@ -7,7 +7,7 @@ use super::inquiry::Inquiry;
 use super::probing::Probing;
 use crate::decide::absent;
 use crate::decide::matrix::{cells, link_text};
-use crate::event::doing::Doing;
+use crate::event::activity::Doing;
 use crate::event::reason::absent::Absence;
 use crate::event::reason::baseline::{BaselineLink, LinkName};
 use crate::event::{Cell, Event, Phase};

@@ -14,7 +14,7 @@ use self::rows::{BuildRows, shown};
 use super::causes::chain;
 use super::inquiry::{FleetScope, Inquiry, Phased};
 use super::mutex::lock;
-use crate::event::doing::Doing;
+use crate::event::activity::Doing;
 use crate::event::reason::build::BuildFault;
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Bytes, Event, Phase};

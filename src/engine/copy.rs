@@ -9,7 +9,7 @@ use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
 use super::push::Push;
 use crate::decide::survey::Surveyed;
-use crate::event::doing::Doing;
+use crate::event::activity::Doing;
 use crate::event::forecast::Comparison;
 use crate::event::reason::boot::BootDoubt;
 use crate::event::reason::cause::Cause;

@@ -10,11 +10,11 @@ use super::push::{Preview, Push};
 use crate::decide::forecast::forecast;
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
-use crate::event::doing::Doing;
+use crate::event::activity::Doing;
 use crate::event::forecast::{Comparison, Forecast};
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::forecast::NotKnown;
 use crate::event::reason::refusal::Refusal;
-use crate::event::reason::told::Told;
 use crate::facts::plan::Plan;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
@@ -55,10 +55,10 @@ impl Push<'_> {
         if refused.is_none() {
             let unknowns = self.unknowns(&known);
             known.not_known.splice(0..0, unknowns.iter().map(NotKnown::to_string));
-            known.unknowns.splice(0..0, unknowns.into_iter().map(Told::from));
+            known.unknowns.splice(0..0, unknowns.into_iter().map(AnyReason::from));
         }
         known.refused = refused.map(ToString::to_string);
-        known.refusal = refused.cloned().map(Told::from);
+        known.refusal = refused.cloned().map(AnyReason::from);
         known
     }
 

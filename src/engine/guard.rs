@@ -29,8 +29,8 @@ use crate::decide::time::Times;
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::event::Event;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::guard::HandGuard;
-use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::facts::host::GuardState;
 use crate::facts::plan::{HostId, Plan};
@@ -409,23 +409,23 @@ impl<'a> Guards<'a> {
         known.expect("every plan here is made from the fleet's own hosts")
     }
 
-    fn warn(&self, host: Option<&HostName>, reason: impl Into<Told>) {
+    fn warn(&self, host: Option<&HostName>, reason: impl Into<AnyReason>) {
         self.events.publish(Event::warned(host, reason));
     }
 
-    fn fail(&self, host: Option<&HostName>, reason: impl Into<Told>) {
+    fn fail(&self, host: Option<&HostName>, reason: impl Into<AnyReason>) {
         self.events.publish(Event::failed(host, reason));
     }
 
     /// Tells a failure with another hint than its reason has.
-    fn fail_with(&self, host: Option<&HostName>, reason: impl Into<Told>, hint: Option<String>) {
+    fn fail_with(&self, host: Option<&HostName>, reason: impl Into<AnyReason>, hint: Option<String>) {
         self.events.publish(Event::Failed { host: host.cloned(), text: reason.into(), hint });
     }
 }
 
 /// Returns the time that is left of the guard after a step that was done; else why not, and whether the host itself
 /// says so.
-fn said(answer: &Answer) -> Result<Duration, (Told, bool)> {
+fn said(answer: &Answer) -> Result<Duration, (AnyReason, bool)> {
     match answer {
         Answer::Said(said) => match &said.outcome {
             StepOutcome::Done => Ok(match &said.standing.guard {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::clock::{BootClock, Clock};
 use super::orders::HostClock;
 use super::reach::Reach;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
-use crate::event::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Facts, GuardState, Lease};
 use crate::facts::systems::BootFiles;
@@ -46,7 +46,7 @@ impl Answered {
 }
 
 /// Asks one host for its survey; or says why there is none, and what to do about it.
-pub type SurveyAnswer = Result<Answered, (Told, Option<String>)>;
+pub type SurveyAnswer = Result<Answered, (AnyReason, Option<String>)>;
 
 /// Tells what is being done, and tells a good answer as soon as it is there: a slow host must not hide the answers of
 /// the others.

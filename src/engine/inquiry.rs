@@ -12,8 +12,8 @@ use super::reach::Reach;
 use crate::decide::survey::{Allowed, Finding, Surveyed};
 use crate::decide::time::Times;
 use crate::event::Event;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::refusal::Refusal;
-use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::facts::links::{Link, Round};
 use crate::facts::plan::{HostId, HostPlan, Plan};
@@ -56,11 +56,11 @@ impl<'a> Inquiry<'a> {
         self.events.publish(event);
     }
 
-    pub(super) fn warn(&self, host: Option<&HostName>, reason: impl Into<Told>) {
+    pub(super) fn warn(&self, host: Option<&HostName>, reason: impl Into<AnyReason>) {
         self.tell(Event::warned(host, reason));
     }
 
-    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<Told>, hint: Option<String>) {
+    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<AnyReason>, hint: Option<String>) {
         self.tell(Event::Failed { host: host.cloned(), text: text.into(), hint });
     }
 

@@ -8,7 +8,7 @@ use super::ask::ask_all;
 use super::reach::Reach;
 use crate::event::Event;
 use crate::event::reason::cause::Cause;
-use crate::event::reason::found::{GuardAtEnd, LastLook};
+use crate::event::reason::inspection::{GuardAtEnd, LastLook};
 use crate::event::stream::Events;
 use crate::facts::host::{GuardState, Standing};
 use crate::inventory::model::Host;

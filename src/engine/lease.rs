@@ -5,15 +5,15 @@ use futures::FutureExt;
 use super::ask::ask_all;
 use super::clock::{BootClock, within};
 use super::reach::Reach;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
-use crate::event::reason::told::Told;
 use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::RemoteStep;
 
 /// Ends a rolling reboot's hold on these hosts. Returns the hosts that it may still hold, with the reason.
-pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, Told)> {
+pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, AnyReason)> {
     let script = RemoteStep::LetGo { run: run.to_owned() }.script();
     let questions = hosts.iter().map(|host| {
         let script = &script;
@@ -23,7 +23,7 @@ pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(Ho
             match asked {
                 Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
                     Ok(StepOutcome::Done) => None,
-                    Ok(StepOutcome::Refused { text, .. } | StepOutcome::Failed { text }) => Some(Told::from(text)),
+                    Ok(StepOutcome::Refused { text, .. } | StepOutcome::Failed { text }) => Some(AnyReason::from(text)),
                     Err(error) => Some(error.to_string().into()),
                 },
                 Some(Err(error)) => Some(Cause::from(&error).into()),

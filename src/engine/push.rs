@@ -22,10 +22,10 @@ use crate::decide::rollback::To;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
 use crate::event::forecast::Forecast;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::push::PushNote;
 use crate::event::reason::refusal::Refusal;
-use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::traces::EndMark;
@@ -269,7 +269,7 @@ impl<'a> Push<'a> {
         leftovers.clear_away(&self.inquiry, &skipped, &self.request.owner, surroundings, shutdown).await
     }
 
-    fn refused(&self, reason: impl Into<Told>) -> Verdict {
+    fn refused(&self, reason: impl Into<AnyReason>) -> Verdict {
         let text = reason.into();
         let hosts =
             self.request.scope.fleet.hosts.iter().map(|host| (host.name.clone(), HostOutcome::Untouched)).collect();

@@ -22,9 +22,9 @@ use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, Rol
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::reboot::{RebootActivity, RollingReason};
-use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Standing, same_boot};
@@ -63,7 +63,7 @@ pub enum How {
     /// It went to its end, good or bad: the ends of the hosts say which.
     Through,
     /// No host was rebooted; the reason was told.
-    Refused { text: Told },
+    Refused { text: AnyReason },
     /// No further host was begun, and no host is to blame.
     Stopped(RollingReason),
     /// No further host was begun.
@@ -245,11 +245,11 @@ impl RebootDriver<'_> {
     }
 
     /// Makes survey and baseline; or says why no host must be rebooted now.
-    async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, Told> {
+    async fn before_reboot(&self, hosts: &BTreeSet<HostName>) -> Result<Before, AnyReason> {
         // Witnesses are asked as well. Else the first host would be rebooted, and then the settle time would be waited
         // out for links that no host can bring up.
         let survey = self.inquiry.survey(self.skipped).await;
-        self.inquiry.ensure_witnesses_answer(&survey).map_err(Told::from)?;
+        self.inquiry.ensure_witnesses_answer(&survey).map_err(AnyReason::from)?;
         let surveyed = &survey.answered;
         let there: Vec<&Host> =
             self.inquiry.scope.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
@@ -351,7 +351,7 @@ impl RebootDriver<'_> {
         }
     }
 
-    async fn look(&self, host: &Host) -> Result<Standing, Told> {
+    async fn look(&self, host: &Host) -> Result<Standing, AnyReason> {
         let limit = host.limits.connect;
         let script = RemoteStep::Standing { run: None }.script();
         let asked = within(&BootClock, limit, self.inquiry.reach.run(&host.name, &script, limit)).await;
@@ -361,7 +361,7 @@ impl RebootDriver<'_> {
 
     /// Makes a new ssh login that ends in root, and waits until all units of the boot have started. It is tried until
     /// the settle time is over, because a host that boots lets only root in at first (`pam_nologin(8)`).
-    async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), Told> {
+    async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), AnyReason> {
         let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
         let until = BootClock.now() + settle;
         let limit = host.limits.connect + settle + host.limits.step;

@@ -18,10 +18,10 @@ use super::surveyor::{SshSurveyor, let_go_all};
 use crate::decide::survey::Surveyed;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Signal};
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::leftover::Left;
 use crate::event::reason::recover::{CleaningUp, RecoverReason};
-use crate::event::reason::told::Told;
 use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
 use crate::facts::plan::Plan;
@@ -164,7 +164,7 @@ fn cleaned<'a>(
     run: &str,
     fleet: &str,
     back: impl Iterator<Item = &'a HostName>,
-    why: Option<&Told>,
+    why: Option<&AnyReason>,
     kept: &'a BTreeMap<HostName, Cause>,
 ) -> BTreeMap<HostName, RecoverReason> {
     let cleaned = |host: &HostName| match why.cloned().or_else(|| Some(kept.get(host)?.clone().into())) {
@@ -267,7 +267,7 @@ mod tests {
         let said = |why: Option<&str>, kept: &[&str]| -> Vec<String> {
             let back = [name("nas"), name("vps")];
             let kept = kept.iter().map(|host| (name(host), Cause::NotAsked)).collect();
-            let why = why.map(Told::from);
+            let why = why.map(AnyReason::from);
             let all = cleaned(RUN, "lab", back.iter(), why.as_ref(), &kept);
             all.into_iter().map(|(host, cleaned)| format!("{host} {cleaned}")).collect()
         };

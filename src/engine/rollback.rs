@@ -9,9 +9,9 @@ use super::inquiry::{Phased, refuse_if};
 use super::push::Push;
 use super::survey::FleetSurvey;
 use crate::decide::rollback::{Kept, To, choose, doubt};
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::refusal::Refusal;
-use crate::event::told::Told;
 use crate::event::{Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
@@ -60,7 +60,7 @@ impl Push<'_> {
         Ok((systems, survey))
     }
 
-    async fn ask_what_is_kept(&self, to: &To, host: &Host) -> Result<Kept, (Told, Option<String>)> {
+    async fn ask_what_is_kept(&self, to: &To, host: &Host) -> Result<Kept, (AnyReason, Option<String>)> {
         let script = RemoteStep::Generations { system: to.named(&host.name).cloned() }.script();
         let raw = self.inquiry.reach.run(&host.name, &script, host.limits.step).await;
         let raw = raw.map_err(|error| (Cause::from(&error).into(), error.hint()))?;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::reason::told::Told;
+use crate::event::reason::any::AnyReason;
 use crate::event::{Cell, Phase};
 use crate::facts::package_change::PackageChange;
 use crate::facts::store_path::StorePath;
@@ -23,7 +23,7 @@ pub struct Forecast {
     pub refused: Option<String>,
     /// The same with its code and its fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Told>,
+    pub refusal: Option<AnyReason>,
     /// The hosts, in the inventory's order, without those that did not answer.
     pub hosts: Vec<HostForecast>,
     /// The host that is leased and armed alone, before all others.
@@ -51,7 +51,7 @@ pub struct Forecast {
     pub not_known: Vec<String>,
     /// The same, each with its code and its fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unknowns: Vec<Told>,
+    pub unknowns: Vec<AnyReason>,
     /// The gaps of the guards of this push, host by host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<GuardGap>,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::event::reason::told::Told;
+use crate::event::reason::any::AnyReason;
 use crate::event::shorten::shorten;
 use crate::event::{Event, HostOutcome};
 use crate::facts::links::LinkAnswer;
@@ -165,7 +165,7 @@ fn texts_of(event: &mut Event) -> Vec<&mut String> {
 }
 
 /// Returns the reasons of which the same is true.
-fn told_by(event: &mut Event) -> Vec<&mut Told> {
+fn told_by(event: &mut Event) -> Vec<&mut AnyReason> {
     match event {
         Event::ContactLost { why: told, .. }
         | Event::Warned { text: told, .. }

@@ -5,6 +5,7 @@
 //! variant's name: whoever renames a variant renames its code, which the list in docs/codes.md shows.
 
 pub mod absent;
+pub mod any;
 pub mod baseline;
 pub mod boot;
 pub mod build;
@@ -18,13 +19,13 @@ pub mod doctor;
 pub mod fate;
 pub mod fit;
 pub mod forecast;
-pub mod found;
 pub mod guard;
-pub mod held_up;
 pub mod hooks;
+pub mod inspection;
 pub mod leftover;
 pub mod lists;
 pub mod notice;
+pub mod obstacle;
 pub mod push;
 pub mod reboot;
 pub mod recover;
@@ -34,7 +35,6 @@ pub mod rollback_target;
 pub mod run_end;
 pub mod status;
 pub mod survey;
-pub mod told;
 pub mod tunnel;
 pub mod units;
 pub mod unlinked;

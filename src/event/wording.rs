@@ -4,6 +4,7 @@
 #![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
 
 pub mod absent;
+pub mod activity;
 mod baseline;
 mod boot;
 mod build;
@@ -14,17 +15,16 @@ mod command;
 mod copy;
 mod disowned;
 mod doctor;
-pub mod doing;
 mod fate;
 mod fit;
 mod forecast;
-mod found;
 mod guard;
-mod held_up;
 mod hooks;
 pub(crate) mod host;
+mod inspection;
 pub mod leftover;
 mod notice;
+mod obstacle;
 pub(crate) mod packages;
 mod push;
 mod reboot;

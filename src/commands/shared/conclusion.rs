@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::vocabulary::{Signal, Verdict};
-use crate::event::reason::told::Told;
+use crate::event::reason::any::AnyReason;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
@@ -15,7 +15,7 @@ use crate::inventory::model::{Fleet, HostName};
 pub(crate) struct Conclusion {
     pub(crate) ending: Ending,
     pub(crate) outcome: Outcome,
-    pub(crate) text: Told,
+    pub(crate) text: AnyReason,
     pub(crate) hosts: BTreeMap<HostName, HostOutcome>,
 }
 
@@ -26,7 +26,7 @@ impl Conclusion {
         end: &HostOutcome,
         ending: Ending,
         outcome: Outcome,
-        text: impl Into<Told>,
+        text: impl Into<AnyReason>,
     ) -> Self {
         let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end.clone())).collect();
         Self { ending, outcome, text: text.into(), hosts }
@@ -97,7 +97,7 @@ impl Conclusion {
 }
 
 /// Adds to the sentence the hosts that took no part, and so were not proven.
-pub(crate) fn with_skipped(text: impl Into<Told>, hosts: &BTreeMap<HostName, HostOutcome>) -> Told {
+pub(crate) fn with_skipped(text: impl Into<AnyReason>, hosts: &BTreeMap<HostName, HostOutcome>) -> AnyReason {
     let skipped = hosts.iter().filter(|(_, end)| **end == HostOutcome::Skipped);
     let skipped: Vec<&str> = skipped.map(|(host, _)| host.as_str()).collect();
     let their = if skipped.len() == 1 { "its" } else { "their" };
@@ -109,7 +109,7 @@ pub(crate) fn with_skipped(text: impl Into<Told>, hosts: &BTreeMap<HostName, Hos
 }
 
 /// Adds to the sentence the command to type now.
-pub(crate) fn with_next(text: impl Into<Told>, fleet: &Fleet) -> Told {
+pub(crate) fn with_next(text: impl Into<AnyReason>, fleet: &Fleet) -> AnyReason {
     text.into().followed_by(&format!("\nnext: fleetdeploy recover {}", fleet.name))
 }
 

@@ -1,8 +1,8 @@
 //! Judges what a push needs of the workstation.
 
 use super::{DoctorFinding, Severity};
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::doctor::Stake;
-use crate::event::reason::told::Told;
 use crate::event::reason::unlinked::Unlinked;
 use crate::event::reason::workstation::{FolderObstacle, WorkstationHealth};
 
@@ -25,7 +25,7 @@ pub struct Workstation {
 /// A run that has not ended, and the command that ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
-    pub what: Told,
+    pub what: AnyReason,
     pub mend: String,
 }
 
@@ -76,7 +76,7 @@ pub fn of_workstation(found: &Workstation) -> Vec<DoctorFinding> {
         DoctorFinding::taken(Severity::Blocker, what, Stake::RunUnfinished, Some(mend))
     }));
     findings.extend(found.unlinked.as_ref().map(|unlinked| {
-        let told = Told::from(unlinked.clone());
+        let told = AnyReason::from(unlinked.clone());
         let mend = told.mend();
         DoctorFinding::taken(Severity::Warning, told, Stake::NothingProven, mend)
     }));

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use super::{RebootEffect, RebootStage, RollingReboot};
 use crate::event::Event;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::reboot::RollingReason;
-use crate::event::reason::told::Told;
 use crate::facts::plan::HostId;
 
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl RollingReboot {
         }
     }
 
-    pub(super) fn not_held(&mut self, host: HostId, cause: Told, effects: &mut Vec<RebootEffect>) {
+    pub(super) fn not_held(&mut self, host: HostId, cause: AnyReason, effects: &mut Vec<RebootEffect>) {
         if self.holding.asked.remove(&host) {
             let name = &self.plan.host(host).name;
             effects.push(RebootEffect::Tell(Event::failed(Some(name), RollingReason::HostNotHeld { cause })));

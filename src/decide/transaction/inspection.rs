@@ -3,7 +3,7 @@
 use crate::event::HostOutcome;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::fate::Fate;
-use crate::event::reason::found::{Elsewhere, FoundAs};
+use crate::event::reason::inspection::{Elsewhere, FoundAs};
 use crate::facts::host::{GuardState, JobKind, JobState, Standing, same_boot};
 use crate::facts::plan::HostPlan;
 use crate::facts::store_path::StorePath;

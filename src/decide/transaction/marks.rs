@@ -12,7 +12,7 @@ use crate::decide::transaction::state::{Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Entry, RollbackReason, Step};
 use crate::event::reason::cause::Cause;
 use crate::event::reason::fate::Fate;
-use crate::event::reason::held_up::HeldUp;
+use crate::event::reason::obstacle::HeldUp;
 use crate::event::reason::rollback::Undone;
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::plan::HostId;

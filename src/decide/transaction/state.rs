@@ -9,7 +9,7 @@ use crate::decide::transaction::steady::UnitWatch;
 use crate::decide::vocabulary::{RollbackReason, Signal, Step};
 use crate::event::HostOutcome;
 use crate::event::reason::cause::Cause;
-use crate::event::reason::held_up::HeldUp;
+use crate::event::reason::obstacle::HeldUp;
 use crate::event::reason::run_end::Supersession;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::{HostId, Plan};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::decide::transaction::state::{Back, Stage, Transaction};
 use crate::decide::vocabulary::Effect;
 use crate::event::Event;
-use crate::event::doing::UnsteadyUnit;
+use crate::event::activity::UnsteadyUnit;
 use crate::event::reason::units::UnitCaution;
 use crate::facts::host::{Standing, Uptime};
 use crate::facts::links::HostRound;

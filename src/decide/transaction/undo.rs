@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::fate::Fate;
-use crate::event::reason::found::ComeBack;
+use crate::event::reason::inspection::ComeBack;
 use crate::event::reason::notice::Notice;
-use crate::event::reason::told::Told;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::{LinkId, Round};
@@ -21,7 +21,7 @@ use crate::inventory::model::Place;
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
-        let (host, told) = (reason.host().cloned(), Told::from(reason.clone()));
+        let (host, told) = (reason.host().cloned(), AnyReason::from(reason.clone()));
         self.reason = Some(reason);
         self.stage = Stage::Back;
         self.stale = self.probing;
@@ -226,13 +226,13 @@ impl Transaction {
         true
     }
 
-    pub(super) fn lost(&mut self, host: HostId, why: impl Into<Told>) {
+    pub(super) fn lost(&mut self, host: HostId, why: impl Into<AnyReason>) {
         self.hosts[host.0].back = Back::Untouched;
         self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
     }
 
     /// Gives a host up as lost, unless it answers when it is asked once more.
-    pub(super) fn give_up(&mut self, host: HostId, why: impl Into<Told>) {
+    pub(super) fn give_up(&mut self, host: HostId, why: impl Into<AnyReason>) {
         self.lost(host, why);
         let now = &mut self.hosts[host.0];
         now.given_up = if now.given_up == GivenUp::No { GivenUp::Silent } else { GivenUp::ForGood };

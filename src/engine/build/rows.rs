@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::doing::Doing;
+use crate::event::activity::Doing;
 use crate::inventory::model::HostName;
 use crate::nix::{EvalTarget, Needs, NixProgress, RunningBuild};
 

@@ -11,7 +11,7 @@ use crate::engine::hosts::{Hosts, StepNote, UnitJournal};
 use crate::engine::reports::Report;
 use crate::engine::surroundings::Surroundings;
 use crate::event::Event;
-use crate::event::doing::Awaiting;
+use crate::event::activity::Awaiting;
 use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::HostId;
 use crate::facts::step_answer::StepOutcome;

@@ -76,7 +76,7 @@ impl Surveyor for Told {
         &'a self,
         host: &'a Host,
         run: &'a str,
-    ) -> BoxFuture<'a, Result<(), crate::event::reason::told::Told>> {
+    ) -> BoxFuture<'a, Result<(), crate::event::reason::any::AnyReason>> {
         self.1.lock().unwrap().push((host.name.clone(), run.to_owned()));
         std::future::ready(Ok(())).boxed()
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::event::reason::told::Told;
+use crate::event::reason::any::AnyReason;
 use crate::inventory::model::HostName;
 
 /// What is to be said of a host that takes no part in a run, or does not answer one.
@@ -23,20 +23,20 @@ pub enum Absence {
     },
     /// It is `optional` and does not answer: the run goes on without it.
     OptionalHostSilent {
-        cause: Told,
+        cause: AnyReason,
         /// What mends the cause, if that does not say it itself.
         #[serde(skip)]
         way_out: Option<String>,
     },
     /// A witness does not answer: its links are not proven.
     WitnessSilent {
-        cause: Told,
+        cause: AnyReason,
         /// What mends the cause, if that does not say it itself.
         #[serde(skip)]
         way_out: Option<String>,
     },
     /// It answers at another of its addresses than this one.
-    AddressPassedOver { cause: Told },
+    AddressPassedOver { cause: AnyReason },
     /// A person wanted no more answers.
     InterruptedUnasked,
 }

@@ -8,7 +8,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::cause::Cause;
 use crate::event::reason::disowned::Disowned;
-use crate::event::reason::found::FoundAs;
+use crate::event::reason::inspection::FoundAs;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::event::reason::told::Told;
+use crate::event::reason::any::AnyReason;
 use crate::inventory::model::HostName;
 
 /// A thing that cannot be known before a push.
@@ -28,5 +28,5 @@ pub enum NotKnown {
         command: String,
     },
     /// Which units are stopped and started: a host was asked and does not say.
-    UnitsNotKnown { of: HostName, cause: Told },
+    UnitsNotKnown { of: HostName, cause: AnyReason },
 }

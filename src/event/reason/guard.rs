@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::event::reason::told::Told;
+use crate::event::reason::any::AnyReason;
 use crate::facts::store_path::StorePath;
 
 /// What a person who works under a guard is told.
@@ -29,15 +29,15 @@ pub enum HandGuard {
     /// One host could not be armed, so the others are disarmed again.
     GuardsTakenBack,
     /// The host has not armed its guard.
-    GuardNotArmed { cause: Told },
+    GuardNotArmed { cause: AnyReason },
     /// The host has done what arms a guard, and shows none.
     GuardNotThere,
     /// The host has not extended its guard.
-    GuardNotExtended { cause: Told },
+    GuardNotExtended { cause: AnyReason },
     /// The host has not disarmed its guard.
-    GuardNotDisarmed { cause: Told },
+    GuardNotDisarmed { cause: AnyReason },
     /// What belongs to a disarmed guard could not be removed.
-    GuardNotCleanedUp { cause: Told },
+    GuardNotCleanedUp { cause: AnyReason },
     /// The time of the order was over before it was sent.
     OrderOutOfTime,
     /// No guard of this person is on the host.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::event::reason::told::Told;
+use crate::event::reason::any::AnyReason;
 
 /// What has happened to a push beside its phases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
@@ -14,7 +14,7 @@ pub enum PushNote {
     /// There is nothing to do.
     EveryHostCurrent,
     /// A run that will not begin could not be cleaned away there.
-    RootsLeft { cause: Told },
+    RootsLeft { cause: AnyReason },
     /// What the run will do cannot be written down, and so it does not begin.
     RecordNotWritten {
         /// The operating system's words.
@@ -23,5 +23,5 @@ pub enum PushNote {
     /// The host says something that stops nothing.
     HostNoted { said: String },
     /// What the new system changes could not be found out.
-    DifferencesNotKnown { cause: Told },
+    DifferencesNotKnown { cause: AnyReason },
 }

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::millis;
-use crate::event::reason::told::Told;
 use crate::facts::signal::Signal;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
@@ -26,7 +26,7 @@ pub enum RollingReason {
     /// None of the hosts that were to be rebooted answers.
     NobodyToReboot,
     /// A host cannot be held.
-    HostNotHeld { cause: Told },
+    HostNotHeld { cause: AnyReason },
     /// Hosts are not held before the first reboot: another rolling reboot may be at work on this fleet.
     HostsNotHeld {
         #[serde(rename = "on_hosts")]
@@ -40,17 +40,17 @@ pub enum RollingReason {
     /// The record cannot be written: after a death no command would know of the rolling reboot.
     RebootNotRecorded { error: String },
     /// A host may not have been let go.
-    MayStillBeHeld { cause: Told },
+    MayStillBeHeld { cause: AnyReason },
     /// A host may not have been let go by the recovery that has ended a rolling reboot.
     MayStillBeHeldFor {
         #[serde(rename = "of_run")]
         run: String,
-        cause: Told,
+        cause: AnyReason,
     },
     /// The host was not rebooted.
-    HostNotRebooted { cause: Told },
+    HostNotRebooted { cause: AnyReason },
     /// The order to reboot has not come to the host.
-    RebootNotDelivered { cause: Told },
+    RebootNotDelivered { cause: AnyReason },
     /// The host answers, and has not gone down yet.
     StillOnOldBoot,
     /// The host has not come back within its time.
@@ -59,10 +59,10 @@ pub enum RollingReason {
         #[schemars(with = "u64")]
         waited: Duration,
         /// What came of the last try to reach it.
-        cause: Told,
+        cause: AnyReason,
     },
     /// The host is back, and nobody can log in anew.
-    NoLoginAfterReboot { cause: Told },
+    NoLoginAfterReboot { cause: AnyReason },
     /// The host is back, and some of its units have not started yet.
     BootNotEnded,
     /// The host answers on the boot on which it was told to reboot.

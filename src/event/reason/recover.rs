@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::millis;
-use crate::event::reason::told::Told;
 use crate::inventory::model::HostName;
 
 /// What a person is told of a recovery.
@@ -119,7 +119,7 @@ pub enum RecoverReason {
     },
     /// The host does not answer the recovery.
     SilentInRecovery {
-        cause: Told,
+        cause: AnyReason,
         /// What to do about it.
         #[serde(skip_serializing_if = "Option::is_none")]
         advice: Option<String>,
@@ -133,7 +133,7 @@ pub enum RecoverReason {
     LeftoverStays {
         #[serde(rename = "of_run")]
         run: String,
-        cause: Told,
+        cause: AnyReason,
         fleet: String,
     },
     /// Something else has begun on the hosts of the run meanwhile.

@@ -11,7 +11,7 @@ use strum::{IntoStaticStr, VariantNames};
 use crate::event::Phase;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::disowned::Disowned;
-use crate::event::reason::found::FoundAs;
+use crate::event::reason::inspection::FoundAs;
 use crate::event::reason::millis;
 use crate::facts::signal::Signal;
 use crate::facts::units::UnitPast;

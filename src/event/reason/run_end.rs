@@ -5,7 +5,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::disowned::Disowned;
-use crate::event::reason::held_up::HeldUp;
+use crate::event::reason::obstacle::HeldUp;
 use crate::event::reason::rollback::RollbackReason;
 use crate::inventory::model::HostName;
 

@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::Worded;
 use crate::event::reason::absent::{Absence, AbsentHub};
-use crate::event::reason::told::Told;
+use crate::event::reason::any::AnyReason;
 use crate::inventory::model::HostName;
 
 impl fmt::Display for Absence {
@@ -49,7 +49,7 @@ impl Worded for Absence {
     }
 }
 
-fn in_brackets(cause: &Told, way_out: Option<&String>) -> String {
+fn in_brackets(cause: &AnyReason, way_out: Option<&String>) -> String {
     way_out.cloned().or_else(|| cause.mend()).map(|mend| format!(" ({mend})")).unwrap_or_default()
 }
 

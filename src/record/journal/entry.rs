@@ -10,7 +10,7 @@ use crate::decide::reboot;
 use crate::decide::vocabulary::{self, Stood};
 use crate::event::Outcome;
 use crate::event::line::rfc3339;
-use crate::event::reason::told::{Told, as_reason};
+use crate::event::reason::any::{AnyReason, as_reason};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
@@ -61,12 +61,12 @@ pub enum JournalEntry {
     Disarming,
     RollingBack {
         #[serde(flatten, with = "as_reason")]
-        reason: Told,
+        reason: AnyReason,
     },
     /// A host says that it is not this run's any more: another coordinator may go on from here, and write elsewhere.
     HostLost {
         host: HostName,
-        says: Told,
+        says: AnyReason,
     },
     /// A rolling reboot begins, of itself or after a push: before the first host is held for it.
     Rolling(RollingStarted),

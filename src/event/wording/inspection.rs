@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{Worded, names};
-use crate::event::reason::found::{ComeBack, Elsewhere, FoundAs, GuardAtEnd, LastLook};
+use crate::event::reason::inspection::{ComeBack, Elsewhere, FoundAs, GuardAtEnd, LastLook};
 
 impl fmt::Display for LastLook {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

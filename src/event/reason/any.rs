@@ -16,7 +16,7 @@ use crate::event::shorten::shorten;
 
 /// Why something is told. In the JSON form it is its words, its `code`, and its fields beside them.
 #[derive(Clone)]
-pub struct Told(Content);
+pub struct AnyReason(Content);
 
 #[derive(Clone)]
 enum Content {
@@ -29,7 +29,7 @@ enum Content {
     },
 }
 
-impl Told {
+impl AnyReason {
     /// Returns the stable name of the reason; `None`: a record of a version without codes.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
@@ -128,7 +128,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for AnyReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Content::Reason(reason) => reason.fmt(formatter),
@@ -137,65 +137,65 @@ impl fmt::Display for Told {
     }
 }
 
-impl fmt::Debug for Told {
+impl fmt::Debug for AnyReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "[{}] {self}", self.code().unwrap_or_default())
     }
 }
 
 /// What is told is the same if its words and its code are.
-impl PartialEq for Told {
+impl PartialEq for AnyReason {
     fn eq(&self, other: &Self) -> bool {
         self.code() == other.code() && self.to_string() == other.to_string()
     }
 }
 
-impl Eq for Told {}
+impl Eq for AnyReason {}
 
 /// The details are told, and steer nothing.
-impl Hash for Told {
+impl Hash for AnyReason {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.code().hash(state);
     }
 }
 
-impl<R: Reason + 'static> From<R> for Told {
+impl<R: Reason + 'static> From<R> for AnyReason {
     fn from(reason: R) -> Self {
         Self(Content::Reason(Arc::new(reason)))
     }
 }
 
-impl From<String> for Told {
+impl From<String> for AnyReason {
     fn from(text: String) -> Self {
         Self(Content::Read { text, code: None, fields: Map::new() })
     }
 }
 
-impl From<&str> for Told {
+impl From<&str> for AnyReason {
     fn from(text: &str) -> Self {
         text.to_owned().into()
     }
 }
 
-impl Serialize for Told {
+impl Serialize for AnyReason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.write("text", serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Told {
+impl<'de> Deserialize<'de> for AnyReason {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::read("text", deserializer)
     }
 }
 
-impl JsonSchema for Told {
+impl JsonSchema for AnyReason {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Told".into()
+        "AnyReason".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -216,7 +216,7 @@ fn schema(key: &str, generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A [`Told`] whose words stand under another key than `text`.
+/// A [`AnyReason`] whose words stand under another key than `text`.
 macro_rules! under {
     ($name:ident, $key:literal, $doc:literal) => {
         #[doc = $doc]
@@ -224,14 +224,14 @@ macro_rules! under {
             use schemars::{JsonSchema, Schema, SchemaGenerator};
             use serde::{Deserializer, Serializer};
 
-            use super::Told;
+            use super::AnyReason;
 
-            pub(crate) fn serialize<S: Serializer>(told: &Told, serializer: S) -> Result<S::Ok, S::Error> {
+            pub(crate) fn serialize<S: Serializer>(told: &AnyReason, serializer: S) -> Result<S::Ok, S::Error> {
                 told.write($key, serializer)
             }
 
-            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Told, D::Error> {
-                Told::read($key, deserializer)
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AnyReason, D::Error> {
+                AnyReason::read($key, deserializer)
             }
 
             pub(crate) struct Shape;
@@ -242,7 +242,7 @@ macro_rules! under {
                 }
 
                 fn schema_name() -> std::borrow::Cow<'static, str> {
-                    concat!("Told as ", $key).into()
+                    concat!("AnyReason as ", $key).into()
                 }
 
                 fn json_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{Worded, names};
-use crate::event::reason::held_up::HeldUp;
+use crate::event::reason::obstacle::HeldUp;
 use crate::inventory::model::HostName;
 
 impl fmt::Display for HeldUp {

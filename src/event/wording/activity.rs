@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::names;
-use crate::event::doing::{Awaiting, Doing, UnsteadyUnit};
+use crate::event::activity::{Awaiting, Doing, UnsteadyUnit};
 
 impl fmt::Display for Doing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::event::reason::found::FoundAs;
+use crate::event::reason::inspection::FoundAs;
 use crate::inventory::model::HostName;
 
 /// The reason why a recovery leaves everything as it found it.
