@@ -15,6 +15,7 @@ use crate::decide::reboot::HostEnd;
 use crate::decide::survey::Allowed;
 use crate::engine::reboot::{How, RebootRequest, Rolled, reboot};
 use crate::engine::shutdown::Shutdown;
+use crate::event::reason::notice::Notice;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::Ending;
@@ -87,7 +88,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs)
     let skippable: BTreeSet<HostName> = context.selected.union(&context.without).cloned().collect();
     let concluded = conclude(&rolled, &context.fleet, &skippable);
     if let Err(error) = record.close_rolling(concluded.outcome) {
-        events.publish(Event::Warned { host: None, text: format!("the record failed: {error}").into() });
+        events.publish(Event::warned(None, Notice::RecordFailed { said: error.to_string() }));
     }
     let ending = concluded.ending;
     recording.warn_of_losses(&events);

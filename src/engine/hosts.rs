@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::decide::vocabulary::{Answer, Step};
-use crate::event::ration::Cut;
 use crate::event::reason::cause::Cause;
+use crate::event::reason::cut::Cut;
 use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;

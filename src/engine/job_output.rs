@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::hosts::{StepNote, StepNotes};
 use super::mutex::lock;
-use crate::event::ration::Cut;
+use crate::event::reason::cut::Cut;
 use crate::event::shorten::shorten;
 use crate::facts::host::JobKind;
 use crate::inventory::model::HostName;
@@ -105,7 +105,7 @@ impl PrintedLog<'_> {
         }
         // The line that passes the bound is replaced by a word about the cut, and later lines are counted only.
         if is_over {
-            let cut = Cut::Job { kind: kind.word(), most: MOST_BYTES };
+            let cut = Cut::JobOutputCut { kind: kind.word(), most_bytes: MOST_BYTES };
             self.lines.push(format!("({cut})"));
             self.tell();
             let _ = self.notes.send(StepNote::Cut(cut));
@@ -209,7 +209,7 @@ mod tests {
                         assert!(lines.len() <= MOST_TOGETHER);
                         all.extend(lines);
                     }
-                    StepNote::Cut(Cut::Job { kind: "test", most: MOST_BYTES }) => cuts += 1,
+                    StepNote::Cut(Cut::JobOutputCut { kind: "test", most_bytes: MOST_BYTES }) => cuts += 1,
                     other => panic!("{other:?}"),
                 }
             }

@@ -24,7 +24,7 @@ pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(Ho
                 Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
                     Ok(StepOutcome::Done) => None,
                     Ok(StepOutcome::Refused { text, .. } | StepOutcome::Failed { text }) => Some(AnyReason::from(text)),
-                    Err(error) => Some(error.to_string().into()),
+                    Err(error) => Some(Cause::from(&error).into()),
                 },
                 Some(Err(error)) => Some(Cause::from(&error).into()),
                 None => Some("no answer".into()),

@@ -355,8 +355,8 @@ impl RebootDriver<'_> {
         let limit = host.limits.connect;
         let script = RemoteStep::Standing { run: None }.script();
         let asked = within(&BootClock, limit, self.inquiry.reach.run(&host.name, &script, limit)).await;
-        let raw = asked.ok_or("no answer")?.map_err(|error| reason(&error))?;
-        answer::standing(&raw.lines).map_err(|error| error.to_string().into())
+        let raw = asked.ok_or(Cause::SilentTooLong { waited: limit })?.map_err(|error| Cause::from(&error))?;
+        answer::standing(&raw.lines).map_err(|error| Cause::from(&error).into())
     }
 
     /// Makes a new ssh login that ends in root, and waits until all units of the boot have started. It is tried until

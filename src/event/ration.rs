@@ -5,9 +5,9 @@
 //! runs wild, or a host that was taken over, must not fill the memory or the disk of the workstation. A cut is said.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::cut::Cut;
 use crate::event::shorten::shorten;
 use crate::event::{Event, HostOutcome};
 use crate::facts::links::LinkAnswer;
@@ -35,34 +35,6 @@ const LONGEST_LINE: usize = 4096;
 /// The most bytes of one text: an error with its causes and twenty lines of a host has 8 KB.
 const LONGEST_TEXT: usize = 16 * 1024;
 
-/// The part that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cut {
-    /// A part of the log of one job.
-    Job { kind: &'static str, most: usize },
-    /// A part of all that a host prints in a run.
-    Host { most: usize },
-    /// A part of all that is printed for no host.
-    WithoutHost { most: usize },
-}
-
-impl fmt::Display for Cut {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let megabytes = |bytes: &usize| bytes.div_ceil(1024 * 1024);
-        match self {
-            Self::Job { kind, most } => {
-                write!(formatter, "`{kind}` prints more than {} MB: the rest is left out", megabytes(most))
-            }
-            Self::Host { most } => {
-                write!(formatter, "this host prints more than {} MB in one run: the rest is left out", megabytes(most))
-            }
-            Self::WithoutHost { most } => {
-                write!(formatter, "builds and hooks print more than {} MB: the rest is left out", megabytes(most))
-            }
-        }
-    }
-}
-
 /// The owner of some words, and their kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Account {
@@ -81,7 +53,11 @@ impl Account {
 
     fn cut(&self) -> Cut {
         let most = self.most();
-        if matches!(self, Self::Printed(None)) { Cut::WithoutHost { most } } else { Cut::Host { most } }
+        if matches!(self, Self::Printed(None)) {
+            Cut::BuildOutputCut { most_bytes: most }
+        } else {
+            Cut::HostOutputCut { most_bytes: most }
+        }
     }
 
     fn host(self) -> Option<HostName> {
@@ -128,11 +104,11 @@ impl Ration {
         if fitting == lines.len() {
             return vec![event];
         }
-        let cut = account.cut().to_string();
+        let cut = account.cut();
         lines.truncate(fitting);
         lines.push(format!("({cut})"));
         self.used.insert(account.clone(), None);
-        vec![event, Event::Warned { host: account.host(), text: cut.into() }]
+        vec![event, Event::warned(account.host().as_ref(), cut)]
     }
 }
 

@@ -14,6 +14,7 @@ pub mod caution;
 pub mod claim;
 pub mod command;
 pub mod copy;
+pub mod cut;
 pub mod disowned;
 pub mod doctor;
 pub mod fate;

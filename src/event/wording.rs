@@ -13,6 +13,7 @@ mod caution;
 mod claim;
 mod command;
 mod copy;
+mod cut;
 mod disowned;
 mod doctor;
 mod fate;

@@ -13,6 +13,7 @@ use crate::engine::push::{Preview, PushRequest};
 use crate::engine::reboot::Logbook;
 use crate::engine::surroundings::{CleanedUp, Surroundings};
 use crate::event::forecast::Forecast;
+use crate::event::reason::notice::Notice;
 use crate::event::stream::{Events, Follower};
 use crate::event::wording::leftover::forget;
 use crate::event::{Event, Outcome};
@@ -161,7 +162,7 @@ impl PushListener<'_> {
     /// See [`PushRecord::close_rolling`].
     pub(crate) fn close_rolling(&mut self, outcome: Outcome) {
         if let Some(Err(error)) = self.record.as_mut().map(|record| record.close_rolling(outcome)) {
-            self.events.publish(Event::Warned { host: None, text: format!("the record failed: {error}").into() });
+            self.events.publish(Event::warned(None, Notice::RecordFailed { said: error.to_string() }));
         }
     }
 }

@@ -54,7 +54,7 @@ impl<H: Hosts> Driver<H> {
                         None
                     }
                     StepNote::Cut(cut) => {
-                        surroundings.tell(Event::Warned { host: Some(name), text: cut.to_string().into() });
+                        surroundings.tell(Event::warned(Some(&name), cut));
                         None
                     }
                     StepNote::Lost { why } => {

@@ -12,6 +12,7 @@ use crate::event::reason::caution::Caution;
 use crate::event::reason::claim::Claim;
 use crate::event::reason::command::CommandNote;
 use crate::event::reason::copy::CopyFault;
+use crate::event::reason::cut::Cut;
 use crate::event::reason::disowned::Disowned;
 use crate::event::reason::doctor::HostHealth;
 use crate::event::reason::fate::Fate;
@@ -56,7 +57,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 47] = [
+pub const LISTS: [ReasonList; 48] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -68,21 +69,22 @@ pub const LISTS: [ReasonList; 47] = [
     ReasonList::of::<Claim>(),
     ReasonList::of::<CommandNote>(),
     ReasonList::of::<CopyFault>(),
+    ReasonList::of::<Cut>(),
     ReasonList::of::<Disowned>(),
     ReasonList::of::<HostHealth>(),
     ReasonList::of::<Fate>(),
     ReasonList::of::<PreSwitchRefusal>(),
     ReasonList::of::<Unfit>(),
     ReasonList::of::<NotKnown>(),
+    ReasonList::of::<HandGuard>(),
+    ReasonList::of::<HookFault>(),
+    ReasonList::of::<HooksEnd>(),
     ReasonList::of::<LastLook>(),
     ReasonList::of::<FoundAs>(),
     ReasonList::of::<ComeBack>(),
-    ReasonList::of::<HandGuard>(),
-    ReasonList::of::<HeldUp>(),
-    ReasonList::of::<HookFault>(),
-    ReasonList::of::<HooksEnd>(),
     ReasonList::of::<Left>(),
     ReasonList::of::<Notice>(),
+    ReasonList::of::<HeldUp>(),
     ReasonList::of::<PushNote>(),
     ReasonList::of::<RollingReason>(),
     ReasonList::of::<Regression>(),

@@ -16,7 +16,7 @@ use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
 
-/// The words of every [`RebootEntry`]; another one is of a newer version.
+/// The words of every [`JournalEntry`]; another one is of a newer version.
 pub(super) const ENTRIES: [&str; 15] = [
     "started",
     "recovering",
