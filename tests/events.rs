@@ -7,8 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
 use fleetdeploy::event::line::{self, Line};
+use fleetdeploy::event::reason::cause::Cause;
+use fleetdeploy::event::reason::claim::Claim;
 use fleetdeploy::event::reason::forecast::NotKnown;
+use fleetdeploy::event::reason::recover::RecoverReason;
 use fleetdeploy::event::reason::refusal::Refusal;
+use fleetdeploy::event::reason::rollback::RollbackReason;
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
@@ -251,10 +255,33 @@ fn facts() -> Vec<Event> {
     ]
 }
 
+/// Reasons in types, in each place where an event has one.
+fn with_reasons() -> Vec<Event> {
+    let vps = HostName::new("vps").unwrap();
+    let cause = || Cause::ScriptFailed { machine: "vps".into(), script: "arm".into(), status: 1, said: "no".into() };
+    let claim =
+        Claim::GuardArmedElsewhere { fleet: "lab".into(), run: "r-2".into(), fires_in: Duration::from_millis(1500) };
+    let blamed = RollbackReason::StepFailed { host: vps.clone(), phase: Phase::Test, cause: cause() };
+    let hosts = [
+        (vps.clone(), HostOutcome::Lost { why: cause().into() }),
+        (HostName::new("nas").unwrap(), HostOutcome::Left { why: cause().into(), back_within_ms: Some(90_000) }),
+    ];
+    vec![
+        Event::failed(Some(&vps), claim),
+        Event::warned(None, RecoverReason::StillMissing { run: "r-3".into(), fleet: "lab".into() }),
+        Event::ContactLost { host: vps.clone(), why: cause().into() },
+        Event::RollBackStarted { host: Some(vps), reason: blamed.clone().into() },
+        Event::Finished { outcome: Outcome::Split, text: blamed.into(), hosts: hosts.into(), exit: 3, took_ms: 1 },
+    ]
+}
+
 fn lines() -> Vec<Line> {
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_364_100_042);
     let run = |seq: u64| seq.is_multiple_of(2).then(|| "20261122-161500-homelab-3f9c".to_owned());
-    (1..).zip(samples()).map(|(seq, event)| Line { version: VERSION, run: run(seq), seq, at, event }).collect()
+    (1..)
+        .zip(with_reasons().into_iter().chain(samples()))
+        .map(|(seq, event)| Line { version: VERSION, run: run(seq), seq, at, event })
+        .collect()
 }
 
 /// The names of all events, out of the schema.
@@ -289,6 +316,16 @@ fn every_event_fits_the_schema_and_the_samples_have_them_all() {
     }
     assert_eq!(seen, names_in(&schema));
     assert!(!validator.is_valid(&serde_json::json!({"version": 1, "seq": 1, "at": "now", "event": "teleported"})));
+    // Words alone, as in a record from before there were codes; a reason; one without its field; one that nobody knows.
+    let warned = |reason: Value| {
+        let mut line = serde_json::json!({"version": 1, "seq": 1, "at": "2026-11-22T16:15:00.042Z", "event": "warned"});
+        line.as_object_mut().unwrap().extend(reason.as_object().unwrap().clone());
+        validator.is_valid(&line)
+    };
+    assert!(warned(serde_json::json!({"text": "a"})));
+    assert!(warned(serde_json::json!({"text": "a", "code": "one-shot-set", "entry": "rescue.conf"})));
+    assert!(!warned(serde_json::json!({"text": "a", "code": "one-shot-set"})));
+    assert!(!warned(serde_json::json!({"text": "a", "code": "never-heard-of"})));
 }
 
 #[test]
@@ -296,7 +333,9 @@ fn every_event_is_read_as_it_was_written() {
     for line in lines() {
         let json = json::render(&line);
         assert_eq!(json.matches('\n').count(), 1, "{json}");
-        assert_eq!(serde_json::from_str::<Line>(&json).unwrap(), line);
+        let read = serde_json::from_str::<Line>(&json).unwrap();
+        assert_eq!(read, line);
+        assert_eq!(json::render(&read), json, "with every field of a reason");
     }
 }
 

@@ -137,7 +137,7 @@ fn the_page_of_the_inventory_is_what_the_schema_says() {
 }
 
 /// Names that a line, or an event that tells a reason, has for itself. A reason's `host` is the event's.
-const OF_A_LINE: [&str; 14] = [
+const OF_A_LINE: [&str; 18] = [
     "version",
     "run",
     "seq",
@@ -152,6 +152,10 @@ const OF_A_LINE: [&str; 14] = [
     "exit",
     "took_ms",
     "back_within_ms",
+    "what",
+    "severity",
+    "short",
+    "mend",
 ];
 
 /// What a field of a reason holds, in words.

@@ -79,21 +79,15 @@ impl AnyReason {
         self.write("what", serializer)
     }
 
-    /// Cuts its words, and the texts among its fields, to `longest` bytes each.
+    /// Cuts its words to `longest` bytes, and its fields to about as much together.
     pub(crate) fn shorten(&mut self, longest: usize) {
-        let (mut text, mut fields) = (self.to_string(), self.fields());
-        let is_long = |value: &Value| value.to_string().len() > longest;
-        if text.len() <= longest && !fields.values().any(is_long) {
+        let (mut text, mut fields) = (self.to_string(), Value::Object(self.fields()));
+        if text.len() <= longest && fields.to_string().len() <= longest {
             return;
         }
         shorten(&mut text, longest);
-        for value in fields.values_mut() {
-            match value {
-                Value::String(text) => shorten(text, longest),
-                value if is_long(value) => *value = Value::Null,
-                _ => {}
-            }
-        }
+        fit(&mut fields, &mut longest.clone());
+        let Value::Object(fields) = fields else { return };
         self.0 = Content::Read { text, code: self.code().map(str::to_owned), fields };
     }
 
@@ -125,6 +119,32 @@ impl AnyReason {
             _ => None,
         };
         Ok(Self(Content::Read { text, code, fields }))
+    }
+}
+
+/// Cuts texts and lists inside a value, so that it takes little more than `left` bytes. Each text gets half of what is
+/// left at most: no long one takes the others of its reason away, and a cut reason still fits the schema.
+fn fit(value: &mut Value, left: &mut usize) {
+    /// What a small value, or the name of a field, takes at most.
+    const SMALL: usize = 32;
+    match value {
+        Value::String(text) => {
+            shorten(text, *left / 2);
+            *left = left.saturating_sub(text.len());
+        }
+        Value::Array(items) => items.retain_mut(|item| {
+            let has_room = *left > SMALL;
+            *left = left.saturating_sub(SMALL);
+            fit(item, left);
+            has_room
+        }),
+        Value::Object(fields) => fields.retain(|name, field| {
+            let has_room = *left > SMALL;
+            *left = left.saturating_sub(name.len());
+            fit(field, left);
+            has_room
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -255,3 +275,38 @@ macro_rules! under {
 
 under!(as_why, "why", "The words are under `why`.");
 under!(as_reason, "reason", "The words are under `reason`.");
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::event::reason::cause::Cause;
+    use crate::event::reason::notice::Notice;
+
+    #[test]
+    fn a_reason_that_is_too_long_keeps_its_code_and_every_field() {
+        let said = "no ".repeat(500_000);
+        let cause = Cause::ScriptFailed { machine: "vps".into(), script: "survey".into(), status: 1, said };
+        let mut reason = AnyReason::from(Notice::TracesKept { cause });
+        reason.shorten(16 * 1024);
+        let json = serde_json::to_value(&reason).unwrap();
+        let short = json.to_string().len();
+        assert!(short < 40 * 1024, "{short} bytes");
+        assert_eq!(json["code"], "traces-kept");
+        let cause = &json["cause"];
+        let rest = [&cause["code"], &cause["machine"], &cause["script"], &cause["status"]];
+        assert_eq!(rest, [&json!("script-failed"), &json!("vps"), &json!("survey"), &json!(1)]);
+        assert!(cause["said"].as_str().unwrap().ends_with('…'));
+    }
+
+    #[test]
+    fn a_list_of_thousands_is_cut() {
+        let names: Vec<String> = (0..100_000).map(|number| format!("unit-{number}.service")).collect();
+        let mut value = json!({ "units": names, "more": { "code": "x" } });
+        fit(&mut value, &mut 4096);
+        let length = value.to_string().len();
+        assert!((1024..8192).contains(&length), "{length} bytes");
+        assert_eq!(value["more"]["code"], "x");
+    }
+}

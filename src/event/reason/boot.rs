@@ -15,6 +15,7 @@ pub enum BootRefusal {
     /// The partition that the loader boots from is not where its files are written.
     BootNotMounted {
         /// What is wrong with it.
+        #[serde(rename = "fault")]
         what: String,
     },
     /// No reader of ours knows the loader.
