@@ -798,6 +798,31 @@ async fn what_is_wrong(known_by: &KnownBy, address: &str, keys: &Keys, strangers
     wrong
 }
 
+/// On NixOS `known_hosts` may be a link into the store.
+#[tokio::test]
+async fn a_key_that_was_taken_at_first_sight_and_cannot_be_written_down_is_kept_for_the_run() {
+    let home = Home::new();
+    let config = std::fs::read_to_string(home.path("config")).unwrap();
+    let unwritable = format!("UserKnownHostsFile {}\n", home.path("none/such").display());
+    std::fs::write(home.path("config"), unwritable + &config).unwrap();
+    let (sshd, stranger) = (Sshd::start(&home, ""), Sshd::start(&home, ""));
+    let after = After { port: Some(stranger.port), ..After::default() };
+    let new = Host { host_key: HostKey::AcceptNew, after, ..host("one", sshd.port) };
+    let workspace = home.workspace(&[new]).await;
+    Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await.unwrap();
+    let error = login_anew(&workspace, &name("one"), Way::After, &echo("x"), LIMIT).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            StepError::NoLogin { source, .. } if matches!(source.cause, ConnectCause::ChangedHostKey { .. })
+        ),
+        "{error:?}"
+    );
+    assert_eq!((sshd.logins(), stranger.logins()), (2, 0));
+    workspace.close().await;
+}
+
 #[tokio::test]
 async fn the_new_way_to_a_host_is_used_after_the_push_and_must_have_the_same_key() {
     let home = Home::new();

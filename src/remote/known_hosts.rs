@@ -41,6 +41,8 @@ pub(super) struct Trust {
     known_as: String,
     /// Where each line of `file` comes from: a file, and a line of it.
     origins: Vec<(PathBuf, u32)>,
+    /// `file` is empty, and the next login writes the key that it sees there.
+    pub(super) learns: bool,
 }
 
 /// Where a login has found the key that it trusted.
@@ -115,7 +117,18 @@ impl Known {
         }
         private::write_whole(&file, &text(&self.name, &lines))?;
         let origins = lines.into_iter().map(|line| line.origin).collect();
-        Ok(Some(Trust { name: self.name.clone(), file, known_as: self.first.clone(), origins }))
+        Ok(Some(Trust { name: self.name.clone(), file, known_as: self.first.clone(), origins, learns: false }))
+    }
+
+    /// Begins a file for a machine whose key was taken at first sight, and that the user's files cannot keep (a link
+    /// into the Nix store). Without it each login would take any key.
+    ///
+    /// # Errors
+    /// `file` cannot be written.
+    pub(super) fn learn(&self, file: PathBuf) -> std::io::Result<Trust> {
+        private::write_whole(&file, "")?;
+        let (name, known_as) = (self.name.clone(), self.first.clone());
+        Ok(Trust { name, file, known_as, origins: Vec::new(), learns: true })
     }
 
     async fn lines_of(&self, name: &str) -> Vec<KnownLine> {
@@ -143,7 +156,8 @@ impl Trust {
         match cause {
             ConnectCause::ChangedHostKey { fingerprint, known: Some((file, line)), .. } if file == self.file => {
                 let known = usize::try_from(line).ok().and_then(|line| self.origins.get(line.checked_sub(1)?)).cloned();
-                ConnectCause::ChangedHostKey { fingerprint, known, known_as: Some(self.known_as.clone()) }
+                let known_as = known.is_some().then(|| self.known_as.clone());
+                ConnectCause::ChangedHostKey { fingerprint, known, known_as }
             }
             other => other,
         }

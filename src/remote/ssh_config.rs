@@ -246,7 +246,7 @@ pub(super) struct HostBlock {
 impl HostBlock {
     fn write(&self, text: &mut String) {
         let strict = match self.host_key {
-            HostKey::AcceptNew if self.trust.is_none() => "accept-new",
+            HostKey::AcceptNew if self.trust.as_ref().is_none_or(|trust| trust.learns) => "accept-new",
             HostKey::Strict | HostKey::AcceptNew => "yes",
         };
         let _ = write!(

@@ -24,6 +24,9 @@ use crate::local::process::Invocation;
 /// The most `ssh -G` that run at once.
 const READ_AT_ONCE: usize = 8;
 
+/// What ssh says of a key that it has taken at first sight and cannot write down (OpenSSH, sshconnect.c).
+const NOT_LEARNED: &str = "Failed to add the host to the list of known hosts";
+
 /// The ssh side of one run. It is made before the first connection and closed after the last.
 ///
 /// A run that dies leaves no master behind for longer than the master's `ControlPersist`, and the folder until the next
@@ -182,13 +185,21 @@ impl Workspace {
         let is_kept = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_known);
         let found = KeySource::read(log);
         let trust = if is_kept { None } else { route.known.trust(found, trust_file(machine)).await? };
+        let trust = match trust {
+            None if !is_kept && log.lines().any(|line| line.starts_with(NOT_LEARNED)) => {
+                Some(route.known.learn(trust_file(machine))?)
+            }
+            trust => trust,
+        };
         // Without lines of a file the name is all that there is to be known by, and that of a certificate has no port.
         let by_name = match found {
             _ if is_kept || trust.is_some() => true,
             KeySource::ByCommand { certificate: true } => route.known.first == route.known.name,
-            KeySource::ByCommand { certificate: false } | KeySource::UnderFirst | KeySource::Unsaid => true,
+            KeySource::ByCommand { certificate: false }
+            | KeySource::UnderFirst
+            | KeySource::Unsaid
+            | KeySource::NotAsked => true,
             KeySource::WithoutPort => false,
-            KeySource::NotAsked => true,
         };
         let mut changed = false;
         for block in self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
