@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 
 use super::ask::ask_all;
 use super::inquiry::Inquiry;
+use super::new_login::new_login;
 use super::probing::Probing;
-use super::ssh_hosts::is_denial;
 use crate::decide::absent;
 use crate::decide::matrix::{cells, link_text};
 use crate::event::activity::Doing;
@@ -20,12 +19,7 @@ use crate::event::reason::cause::Cause;
 use crate::event::{Cell, Event, Phase};
 use crate::facts::links::{Link, LinkAnswer, Round};
 use crate::facts::plan::{LoginBefore, Plan};
-use crate::inventory::model::{After, Host, HostName, Place};
-use crate::remote::step::RemoteStep;
-use crate::remote::{Way, answer};
-
-/// How long after a login that failed the next one is tried: an sshd that has too many at once drops some.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::inventory::model::{HostName, Place};
 
 /// The matrix as it was found.
 pub(super) struct Baseline {
@@ -107,49 +101,9 @@ impl Inquiry<'_> {
     async fn log_in_anew(&self, plan: &Plan) -> BTreeMap<HostName, Result<LoginBefore, Cause>> {
         let hosts = plan.hosts.iter().filter_map(|planned| {
             let host = self.scope.fleet.hosts.iter().find(|host| host.name == planned.name)?;
-            Some((planned.name.clone(), self.new_login(host, planned.changes).boxed()))
+            Some((planned.name.clone(), new_login(&self.reach, host, planned.changes).boxed()))
         });
         ask_all(hosts).await
-    }
-
-    async fn new_login(&self, host: &Host, changes: bool) -> Result<LoginBefore, Cause> {
-        // Verify takes the way for after the push also to a host that does not change. One that changes may have moved
-        // already, when an earlier push has brought the change.
-        let moves = host.after != After::default();
-        let ways: &[Way] = match (changes, moves) {
-            (true, true) => &[Way::Usual, Way::Usual, Way::After],
-            (true, false) => &[Way::Usual, Way::Usual],
-            (false, _) => &[Way::After, Way::After],
-        };
-        // That a jump forwards, its master has just shown: verify alone looks for that anew.
-        let jump = None;
-        let script = RemoteStep::Standing { run: None }.script();
-        let limit = host.limits.connect + host.limits.step;
-        let mut first: Option<Cause> = None;
-        let mut denied = None;
-        for way in ways {
-            // A host that refuses us is not asked the same again: some count that.
-            if denied == Some(*way) {
-                continue;
-            }
-            if first.is_some() {
-                tokio::time::sleep(PAUSE).await;
-            }
-            let cause = match self.reach.login_anew(&host.name, *way, jump, &script, limit).await {
-                Ok(raw) => match answer::step_answer(&raw.lines) {
-                    Ok(_) if changes && *way == Way::After => return Ok(LoginBefore::NotTaken),
-                    Ok(_) => return Ok(LoginBefore::Taken),
-                    Err(error) => Cause::from(&error),
-                },
-                Err(error) => {
-                    denied = is_denial(&error).then_some(*way);
-                    Cause::from(&error)
-                }
-            };
-            // The first says most: the second may only be the echo of a limit that the first has met.
-            first.get_or_insert(cause);
-        }
-        Err(first.unwrap_or(Cause::NotAsked))
     }
 
     /// Writes down who took a new login, and tells who did not. Returns whether there is one of these.

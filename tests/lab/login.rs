@@ -98,6 +98,7 @@ fn a_host_that_takes_no_second_login_is_refused_before_anything_is_armed() {
     for host in ["vps", "homeserver"] {
         assert!(!pushed.guard_was_armed(host));
     }
+    fleet.host("homeserver", "sed -i /ForceCommand/d /etc/ssh/sshd_config; systemctl reload sshd");
     fleet.assert_untouched();
 }
 

@@ -58,11 +58,19 @@ impl fmt::Display for BaselineLogin {
 }
 
 impl Worded for BaselineLogin {
+    fn stake(&self) -> Option<&'static str> {
+        match self {
+            Self::NewLoginMissing { .. } => Some("a push is refused that could not prove its hosts by new logins"),
+            Self::MovedAlready => None,
+        }
+    }
+
     fn mend(&self) -> Option<String> {
         match self {
             Self::NewLoginMissing { cause } => Some(cause.mend().unwrap_or_else(|| {
                 "a push proves each host by a new login: let a second one in beside the first (`maxlogins`, \
-                 MaxStartups and PerSourcePenalties of sshd, a firewall that counts), or leave the host out with --without"
+                 MaxStartups and PerSourcePenalties of sshd, a firewall that counts), or leave \
+                 the host out with --without"
                     .to_owned()
             })),
             Self::MovedAlready => {
