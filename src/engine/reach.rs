@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::inventory::model::HostName;
 use crate::remote::step::RemoteStep;
-use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew};
+use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew_all_the_way};
 
 /// The connections to all hosts of the fleet.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Reach {
         session.command(step, limit).await
     }
 
-    /// Runs a script over a login of its own.
+    /// Runs a script over a login of its own; with a `jump`, over a new one on the host's jump by that way as well.
     ///
     /// # Errors
     /// See [`StepError`].
@@ -97,10 +97,11 @@ impl Reach {
         &self,
         host: &HostName,
         way: Way,
+        jump: Option<Way>,
         script: &Script,
         limit: Duration,
     ) -> Result<RawAnswer, StepError> {
-        login_anew(&self.workspace, host, way, script, limit).await
+        login_anew_all_the_way(&self.workspace, host, way, jump, script, limit).await
     }
 
     /// Ends every master; bounded in time.
