@@ -7,7 +7,7 @@ use std::time::Duration;
 use fleetdeploy::facts::links;
 use fleetdeploy::inventory::model::{
     Become, Check, CheckKind, Fleet, GuardAction, Hook, HookCommand, Hooks, HostKey, HostName, Jump, Place, Size,
-    Source, Target, VpnShape,
+    Source, Steady, Target, VpnShape,
 };
 use fleetdeploy::inventory::{Inventory, LoadError, Loaded, Overrides, asks_for_failed, schema, select, select_of_run};
 use proptest::prelude::*;
@@ -110,6 +110,28 @@ fleets:
                 check("the site answers", CheckKind::Http { url, status: None, body: None }, vec![place("homeserver")]),
             ]
         );
+    }
+
+    #[test]
+    fn a_host_of_which_nothing_is_said_is_as_the_schema_tells_the_defaults() {
+        let schema = schema();
+        let defaults = |map: &str| -> Vec<String> {
+            let keys = schema["definitions"][map]["properties"].as_object().unwrap().iter();
+            keys.filter_map(|(key, value)| Some(format!("{key}: {}", value.get("default")?))).collect()
+        };
+        let (host, fleet) = (defaults("Settings"), defaults("FleetEntry"));
+        let (limits, nix) = (defaults("LimitsEntry"), defaults("NixEntry"));
+        assert!(host.len() >= 7 && fleet.len() >= 10 && limits.len() == 7 && nix.len() == 1, "{host:?} {fleet:?}");
+        let host = format!("{}, limits: {{{}}}, nix: {{{}}}", host.join(", "), limits.join(", "), nix.join(", "));
+        let fleet = |of_host: &str, of_fleet: &str| {
+            let text = format!("hosts: {{one: {{{of_host}}}}}\nfleets: {{lab: {{hosts: all, flake: .{of_fleet}}}}}\n");
+            let mut fleet = good(&text).fleets.remove("lab").unwrap();
+            // That a person has said it is no other value.
+            fleet.hosts[0].guard_action_given = false;
+            fleet.steady = Steady::Given(fleet.steady());
+            fleet
+        };
+        assert_eq!(fleet(&host, &format!(", {}", defaults("FleetEntry").join(", "))), fleet("", ""));
     }
 
     #[test]

@@ -73,12 +73,6 @@ pub struct Host {
 pub const MARGIN: Duration = Duration::from_secs(5);
 
 impl Host {
-    /// How long a host may take from a reboot to a running sshd, unless the inventory says otherwise: servers count
-    /// their memory for minutes, and waiting too long costs nothing.
-    pub const DEFAULT_BOOT_TIME: Duration = Duration::from_secs(5 * 60);
-    /// The time between arming and the reboot that kept the homelab alive (docs/design.md, "Where it comes from").
-    pub const DEFAULT_GUARD: Duration = Duration::from_secs(15 * 60);
-
     /// The shortest guard that can hold a whole push: everything from arming to a roll back at the last moment.
     #[must_use]
     pub fn shortest_guard(&self, settle: Duration, steady: Duration) -> Duration {
@@ -101,11 +95,10 @@ impl Host {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Become {
     /// Root stays root; every other user uses `sudo` without a password.
-    #[default]
     Auto,
     No,
     Sudo,
@@ -113,19 +106,17 @@ pub enum Become {
     SudoPassword,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostKey {
     /// An unknown key refuses the push.
-    #[default]
     Strict,
     AcceptNew,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GuardAction {
-    #[default]
     Reboot,
     /// Re-activates the old system and does not reboot: for a host that needs a person at boot.
     SwitchBack,
@@ -165,21 +156,6 @@ impl Limits {
     #[must_use]
     pub fn firing(&self) -> Duration {
         Duration::from_secs(60) + self.switch
-    }
-}
-
-impl Default for Limits {
-    /// Their sum, with the settle time, stays below the default guard of 15 minutes; held by `tests/inventory.rs`.
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(20),
-            step: Duration::from_secs(30),
-            copy: Duration::from_secs(3600),
-            check: Duration::from_secs(300),
-            test: Duration::from_secs(240),
-            switch: Duration::from_secs(90),
-            rollback: Duration::from_secs(300),
-        }
     }
 }
 
@@ -224,14 +200,6 @@ pub fn url_without_login(url: &str) -> String {
 }
 
 impl Fleet {
-    /// Three rounds of a matrix, and a WireGuard handshake that needs its second or third attempt.
-    pub const DEFAULT_SETTLE: Duration = Duration::from_secs(60);
-    /// Nothing is touched while it runs, so it is long: a kernel may be built.
-    pub const DEFAULT_BUILD_LIMIT: Duration = Duration::from_secs(2 * 3600);
-
-    /// A service that ends with its first request, or at its first try to reach another, has mostly ended by then.
-    pub const DEFAULT_STEADY: Duration = Duration::from_secs(10);
-
     /// How long what a push starts must have been up.
     ///
     /// A default that no person has asked for must not refuse a guard that was long enough without it: it gives way.
