@@ -139,7 +139,68 @@ fn a_program_gets_nodes_ways_and_links() {
                 { "id": "n2", "kind": "jump", "name": "ssh:me@gate:22", "address": null },
             ],
             "ways": [{ "from": "n0", "to": "n2" }, { "from": "n2", "to": "n1" }],
+            "meshes": [],
             "links": [],
         })
     );
+}
+
+/// So many hosts of a VPN that all look at each other, and are pinged from the workstation and by each other.
+fn mesh_of(hosts: usize) -> Inventory {
+    let entries: String =
+        (0..hosts).map(|host| format!("  h{host}: {{vpn: 10.0.{}.{}}}\n", host / 250, host % 250)).collect();
+    let checks = "[{vpn: mesh}, {ping: [all, 192.0.2.1], from: [all, workstation]}, {wireguard: 'h*', required: false}, \
+                  {ping: h1, from: h0}]";
+    let text = format!("hosts:\n{entries}fleets: {{lab: {{flake: ., hosts: all, checks: {checks}}}}}\n");
+    let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/lab"), &text);
+    loaded.unwrap_or_else(|mistakes| panic!("{mistakes}")).inventory
+}
+
+#[test]
+fn hosts_that_all_look_at_each_other_are_one_line() {
+    let inventory = mesh_of(4);
+    assert_eq!(
+        text(&inventory, None),
+        "lab
+  workstation
+    h0
+    h1
+    h2
+    h3
+  links
+    mesh of h0, h1, h2, h3: ping, ssh
+    mesh of h0, h1, h2, h3: wireguard (only reports)
+    workstation -> h0: ping
+    workstation -> h1: ping
+    workstation -> h2: ping
+    workstation -> h3: ping
+    workstation -> 192.0.2.1: ping
+    h0 -> 192.0.2.1: ping
+    h1 -> 192.0.2.1: ping
+    h2 -> 192.0.2.1: ping
+    h3 -> 192.0.2.1: ping
+"
+    );
+    let graph = Graph::of_fleet(&inventory, &inventory.fleets["lab"]);
+    let (dot, mermaid) = (graph.dot(), graph.mermaid());
+    assert!(dot.contains("m0 [label=\"mesh: ping, ssh\", shape=diamond, color=gray50];\n  n1 -> m0 ["), "{dot}");
+    assert!(mermaid.contains("  m1{{\"mesh: wireguard\"}}\n  n1 <-.-> m1\n"), "{mermaid}");
+    let mesh = serde_json::json!({ "hosts": ["n1", "n2", "n3", "n4"], "kinds": ["ping", "ssh"], "required": true });
+    assert_eq!(graph.answer()["meshes"][0], mesh);
+}
+
+#[test]
+fn the_picture_grows_with_the_hosts_and_not_with_their_square() {
+    let parts = |hosts| {
+        let inventory = mesh_of(hosts);
+        let graph = Graph::of_fleet(&inventory, &inventory.fleets["lab"]);
+        let lines = [text(&inventory, None), graph.dot(), graph.mermaid()].map(|drawn| drawn.lines().count());
+        (lines, graph.links.len(), graph.meshes.len())
+    };
+    let (small, large) = (parts(100), parts(200));
+    assert_eq!((large.1, large.2), (401, 2));
+    assert!(large.0.iter().zip(small.0).all(|(large, small)| *large <= 2 * small), "{small:?} {large:?}");
+    let inventory = mesh_of(100);
+    let line = "    mesh of h0, h1, h2, h3, h4, h5, h6 and 93 more: ping, ssh";
+    assert!(text(&inventory, None).lines().any(|drawn| drawn == line));
 }
