@@ -167,9 +167,25 @@ fleets:
         assert_eq!(guards(fleet), [40, 20, 20]);
 
         let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
-        let overridden = fleet.clone().overridden(&Overrides { guard: minutes(30), settle: minutes(2), steady: None });
+        let overridden = fleet.clone().overridden(&Overrides { guard: minutes(30), settle: minutes(2), ..Overrides::default() });
         assert_eq!(guards(&overridden), [30, 30, 30]);
         assert_eq!(Some(overridden.settle), minutes(2));
+    }
+
+    #[test]
+    fn the_window_of_logins_and_copies_is_16_unless_the_file_or_the_command_line_says_otherwise() {
+        let inventory = good(
+            "defaults: {parallel: 4}
+hosts: {a: }
+fleets: {one: {hosts: a, flake: .}, two: {hosts: a, flake: ., parallel: 1}}
+",
+        );
+        let parallel = |fleet: &str| inventory.fleets[fleet].parallel;
+        assert_eq!((inventory.parallel, parallel("one"), parallel("two")), (4, 4, 1));
+        let overrides = Overrides { parallel: Some(2), ..Overrides::default() };
+        assert_eq!(inventory.fleets["one"].clone().overridden(&overrides).parallel, 2);
+        let silent = good("hosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n");
+        assert_eq!((silent.parallel, silent.fleets["lab"].parallel), (16, 16));
     }
 
     #[test]
@@ -1327,6 +1343,7 @@ mod codes {
             ("host-beside-port", check_with("tcp: 'a:22'")),
             ("url-missing", check_with("http: {status: 200}")),
             ("not-a-url", check_with("http: ftp://x")),
+            ("not-a-window", "defaults: {parallel: 0}\nhosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
             ("not-a-status", check_with("http: {url: 'http://x', status: 20}")),
             ("empty-body", check_with("http: {url: 'http://x', body: ''}")),
             ("body-of-several-lines", check_with("http: {url: 'http://x', body: \"a\\nb\"}")),

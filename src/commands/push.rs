@@ -87,7 +87,9 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -
 }
 
 pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<FleetContext, Trouble> {
-    FleetContext::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady })
+    let TermsArgs { guard, settle, steady, .. } = terms;
+    let overrides = Overrides { guard: *guard, settle: *settle, steady: *steady, ..Overrides::default() };
+    FleetContext::prepare(global, hosts, &overrides)
 }
 
 pub(super) fn first(showing: ShowingArgs) -> Preview {
@@ -304,6 +306,7 @@ mod tests {
             settle: Fleet::DEFAULT_SETTLE,
             steady: crate::inventory::model::Steady::Default,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            parallel: Fleet::DEFAULT_PARALLEL,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),
         };

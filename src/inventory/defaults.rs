@@ -23,6 +23,8 @@ impl Fleet {
     pub const DEFAULT_SETTLE: Duration = OF_FLEET.settle();
     /// How long the build of a whole fleet may take.
     pub const DEFAULT_BUILD_LIMIT: Duration = OF_FLEET.build_limit();
+    /// How many logins, and how many copies, are under way at once.
+    pub const DEFAULT_PARALLEL: u16 = OF_EVERY_FLEET.parallel();
     /// How long every unit that a push starts must have been up.
     pub const DEFAULT_STEADY: Duration = OF_EVERY_FLEET.steady();
 }

@@ -53,6 +53,11 @@ by_key FleetSettings in "a fleet, or `defaults`" {
     // A service that ends with its first request, or at its first try to reach another, has mostly ended by then.
     #[schemars(schema_with = "shapes::duration")]
     steady: At<Duration> = FieldValue::duration_or_none, default seconds(10);
+    /// How many logins, and how many copies, are under way at once; the other hosts wait for their turn. Connections
+    /// that are open are not counted.
+    // A copy takes some 40 MB of memory on the workstation (measured).
+    #[schemars(schema_with = "shapes::parallel")]
+    parallel: At<u16> = |value| value.number(scalar::parallel), default 16;
 }
 }
 

@@ -122,8 +122,12 @@ fn after(entry: &AfterEntry) -> After {
 
 /// Lays what a fleet says over what `defaults` says of all fleets.
 pub(super) fn of_fleet(file: &File, fleet: &FleetEntry) -> FleetSettings {
-    let defaults = file.defaults.as_ref().map(|defaults| defaults.of_fleet.clone());
-    fleet.of_fleet.clone().over(defaults.unwrap_or_default())
+    fleet.of_fleet.clone().over(of_every_fleet(file))
+}
+
+/// What `defaults` says of all fleets.
+pub(super) fn of_every_fleet(file: &File) -> FleetSettings {
+    file.defaults.as_ref().map(|defaults| defaults.of_fleet.clone()).unwrap_or_default()
 }
 
 pub(super) fn hooks(settings: &FleetSettings) -> Hooks {

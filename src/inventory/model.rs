@@ -23,6 +23,8 @@ pub struct Inventory {
     /// In the order of the file: the screen keeps it.
     pub hosts: Vec<Host>,
     pub fleets: BTreeMap<String, Fleet>,
+    /// As in [`Fleet::parallel`], for a command on hosts of several fleets.
+    pub parallel: u16,
 }
 
 /// One machine as a fleet sees it, with `defaults`, groups, fleet and host already laid over each other.
@@ -177,7 +179,12 @@ pub struct Fleet {
     pub steady: Steady,
     /// The build of the whole fleet.
     pub build_limit: Duration,
+    /// How many logins, and how many copies, are under way at once; from 1 to [`MOST_PARALLEL`].
+    pub parallel: u16,
 }
+
+/// With more logins at once a workstation runs out of files and processes before the window has a use.
+pub const MOST_PARALLEL: u16 = 1000;
 
 /// How long every unit that a push starts or restarts must have been up before the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,6 +233,9 @@ impl Fleet {
         if let Some(steady) = overrides.steady {
             self.steady = Steady::Given(steady);
         }
+        if let Some(parallel) = overrides.parallel {
+            self.parallel = parallel;
+        }
         self.with_guests_first()
     }
 
@@ -257,6 +267,7 @@ pub struct Overrides {
     pub guard: Option<Duration>,
     pub settle: Option<Duration>,
     pub steady: Option<Duration>,
+    pub parallel: Option<u16>,
 }
 
 /// Where the systems come from.

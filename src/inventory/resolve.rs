@@ -33,7 +33,8 @@ pub(super) fn inventory(file: &File, path: &Path, folder: &Path, heap: &Heap) ->
         .collect();
     resolver.warn_of_hosts_without_fleet(&laid, &fleets);
     resolver.warn_of_unused_groups(&laid);
-    Inventory { path: path.to_owned(), hosts: laid.into_iter().map(|laid| laid.host).collect(), fleets }
+    let hosts = laid.into_iter().map(|laid| laid.host).collect();
+    Inventory { path: path.to_owned(), hosts, fleets, parallel: layers::of_every_fleet(file).parallel() }
 }
 
 struct Resolver<'a> {
@@ -158,6 +159,7 @@ impl Resolver<'_> {
             settle: entry.settle(),
             steady: layers::steady(&settings),
             build_limit: entry.build_limit(),
+            parallel: settings.parallel(),
         };
         let fleet = fleet.with_guests_first();
         self.ensure_guards_hold(&fleet, &places);

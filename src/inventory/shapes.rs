@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::fields::At;
-use super::model::{Become, GuardAction, HostKey, LoaderKind};
+use super::model::{Become, GuardAction, HostKey, LoaderKind, MOST_PARALLEL};
 
 impl<T: JsonSchema> JsonSchema for At<T> {
     fn inline_schema() -> bool {
@@ -61,6 +61,10 @@ pub(super) fn addresses(generator: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "minimum": 1, "maximum": 65535 })
+}
+
+pub(super) fn parallel(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_PARALLEL })
 }
 
 pub(super) fn status(_: &mut SchemaGenerator) -> Schema {
@@ -213,6 +217,12 @@ impl SchemaDefault for Duration {
 }
 
 impl SchemaDefault for bool {
+    fn value(&self) -> Value {
+        Value::from(*self)
+    }
+}
+
+impl SchemaDefault for u16 {
     fn value(&self) -> Value {
         Value::from(*self)
     }
