@@ -87,9 +87,12 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -
 }
 
 pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<FleetContext, Trouble> {
+    FleetContext::prepare(global, hosts, &overrides(terms))
+}
+
+pub(super) fn overrides(terms: &TermsArgs) -> Overrides {
     let TermsArgs { guard, settle, steady, .. } = terms;
-    let overrides = Overrides { guard: *guard, settle: *settle, steady: *steady, ..Overrides::default() };
-    FleetContext::prepare(global, hosts, &overrides)
+    Overrides { guard: *guard, settle: *settle, steady: *steady, ..Overrides::default() }
 }
 
 pub(super) fn first(showing: ShowingArgs) -> Preview {

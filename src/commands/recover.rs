@@ -17,7 +17,7 @@ use super::shared::fleet_context::{FleetContext, load, owner};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{started, take};
 use super::{CommandResult, FAREWELL, Trouble};
-use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WindowArgs, WithoutArgs, parse_fleet};
+use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::transaction::recover::Aim;
@@ -108,7 +108,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
     let (without, window) = (arguments.without.clone(), arguments.window);
-    let fleet = FleetHostsArgs { name, on: Vec::new(), except: Vec::new(), without, window };
+    let chosen = ChosenHostsArgs { without, window, ..ChosenHostsArgs::default() };
+    let fleet = FleetHostsArgs { name, chosen };
     let context = FleetContext::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let lock = take(&state, &context)?;
