@@ -115,7 +115,7 @@ impl Reach {
         script: &Script,
         limit: Duration,
     ) -> Result<RawAnswer, StepError> {
-        let turn = self.turns.login(host, limit).await;
+        let turn = self.turns.login(host, self.connect[host], limit).await;
         login_anew(&self.workspace, host, way, script, turn.limit).await
     }
 
@@ -133,13 +133,13 @@ impl Reach {
         match &*slot {
             Some(session) if session.is_alive().await => Ok(Arc::clone(session)),
             Some(session) => {
-                let turn = self.turns.login(host, limit).await;
+                let turn = self.turns.login(host, self.connect[host], limit).await;
                 // A login that fails leaves the session where it is: the next order tries again.
                 session.reopen(turn.limit).await.map_err(no_login)?;
                 Ok(Arc::clone(session))
             }
             None => {
-                let turn = self.turns.login(host, limit).await;
+                let turn = self.turns.login(host, self.connect[host], limit).await;
                 let session = Arc::new(Session::open(&self.workspace, host, turn.limit).await.map_err(no_login)?);
                 *slot = Some(Arc::clone(&session));
                 Ok(session)

@@ -52,17 +52,17 @@ impl Turns {
         self.in_haste.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for the turn of a login that may take `limit`.
+    /// Waits for the turn of a login that may take `connect`; with what follows it, `limit`.
     ///
     /// Before anything is touched the wait is not taken from the login's own time: else hosts at the end of the line
     /// would fail for those before them. It has an end, because each login that is under way has its limit.
-    pub(super) async fn login(&self, host: &HostName, limit: Duration) -> LoginTurn<'_> {
+    pub(super) async fn login(&self, host: &HostName, connect: Duration, limit: Duration) -> LoginTurn<'_> {
         if let Ok(permit) = self.logins.try_acquire() {
             return LoginTurn { _permit: Some(permit), limit };
         }
         if self.in_haste.load(Ordering::Relaxed) {
             let begun = Instant::now();
-            let permit = timeout(limit / SHARE_IN_HASTE, self.logins.acquire()).await;
+            let permit = timeout(connect.min(limit) / SHARE_IN_HASTE, self.logins.acquire()).await;
             let permit = permit.ok().and_then(Result::ok);
             return LoginTurn { _permit: permit, limit: limit.saturating_sub(begun.elapsed()) };
         }
@@ -123,7 +123,7 @@ mod tests {
         for at_once in [1, 3, 16] {
             let turns = Turns::new(at_once, &Events::new(None));
             let logins = most_at_once(async |host: &HostName| {
-                let turn = turns.login(host, LIMIT).await;
+                let turn = turns.login(host, LIMIT, LIMIT).await;
                 assert_eq!(turn.limit, LIMIT, "the wait is taken from no login's own time");
                 turn
             });
@@ -139,9 +139,9 @@ mod tests {
         let listener =
             events.listen("test", move |line| told.send(line.event.clone()).map_err(std::io::Error::other)).unwrap();
         let (turns, hosts) = (Turns::new(1, &events), hosts(3));
-        let held = turns.login(&hosts[0], LIMIT).await;
+        let held = turns.login(&hosts[0], LIMIT, LIMIT).await;
         let copying = turns.copy(&hosts[0]).await;
-        assert!(timeout(Duration::from_secs(1), turns.login(&hosts[1], LIMIT)).await.is_err());
+        assert!(timeout(Duration::from_secs(1), turns.login(&hosts[1], LIMIT, LIMIT)).await.is_err());
         assert!(timeout(Duration::from_secs(1), turns.copy(&hosts[2])).await.is_err());
         drop((held, copying));
         let _ = listener.finish(LIMIT);
@@ -158,11 +158,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn once_guards_count_down_no_login_waits_for_one_that_hangs() {
         let (turns, hosts) = (Turns::new(1, &Events::new(None)), hosts(2));
-        let hangs = turns.login(&hosts[0], LIMIT).await;
+        let hangs = turns.login(&hosts[0], LIMIT, LIMIT).await;
         turns.make_haste();
         let begun = Instant::now();
-        let turn = turns.login(&hosts[1], LIMIT).await;
-        assert_eq!((begun.elapsed(), turn.limit), (LIMIT / SHARE_IN_HASTE, LIMIT - LIMIT / SHARE_IN_HASTE));
+        let turn = turns.login(&hosts[1], LIMIT, LIMIT * 3).await;
+        assert_eq!((begun.elapsed(), turn.limit), (LIMIT / SHARE_IN_HASTE, LIMIT * 3 - LIMIT / SHARE_IN_HASTE));
         drop(hangs);
     }
 }

@@ -28,7 +28,7 @@ macro_rules! keys {
         pub(super) struct $map {
             $(
                 $(#[$of_key])*
-                $(#[schemars(transform = $crate::inventory::shapes::with_default($default))])?
+                $(#[schemars(transform = $crate::inventory::shapes::with_default(keys!(@default $map $key $default)))])?
                 pub(super) $key: Option<$type>,
             )*
             $(#[schemars(flatten)] pub(super) $field: $settings,)*
@@ -69,6 +69,10 @@ macro_rules! keys {
                 keys!(@over $layers self below [$($key)* $($field)*])
             }
         }
+    };
+    // What the map says without the key. The value itself only says that there is one.
+    (@default $map:ident $key:ident $default:expr) => {
+        <$map as $crate::inventory::file::table::Keys>::ABSENT.$key()
     };
     (@over by_key $above:tt $below:tt [$($key:ident)*]) => {
         Self { $($key: $crate::inventory::file::table::Layered::over($above.$key, $below.$key),)* }
