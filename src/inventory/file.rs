@@ -86,9 +86,6 @@ by_key Settings in "a host, a group, a fleet or `defaults`" {
     // Servers count their memory for minutes, and waiting too long costs nothing.
     #[schemars(schema_with = "shapes::duration")]
     boot_time: At<Duration> = FieldValue::duration, default minutes(5);
-    /// How long a person may take to walk to the machine, for people alone.
-    #[schemars(schema_with = "shapes::duration")]
-    walk: At<Duration> = FieldValue::duration, default minutes(10);
     /// How long until the guard brings the old system back, unless it is disarmed.
     // The time between arming and the reboot that kept the homelab alive (docs/design.md, "Where it comes from").
     #[schemars(schema_with = "shapes::duration")]
