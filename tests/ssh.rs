@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fleetdeploy::decide::exec::ExecEnd;
@@ -17,6 +18,8 @@ use fleetdeploy::engine::hosts::Hosts;
 use fleetdeploy::engine::orders::{Identity, Orders};
 use fleetdeploy::engine::reach::Reach;
 use fleetdeploy::engine::ssh_hosts::SshHosts;
+use fleetdeploy::engine::turns::Turns;
+use fleetdeploy::event::stream::Events;
 use fleetdeploy::facts::links::{Link, Probe, Round};
 use fleetdeploy::facts::plan::Plan;
 use fleetdeploy::inventory::model::{
@@ -222,6 +225,10 @@ fn host(text: &str, port: u16) -> Host {
         system: None,
         guard_action_given: false,
     }
+}
+
+fn turns(at_once: u16) -> Turns {
+    Turns::new(at_once, &Events::new(None))
 }
 
 fn behind(jump: &str, host: Host) -> Host {
@@ -440,7 +447,7 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
     let workspace = home.workspace(&[host("one", port)]).await;
     // A login takes longer than the round waits, and so is still under way after it.
     let connect = Duration::from_secs(8);
-    let reach = Arc::new(Reach::new(workspace, BTreeMap::from([(name("one"), connect)])));
+    let reach = Arc::new(Reach::new(workspace, BTreeMap::from([(name("one"), connect)]), turns(16)));
     let probe = Probe::Ping { address: "127.0.0.1".into() };
     let link = Link {
         check: "vpn mesh".into(),
@@ -465,6 +472,63 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
     let error = answer.expect("the order waits for a login that nobody goes on with").unwrap_err();
     assert!(matches!(error, StepError::NoLogin { .. }), "{error:?}");
     reach.close().await;
+}
+
+/// Logs in to all of these hosts at once, with so many turns.
+async fn reach_all(workspace: Arc<Workspace>, hosts: &[&str], connect: Duration, at_once: u16) -> Vec<bool> {
+    let hosts: Vec<HostName> = hosts.iter().map(|host| name(host)).collect();
+    let reach = Reach::new(workspace, hosts.iter().map(|host| (host.clone(), connect)).collect(), turns(at_once));
+    let order = echo("x");
+    let all = futures::future::join_all(hosts.iter().map(|host| reach.run(host, &order, LIMIT)));
+    let answers = tokio::time::timeout(LIMIT * 6, all).await.expect("a login waits for one that waits for it");
+    reach.close().await;
+    answers.into_iter().map(|answer| answer.is_ok()).collect()
+}
+
+#[tokio::test]
+async fn no_more_hosts_are_logged_in_to_at_once_than_the_window_lets_and_each_has_its_whole_time() {
+    let home = Home::new();
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // It accepts and never answers, so that every login lasts until its limit. It counts those under way.
+    let (now, most, all) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counting = tokio::spawn({
+        let (now, most, all) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&all));
+        async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                all.fetch_add(1, Ordering::SeqCst);
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let now = Arc::clone(&now);
+                tokio::spawn(async move {
+                    let _ = tokio::io::copy(&mut connection, &mut tokio::io::sink()).await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        }
+    });
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let workspace = home.workspace(&names.map(|one| host(one, port))).await;
+    assert_eq!(reach_all(workspace, &names, Duration::from_secs(2), 2).await, [false; 6]);
+    let counted = (most.load(Ordering::SeqCst), all.load(Ordering::SeqCst));
+    assert_eq!(counted, (2, 6), "(most at once, all): one that has waited for its turn is tried like the others");
+    counting.abort();
+}
+
+#[tokio::test]
+async fn hosts_that_stand_behind_each_other_do_not_wait_for_each_others_turns() {
+    let home = Home::new();
+    let sshds = [Sshd::known(&home), Sshd::known(&home), Sshd::known(&home)];
+    let hosts = [
+        host("first", sshds[0].port),
+        behind("first", host("second", sshds[1].port)),
+        behind("second", host("third", sshds[2].port)),
+    ];
+    for order in [["third", "second", "first"], ["first", "second", "third"]] {
+        let workspace = home.workspace(&hosts).await;
+        assert_eq!(reach_all(workspace, &order, LIMIT, 1).await, [true; 3], "{order:?}");
+    }
+    assert_eq!(sshds.each_ref().map(Sshd::logins), [2; 3], "one login to each in either order");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Phase 3: copies the closures to their hosts, all at once, and looks at each new system there.
+//! Phase 3: copies the closures to their hosts, so many at once as the window lets, and looks at each new system there.
 
 use futures::FutureExt;
 
@@ -44,6 +44,7 @@ impl Push<'_> {
             // ask about it.
             return self.prepare_one(view, new, of_run).await;
         }
+        let turn = self.inquiry.reach.turns().copy(name).await;
         if !self.has_room(view, new).await {
             return false;
         }
@@ -65,6 +66,7 @@ impl Push<'_> {
             return false;
         }
         self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::LookingWhetherFits.to_string() });
+        drop(turn);
         self.prepare_one(view, new, of_run).await
     }
 

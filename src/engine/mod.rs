@@ -45,5 +45,6 @@ pub mod surroundings;
 mod survey;
 pub mod surveyor;
 mod timers;
+pub mod turns;
 mod waves;
 mod workstation;

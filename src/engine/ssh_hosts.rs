@@ -52,6 +52,8 @@ impl SshHosts {
     #[must_use]
     pub fn new(reach: Arc<Reach>, orders: Orders) -> Self {
         let probing = Probing::of_plan(Arc::clone(&reach), &orders.plan);
+        // From here on orders are carried out while guards count down.
+        reach.turns().make_haste();
         Self { reach, orders, probing, printing: Printing::default(), activated: Mutex::default() }
     }
 

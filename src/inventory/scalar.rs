@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::model::{BadUnitPattern, UnitPattern};
-use super::model::{Become, GuardAction, HostKey, HostName, Jump, LoaderKind, Size, is_name};
+use super::model::{
+    BadUnitPattern, Become, GuardAction, HostKey, HostName, Jump, LoaderKind, MOST_PARALLEL, Size, UnitPattern, is_name,
+};
 use super::words::{disturbs, nearest};
 use super::wrong::{AddressSlip, MountSlip, UrlSlip, Wrong};
 use crate::facts::attr_path::{AttrPath, BadAttrPath};
@@ -257,6 +258,12 @@ pub(crate) fn piece(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::BodyOfSeveralLines);
     }
     Ok(text.to_owned())
+}
+
+/// How many logins or copies are under way at once.
+pub(crate) fn parallel(number: i128) -> Result<u16, Wrong> {
+    let is_window = |number: &u16| (1..=MOST_PARALLEL).contains(number);
+    u16::try_from(number).ok().filter(is_window).ok_or(Wrong::NotAWindow { number, most: MOST_PARALLEL })
 }
 
 /// A status of an HTTP answer.
