@@ -183,12 +183,12 @@ fn seen_from(flake: &str, here: &Path, target: &Path) -> String {
 fn write(path: &Path, text: &str) -> Result<(), Trouble> {
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => taken(path),
-        _ => {
-            let (path, said) = (path.display().to_string(), error.to_string());
-            Trouble::not_begun(WorkstationFault::FileUnwritable { path, said })
+    written.map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return taken(path);
         }
+        let (path, said) = (path.display().to_string(), error.to_string());
+        Trouble::not_begun(WorkstationFault::FileUnwritable { path, said })
     })
 }
 

@@ -243,7 +243,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 }
                 Err(cause) => {
                     if aloud {
-                        let silent = RecoverReason::SilentInRecovery { cause };
+                        let silent = RecoverReason::SilentInRecovery { cause: Box::new(cause) };
                         self.events.publish(Event::warned(Some(&host), silent));
                     }
                     silent.insert(host);

@@ -66,7 +66,10 @@ impl Surveyor for SshSurveyor {
     fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), Cause>> {
         async move {
             let kept = let_go(&self.reach, &[host], run).await;
-            kept.into_iter().next().map_or(Ok(()), |(_, why)| Err(why))
+            match kept.into_iter().next() {
+                None => Ok(()),
+                Some((_, why)) => Err(why),
+            }
         }
         .boxed()
     }

@@ -9,7 +9,7 @@ use strum::{IntoStaticStr, VariantNames};
 #[serde(tag = "code", rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum RecordFault {
-    /// Neither XDG_STATE_HOME nor HOME says where records belong.
+    /// Neither `XDG_STATE_HOME` nor `HOME` says where records belong.
     RecordPlaceUnknown,
     /// It cannot be written.
     RecordWriteFailed {

@@ -119,7 +119,7 @@ pub enum RecoverReason {
         wait: Duration,
     },
     /// The host does not answer the recovery.
-    SilentInRecovery { cause: Cause },
+    SilentInRecovery { cause: Box<Cause> },
     /// What a run had left on the host, which was missing at its end, is removed.
     LeftoverRemoved {
         #[serde(rename = "of_run")]
