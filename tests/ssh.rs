@@ -987,7 +987,7 @@ async fn a_stranger_at_one_of_the_addresses_is_passed_over_and_named() {
     let (address, passed_over) = workspace.settled_on(&host).unwrap();
     assert_eq!(address, "away");
     let [why] = passed_over else { panic!("{passed_over:?}") };
-    assert!(why.starts_with("no ssh login on one at at-home: its host key is not known"), "{why}");
+    assert!(why.to_string().starts_with("no ssh login on one at at-home: its host key is not known"), "{why}");
     assert_eq!((stranger.logins(), sshd.logins()), (0, 1));
     workspace.close().await;
 }
