@@ -26,7 +26,9 @@ use fleetdeploy::inventory::model::{
     After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits, NixOptions, Place,
 };
 use fleetdeploy::remote::step::RemoteStep;
-use fleetdeploy::remote::{ConnectCause, Piece, Script, Session, StepError, Way, Workspace, login_anew};
+use fleetdeploy::remote::{
+    ConnectCause, Piece, Script, Session, StepError, Way, Workspace, login_anew, login_anew_all_the_way,
+};
 use tokio::net::UnixStream;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -860,6 +862,31 @@ async fn what_is_wrong(known_by: &KnownBy, address: &str, keys: &Keys, strangers
     wrong
 }
 
+/// On NixOS `known_hosts` may be a link into the store.
+#[tokio::test]
+async fn a_key_that_was_taken_at_first_sight_and_cannot_be_written_down_is_kept_for_the_run() {
+    let home = Home::new();
+    let config = std::fs::read_to_string(home.path("config")).unwrap();
+    let unwritable = format!("UserKnownHostsFile {}\n", home.path("none/such").display());
+    std::fs::write(home.path("config"), unwritable + &config).unwrap();
+    let (sshd, stranger) = (Sshd::start(&home, ""), Sshd::start(&home, ""));
+    let after = After { port: Some(stranger.port), ..After::default() };
+    let new = Host { host_key: HostKey::AcceptNew, after, ..host("one", sshd.port) };
+    let workspace = home.workspace(&[new]).await;
+    Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await.unwrap();
+    let error = login_anew(&workspace, &name("one"), Way::After, &echo("x"), LIMIT).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            StepError::NoLogin { source, .. } if matches!(source.cause, ConnectCause::ChangedHostKey { .. })
+        ),
+        "{error:?}"
+    );
+    assert_eq!((sshd.logins(), stranger.logins()), (2, 0));
+    workspace.close().await;
+}
+
 #[tokio::test]
 async fn the_new_way_to_a_host_is_used_after_the_push_and_must_have_the_same_key() {
     let home = Home::new();
@@ -1019,6 +1046,111 @@ async fn a_login_that_cannot_be_root_says_so() {
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
     let error = session.run(&echo("x"), LIMIT).await.unwrap_err();
     assert!(matches!(error, StepError::NoShell { status: 1, .. }), "{error:?}");
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_host_with_one_session_for_each_connection_is_spoken_to_all_the_same() {
+    let home = Home::new();
+    let sshd = Sshd::start(&home, "MaxSessions 1");
+    home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    // As the prober of a proof: it has the only session for as long as it likes.
+    let prober = script("echo begun; read -r line; echo got \"$line\"; echo end\n", &[]);
+    let mut stream = session.stream(&prober, LIMIT).await.unwrap();
+    assert_eq!(stream.next_line().await.unwrap(), Some(("begun".into(), String::new())));
+    for text in ["switch", "disarm", "clean"] {
+        assert_eq!(session.run(&echo(text), LIMIT).await.unwrap().one("said"), Some(text));
+    }
+    let mut job = session.stream(&prober, LIMIT).await.unwrap();
+    assert_eq!(job.next_line().await.unwrap(), Some(("begun".into(), String::new())));
+    assert_eq!(session.run(&echo("beside"), LIMIT).await.unwrap().one("said"), Some("beside"));
+    for stream in [&mut stream, &mut job] {
+        stream.send_line("on").await.unwrap();
+        assert_eq!(stream.next_line().await.unwrap(), Some(("got".into(), "on".into())));
+    }
+    // One connection for each session that is open at once, and no more.
+    assert_eq!(sshd.logins(), 3);
+    // The first one is the way still.
+    let before = master(&workspace, "one");
+    kill(before);
+    session.lost().await;
+    session.reopen(LIMIT).await.unwrap();
+    assert_eq!(session.run(&echo("again"), LIMIT).await.unwrap().one("said"), Some("again"));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_jump_that_no_longer_forwards_is_found_by_a_new_login_on_it() {
+    let home = Home::new();
+    let (jump, far) = (Sshd::known(&home), Sshd::known(&home));
+    // The same machine after the push.
+    let closed = Sshd::start_as(&jump, &home, "DisableForwarding yes");
+    let through = Host { after: After { port: Some(closed.port), ..After::default() }, ..host("jump", jump.port) };
+    let workspace = home.workspace(&[through, behind("jump", host("far", far.port))]).await;
+    Session::open(&workspace, &name("far"), LIMIT).await.unwrap();
+    let far = name("far");
+    let login = |jump| {
+        let workspace = Arc::clone(&workspace);
+        let far = far.clone();
+        async move { login_anew_all_the_way(&workspace, &far, Way::After, jump, &echo("x"), LIMIT).await }
+    };
+    // Over what is open on the jump all looks well.
+    login(None).await.unwrap();
+    login(Some(Way::Usual)).await.unwrap();
+    let error = login(Some(Way::After)).await.unwrap_err();
+    assert!(
+        matches!(&error, StepError::NoLogin { source, .. } if matches!(source.cause, ConnectCause::JumpBlocked)),
+        "{error:?}"
+    );
+    // The first login, that of the master; one that forwarded, and one that did not.
+    assert_eq!((jump.logins(), closed.logins()), (2, 1));
+    workspace.close().await;
+}
+
+/// What sshd's own limits do to a run: each is survived, or has its name.
+#[tokio::test]
+async fn the_limits_of_an_sshd_are_survived_or_named() {
+    let home = Home::new();
+    let known = |more: &str| {
+        let sshd = Sshd::start(&home, more);
+        home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+        sshd
+    };
+    let anew = async |sshd: &Sshd| {
+        let workspace = home.workspace(&[host("one", sshd.port)]).await;
+        let answer = login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await;
+        workspace.close().await;
+        answer.map(|_| ()).map_err(|error| fleetdeploy::event::reason::cause::Cause::from(&error).to_string())
+    };
+    // A forced command runs instead of ours, whatever it says and however it ends.
+    for (forced, status) in [("echo only backups here", 0), ("echo only backups here; exit 7", 7)] {
+        let sshd = known(&format!("ForceCommand {forced}"));
+        let said = anew(&sshd).await.unwrap_err();
+        assert!(said.contains(&format!("cannot run `try` (status {status})")), "{said}");
+    }
+    // One connection that has not logged in yet takes the only place.
+    let sshd = known("MaxStartups 1:100:1");
+    let taken = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, sshd.port)).unwrap();
+    let deadline = Instant::now() + LIMIT;
+    while !sshd.log().contains("Connection from") {
+        assert!(Instant::now() < deadline, "{}", sshd.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let said = anew(&sshd).await.unwrap_err();
+    assert!(said.contains("no ssh login on one: ") && !said.contains("host key"), "{said}");
+    drop(taken);
+    // A user who is not let in, by name.
+    let said = anew(&known("DenyUsers *")).await.unwrap_err();
+    assert!(said.contains("Permission denied"), "{said}");
+    // One that looks whether we are still there, and one that gives no terminal, no tunnel and no agent.
+    let sshd = known("ClientAliveInterval 1\nClientAliveCountMax 1\nPermitTTY no\nDisableForwarding yes");
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let slow = script("sleep 4; echo said slow; echo end\n", &[]);
+    assert_eq!(session.run(&slow, LIMIT).await.unwrap().one("said"), Some("slow"));
+    assert_eq!(sshd.logins(), 1);
     workspace.close().await;
 }
 

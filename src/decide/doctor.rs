@@ -14,6 +14,8 @@ use crate::decide::status::Condition;
 use crate::decide::survey::{self, Allowed, Surveyed, Weight};
 use crate::decide::time::Times;
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::baseline::BaselineLogin;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
 use crate::facts::store_path::StorePath;
@@ -38,6 +40,9 @@ pub struct Examined {
     pub now: Option<i64>,
     /// How many seconds its clock is ahead of the workstation's; negative: behind.
     pub clock_ahead: Option<i64>,
+    /// Why it takes no new login, though it answers; `None`: it takes one.
+    #[serde(skip)]
+    pub no_new_login: Option<Cause>,
 }
 
 /// Nix's answer about a copy to the host.
@@ -294,6 +299,9 @@ impl Patient<'_> {
     }
 
     fn sshd(&self, findings: &mut Vec<DoctorFinding>) {
+        if let Some(cause) = self.examined.no_new_login.clone() {
+            findings.push(DoctorFinding::blocker(BaselineLogin::NewLoginMissing { cause }));
+        }
         let setting = |key: &str| self.examined.sshd.get(key).map(String::as_str);
         match setting("maxsessions").and_then(|sessions| sessions.parse::<u64>().ok()) {
             Some(sessions) if sessions < SESSIONS => {

@@ -9,6 +9,7 @@ use futures::Stream;
 
 use super::ask::{Gathered, NoAnswer, gather};
 use super::causes::chain;
+use super::new_login::new_login;
 use super::reach::Reach;
 use super::workstation::ssh_version;
 use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Unfinished, Workstation};
@@ -40,6 +41,7 @@ pub fn examine<'a>(
         let mut examined = answer::examined(&raw.lines)?;
         let here = i64::try_from(here.as_secs()).unwrap_or(i64::MAX);
         examined.clock_ahead = examined.now.map(|now| now.saturating_sub(here));
+        examined.no_new_login = new_login(reach, host, true).await.err();
         if !ask_nix {
             return Ok((examined, Copying::NotAsked));
         }

@@ -113,6 +113,7 @@ pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
             behind: view.host.way.iter().find_map(id),
             reactivate: view.host.reactivate,
             wave: 0,
+            login: crate::facts::plan::LoginBefore::Unknown,
             failed_units: standing.failed_units.clone(),
             restarts: standing.restarts.clone(),
             units: UnitTerms { ignore, steady: view.times.steady, ..UnitTerms::default() },

@@ -24,6 +24,7 @@ mod job_output;
 mod last_look;
 mod lease;
 mod mutex;
+mod new_login;
 pub mod orders;
 mod own_machine;
 mod probing;

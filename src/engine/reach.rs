@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::turns::Turns;
 use crate::inventory::model::HostName;
 use crate::remote::step::RemoteStep;
-use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew};
+use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew_all_the_way};
 
 /// The connections to all hosts of the fleet.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Reach {
         session.command(step, limit).await
     }
 
-    /// Runs a script over a login of its own.
+    /// Runs a script over a login of its own; with a `jump`, over a new one on the host's jump by that way as well.
     ///
     /// # Errors
     /// See [`StepError`].
@@ -112,11 +112,12 @@ impl Reach {
         &self,
         host: &HostName,
         way: Way,
+        jump: Option<Way>,
         script: &Script,
         limit: Duration,
     ) -> Result<RawAnswer, StepError> {
         let turn = self.turns.login(host, self.connect[host], limit).await;
-        login_anew(&self.workspace, host, way, script, turn.limit).await
+        login_anew_all_the_way(&self.workspace, host, way, jump, script, turn.limit).await
     }
 
     /// Ends every master; bounded in time.

@@ -369,7 +369,7 @@ impl RebootDriver<'_> {
         let limit = host.limits.connect + settle + host.limits.step;
         let script = RemoteStep::Booted { limit: settle }.script();
         loop {
-            let login = self.inquiry.reach.login_anew(&host.name, Way::Usual, &script, limit);
+            let login = self.inquiry.reach.login_anew(&host.name, Way::Usual, None, &script, limit);
             let answered = within(&BootClock, limit, login).await;
             let why = match answered {
                 Some(Ok(raw)) => {

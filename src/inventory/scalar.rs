@@ -62,14 +62,18 @@ pub(crate) fn address(text: &str) -> Result<String, Wrong> {
     if text.parse::<IpAddr>().is_ok() {
         return Ok(text.to_owned());
     }
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
+    if let Some((host, Ok(port))) = bracketed.map(|(host, port)| (host, port.parse::<u16>())) {
+        return bad(AddressSlip::Port { host: host.to_owned(), port: port.to_string() });
+    }
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return bad(AddressSlip::Brackets { inner: inner.to_owned() });
     }
     if let Some((user, _)) = text.split_once('@') {
         return bad(AddressSlip::User { user: user.to_owned() });
     }
-    if let Some((host, port)) = text.split_once(':').filter(|(_, number)| number.parse::<u16>().is_ok()) {
-        return bad(AddressSlip::Port { host: host.to_owned(), port: port.to_owned() });
+    if let Some((host, Ok(port))) = text.split_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
+        return bad(AddressSlip::Port { host: host.to_owned(), port: port.to_string() });
     }
     if let Some((address, _)) = text.split_once('/').filter(|(address, _)| address.parse::<IpAddr>().is_ok()) {
         return bad(AddressSlip::Network { address: address.to_owned() });
@@ -352,6 +356,7 @@ mod tests {
     fn a_slip_in_an_address_says_where_the_part_belongs() {
         assert_eq!(mend(address("root@vps")), "the user has a key of its own: `user: root`");
         assert_eq!(mend(address("vps:2222")), "write `vps` alone, and `port: 2222` beside it");
+        assert_eq!(mend(address("[2001:db8::1]:0022")), "write `2001:db8::1` alone, and `port: 22` beside it");
         assert_eq!(mend(address("[fd00::1]")), "write an IPv6 address without brackets: `fd00::1`");
         assert_eq!(mend(address("10.0.0.1/24")), "write the address alone: `10.0.0.1`");
     }

@@ -36,6 +36,7 @@ fn healthy() -> Examined {
             .into(),
         now: Some(1_795_364_100),
         clock_ahead: Some(0),
+        no_new_login: None,
     }
 }
 
@@ -142,6 +143,12 @@ const CASES: &[Case] = &[
     (|host| _ = host.programs.remove("ping"), Blocker, "has no `ping`, which its checks need: vpn", "pkgs.iputils"),
     (|host| _ = host.programs.remove("curl"), Warning, "has no `curl`, which its checks need", "pkgs.curl"),
     (|host| _ = host.programs.remove("wg"), Warning, "has no `wg`", "pkgs.wireguard-tools"),
+    (
+        |host| host.no_new_login = Some(Cause::NoTimeToAsk),
+        Blocker,
+        "it takes no new login beside the one that is there",
+        "MaxStartups",
+    ),
     (
         |host| _ = host.sshd.insert("maxsessions".into(), "2".into()),
         Warning,

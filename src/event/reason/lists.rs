@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use strum::VariantNames;
 
 use crate::event::reason::absent::{Absence, AbsentHub};
-use crate::event::reason::baseline::BaselineLink;
+use crate::event::reason::baseline::{BaselineLink, BaselineLogin};
 use crate::event::reason::boot::{BootDoubt, BootRefusal};
 use crate::event::reason::build::{BuildFault, BuildNote};
 use crate::event::reason::cause::Cause;
@@ -57,10 +57,11 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 49] = [
+pub const LISTS: [ReasonList; 50] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
+    ReasonList::of::<BaselineLogin>(),
     ReasonList::of::<BootRefusal>(),
     ReasonList::of::<BootDoubt>(),
     ReasonList::of::<BuildFault>(),
