@@ -12,7 +12,7 @@ use super::causes::chain;
 use super::reach::Reach;
 use super::workstation::ssh_version;
 use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Unfinished, Workstation};
-use crate::event::reason::doctor::{RootLack, Stake};
+use crate::event::reason::doctor::Stake;
 use crate::event::reason::workstation::FolderObstacle;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
@@ -21,7 +21,7 @@ use crate::nix;
 use crate::record::folder::StateFolder;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::RemoteStep;
-use crate::remote::{ConnectCause, RootRefusal, StepError};
+use crate::remote::{ConnectCause, StepError};
 
 /// How long a program of the workstation may take to say its state.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -65,13 +65,7 @@ pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> DoctorFinding {
     let stake = match no_answer {
         NoAnswer::Senseless(AnswerError::NotNixos) => Stake::NixosNeeded,
         NoAnswer::Step(StepError::NotRoot { refusal, .. }) => {
-            let lack = match refusal {
-                RootRefusal::PasswordNeeded | RootRefusal::WrongPassword => RootLack::Password,
-                RootRefusal::NotAllowed => RootLack::Permission,
-                RootRefusal::NoSudo => RootLack::Sudo,
-                RootRefusal::Other => RootLack::NotKnown,
-            };
-            Stake::RootNeeded { user: host.user.clone(), lack }
+            Stake::RootNeeded { user: host.user.clone(), by: refusal.by.clone(), lack: refusal.why }
         }
         NoAnswer::Step(StepError::NoLogin { source, .. }) => match &source.cause {
             ConnectCause::AuthRefused(_) => Stake::KeyNeeded { user: host.user.clone() },
@@ -137,8 +131,9 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::facts::privilege::{RootLack, RootProgram};
     use crate::inventory::model::Inventory;
-    use crate::remote::ConnectError;
+    use crate::remote::{ConnectError, RootRefusal};
 
     fn judged(optional: bool, no_answer: &NoAnswer) -> DoctorFinding {
         let text =
@@ -153,7 +148,8 @@ mod tests {
         NoAnswer::Step(StepError::NoLogin { host, script: "doctor", source: Box::new(source) })
     }
 
-    fn no_root(refusal: RootRefusal) -> NoAnswer {
+    fn no_root(why: RootLack) -> NoAnswer {
+        let refusal = RootRefusal { by: RootProgram::Sudo, why };
         let (host, stderr_tail) = (HostName::new("nas").unwrap(), String::new());
         NoAnswer::Step(StepError::NotRoot { host, script: "doctor", refusal, stderr_tail })
     }
@@ -172,13 +168,9 @@ mod tests {
                 "Permission denied",
                 "users.users.ada.openssh",
             ),
-            (
-                no_root(RootRefusal::PasswordNeeded),
-                "sudo wants a password",
-                "security.sudo.wheelNeedsPassword = false;",
-            ),
-            (no_root(RootRefusal::NotAllowed), "does not allow it", "users.users.ada.extraGroups = [ \"wheel\" ];"),
-            (no_root(RootRefusal::NoSudo), "there is no sudo", "security.sudo.enable = true;"),
+            (no_root(RootLack::Password), "sudo wants a password", "security.sudo.wheelNeedsPassword = false;"),
+            (no_root(RootLack::Permission), "does not allow it", "users.users.ada.extraGroups = [ \"wheel\" ];"),
+            (no_root(RootLack::Program), "there is no sudo", "security.sudo.enable = true;"),
             (AnswerError::NotNixos.into(), "not a NixOS", "nixos-anywhere"),
         ] {
             let finding = judged(false, &no_answer);

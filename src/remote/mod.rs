@@ -21,6 +21,8 @@ mod privilege;
 mod session;
 mod ssh_config;
 pub mod step;
+#[cfg(test)]
+mod table;
 pub mod transport;
 mod workspace;
 mod workspace_error;
@@ -88,7 +90,7 @@ pub enum StepError {
         source: Box<ConnectError>,
     },
     /// There was a login, but neither root nor the script.
-    #[error("no root on {host} for `{script}`: {refusal}")]
+    #[error("{}", cause::no_root(host, script, refusal, String::new()))]
     NotRoot { host: HostName, script: &'static str, refusal: RootRefusal, stderr_tail: String },
     /// The login shell did not run `/bin/sh`: `nologin`, a forced command, a shell that knows no single quotes.
     #[error("the login shell of {host} cannot run `{script}` (status {status})")]

@@ -1,6 +1,7 @@
 //! Keeps the folder of one run: the generated ssh config and the sockets of the masters.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 
+use super::connect_error::ConnectCause;
 use super::folder::PrivateFolder;
 use super::layout::{LayoutPlan, Question, check_texts};
 use super::machine::{Machine, Route, Settled, alias_of};
@@ -110,6 +112,8 @@ impl Workspace {
     /// uses the host's master, but only with `?max-connections=1` (docs/facts.md, "Nix over a master connection").
     #[must_use]
     pub fn nix_ssh_options(&self) -> String {
+        // If it cannot be made anew, Nix's ssh says what is missing.
+        let _ = self.mend();
         format!("-F {}", self.config.display())
     }
 
@@ -158,6 +162,22 @@ impl Workspace {
         self.write_config()
     }
 
+    /// Makes the folder anew, with all that was written into it, if somebody has cleaned it away.
+    ///
+    /// # Errors
+    /// [`ConnectCause::FolderGone`].
+    pub(super) fn mend(&self) -> Result<(), ConnectCause> {
+        let gone = |source: io::Error| ConnectCause::FolderGone {
+            folder: self.folder.path().to_owned(),
+            source: Arc::new(source),
+        };
+        self.folder.mend(self.config_name()).map_err(gone)
+    }
+
+    fn config_name(&self) -> &OsStr {
+        self.config.file_name().unwrap_or_default()
+    }
+
     /// Makes an `ssh` that reads the run's config and never asks a question.
     ///
     /// A `ProxyCommand ssh ...` of the user does not know our `BatchMode`, so the environment forbids questions as
@@ -189,11 +209,17 @@ impl Workspace {
 
     /// Writes the config so that a reader sees the old one or the new one, whole.
     fn write_config(&self) -> io::Result<()> {
+        // A first write has nothing to mend.
+        if !self.folder.path().exists() {
+            self.mend().map_err(|error| io::Error::other(error.to_string()))?;
+        }
         // It is held until the rename, because two writers would share the draft.
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let draft = self.config.with_extension("new");
         let mut file = private::open(File::options().write(true).create(true).truncate(true), &draft)?;
         file.write_all(render(&blocks).as_bytes())?;
-        std::fs::rename(&draft, &self.config)
+        std::fs::rename(&draft, &self.config)?;
+        self.folder.keep(self.config_name());
+        Ok(())
     }
 }

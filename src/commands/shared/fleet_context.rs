@@ -22,6 +22,7 @@ use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source, Stea
 use crate::inventory::{
     FAILED, Inventory, Loaded, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run,
 };
+use crate::local::process::ProcessError;
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
@@ -267,11 +268,17 @@ impl FleetContext {
 /// A fault of the inventory or of ssh's config is a mistake of usage; a thing that this workstation lacks is not.
 fn no_workspace(error: WorkspaceError) -> Trouble {
     match error {
+        WorkspaceError::Ssh { ref destination, source: ProcessError::TimedOut { .. } } => {
+            let hint = format!(
+                "something in ssh's config takes longer than that, such as a `Match exec`: try `ssh -G {destination}`"
+            );
+            Trouble::not_begun(error, Some(hint))
+        }
         WorkspaceError::Ssh { .. } => {
             Trouble::not_begun(error, Some("`ssh` must be in PATH: install OpenSSH".to_owned()))
         }
         WorkspaceError::Folder { .. } => {
-            let hint = "set XDG_RUNTIME_DIR to a folder of yours, with a short path, that you can write";
+            let hint = "make room in /tmp, or set XDG_RUNTIME_DIR to a folder of yours, with a short path";
             Trouble::not_begun(error, Some(hint.to_owned()))
         }
         WorkspaceError::Config { .. }
@@ -303,12 +310,15 @@ mod tests {
     fn what_the_workstation_lacks_is_no_mistake_of_usage() {
         let source = || Error::from(ErrorKind::NotFound);
         let folder = WorkspaceError::Folder { folder: "/tmp".into(), source: source() };
-        let start = crate::local::process::ProcessError::Start { program: "ssh".into(), source: source() };
+        let start = ProcessError::Start { program: "ssh".into(), source: source() };
         let ssh = WorkspaceError::Ssh { destination: "vps".into(), source: start };
-        for lacking in [folder, ssh] {
+        // What takes its time there is in the config; ssh itself is not missing.
+        let slow = ProcessError::TimedOut { program: "ssh".into(), limit: std::time::Duration::from_secs(10) };
+        let slow = WorkspaceError::Ssh { destination: "vps".into(), source: slow };
+        for (lacking, mend) in [(folder, "XDG_RUNTIME_DIR"), (ssh, "install OpenSSH"), (slow, "ssh -G vps")] {
             let trouble = no_workspace(lacking);
             assert_eq!(trouble.ending, Ending::NotBegun);
-            assert!(trouble.hint.is_some());
+            assert!(trouble.hint.as_deref().is_some_and(|hint| hint.contains(mend)), "{:?}", trouble.hint);
         }
         let config = WorkspaceError::Config { destination: "vps".into(), stderr_tail: "line 3".into() };
         assert_eq!(no_workspace(config).ending, Ending::NotUnderstood);

@@ -4,6 +4,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
+/// Why a system is copied a second time. It is a warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum CopyAgain {
+    /// The connection, or the host's Nix, broke off in the middle.
+    CopiedAgain { said: String },
+    /// A garbage collection on the host has taken away what had just come.
+    CollectedAfterCopy,
+}
+
 /// Why a copy has failed, or is not begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "code", rename_all = "kebab-case")]

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
+use crate::facts::privilege::{RootLack, RootProgram};
 use crate::facts::systems::BootLoader;
 use crate::inventory::model::HostName;
 
@@ -132,7 +133,7 @@ pub enum Stake {
     /// It is no NixOS.
     NixosNeeded,
     /// The login does not become root.
-    RootNeeded { user: Option<String>, lack: RootLack },
+    RootNeeded { user: Option<String>, by: RootProgram, lack: RootLack },
     /// Nobody is let in, for another cause than those below.
     LoginNeeded,
     /// The key of the person is not taken.
@@ -143,16 +144,4 @@ pub enum Stake {
     OptionalAway,
     /// It is away.
     Away { host: HostName },
-}
-
-/// What keeps a login from becoming root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RootLack {
-    /// sudo asks for a password.
-    Password,
-    /// sudo does not allow it.
-    Permission,
-    /// There is no sudo.
-    Sudo,
-    NotKnown,
 }

@@ -11,7 +11,7 @@ use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
 use crate::event::reason::claim::Claim;
 use crate::event::reason::command::CommandNote;
-use crate::event::reason::copy::CopyFault;
+use crate::event::reason::copy::{CopyAgain, CopyFault};
 use crate::event::reason::cut::Cut;
 use crate::event::reason::disowned::Disowned;
 use crate::event::reason::doctor::HostHealth;
@@ -69,6 +69,7 @@ pub const LISTS: [ReasonList; 48] = [
     ReasonList::of::<Claim>(),
     ReasonList::of::<CommandNote>(),
     ReasonList::of::<CopyFault>(),
+    ReasonList::of::<CopyAgain>(),
     ReasonList::of::<Cut>(),
     ReasonList::of::<Disowned>(),
     ReasonList::of::<HostHealth>(),

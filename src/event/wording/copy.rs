@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Worded;
-use crate::event::reason::copy::CopyFault;
+use crate::event::reason::copy::{CopyAgain, CopyFault};
 
 impl fmt::Display for CopyFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,6 +21,23 @@ impl fmt::Display for CopyFault {
             | Self::CopyNotStarted { said }
             | Self::CopyFailed { said } => formatter.write_str(said),
         }
+    }
+}
+
+impl fmt::Display for CopyAgain {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CopiedAgain { said } => write!(formatter, "the copy broke off, and is begun once more: {said}"),
+            Self::CollectedAfterCopy => {
+                formatter.write_str("a garbage collection took away what was copied: it is copied once more")
+            }
+        }
+    }
+}
+
+impl Worded for CopyAgain {
+    fn mend(&self) -> Option<String> {
+        None
     }
 }
 

@@ -2,7 +2,8 @@ use std::fmt;
 
 use super::Worded;
 use super::status::more_space;
-use crate::event::reason::doctor::{HostHealth, RootLack, Stake};
+use crate::event::reason::doctor::{HostHealth, Stake};
+use crate::facts::privilege::{RootLack, RootProgram};
 
 impl fmt::Display for HostHealth {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -196,12 +197,21 @@ impl Stake {
             Self::NixosNeeded => {
                 Some("install NixOS there, for example by nixos-anywhere, or take it out of the fleet".to_owned())
             }
-            Self::RootNeeded { user, lack } => {
-                let nixos = match lack {
-                    RootLack::Password => Some("security.sudo.wheelNeedsPassword = false;".to_owned()),
-                    RootLack::Permission => Some(format!("users.users.{}.extraGroups = [ \"wheel\" ];", name(user))),
-                    RootLack::Sudo => Some("security.sudo.enable = true;".to_owned()),
-                    RootLack::NotKnown => None,
+            Self::RootNeeded { user, by, lack } => {
+                let doas = |user| {
+                    format!("security.doas.extraRules = [ {{ users = [ \"{}\" ]; noPass = true; }} ];", name(user))
+                };
+                let nixos = match (by, lack) {
+                    (RootProgram::Sudo, RootLack::Password | RootLack::WrongPassword) => {
+                        Some("security.sudo.wheelNeedsPassword = false;".to_owned())
+                    }
+                    (RootProgram::Sudo, RootLack::Permission) => {
+                        Some(format!("users.users.{}.extraGroups = [ \"wheel\" ];", name(user)))
+                    }
+                    (RootProgram::Sudo, RootLack::Program) => Some("security.sudo.enable = true;".to_owned()),
+                    (RootProgram::Doas, RootLack::Password | RootLack::Permission) => Some(doas(user)),
+                    (RootProgram::Doas, RootLack::Program) => Some("security.doas.enable = true;".to_owned()),
+                    _ => None,
                 };
                 let mend = [nixos, own].into_iter().flatten().collect::<Vec<_>>().join("  # or: ");
                 Some(mend).filter(|mend| !mend.is_empty())

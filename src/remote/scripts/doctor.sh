@@ -6,8 +6,8 @@
 main() {
     survey_all
     status_all
-    # The user who has logged in, before sudo.
-    put login "${SUDO_USER:-$(id -un)}"
+    # The user who has logged in, before sudo (run0 sets the same) or doas.
+    put login "${SUDO_USER:-${DOAS_USER:-$(id -un)}}"
     doctor_sshd
     ip -o address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); print "address", $4 }'
     for doctor_program in bash curl getent ip nix-daemon ping wg; do
