@@ -83,7 +83,8 @@ impl PrivateFolder {
         for entry in entries.filter_map(Result::ok) {
             let name = entry.file_name();
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-            if is_file && name != LOCK && (name == changed || !kept.files.contains_key(&name)) {
+            let is_whole = name != LOCK && !name.as_encoded_bytes().ends_with(b".new");
+            if is_file && is_whole && (name == changed || !kept.files.contains_key(&name)) {
                 let Ok(bytes) = std::fs::read(entry.path()) else { continue };
                 kept.files.insert(name, bytes);
             }
