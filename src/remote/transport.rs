@@ -271,11 +271,11 @@ mod tests {
             .unwrap()
     }
 
-    /// The three that are always there, and two more where they are installed.
+    /// The three that are always there, and three more where they are installed.
     fn login_shells() -> Vec<&'static str> {
         let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
         let is_there = |name: &&str| folders.iter().any(|folder| folder.join(name).exists());
-        ["sh", "bash", "dash"].into_iter().chain(["zsh", "fish"].into_iter().filter(is_there)).collect()
+        ["sh", "bash", "dash"].into_iter().chain(["zsh", "fish", "tcsh"].into_iter().filter(is_there)).collect()
     }
 
     #[test]
