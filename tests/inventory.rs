@@ -1223,7 +1223,7 @@ mod codes {
             ("empty-text", fleet_with("hosts: all, flake: ''")),
             ("looks-like-an-option", fleet_with("hosts: all, flake: --impure")),
             ("control-characters", fleet_with("hosts: all, flake: \"a\\tb\"")),
-            ("unknown-word", host_with("become: doas")),
+            ("unknown-word", host_with("become: su")),
             ("not-a-duration", host_with("guard: soon")),
             ("duration-without-unit", host_with("guard: 15")),
             ("zero-duration", host_with("guard: 0s")),

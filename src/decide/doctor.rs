@@ -38,6 +38,8 @@ pub struct Examined {
     pub now: Option<i64>,
     /// How many seconds its clock is ahead of the workstation's; negative: behind.
     pub clock_ahead: Option<i64>,
+    /// The keys whose signatures its Nix takes.
+    pub trusted_keys: Vec<String>,
 }
 
 /// Nix's answer about a copy to the host.
@@ -45,7 +47,20 @@ pub struct Examined {
 #[serde(rename_all = "snake_case")]
 pub enum Copying {
     Trusted,
-    Untrusted,
+    /// The host's Nix does not trust the login, and the key that signs what is built here.
+    Signed {
+        /// Its name.
+        key: String,
+    },
+    /// The host's Nix does not trust the login, and what is built here is signed by a key that cannot be read.
+    SignedUnread {
+        file: String,
+    },
+    /// The host's Nix trusts neither the login nor a key of this workstation.
+    Untrusted {
+        /// The public key that signs what is built here, if one does.
+        key: Option<String>,
+    },
     /// It answers, and does not say.
     NotTold,
     /// It does not answer.
@@ -243,7 +258,13 @@ impl Patient<'_> {
         let login = self.examined.login.clone();
         findings.push(match copying {
             Copying::Trusted => DoctorFinding::fine(HostHealth::CopyTaken),
-            Copying::Untrusted => DoctorFinding::blocker(HostHealth::LoginNotTrusted { login }),
+            Copying::Signed { key } => DoctorFinding::fine(HostHealth::SignatureTrusted { login, key: key.clone() }),
+            Copying::SignedUnread { file } => {
+                DoctorFinding::warning(HostHealth::SignatureUnread { login, file: file.clone() })
+            }
+            Copying::Untrusted { key } => {
+                DoctorFinding::blocker(HostHealth::LoginNotTrusted { login, key: key.clone() })
+            }
             Copying::NotTold if login == "root" => DoctorFinding::fine(HostHealth::CopyTaken),
             Copying::NotTold => DoctorFinding::warning(HostHealth::LoginTrustUntold { login }),
             Copying::Failed(error) => DoctorFinding::blocker(HostHealth::CopyUnanswered {

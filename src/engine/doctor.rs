@@ -26,11 +26,12 @@ use crate::remote::{ConnectCause, StepError};
 /// How long a program of the workstation may take to say its state.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Examines every host; the answers come in the order of `hosts`. `ask_nix`: there is a nix here to ask with.
+/// Examines every host; the answers come in the order of `hosts`. `signing`: the keys of the nix
+/// here; `None`: there is no nix to ask with.
 pub fn examine<'a>(
     reach: &'a Reach,
     hosts: impl IntoIterator<Item = &'a Host>,
-    ask_nix: bool,
+    signing: Option<&'a nix::SigningKeys>,
     events: &'a Events,
 ) -> impl Stream<Item = (HostName, Gathered<(Examined, Copying)>)> {
     gather(hosts, Phase::Ask, events, move |host| async move {
@@ -40,21 +41,36 @@ pub fn examine<'a>(
         let mut examined = answer::examined(&raw.lines)?;
         let here = i64::try_from(here.as_secs()).unwrap_or(i64::MAX);
         examined.clock_ahead = examined.now.map(|now| now.saturating_sub(here));
-        if !ask_nix {
-            return Ok((examined, Copying::NotAsked));
-        }
+        let Some(signing) = signing else { return Ok((examined, Copying::NotAsked)) };
         events.publish(Event::HostMoved { host: host.name.clone(), doing: "asking its nix".to_owned() });
         let ssh_options = reach.workspace().nix_ssh_options();
         let store =
             nix::Destination { host: &host.name, alias: &host.name, ssh_options: &ssh_options, substitute: false };
         let copying = match nix::ping(Some(store), host.limits.connect + LIMIT).await {
             Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
-            Ok(nix::Pinged { trusted: Some(false), .. }) => Copying::Untrusted,
+            Ok(nix::Pinged { trusted: Some(false), .. }) => untrusted(signing, &examined.trusted_keys),
             Ok(nix::Pinged { trusted: None, .. }) => Copying::NotTold,
             Err(error) => Copying::Failed(chain(&error)),
         };
         Ok((examined, copying))
     })
+}
+
+/// Says whether signatures let a copy through to a host that does not trust the login.
+fn untrusted(signing: &nix::SigningKeys, trusted_there: &[String]) -> Copying {
+    if let Some(key) = signing.public.iter().find(|key| trusted_there.contains(key)) {
+        let name = key.split_once(':').map_or(key.as_str(), |(name, _)| name);
+        return Copying::Signed { key: name.to_owned() };
+    }
+    match signing.unread.first() {
+        Some(file) => Copying::SignedUnread { file: file.display().to_string() },
+        None => Copying::Untrusted { key: signing.public.first().cloned() },
+    }
+}
+
+/// By which keys this workstation's Nix signs.
+pub async fn signing_here() -> nix::SigningKeys {
+    nix::signing_keys(LIMIT).await
 }
 
 /// Says why a host cannot be examined at all.

@@ -23,7 +23,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// How many ticks pass before printed lines are given on: the record gets a few lines at a time, not one by one.
 const TICKS_OF_A_BATCH: u32 = 2;
 
-/// How many ticks make [`STILL`].
+/// How many ticks nothing moves until that is told, with nix's last words: 8 s. A binary cache that does not answer
+/// keeps a copy standing for minutes (134 s a try: the kernel's own limit of a connect).
 const TICKS_OF_STILL: u32 = 80;
 
 /// Lines of a failed command's stderr that are worth showing.
@@ -75,17 +76,13 @@ pub enum Heard<'now> {
     Progress(&'now NixProgress),
     /// Its output, for the record: some lines at a time, plain, each cut, and with a bound on all.
     Printed(Vec<String>),
-    /// Nothing has moved for so long. Told after [`STILL`], and again each time that this has passed once more.
+    /// Nothing has moved for so long. Told after 8 s, and again every 8 s.
     Still {
         silent: Duration,
         /// What nix has said last.
         last: Option<&'now str>,
     },
 }
-
-/// How long nothing moves until that is told, with nix's last words: a binary cache that does not answer keeps a copy
-/// standing for minutes (134 s a try: the kernel's own limit of a connect).
-pub(super) const STILL: Duration = Duration::from_secs(8);
 
 /// Runs a long command that speaks `--log-format internal-json`, and follows it. It is ended when others than nix say
 /// more than `most` bytes on its stderr.
@@ -291,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_nix_that_stands_still_is_told_with_its_last_words_and_one_that_moves_is_not() {
-        assert_eq!(TICK * TICKS_OF_STILL, STILL);
+        const STILL: Duration = Duration::from_secs(8);
         let heard = Mutex::new(Vec::new());
         let hear = |news: Heard<'_>| {
             if let Heard::Still { silent, last } = news {

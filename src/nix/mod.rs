@@ -16,6 +16,7 @@ mod ping;
 mod plain;
 mod printout;
 pub mod progress;
+mod signing;
 mod tracker;
 pub mod version;
 
@@ -28,4 +29,5 @@ pub use invoke::{AskError, Heard};
 pub use needs::Needs;
 pub use ping::{Pinged, ping};
 pub use progress::{Amount, Count, NixProgress, RunningBuild};
+pub use signing::{SigningKeys, signing_keys};
 pub use version::{NixVersion, OLDEST_TEXT, version};

@@ -189,7 +189,7 @@ fn what_wants_a_password_or_a_terminal_or_makes_no_root_is_refused_with_its_mend
         ("deploy", "[please]", ["there is no please", "another `become`"]),
     ] {
         let defaults = format!("user: {user}\nbecome: {way}");
-        fleet.write_inventory(&Inventory { defaults: &defaults, checks: "", ..Inventory::default() });
+        fleet.write_inventory(&Inventory { defaults: &defaults, checks: "[]", ..Inventory::default() });
         let pushed = fleet.push(&["homelab"]);
         pushed.assert_ended(1, Outcome::Refused);
         pushed.assert_says(Some("vps"), &said);
@@ -200,7 +200,7 @@ fn what_wants_a_password_or_a_terminal_or_makes_no_root_is_refused_with_its_mend
     ] {
         fleet.host("vps", before);
         let defaults = "user: deploy\nbecome: sudo";
-        fleet.write_inventory(&Inventory { defaults, checks: "", ..Inventory::default() });
+        fleet.write_inventory(&Inventory { defaults, checks: "[]", ..Inventory::default() });
         let pushed = fleet.push(&["homelab"]);
         pushed.assert_ended(1, Outcome::Refused);
         pushed.assert_says(Some("vps"), &said);
@@ -214,7 +214,7 @@ fn sudo_rs_takes_the_password_once_whether_it_is_right_or_wrong() {
     let fleet = Fleet::made("rs-password", &Setup { hosts: &["vps"], ..Setup::default() });
     fleet.host("vps", SUDO_RS);
     let defaults = "user: admin\nbecome: sudo-password";
-    fleet.write_inventory(&Inventory { defaults, checks: "", ..Inventory::default() });
+    fleet.write_inventory(&Inventory { defaults, checks: "[]", ..Inventory::default() });
     fleet.change(&["vps"]);
     let mut push = fleet.on_terminal("push homelab");
     push.wait_for_text("password");
@@ -244,7 +244,7 @@ fn sudo_rs_takes_the_password_once_whether_it_is_right_or_wrong() {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn every_login_shell_runs_our_scripts_and_what_is_none_says_why() {
     let fleet = Fleet::made("shells", &Setup { hosts: &["vps"], ..Setup::default() });
-    fleet.write_inventory(&Inventory { defaults: "user: deploy", checks: "", ..Inventory::default() });
+    fleet.write_inventory(&Inventory { defaults: "user: deploy", checks: "[]", ..Inventory::default() });
     fleet.host(
         "vps",
         "cd /home/deploy

@@ -57,8 +57,25 @@ pub enum HostHealth {
     KernelSeen { release: String, system_type: String },
     /// Its Nix takes unsigned paths from the user that logs in.
     CopyTaken,
+    /// Its Nix takes what this workstation signs.
+    SignatureTrusted {
+        login: String,
+        /// The name of the key.
+        key: String,
+    },
+    /// Its Nix takes no unsigned paths from the user that logs in, and which key signs them here cannot be seen.
+    SignatureUnread {
+        login: String,
+        /// The file of the secret key.
+        file: String,
+    },
     /// Its Nix takes no unsigned paths from the user that logs in.
-    LoginNotTrusted { login: String },
+    LoginNotTrusted {
+        login: String,
+        /// The public key that signs what is built here, and that it does not trust either.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
     /// Its Nix does not say whether it trusts the user that logs in.
     LoginTrustUntold { login: String },
     /// Its Nix does not answer a copy.

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::Worded;
+use super::doctor::SIGN_HERE;
 use crate::event::reason::copy::{CopyAgain, CopyFault};
 
 impl fmt::Display for CopyFault {
@@ -46,7 +47,9 @@ impl Worded for CopyFault {
         match self {
             Self::RoomTooLittle { .. } => Some("run `nix-collect-garbage -d` there, or make room".to_owned()),
             Self::CopyUntrusted { user, .. } => Some(format!(
-                "in the host's NixOS configuration: nix.settings.trusted-users = [ \"root\" \"{}\" ];",
+                "sign what is built here: {SIGN_HERE}, and in the host's configuration \
+                 nix.settings.trusted-public-keys = [ \"its public key\" ]; or, which makes it as good as root: \
+                 nix.settings.trusted-users = [ \"root\" \"{}\" ];",
                 user.as_deref().unwrap_or("the user that logs in")
             )),
             Self::CopyNoRoom { .. }

@@ -24,7 +24,20 @@ impl fmt::Display for HostHealth {
             Self::NixTried { version } | Self::SystemdTried { version } => formatter.write_str(version),
             Self::KernelSeen { release, system_type } => write!(formatter, "kernel {release}, {system_type}"),
             Self::CopyTaken => formatter.write_str("takes what is copied to it"),
-            Self::LoginNotTrusted { login } => write!(formatter, "its Nix does not trust {}", in_nix(login)),
+            Self::SignatureTrusted { login, key } => {
+                write!(formatter, "its Nix takes what {} brings, signed by {}", in_nix(login), in_nix(key))
+            }
+            Self::SignatureUnread { login, .. } => write!(
+                formatter,
+                "its Nix does not trust {}, and whether it trusts the key that signs here cannot be seen",
+                in_nix(login)
+            ),
+            Self::LoginNotTrusted { login, key: None } => {
+                write!(formatter, "its Nix does not trust {}, and nothing is signed here", in_nix(login))
+            }
+            Self::LoginNotTrusted { login, key: Some(_) } => {
+                write!(formatter, "its Nix trusts neither {} nor the key that signs here", in_nix(login))
+            }
             Self::LoginTrustUntold { login } => {
                 write!(formatter, "its Nix does not say whether it trusts {}", in_nix(login))
             }
@@ -74,7 +87,23 @@ impl Worded for HostHealth {
             Self::SystemdOlderThanTried { .. } => {
                 "update it to a NixOS that is still maintained, for once without a guard".to_owned()
             }
-            Self::LoginNotTrusted { login } => trusted(login),
+            Self::SignatureUnread { file, .. } => format!(
+                "its `nix.settings.trusted-public-keys` must have the public key of {}: `nix key \
+                 convert-secret-to-public <{0}`, as root",
+                in_nix(file)
+            ),
+            Self::LoginNotTrusted { login, key: Some(key) } => {
+                format!(
+                    "nix.settings.trusted-public-keys = [ \"{}\" ];  # or, which makes it as good as root: {}",
+                    in_nix(key),
+                    trusted(login)
+                )
+            }
+            Self::LoginNotTrusted { login, key: None } => format!(
+                "sign what is built here: {SIGN_HERE}, and there nix.settings.trusted-public-keys = [ \"its public \
+                 key\" ];  # or, which makes it as good as root: {}",
+                trusted(login)
+            ),
             Self::LoginTrustUntold { login } => format!("make sure of it: {}", trusted(login)),
             Self::CopyUnanswered { daemon_in_path: true, .. } => {
                 "see there whether `systemctl status nix-daemon.socket` is well".to_owned()
@@ -104,6 +133,7 @@ impl Worded for HostHealth {
             | Self::SystemdTried { .. }
             | Self::KernelSeen { .. }
             | Self::CopyTaken
+            | Self::SignatureTrusted { .. }
             | Self::SpaceEnough { .. }
             | Self::ClockRight
             | Self::VpnAddressThere { .. }
@@ -121,8 +151,8 @@ impl Worded for HostHealth {
             Self::NixVersionUnknown => "the new system is copied into its store by its own Nix",
             Self::NixOlderThanTried { .. } => "nobody has tried a copy to it",
             Self::SystemdOlderThanTried { .. } => "nobody has tried the guard with it",
-            Self::LoginNotTrusted { .. } | Self::LoginTrustUntold { .. } => {
-                "what was built here is signed by nobody, and only a trusted user may bring that"
+            Self::SignatureUnread { .. } | Self::LoginNotTrusted { .. } | Self::LoginTrustUntold { .. } => {
+                "a host takes what is signed by a key that it trusts, and anything from a user that it trusts"
             }
             Self::CopyUnanswered { .. } => "the new system comes to it by `nix copy`",
             Self::CopyUntried => "there is no nix on this workstation to try it with",
@@ -151,6 +181,7 @@ impl Worded for HostHealth {
             | Self::SystemdTried { .. }
             | Self::KernelSeen { .. }
             | Self::CopyTaken
+            | Self::SignatureTrusted { .. }
             | Self::SpaceEnough { .. }
             | Self::ClockRight
             | Self::VpnAddressThere { .. }
@@ -230,6 +261,10 @@ impl Stake {
         }
     }
 }
+
+/// How a workstation comes to sign what it builds.
+pub(super) const SIGN_HERE: &str = "`nix key generate-secret --key-name NAME-1 >/etc/nix/key`, \
+                                    nix.settings.secret-key-files = [ \"/etc/nix/key\" ];";
 
 fn trusted(login: &str) -> String {
     format!("nix.settings.trusted-users = [ \"root\" \"{}\" ];", in_nix(login))

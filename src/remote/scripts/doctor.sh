@@ -9,6 +9,7 @@ main() {
     # The user who has logged in, before sudo (run0 sets the same) or doas.
     put login "${SUDO_USER:-${DOAS_USER:-$(id -un)}}"
     doctor_sshd
+    doctor_keys
     ip -o address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); print "address", $4 }'
     for doctor_program in bash curl getent ip nix-daemon ping wg; do
         ! command -v "$doctor_program" >/dev/null || put program "$doctor_program"
@@ -16,6 +17,15 @@ main() {
     # Last, so that it is as new as the answer.
     put now "$(date +%s)"
     finish
+}
+
+# The keys whose signatures Nix takes here. Before Nix 2.20 it showed all of its settings only.
+doctor_keys() {
+    {
+        timeout 5 nix --extra-experimental-features nix-command config show trusted-public-keys ||
+            timeout 5 nix --extra-experimental-features nix-command show-config |
+            sed -n 's/^trusted-public-keys = //p'
+    } 2>/dev/null | tr ' ' '\n' | grep : | put_lines trusted_key
 }
 
 # `sshd KEY VALUE` of the settings that a push depends on, as the running sshd would read them.
