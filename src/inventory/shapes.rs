@@ -73,7 +73,7 @@ pub(super) fn becoming(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "oneOf": [
             { "enum": ["auto", "no", "sudo", "sudo-password", "doas", "run0"] },
-            { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 },
+            { "type": "array", "items": { "type": "string" }, "minItems": 1 },
         ],
     })
 }

@@ -23,7 +23,11 @@ const PROLOGUE: &str = concat!(
 
 /// What the shell of root says first. A script is sent only then: what becomes root may read its input, too, and would
 /// take the script's lines for passwords.
-const IS_ROOT: &str = "echo; echo fleetdeploy-root $(id -u); ";
+/// PATH once more: run0 gives the shell that of a unit, in which there is no `id`.
+const IS_ROOT: &str = concat!(
+    r#"PATH="${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin"; "#,
+    "echo; echo fleetdeploy-root $(id -u); ",
+);
 
 const DIRECTLY: &str = r#"exec /bin/sh -c "$2" fleetdeploy"#;
 const UNLESS_ROOT: &str = concat!(

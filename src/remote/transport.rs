@@ -35,7 +35,7 @@ pub(super) const AGAIN_MARK: &str = "fleetdeploy-again";
 /// Says that root's shell runs.
 pub(super) const ROOT_MARK: &str = "fleetdeploy-root 0";
 /// Begins the line of a shell that runs as somebody else: their id follows.
-pub(super) const ROOT_MARK_OF_NOBODY: &str = "fleetdeploy-root ";
+pub(super) const ROOT_MARK_OF_NOBODY: &str = "fleetdeploy-root";
 /// Says that the whole script has arrived, and begins now.
 pub(super) const ANSWER_MARK: &str = "fleetdeploy-answer";
 /// The last line of a complete answer.
@@ -209,7 +209,7 @@ impl Reading {
             self.shell_seen |= line == SHELL_MARK;
             self.answer_seen = line == ANSWER_MARK;
             match line.strip_prefix(ROOT_MARK_OF_NOBODY) {
-                Some(uid) => self.uid = uid.parse().ok(),
+                Some(uid) => self.uid = uid.trim().parse().ok(),
                 None if line.trim().is_empty() || [SHELL_MARK, AGAIN_MARK, ANSWER_MARK].contains(&line) => {}
                 None => {
                     if self.noise.len() == NOISE_LINES {
