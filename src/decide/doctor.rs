@@ -40,6 +40,8 @@ pub struct Examined {
     pub clock_ahead: Option<i64>,
     /// The keys whose signatures its Nix takes.
     pub trusted_keys: Vec<String>,
+    /// The binary caches of its Nix that do not answer.
+    pub silent_caches: Vec<String>,
 }
 
 /// Nix's answer about a copy to the host.
@@ -168,6 +170,7 @@ pub fn of_hosts(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec
         let patient = Patient { fleet, host, examined };
         patient.way_back(&mut findings);
         patient.programs_of_the_system(copying, &mut findings);
+        patient.caches(&mut findings);
         patient.space(&mut findings);
         patient.network(&mut findings);
         patient.sshd(&mut findings);
@@ -273,6 +276,14 @@ impl Patient<'_> {
             }),
             Copying::NotAsked => DoctorFinding::warning(HostHealth::CopyUntried),
         });
+    }
+
+    /// Only a copy that fetches from them waits for binary caches.
+    fn caches(&self, findings: &mut Vec<DoctorFinding>) {
+        if self.host.nix.substitute_on_destination {
+            let silent = self.examined.silent_caches.iter();
+            findings.extend(silent.map(|url| DoctorFinding::warning(HostHealth::CacheSilent { url: url.clone() })));
+        }
     }
 
     fn space(&self, findings: &mut Vec<DoctorFinding>) {

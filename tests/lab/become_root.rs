@@ -148,7 +148,7 @@ const SUDO_RS: &str = "ln -sf /usr/lib/cargo/bin/sudo /run/wrappers/bin/sudo";
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn sudo_rs_doas_run0_and_words_of_ones_own_push_like_root() {
-    let fleet = Fleet::up("other-ways");
+    let mut fleet = Fleet::up("other-ways");
     for host in ["vps", "homeserver"] {
         allow(&fleet, host);
         fleet.host(host, SUDO_RS);
@@ -162,6 +162,7 @@ fn sudo_rs_doas_run0_and_words_of_ones_own_push_like_root() {
         }
         fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
         fleet.assert_on_new(&["vps", "homeserver"]);
+        fleet.look();
         // The scripts that roll back take the same way.
         if way == "run0" {
             fleet.set("homeserver", "unit_fails", "true");

@@ -37,6 +37,7 @@ fn healthy() -> Examined {
         now: Some(1_795_364_100),
         clock_ahead: Some(0),
         trusted_keys: vec!["cache.example.org-1:abc=".into()],
+        silent_caches: Vec::new(),
     }
 }
 
@@ -195,6 +196,18 @@ fn an_address_is_the_same_however_it_is_written() {
         findings.iter().any(|finding| finding.what.to_string().contains("no interface with its VPN address"))
     };
     assert_eq!((warns_at("fd00::1"), warns_at("fd00::2")), (false, true));
+}
+
+#[test]
+fn a_binary_cache_that_does_not_answer_is_a_warning_where_a_copy_asks_there() {
+    let host = Examined { silent_caches: vec!["https://cache.example.org".into()], ..healthy() };
+    let warned = |text: &str| {
+        let fleet = fleet(text);
+        let (_, findings) = of_hosts(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
+        findings.iter().any(|finding| finding.what.to_string().contains("https://cache.example.org does not answer"))
+    };
+    assert!(!warned(LAB));
+    assert!(warned(&format!("defaults: {{nix: {{substitute_on_destination: true}}}}\n{LAB}")));
 }
 
 #[test]

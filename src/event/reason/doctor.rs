@@ -87,6 +87,8 @@ pub enum HostHealth {
     },
     /// There is no nix here to try a copy with.
     CopyUntried,
+    /// A binary cache of its Nix does not answer, and a copy to it asks there.
+    CacheSilent { url: String },
     /// A file system has room for a new system.
     SpaceEnough { place: String, free_bytes: u64, size_bytes: u64 },
     /// A file system may be too small for a new system.

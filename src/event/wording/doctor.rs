@@ -42,6 +42,7 @@ impl fmt::Display for HostHealth {
                 write!(formatter, "its Nix does not say whether it trusts {}", in_nix(login))
             }
             Self::CopyUnanswered { error, .. } => write!(formatter, "nothing can be copied to it: {error}"),
+            Self::CacheSilent { url } => write!(formatter, "its binary cache {url} does not answer within 5 s"),
             Self::CopyUntried => formatter.write_str("whether anything can be copied to it was not tried"),
             Self::SpaceEnough { place, free_bytes, size_bytes }
             | Self::SpaceScarce { place, free_bytes, size_bytes }
@@ -100,7 +101,7 @@ impl Worded for HostHealth {
                 )
             }
             Self::LoginNotTrusted { login, key: None } => format!(
-                "sign what is built here: {SIGN_HERE}, and there nix.settings.trusted-public-keys = [ \"its public \
+                "sign what is built here: {SIGN_HERE} and there nix.settings.trusted-public-keys = [ \"its public \
                  key\" ];  # or, which makes it as good as root: {}",
                 trusted(login)
             ),
@@ -112,6 +113,10 @@ impl Worded for HostHealth {
                 "a login without a terminal finds no `nix-daemon`: see what sets its PATH".to_owned()
             }
             Self::CopyUntried => "install Nix here".to_owned(),
+            Self::CacheSilent { .. } => {
+                "take it out of its nix.settings.substituters, or set `nix: {substitute_on_destination: false}`"
+                    .to_owned()
+            }
             Self::SpaceScarce { place, .. } | Self::SpaceUsedUp { place, .. } => more_space(place).to_owned(),
             Self::ClockOff { .. } => "services.timesyncd.enable = true;  # and look at the clock here, too".to_owned(),
             Self::VpnAddressMissing { .. } => {
@@ -155,6 +160,7 @@ impl Worded for HostHealth {
                 "a host takes what is signed by a key that it trusts, and anything from a user that it trusts"
             }
             Self::CopyUnanswered { .. } => "the new system comes to it by `nix copy`",
+            Self::CacheSilent { .. } => "a copy waits for it, for minutes",
             Self::CopyUntried => "there is no nix on this workstation to try it with",
             Self::SpaceScarce { .. } => "a new system, its kernel or its logs may not fit",
             Self::SpaceUsedUp { .. } => "nothing new fits in there",

@@ -19,5 +19,6 @@ pub fn examined(lines: &Lines) -> Result<Examined, AnswerError> {
         now: one(lines, "now").and_then(|now| now.parse().ok()),
         clock_ahead: None,
         trusted_keys: texts(lines, "trusted_key"),
+        silent_caches: texts(lines, "cache_silent"),
     })
 }
