@@ -95,7 +95,7 @@ fn a_login_that_nobody_trusts_needs_a_signature_and_is_pushed_to_with_one() {
         let settings = "sed 's/^trusted-users.*/trusted-users = root/' /etc/static/nix/nix.conf";
         let script = format!(
             "rm -f /etc/nix/nix.conf; {{ {settings}; echo 'trusted-public-keys = {keys}'; }} >/etc/nix/nix.conf
-            systemctl restart nix-daemon.socket; systemctl stop nix-daemon"
+            systemctl stop nix-daemon.socket nix-daemon.service; systemctl start nix-daemon.socket"
         );
         fleet.host("vps", &script);
     };
