@@ -1,5 +1,6 @@
 //! How nix is started, and the errors of short questions to it.
 
+use std::fmt::Write as _;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,8 +28,8 @@ const TICKS_OF_A_BATCH: u32 = 2;
 /// keeps a copy standing for minutes (134 s a try: the kernel's own limit of a connect).
 const TICKS_OF_STILL: u32 = 80;
 
-/// Lines of a failed command's stderr that are worth showing.
-const TAIL: usize = 20;
+/// The most lines of a failed command's stderr that are shown; a NixOS lists every assertion that failed.
+const TAIL: usize = 40;
 
 /// A question about the local store that was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -215,7 +216,11 @@ pub(super) fn message_of(stderr: &str) -> String {
         Some(start) => {
             let indent = lines[start].len() - lines[start].trim_start().len();
             let dedented = lines[start..].iter().map(|line| line.get(indent..).unwrap_or_else(|| line.trim_start()));
-            let said = dedented.filter(|line| !line.trim().is_empty()).take(TAIL).collect::<Vec<_>>().join("\n");
+            let lines: Vec<&str> = dedented.filter(|line| !line.trim().is_empty()).collect();
+            let mut said = lines[..lines.len().min(TAIL)].join("\n");
+            if lines.len() > TAIL {
+                let _ = write!(said, "\n({} more lines: -v shows them)", lines.len() - TAIL);
+            }
             said.trim_start_matches("error:").trim().to_owned()
         }
         None => last_lines(&text, TAIL),
