@@ -43,14 +43,14 @@ pub(super) struct PrivateFolder {
 struct FolderKept {
     /// `None` only if the file system has no locks. Then no run takes the folder for a left-over, because its lock has
     /// another name.
-    _lock: Option<Flock<File>>,
+    lock: Option<Flock<File>>,
     /// The files that were written here, by their names.
     files: BTreeMap<OsString, Vec<u8>>,
 }
 
 impl PrivateFolder {
     /// Makes the folder with mode 0700 whatever the umask, and with a path short enough for sockets: under `/tmp`, else
-    /// under `XDG_RUNTIME_DIR`, which goes with the last login of the person while a run goes on (pam_systemd(8)).
+    /// under `XDG_RUNTIME_DIR`, which goes with the last login of the person while a run goes on (`pam_systemd(8)`).
     ///
     /// # Errors
     /// [`WorkspaceError::Folder`] where there is no place for it.
@@ -73,7 +73,7 @@ impl PrivateFolder {
         // A umask can have left less of them.
         std::fs::set_permissions(folder.path(), private::folder_permissions())?;
         let lock = lock(folder.path()).ok();
-        Ok(Self { folder, kept: Mutex::new(FolderKept { _lock: lock, files: BTreeMap::new() }) })
+        Ok(Self { folder, kept: Mutex::new(FolderKept { lock, files: BTreeMap::new() }) })
     }
 
     /// Keeps a copy of this file, and of those that were not there the last time. What cannot be read is not kept.
@@ -91,7 +91,7 @@ impl PrivateFolder {
         }
     }
 
-    /// Makes the folder and its files anew where somebody has cleaned them away. The sockets in it are lost, and masters
+    /// Makes the folder and its files anew where somebody has cleaned them away. The sockets in it are lost: masters
     /// must be started again.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl PrivateFolder {
             made => made?,
         }
         if !self.path().join(LOCK).exists() {
-            kept._lock = lock(self.path()).ok();
+            kept.lock = lock(self.path()).ok();
         }
         for (name, bytes) in &kept.files {
             let path = self.path().join(name);

@@ -3,7 +3,7 @@
 //! Every command line is a constant of single-quoted words. The first `/bin/sh` says that it runs, becomes root and
 //! hands over to [`BOOT`]. What differs from host to host (a password, the words of a command) comes on stdin.
 //!
-//! How the programs behave, tried with sudo 1.9.16, sudo-rs 0.2.5, OpenDoas 6.8.2 and run0 of systemd 257: each takes
+//! How the programs behave, tried with sudo 1.9.16, sudo-rs 0.2.5, `OpenDoas` 6.8.2 and run0 of systemd 257: each takes
 //! words after `--`, leaves stdin to the command, and with the option given here asks nothing. Only the two sudos read
 //! a password from stdin, byte by byte to the end of the line; doas and run0 want a terminal for it.
 
@@ -136,8 +136,8 @@ impl RootRefusal {
     /// it runs as, if one has begun.
     ///
     /// Each line is read only in the form in which the program itself says it: before it may stand whatever a login
-    /// shell prints. Source: what sudo 1.9.16, sudo-rs 0.2.5, OpenDoas 6.8.2 and systemd 257 say on a host of the lab,
-    /// `tests/fixtures/said`.
+    /// shell prints. Source: what sudo 1.9.16, sudo-rs 0.2.5, `OpenDoas` 6.8.2 and systemd 257 say on a host of the
+    /// lab; the table in `table.rs` has it.
     pub(super) fn read(becoming: &Become, uid: Option<u32>, stderr: &str) -> Self {
         let by = RootProgram::of(becoming);
         let why = match uid {

@@ -1,6 +1,6 @@
 //! A table of what ssh, sshd, PAM, login shells and the programs that make root really say, and what we make of it.
 //!
-//! All of it was said on hosts of the lab: OpenSSH 10.0 on both ends, sudo 1.9.16, sudo-rs 0.2.5, OpenDoas 6.8.2,
+//! All of it was said on hosts of the lab: OpenSSH 10.0 on both ends, sudo 1.9.16, sudo-rs 0.2.5, `OpenDoas` 6.8.2,
 //! systemd 257 with polkit 126; sshd had the option that is in question, or the account was made so. Of `ssh -v` the
 //! lines of `debug1` that nobody reads are left out, and long lines are cut. Where a row has a banner, that one has the
 //! very words by which other rows are read.
@@ -27,33 +27,34 @@ struct SshRow {
     mend: &'static str,
 }
 
+#[expect(clippy::too_many_lines, reason = "one row for each output, and nothing else")]
 fn of_ssh() -> Vec<SshRow> {
     vec![
         SshRow {
             who: "ssh",
             when: "before login",
-            said: concat!("ssh: connect to host 198.51.100.10 port 2222: Connection timed out\r\n",),
+            said: "ssh: connect to host 198.51.100.10 port 2222: Connection timed out\r\n",
             code: "login-timed-out",
             mend: "try it by hand",
         },
         SshRow {
             who: "ssh",
             when: "before login",
-            said: concat!("ssh: connect to host 198.51.100.10 port 2299: Connection refused\r\n",),
+            said: "ssh: connect to host 198.51.100.10 port 2299: Connection refused\r\n",
             code: "connection-refused",
             mend: "try it by hand",
         },
         SshRow {
             who: "ssh",
             when: "before login",
-            said: concat!("ssh: connect to host 198.51.100.77 port 22: Network is unreachable\r\n",),
+            said: "ssh: connect to host 198.51.100.77 port 22: Network is unreachable\r\n",
             code: "machine-unreachable",
             mend: "try it by hand",
         },
         SshRow {
             who: "ssh",
             when: "before login",
-            said: concat!("ssh: Could not resolve hostname nowhere.invalid: Temporary failure in name resolution\r\n",),
+            said: "ssh: Could not resolve hostname nowhere.invalid: Temporary failure in name resolution\r\n",
             code: "name-unknown",
             mend: "try it by hand",
         },
@@ -71,9 +72,7 @@ fn of_ssh() -> Vec<SshRow> {
         SshRow {
             who: "ssh",
             when: "before login",
-            said: concat!(
-                "Unable to negotiate with 198.51.100.10 port 2226: no matching key exchange method found. T\r\n",
-            ),
+            said: "Unable to negotiate with 198.51.100.10 port 2226: no matching key exchange method found. T\r\n",
             code: "login-failed",
             mend: "",
         },
@@ -227,6 +226,7 @@ struct HostRow {
 
 const SHELL: &str = "\nfleetdeploy-shell\n";
 
+#[expect(clippy::too_many_lines, reason = "one row for each output, and nothing else")]
 fn of_hosts() -> Vec<HostRow> {
     let no_shell = |who, status, stdout, stderr, said| HostRow {
         who,

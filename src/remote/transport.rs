@@ -280,8 +280,9 @@ mod tests {
 
     #[test]
     fn the_command_line_is_read_alike_by_every_shell() {
-        let words = Become::Words(vec!["please".into(), "a 'b' $c".into()]);
         use Become::{Auto, Doas, No, Run0, Sudo, SudoPassword};
+
+        let words = Become::Words(vec!["please".into(), "a 'b' $c".into()]);
         for becoming in [Auto, No, Sudo, SudoPassword, Doas, Run0, words] {
             let command = privilege::command(&becoming);
             assert_eq!(command.matches('\'').count(), 6, "{command}");
