@@ -55,7 +55,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs)
     let events = Events::new(None);
     let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
     context.begin_query("doctor", &events);
-    let reach = context.reach(Arc::clone(&workspace));
+    let reach = context.reach(Arc::clone(&workspace), &events);
     let asking = async {
         let mut here = workstation(&context.fleet.name, &context.inventory.path).await;
         here.unlinked = Unlinked::of(&context.fleet);

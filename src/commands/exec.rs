@@ -84,7 +84,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
     let screen = Screen::start(drawn, &events).map_err(|error| Trouble::not_begun(error, None))?;
     context.begin_query("exec", &events);
 
-    let reach = context.reach(Arc::clone(&workspace));
+    let reach = context.reach(Arc::clone(&workspace), &events);
     let order = ExecRequest { words: arguments.words.clone(), as_root: arguments.sudo, limit: arguments.timeout };
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);

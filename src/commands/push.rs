@@ -91,7 +91,8 @@ pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &Terms
 }
 
 pub(super) fn overrides(terms: &TermsArgs) -> Overrides {
-    Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady }
+    let TermsArgs { guard, settle, steady, .. } = terms;
+    Overrides { guard: *guard, settle: *settle, steady: *steady, ..Overrides::default() }
 }
 
 pub(super) fn first(showing: ShowingArgs) -> Preview {
@@ -308,6 +309,7 @@ mod tests {
             settle: Fleet::DEFAULT_SETTLE,
             steady: crate::inventory::model::Steady::Default,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            parallel: Fleet::DEFAULT_PARALLEL,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),
         };

@@ -17,7 +17,7 @@ use super::shared::fleet_context::{FleetContext, load, owner};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{started, take};
 use super::{CommandResult, FAREWELL, Trouble};
-use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WithoutArgs, parse_fleet};
+use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::transaction::recover::Aim;
@@ -82,6 +82,8 @@ pub struct RecoverArgs {
     pub run: Option<RunId>,
     #[command(flatten)]
     pub without: WithoutArgs,
+    #[command(flatten)]
+    pub window: WindowArgs,
     /// Only remove what this run has left on the hosts, and move none of them
     #[arg(
         long,
@@ -105,7 +107,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
-    let chosen = ChosenHostsArgs { without: arguments.without.clone(), ..ChosenHostsArgs::default() };
+    let (without, window) = (arguments.without.clone(), arguments.window);
+    let chosen = ChosenHostsArgs { without, window, ..ChosenHostsArgs::default() };
     let fleet = FleetHostsArgs { name, chosen };
     let context = FleetContext::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
@@ -363,14 +366,21 @@ impl RecoveryRecords for RecoverListener<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::shared::fleet_hosts::WithoutArgs;
+    use crate::commands::shared::fleet_hosts::{WindowArgs, WithoutArgs};
 
     #[test]
     fn what_a_recovery_is_to_do_is_what_was_typed() {
         let typed = |without: &[&str], forget: Option<&str>, as_they_stand: bool| {
             let hosts = without.iter().map(|host| HostName::new(*host).unwrap()).collect();
             let forget = forget.map(|run| RunId::parse(run.to_owned()).unwrap());
-            aim(&RecoverArgs { name: None, run: None, without: WithoutArgs { hosts }, forget, as_they_stand })
+            aim(&RecoverArgs {
+                name: None,
+                run: None,
+                without: WithoutArgs { hosts },
+                window: WindowArgs::default(),
+                forget,
+                as_they_stand,
+            })
         };
         let run = Some("20261122-161500-homelab-3f9c");
         assert_eq!(typed(&[], None, false), Aim::Recover);

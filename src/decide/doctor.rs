@@ -14,6 +14,8 @@ use crate::decide::status::Condition;
 use crate::decide::survey::{self, Allowed, Surveyed, Weight};
 use crate::decide::time::Times;
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::baseline::BaselineLogin;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
 use crate::facts::store_path::StorePath;
@@ -42,6 +44,9 @@ pub struct Examined {
     pub trusted_keys: Vec<String>,
     /// The binary caches of its Nix that do not answer.
     pub silent_caches: Vec<String>,
+    /// Why it takes no new login, though it answers; `None`: it takes one.
+    #[serde(skip)]
+    pub no_new_login: Option<Cause>,
 }
 
 /// Nix's answer about a copy to the host.
@@ -326,6 +331,9 @@ impl Patient<'_> {
     }
 
     fn sshd(&self, findings: &mut Vec<DoctorFinding>) {
+        if let Some(cause) = self.examined.no_new_login.clone() {
+            findings.push(DoctorFinding::blocker(BaselineLogin::NewLoginMissing { cause }));
+        }
         let setting = |key: &str| self.examined.sshd.get(key).map(String::as_str);
         match setting("maxsessions").and_then(|sessions| sessions.parse::<u64>().ok()) {
             Some(sessions) if sessions < SESSIONS => {

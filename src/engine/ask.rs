@@ -11,6 +11,7 @@ use futures::stream::{FuturesOrdered, FuturesUnordered, Stream};
 use futures::{FutureExt, StreamExt};
 
 use super::causes::reason;
+use crate::event::activity::Doing;
 use crate::event::reason::absent::Absence;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
@@ -81,7 +82,7 @@ where
     events.publish(Event::PhaseStarted { phase });
     let ask = |host: &'a Host| {
         let name = host.name.clone();
-        events.publish(Event::HostMoved { host: name.clone(), doing: "connecting".to_owned() });
+        events.publish(Event::HostMoved { host: name.clone(), doing: Doing::Connecting.to_string() });
         let asked = question(host);
         async move {
             // The event goes out as soon as this host has answered, although the stream holds the answer back until the

@@ -1,4 +1,4 @@
-//! Phase 3: copies the closures to their hosts, all at once, and looks at each new system there.
+//! Phase 3: copies the closures to their hosts, so many at once as the window lets, and looks at each new system there.
 
 use futures::FutureExt;
 use tokio::time::Instant;
@@ -54,14 +54,20 @@ impl Push<'_> {
             // ask about it.
             return matches!(self.prepare_new(view, new, of_run, false).await, Prepared::Fits);
         }
+        let turn = self.inquiry.reach.turns().copy(name).await;
         if !self.has_room(view, new).await {
             return false;
         }
         let deadline = Instant::now() + host.limits.copy;
         let first = match self.bring_over(view, new, deadline).await {
-            Ok(()) => self.prepare_new(view, new, of_run, true).await,
+            Ok(()) => {
+                // What follows is little work: another copy may begin.
+                drop(turn);
+                self.prepare_new(view, new, of_run, true).await
+            }
             // What has arrived whole stays there, and a connection that was lost may be had again.
             Err(nix::CopyError::Connection { message, .. }) => {
+                drop(turn);
                 Prepared::Again(CopyAgain::CopiedAgain { said: message })
             }
             Err(error) => return self.not_brought(view, &error),
@@ -76,7 +82,10 @@ impl Push<'_> {
         self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::CopyingAgain.to_string() });
         // The master is made again where it was lost. If that fails, the copy says why.
         let _ = self.inquiry.reach.ready(name, host.limits.connect).await;
-        match self.bring_over(view, new, deadline).await {
+        let turn = self.inquiry.reach.turns().copy(name).await;
+        let brought = self.bring_over(view, new, deadline).await;
+        drop(turn);
+        match brought {
             Ok(()) => matches!(self.prepare_new(view, new, of_run, false).await, Prepared::Fits),
             Err(error) => self.not_brought(view, &error),
         }

@@ -9,6 +9,7 @@ use futures::Stream;
 
 use super::ask::{Gathered, NoAnswer, gather};
 use super::causes::chain;
+use super::new_login::new_login;
 use super::reach::Reach;
 use super::workstation::ssh_version;
 use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Unfinished, Workstation};
@@ -41,6 +42,7 @@ pub fn examine<'a>(
         let mut examined = answer::examined(&raw.lines)?;
         let here = i64::try_from(here.as_secs()).unwrap_or(i64::MAX);
         examined.clock_ahead = examined.now.map(|now| now.saturating_sub(here));
+        examined.no_new_login = new_login(reach, host, true).await.err();
         let Some(signing) = signing else { return Ok((examined, Copying::NotAsked)) };
         events.publish(Event::HostMoved { host: host.name.clone(), doing: "asking its nix".to_owned() });
         let ssh_options = reach.workspace().nix_ssh_options();

@@ -23,6 +23,7 @@ use super::inquiry::plan;
 use super::orders::{HostGuard, Identity, Orders};
 use super::reach::Reach;
 use super::ssh_hosts::SshHosts;
+use super::turns::Turns;
 use crate::decide::guard::{Held, Hold, held, marked};
 use crate::decide::survey::{Allowed, ByHand, Weight, judge_by_hand};
 use crate::decide::time::Times;
@@ -84,7 +85,8 @@ impl<'a> Guards<'a> {
     #[must_use]
     pub fn new(request: &'a GuardRequest, workspace: Arc<Workspace>, events: &'a Events) -> Self {
         let connect = request.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
-        Self { request, reach: Arc::new(Reach::new(workspace, connect)), events }
+        let turns = Turns::new(request.fleet.parallel, events);
+        Self { request, reach: Arc::new(Reach::new(workspace, connect, turns)), events }
     }
 
     pub async fn close(&self) {

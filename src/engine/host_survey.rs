@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::clock::{BootClock, Clock};
 use super::orders::HostClock;
 use super::reach::Reach;
+use crate::event::activity::Doing;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::{Event, Phase};
@@ -56,7 +57,7 @@ pub(super) async fn aloud(
     tell: impl Fn(Event),
 ) -> SurveyAnswer {
     let host = &host.name;
-    tell(Event::HostMoved { host: host.clone(), doing: "connecting".to_owned() });
+    tell(Event::HostMoved { host: host.clone(), doing: Doing::Connecting.to_string() });
     let answer = answer.await;
     if let Ok(Answered { facts, .. }) = &answer {
         tell(Event::HostSurveyed {

@@ -161,6 +161,8 @@ impl RebootDriver<'_> {
         if let Err(error) = logbook.rolling_begins(&plan, &ids.iter().map(name).collect::<Vec<_>>()) {
             return none(How::Stopped(RollingReason::RebootNotRecorded { error: error.to_string() }));
         }
+        // From here on hosts go down, and those that must come back do not wait for others.
+        self.inquiry.reach.turns().make_haste();
         let probing = Probing::of_plan(Arc::clone(&self.inquiry.reach), &plan);
         let how = self.carry_out(&mut rolling, &before, &probing, logbook, shutdown).await;
         // One that was left stays unfinished in the record, so that `recover` lets its hosts go.
@@ -367,7 +369,7 @@ impl RebootDriver<'_> {
         let limit = host.limits.connect + settle + host.limits.step;
         let script = RemoteStep::Booted { limit: settle }.script();
         loop {
-            let login = self.inquiry.reach.login_anew(&host.name, Way::Usual, &script, limit);
+            let login = self.inquiry.reach.login_anew(&host.name, Way::Usual, None, &script, limit);
             let answered = within(&BootClock, limit, login).await;
             let why = match answered {
                 Some(Ok(raw)) => {

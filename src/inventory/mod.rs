@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 mod boot_loader;
 mod checks;
+mod defaults;
 mod excerpt;
 mod fields;
 mod file;

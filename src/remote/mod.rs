@@ -37,7 +37,7 @@ use crate::inventory::model::{BootLoaderHint, HostName};
 
 pub use command::{Command, Piece};
 pub use connect_error::{ConnectCause, ConnectError};
-pub use login::{Way, login_anew};
+pub use login::{Way, login_anew, login_anew_all_the_way};
 pub use privilege::{Password, RootRefusal};
 pub use session::{Session, Stream};
 pub use transport::RawAnswer;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use super::history::{state, unreadable};
 use super::password::passwords;
 use crate::commands::Trouble;
-use crate::commands::shared::fleet_hosts::{AskedHostsArgs, ChosenHostsArgs, FleetHostsArgs, WithoutArgs};
+use crate::commands::shared::fleet_hosts::{AskedHostsArgs, ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::inquiry::FleetScope;
 use crate::engine::reach::Reach;
 use crate::engine::shutdown::Shutdown;
+use crate::engine::turns::Turns;
 use crate::event::Event;
 use crate::event::reason::command::CommandNote;
 use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
@@ -141,7 +142,8 @@ impl FleetContext {
     ) -> Result<Self, Trouble> {
         let (inventory, warnings) = load(global)?;
         let fleet = name.map_or_else(|| inventory.only_fleet(), |name| inventory.fleet(name));
-        let fleet = fleet.map_err(not_selected)?.clone().overridden(overrides);
+        let overrides = Overrides { parallel: hosts.window.parallel, ..*overrides };
+        let fleet = fleet.map_err(not_selected)?.clone().overridden(&overrides);
         let failed = failed_if_asked_for(&fleet, &inventory, &[&hosts.on, &hosts.except])?;
         let selected = select_of_run(&fleet.hosts, &hosts.on, &hosts.except, failed.as_ref()).map_err(not_selected)?;
         let (selected, without) = parted(&fleet.hosts, &selected, &hosts.without)?;
@@ -171,9 +173,9 @@ impl FleetContext {
     }
 
     /// Prepares the connections to the fleet's hosts; none of them is made yet.
-    pub(crate) fn reach(&self, workspace: Arc<Workspace>) -> Reach {
+    pub(crate) fn reach(&self, workspace: Arc<Workspace>, events: &Events) -> Reach {
         let connect = self.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
-        Reach::new(workspace, connect)
+        Reach::new(workspace, connect, Turns::new(self.fleet.parallel, events))
     }
 
     /// Returns every host of the inventory, each with the settings of its first fleet, with which it is pushed.
@@ -182,6 +184,7 @@ impl FleetContext {
         on: &[String],
         except: &[String],
         without: &WithoutArgs,
+        window: WindowArgs,
     ) -> Result<Self, Trouble> {
         let (inventory, warnings) = load(global)?;
         let of_fleet = |host: &Host| {
@@ -200,6 +203,7 @@ impl FleetContext {
             settle: Fleet::DEFAULT_SETTLE,
             steady: Steady::Default,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            parallel: window.parallel.unwrap_or(inventory.parallel),
             canaries: BTreeSet::new(),
             waves: Vec::new(),
             hooks: Hooks::default(),

@@ -38,6 +38,7 @@ fn healthy() -> Examined {
         clock_ahead: Some(0),
         trusted_keys: vec!["cache.example.org-1:abc=".into()],
         silent_caches: Vec::new(),
+        no_new_login: None,
     }
 }
 
@@ -144,6 +145,12 @@ const CASES: &[Case] = &[
     (|host| _ = host.programs.remove("ping"), Blocker, "has no `ping`, which its checks need: vpn", "pkgs.iputils"),
     (|host| _ = host.programs.remove("curl"), Warning, "has no `curl`, which its checks need", "pkgs.curl"),
     (|host| _ = host.programs.remove("wg"), Warning, "has no `wg`", "pkgs.wireguard-tools"),
+    (
+        |host| host.no_new_login = Some(Cause::NoTimeToAsk),
+        Blocker,
+        "it takes no new login beside the one that is there",
+        "MaxStartups",
+    ),
     (
         |host| _ = host.sshd.insert("maxsessions".into(), "2".into()),
         Warning,

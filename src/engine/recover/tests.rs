@@ -263,6 +263,7 @@ fn fleet() -> Fleet {
         steady: crate::inventory::model::Steady::Default,
         hooks: Hooks::default(),
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+        parallel: Fleet::DEFAULT_PARALLEL,
         canaries: BTreeSet::new(),
         waves: Vec::new(),
     }

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use strum::VariantNames;
 
 use crate::event::reason::absent::{Absence, AbsentHub};
-use crate::event::reason::baseline::BaselineLink;
+use crate::event::reason::baseline::{BaselineLink, BaselineLogin};
 use crate::event::reason::boot::{BootDoubt, BootRefusal};
 use crate::event::reason::build::{BuildFault, BuildNote};
 use crate::event::reason::cause::Cause;
@@ -61,6 +61,7 @@ pub const LISTS: [ReasonList; 50] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
+    ReasonList::of::<BaselineLogin>(),
     ReasonList::of::<BootRefusal>(),
     ReasonList::of::<BootDoubt>(),
     ReasonList::of::<BuildFault>(),
