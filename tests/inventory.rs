@@ -167,7 +167,8 @@ fleets:
         assert_eq!(guards(fleet), [40, 20, 20]);
 
         let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
-        let overridden = fleet.clone().overridden(&Overrides { guard: minutes(30), settle: minutes(2), ..Overrides::default() });
+        let overridden =
+            fleet.clone().overridden(&Overrides { guard: minutes(30), settle: minutes(2), ..Overrides::default() });
         assert_eq!(guards(&overridden), [30, 30, 30]);
         assert_eq!(Some(overridden.settle), minutes(2));
     }
