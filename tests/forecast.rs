@@ -73,8 +73,11 @@ fn forecast() -> Forecast {
         host.units = Some(units.clone());
     }
     hosts[0].boots = Some(system("vps", "25.11.0"));
-    let phase =
-        |(phase, seconds): (Phase, Option<u64>)| PhaseForecast { phase, at_most_ms: seconds.map(|at| at * 1000) };
+    let phase = |(phase, seconds): (Phase, Option<u64>)| PhaseForecast {
+        phase,
+        at_most_ms: seconds.map(|at| at * 1000),
+        took_ms: (phase == Phase::Test).then_some(12_000),
+    };
     let cell = |from: &str, to: &str, answer: LinkAnswer| Cell {
         check: "vpn mesh".into(),
         from: Place::Host(name(from)),
@@ -153,7 +156,7 @@ fn where_nothing_changes_the_plan_is_short() {
 #[test]
 fn a_rollback_says_where_it_goes_and_that_nothing_is_built_or_copied() {
     let mut back = Forecast { rollback_to: Some("what ran at 2026-11-20 18:00 CET".into()), ..forecast() };
-    back.phases.push(PhaseForecast { phase: Phase::Copy, at_most_ms: None });
+    back.phases.push(PhaseForecast { phase: Phase::Copy, at_most_ms: None, took_ms: None });
     let page = render(&back, NARROW);
     assert!(
         page.starts_with("homelab back to what ran at 2026-11-20 18:00 CET: 3 of 4 hosts would change\n"),

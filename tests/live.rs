@@ -307,7 +307,10 @@ fn many_hosts(count: usize) -> Vec<Line> {
     let busy = [7, count / 2, count - 1];
     let through = (0..count).filter(|number| !busy.contains(number) && *number != 150);
     events.extend(through.map(|number| (5.0, done(&name(number), Phase::Test))));
-    events.push((6.0, Event::ContactLost { host: host(&name(150)), why: "timed out".into() }));
+    events.push((
+        6.0,
+        Event::ContactLost { host: host(&name(150)), within_ms: None, then: None, why: "timed out".into() },
+    ));
     lines(events)
 }
 

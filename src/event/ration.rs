@@ -249,7 +249,7 @@ mod tests {
         for event in [
             Event::Warned { host: Some(host()), text: long.clone().into() },
             Event::Failed { host: None, text: long.clone().into(), hint: Some(long.clone()) },
-            Event::ContactLost { host: host(), why: long.clone().into() },
+            Event::ContactLost { host: host(), within_ms: None, then: None, why: long.clone().into() },
             Event::RollBackStarted { host: None, reason: long.clone().into() },
             Event::MatrixSeen { phase: crate::event::Phase::Verify, cells: vec![cell] },
             Event::Finished {

@@ -62,17 +62,8 @@ impl Conclusion {
         }
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
         let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
-        let outcome = if any(&|end| matches!(end, HostOutcome::Lost { .. }))
-            // If one host is on its new system for good and a guard takes back another, a person must choose before it
-            // fires.
-            || (guards_armed && any(&|end| *end == HostOutcome::Committed))
-        {
-            Outcome::Split
-        } else if guards_armed {
-            Outcome::Left
-        } else {
-            Outcome::Refused
-        };
+        // Also if hosts are on both sides by now: nothing has ended, and `recover` still brings them to one side.
+        let outcome = if guards_armed { Outcome::Left } else { Outcome::Refused };
         let text = if guards_armed { with_next(text, fleet) } else { text.into() };
         Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
     }

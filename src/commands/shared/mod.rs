@@ -4,6 +4,7 @@ pub(super) mod conclusion;
 pub(super) mod confirm;
 pub(super) mod fleet_context;
 pub(super) mod fleet_hosts;
+pub(super) mod former;
 pub(super) mod global;
 pub(super) mod history;
 pub(super) mod hooks;
