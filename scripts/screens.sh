@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 usage() {
     cat <<'HELP'
 usage: scripts/screens.sh [NAME…]
-  NAME   only these runs: good vpn lost loader cable rollback reboot killed hand ahead
+  NAME   only these runs: good mesh vpn lost loader rollback reboot killed hand ahead cable
 
 As root, where the lab runs (scripts/lab.sh needs). Writes tests/screens/NAME.jsonl, the events of a run, and NAME.hosts,
 how its hosts stood afterwards. FLEETDEPLOY_BLESS=1 cargo test --test screens then writes docs/screens.md.
@@ -16,7 +16,7 @@ HELP
 
 case ${1:-} in -h | --help) usage && exit ;; esac
 wanted=("$@")
-[ $# -gt 0 ] || wanted=(good vpn lost loader cable rollback reboot killed hand ahead)
+[ $# -gt 0 ] || wanted=(good mesh vpn lost loader rollback reboot killed hand ahead cable)
 
 cargo build --locked
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
@@ -36,9 +36,9 @@ inventory() { # GUARD_OF_WEB
     ws tee inventory.yaml >/dev/null <<YAML
 defaults:
   user: root
-  guard: 100s
+  guard: 140s
   boot_time: 40s
-  limits: {connect: 10s, step: 10s, test: 25s, switch: 15s, rollback: 20s}
+  limits: {connect: 15s, step: 15s, test: 40s, switch: 20s, rollback: 25s}
 hosts:
   vps:
     address: 198.51.100.10
@@ -50,19 +50,19 @@ hosts:
   web:
     address: 198.51.100.30
     vpn: 10.100.0.3
-    guard: ${1:-140s}
+    guard: ${1:-200s}
 fleets:
   homelab:
     hosts: all
     flake: .
-    settle: 15s
+    settle: 18s
     steady: 0s
     checks:
       - vpn: mesh
-      - name: ssh from here
-        tcp: 22
-        from: workstation
-        to: [vps, web]
+      - name: app
+        tcp: 8080
+        from: [homeserver, web]
+        to: vps
 YAML
 }
 
@@ -152,6 +152,14 @@ run_vpn() { # a wrong key: the VPN of vps is down, and homeserver behind it out 
     up_again
 }
 
+run_mesh() { # a wrong key: the tunnel of web is down, and nothing else
+    change
+    set_of web wg_key '"wrong"'
+    start push homelab
+    keep mesh
+    set_of web wg_key null
+}
+
 run_lost() { # homeserver cuts itself off: only its guard can bring it back; a person leaves meanwhile
     change
     set_of homeserver wg_key '"wrong"'
@@ -159,7 +167,7 @@ run_lost() { # homeserver cuts itself off: only its guard can bring it back; a p
     heard '"event":"may_leave","may":true'
     sleep 4
     signal INT
-    sleep 1
+    sleep 2
     signal INT
     keep left
     set_of homeserver wg_key null
@@ -203,12 +211,12 @@ run_reboot() {
 
 run_killed() { # the laptop dies in verify; another one types recover
     change
-    set_of vps wg_key '"wrong"'
-    start push homelab --settle 25s
+    set_of web wg_key '"wrong"'
+    start push homelab
     heard '"event":"links_moved"'
     signal KILL
     wait $typed || true
-    set_of vps wg_key null
+    set_of web wg_key null
     start recover homelab
     keep killed
     up_again

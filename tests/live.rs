@@ -256,10 +256,11 @@ fn a_question_that_a_signal_has_ended_does_not_keep_the_end_off_the_screen() {
 
 #[test]
 fn a_terminal_made_narrower_or_wider_keeps_nothing_stale() {
-    let mut watched = Watched::new(LIVE, 120, 24);
+    // So high that the folded rows fit.
+    let mut watched = Watched::new(LIVE, 120, 34);
     let push = lines(good_push());
     watched.until(&push, 35.5);
-    for (columns, rows, moment) in [(60, 24, 36.0), (140, 20, 37.0), (75, 24, 38.0), (40, 30, 39.0), (100, 24, 40.0)] {
+    for (columns, rows, moment) in [(60, 34, 36.0), (140, 28, 37.0), (75, 34, 38.0), (40, 40, 39.0), (100, 34, 40.0)] {
         watched.resize(columns, rows);
         watched.until(&push, moment);
         let everything = watched.everything();

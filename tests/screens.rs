@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use fleetdeploy::event::line::{self, Line};
+use fleetdeploy::event::line::Line;
 use fleetdeploy::ui::mode::Mode;
 use fleetdeploy::ui::tui::Tui;
 use pretty_assertions::assert_eq;
@@ -48,7 +48,7 @@ impl Write for Kept {
 
 fn record(name: &str) -> Vec<Line> {
     let text = std::fs::read_to_string(format!("{RECORDS}/{name}.jsonl")).unwrap();
-    text.lines().map(|one| line::read(one).unwrap()).collect()
+    text.lines().map(|one| serde_json::from_str(one).unwrap()).collect()
 }
 
 /// The time that a moment means.

@@ -220,7 +220,7 @@ impl Safety {
                 let how = waiting::by(*action);
                 if now < *fires {
                     let text = format!(
-                        "{who}, and comes back by itself {how}: its guard fires in {}, back at the latest in {}{leave}",
+                        "{who}, and comes back {how}: its guard fires in {}, back at the latest in {}{leave}",
                         left(*fires, now),
                         left(*back, now)
                     );
@@ -281,7 +281,7 @@ impl Leaving {
             Some(back) if now < back => format!(", its guard brings the rest back within {}", left(back, now)),
             _ => String::new(),
         };
-        format!("; every host that answers is back: {how} leaves without harm{rest}; look later: {recover}")
+        format!("; every host that answers is back: {how} leaves without harm{rest}; look later: fleetdeploy show last, {recover}")
     }
 }
 

@@ -352,6 +352,10 @@ impl FleetView {
         if !matches!(phase, Phase::Reboot) {
             self.links = None;
         }
+        if phase == Phase::RollBack {
+            // What was seen of the new systems says nothing of the old ones.
+            self.hosts.iter_mut().for_each(|host| host.links = None);
+        }
         let wave = self.wave.as_ref().filter(|_| matches!(phase, Phase::Test | Phase::Reboot));
         for host in &mut self.hosts {
             if wave.is_none_or(|wave| wave.hosts.contains(&host.name)) {

@@ -37,7 +37,8 @@ impl Conclusion {
         let hosts = hosts.into_iter().collect();
         let text = with_skipped(text, &hosts);
         let text = match outcome {
-            Outcome::Split | Outcome::Left | Outcome::Superseded => with_next(text, fleet),
+            Outcome::Split => with_next(text, fleet).followed_by(&for_the_lost(fleet, &hosts)),
+            Outcome::Left | Outcome::Superseded => with_next(text, fleet),
             _ => text,
         };
         Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
@@ -61,6 +62,9 @@ impl Conclusion {
             hosts.insert(left.host.clone(), left.outcome());
         }
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
+        if !guarded.is_empty() && any(&|end| *end == HostOutcome::Committed) {
+            text += "; hosts are committed already: to take the others along, recover before their guards fire";
+        }
         let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
         // Also if hosts are on both sides by now: nothing has ended, and `recover` still brings them to one side.
         let outcome = if guards_armed { Outcome::Left } else { Outcome::Refused };
@@ -104,6 +108,23 @@ pub(crate) fn with_next(text: impl Into<AnyReason>, fleet: &Fleet) -> AnyReason 
     text.into().followed_by(&format!("\nnext: fleetdeploy recover {}", fleet.name))
 }
 
+/// Says when that helps, and what else there is for a host that does not answer.
+fn for_the_lost(fleet: &Fleet, hosts: &BTreeMap<HostName, HostOutcome>) -> String {
+    let lost = hosts.iter().filter(|(_, end)| matches!(end, HostOutcome::Lost { .. }));
+    let lost: Vec<&str> = lost.map(|(host, _)| host.as_str()).collect();
+    if lost.is_empty() {
+        return String::new();
+    }
+    let (is, answers) = if lost.len() == 1 { ("is", "answers") } else { ("are", "answer") };
+    format!(
+        ", when {} {answers} again (if not by itself: switch off and on); it brings all that answer to one side. What {is} \
+         gone for good: fleetdeploy recover {} --without {}",
+        lost.join(" and "),
+        fleet.name,
+        lost.join(",")
+    )
+}
+
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -129,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_kept_and_split_is_only_where_somebody_must_choose() {
+    fn what_was_seen_is_kept_and_a_run_that_was_left_is_never_called_split() {
         let guarded = |seen_on_old, may_be_disarmed| LeftToGuard {
             host: name("b"),
             back_within: Duration::from_secs(194),
@@ -146,9 +167,11 @@ mod tests {
         assert_eq!(left(&[guarded(true, false)], rolled_back), (Outcome::Left, 3, says(seen)));
         let unless = format!("{back}, unless the command that disarms it has arrived");
         let committed = through(HostOutcome::Committed);
-        assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Split, 3, says(&unless)));
+        let both = "; hosts are committed already: to take the others along, recover before their guards fire";
+        let says_both = says(&unless).replace(next, &format!("{both}{next}"));
+        assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Left, 3, says_both));
         let lost = left(&[guarded(false, false)], through(HostOutcome::Lost { why: "no answer".into() }));
-        assert_eq!((lost.0, lost.1), (Outcome::Split, 3));
+        assert_eq!((lost.0, lost.1), (Outcome::Left, 3));
         assert_eq!(left(&[], Vec::new()), (Outcome::Refused, 130, "left at once, as asked".to_owned()));
     }
 }

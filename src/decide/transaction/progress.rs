@@ -77,7 +77,8 @@ impl Transaction {
             ends,
             links: down.len(),
         };
-        if down.len() < 2 {
+        // Two are named as fast as what they have in common.
+        if down.len() < 3 {
             return None;
         }
         if is_it(&|_| true) {

@@ -77,7 +77,10 @@ impl Transaction {
         let is_harmless = |host: HostId| {
             let now = &self.hosts[host.0];
             let answered = matches!(now.back, Back::Restored | Back::Returned { .. } | Back::Awaited);
-            answered || !now.armed || matches!(now.end, Some(HostOutcome::RolledBack { .. } | HostOutcome::Untouched))
+            answered
+                || self.silent.contains(&host)
+                || !now.armed
+                || matches!(now.end, Some(HostOutcome::RolledBack { .. } | HostOutcome::Untouched))
         };
         let any_guarded = self.left_to_guards().next().is_some();
         matches!(self.stage, Stage::Back | Stage::BackProof | Stage::BackDisarm)

@@ -8,12 +8,15 @@ use crate::facts::systems::Systems;
 /// The three places of a host, as far as they differ.
 impl fmt::Display for Systems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let boots = self.known_boot_default().map_or_else(|| "not known".to_owned(), words::bare);
+        let boots = match self.known_boot_default() {
+            Some(system) => format!("a reboot brings {}", words::bare(system)),
+            None => "what a reboot brings is not known".to_owned(),
+        };
         if self.agree() {
             formatter.write_str(&words::bare(&self.current))
         } else {
             let (current, profile) = (words::bare(&self.current), words::bare(&self.profile));
-            write!(formatter, "{current} (a reboot brings {boots}; its profile is {profile})")
+            write!(formatter, "{current} ({boots}; its profile is {profile})")
         }
     }
 }
