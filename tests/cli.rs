@@ -14,6 +14,8 @@ use nix::unistd::Pid;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
+#[path = "support/codes.rs"]
+mod codes;
 #[path = "support/workstation.rs"]
 mod workstation;
 
@@ -24,13 +26,15 @@ const GOOD: &str = "hosts: {nas: }\nfleets: {lab: {hosts: all, flake: .}}\n";
 async fn run(inventory: &str, words: &[&str]) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("inventory.yaml"), inventory).unwrap();
-    Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
+    let finished = Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
         .arg("--inventory")
         .arg(folder.path().join("inventory.yaml"))
         .args(words)
         .run()
         .await
-        .unwrap()
+        .unwrap();
+    codes::keep_lines(&finished.stdout_text());
+    finished
 }
 
 /// What the events are, each by name and by what a reader asks it for.
@@ -705,4 +709,14 @@ async fn a_host_behind_one_that_is_left_out_is_named_before_anything_is_asked() 
         assert_eq!(refused.status, Some(2), "{words:?}");
         assert!(refused.stderr_text().contains(mend), "{}", refused.stderr_text());
     }
+}
+
+#[tokio::test]
+async fn of_several_fleets_one_is_to_be_named() {
+    let two = "hosts: {nas: }\nfleets: {lab: {hosts: all, flake: .}, home: {hosts: all, flake: .}}\n";
+    let finished = run(two, &["check"]).await;
+    assert_eq!(finished.status, Some(2));
+    let said = finished.stderr_text();
+    assert!(said.contains("no fleet was named, and the inventory has 2"), "{said}");
+    assert!(said.contains("the fleets are `home` and `lab`"), "{said}");
 }

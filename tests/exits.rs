@@ -16,6 +16,8 @@ use fleetdeploy::record::folder::StateFolder;
 use fleetdeploy::record::journal::{HostStarted, JournalEntry, RunStarted};
 use pretty_assertions::assert_eq;
 
+#[path = "support/codes.rs"]
+mod codes;
 #[path = "support/workstation.rs"]
 mod workstation;
 

@@ -165,6 +165,52 @@ async fn what_could_leave_a_path_is_refused() {
     );
 }
 
+/// Ends a process of this test and what it began, when the test ends.
+struct Group(std::process::Child);
+
+impl Group {
+    /// In a group of its own; its first line says that it is ready.
+    fn begin(words: &[&str]) -> Self {
+        use std::io::BufRead as _;
+        use std::os::unix::process::CommandExt as _;
+        let mut command = std::process::Command::new(words[0]);
+        command.args(&words[1..]).process_group(0).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let group = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn whoever_holds_the_lock_of_a_switch_is_named_by_its_process() {
+    let host = Host::with(None).await;
+    std::fs::remove_dir_all(host.path("proc")).unwrap();
+    host.link("proc", "/proc");
+    host.write("run/nixos/switch-to-configuration.lock", "");
+    let lock = host.path("run/nixos/switch-to-configuration.lock").display().to_string();
+    let ask = "if switch_runs; then echo \"$switch_text\"; else echo nobody; fi";
+    assert_eq!(host.says(&["lib.sh"], ask).await, "nobody\n");
+    {
+        let switch = Group::begin(&["flock", &lock, "sh", "-c", "echo ready; sleep 600"]);
+        let named = format!("a switch is under way (process {})\n", switch.0.id());
+        assert_eq!(host.says(&["lib.sh"], ask).await, named);
+    }
+    // What the switch began lives on, and has inherited the lock.
+    let mut left = Group::begin(&["flock", &lock, "sh", "-c", "sleep 600 >/dev/null & echo \"$!\"; exit 0"]);
+    left.0.wait().unwrap();
+    let said = host.says(&["lib.sh"], ask).await;
+    assert!(said.starts_with("a switch has ended, and process ") && said.ends_with(" still holds its lock\n"), "{said}");
+}
+
 /// A host that run r-1 holds under epoch 2, with a guard that fires at 1500 (it is 1000 there).
 async fn held() -> Host {
     let host = Host::with(Some("systemd-boot")).await;

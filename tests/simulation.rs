@@ -12,6 +12,9 @@ mod chance;
 mod checks;
 #[path = "support/clock.rs"]
 mod clock;
+#[path = "support/codes.rs"]
+#[expect(dead_code, reason = "a closed world has its events as values")]
+mod codes;
 #[path = "simulation/desk.rs"]
 mod desk;
 #[path = "simulation/ends.rs"]

@@ -65,6 +65,25 @@ impl Home {
     }
 }
 
+/// The host keys of a machine.
+struct Keys {
+    folder: tempfile::TempDir,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let keys = Self { folder: tempfile::tempdir().unwrap() };
+        for kind in ["ed25519", "ecdsa"] {
+            keygen(&keys.path(kind), kind);
+        }
+        keys
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
 /// A running sshd; its process is ended with this.
 struct Sshd {
     folder: tempfile::TempDir,
@@ -74,23 +93,25 @@ struct Sshd {
 
 impl Sshd {
     fn start(home: &Home, more: &str) -> Self {
-        Self::start_as(None, home, more)
+        Self::start_with(&Keys::new(), home, more)
     }
 
     /// With the keys of another: the same machine to whoever logs in.
-    fn start_as(other: Option<&Self>, home: &Home, more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    fn start_as(other: &Self, home: &Home, more: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), other.folder.path(), home, more)
+    }
+
+    fn start_with(keys: &Keys, home: &Home, more: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), keys.folder.path(), home, more)
+    }
+
+    fn start_in(folder: tempfile::TempDir, keys: &Path, home: &Home, more: &str) -> Self {
         // sshd started by root wants this folder to be there (sshd.c, `_PATH_PRIVSEP_CHROOT_DIR`).
         let _ = std::fs::create_dir_all("/run/sshd");
         let path = |name: &str| folder.path().join(name);
-        for kind in ["ed25519", "ecdsa"] {
-            match other {
-                Some(other) => {
-                    // A copy keeps the permissions, which sshd looks at.
-                    std::fs::copy(other.folder.path().join(kind), path(kind)).unwrap();
-                }
-                None => keygen(&path(kind), kind),
-            }
+        for kind in ["ed25519", "ecdsa", "ed25519.pub", "ecdsa.pub"] {
+            // A copy keeps the permissions, which sshd looks at.
+            std::fs::copy(keys.join(kind), path(kind)).unwrap();
         }
         let port = free_port();
         std::fs::write(
@@ -602,9 +623,177 @@ async fn a_name_is_pinned_to_the_address_of_the_first_login() {
     Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
     let config = std::fs::read_to_string(workspace.config()).unwrap();
     assert!(config.contains("  HostName 127.0.0.1\n"), "{config}");
-    assert!(config.contains(&format!("  HostKeyAlias [localhost]:{}\n", sshd.port)), "{config}");
+    assert!(config.contains("  HostKeyAlias localhost\n  UserKnownHostsFile /"), "{config}");
     login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await.unwrap();
     workspace.close().await;
+}
+
+/// One way of ssh to know a host at a port that is not 22.
+struct KnownBy {
+    way: &'static str,
+    /// Lines of the user's `known_hosts`. NAME, PORT, ED25519, ECDSA and AUTHORITY stand for what they say.
+    lines: &'static str,
+    /// Lines of the user's config; FILES stands for the folder.
+    config: &'static str,
+    hashed: bool,
+    certified: bool,
+}
+
+const KNOWN_BY_NAME: KnownBy =
+    KnownBy { way: "bare name", lines: "NAME ED25519", config: "", hashed: false, certified: false };
+
+/// Every way that ssh has of knowing a host (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"; `ssh_config(5)`).
+const WAYS_TO_BE_KNOWN: [KnownBy; 14] = [
+    KNOWN_BY_NAME,
+    KnownBy { way: "name and port", lines: "[NAME]:PORT ED25519", ..KNOWN_BY_NAME },
+    KnownBy { way: "hashed bare name", hashed: true, ..KNOWN_BY_NAME },
+    KnownBy { way: "hashed name and port", lines: "[NAME]:PORT ED25519", hashed: true, ..KNOWN_BY_NAME },
+    KnownBy { way: "a pattern", lines: "*host,!other ED25519", ..KNOWN_BY_NAME },
+    KnownBy { way: "several keys", lines: "NAME ECDSA\nNAME ED25519", ..KNOWN_BY_NAME },
+    KnownBy { way: "a certificate", lines: "@cert-authority NAME AUTHORITY", certified: true, ..KNOWN_BY_NAME },
+    KnownBy {
+        way: "a certificate, by a pattern with a port",
+        lines: "@cert-authority [*]:* AUTHORITY",
+        certified: true,
+        ..KNOWN_BY_NAME
+    },
+    KnownBy { way: "the key of a host that has a certificate", certified: true, ..KNOWN_BY_NAME },
+    KnownBy { way: "HostKeyAlias", lines: "Known ED25519", config: "HostKeyAlias known\n", ..KNOWN_BY_NAME },
+    KnownBy {
+        way: "HostKeyAlias and a certificate",
+        lines: "@cert-authority known AUTHORITY",
+        config: "HostKeyAlias known\n",
+        certified: true,
+        ..KNOWN_BY_NAME
+    },
+    KnownBy {
+        way: "the second of several files, with a blank in its name",
+        config: "UserKnownHostsFile /dev/null \"FILES/my known hosts\"\n",
+        ..KNOWN_BY_NAME
+    },
+    KnownBy {
+        way: "a file of the system",
+        config: "UserKnownHostsFile none\nGlobalKnownHostsFile \"FILES/my known hosts\"\n",
+        ..KNOWN_BY_NAME
+    },
+    KnownBy { way: "a file for each host", config: "UserKnownHostsFile \"FILES/known to %k\"\n", ..KNOWN_BY_NAME },
+];
+
+impl KnownBy {
+    /// Makes a host's user, whose first login on `sshd` at `name` is fine.
+    fn prepare(&self, home: &Home, sshd: &Sshd, name: &str, authority: &Path) {
+        let key = |file: PathBuf| std::fs::read_to_string(file).unwrap().trim_end().to_owned();
+        let text = self
+            .lines
+            .replace("NAME", name)
+            .replace("PORT", &sshd.port.to_string())
+            .replace("ED25519", &key(sshd.public_key("ed25519")))
+            .replace("ECDSA", &key(sshd.public_key("ecdsa")))
+            .replace("AUTHORITY", &key(authority.with_extension("pub")));
+        for file in ["known_hosts", "my known hosts", &format!("known to {name}")] {
+            std::fs::write(home.path(file), format!("{text}\n")).unwrap();
+        }
+        if self.hashed {
+            let hash = Command::new("ssh-keygen").args(["-q", "-H", "-f"]).arg(home.path("known_hosts")).output();
+            assert!(hash.unwrap().status.success());
+        }
+        let config = std::fs::read_to_string(home.path("config")).unwrap();
+        let more = self.config.replace("FILES", &home.path("").display().to_string());
+        std::fs::write(home.path("config"), more + &config).unwrap();
+    }
+}
+
+/// Signs the host keys in a folder for some names.
+fn certify(sshd_keys: &Path, authority: &Path, names: &str) {
+    let signed = Command::new("ssh-keygen")
+        .args(["-q", "-h", "-I", "host", "-n", names, "-s"])
+        .arg(authority)
+        .arg(sshd_keys)
+        .status();
+    assert!(signed.unwrap().success());
+}
+
+#[tokio::test]
+async fn later_logins_trust_what_the_first_one_trusted() {
+    let by_address = ["bare name", "name and port", "a certificate", "a file of the system"];
+    let (keys, strangers_keys) = (Keys::new(), Keys::new());
+    let rows = WAYS_TO_BE_KNOWN.iter().flat_map(|known_by| {
+        let addresses = ["localhost", "127.0.0.1"];
+        addresses.into_iter().take(if by_address.contains(&known_by.way) { 2 } else { 1 }).map(move |at| (known_by, at))
+    });
+    let rows = rows.map(|(known_by, address)| {
+        let (keys, strangers_keys) = (&keys, &strangers_keys);
+        async move { what_is_wrong(known_by, address, keys, strangers_keys).await }
+    });
+    let wrong: Vec<Vec<String>> = futures::future::join_all(rows).await;
+    assert!(wrong.concat().is_empty(), "{}", wrong.concat().join("\n"));
+}
+
+async fn what_is_wrong(known_by: &KnownBy, address: &str, keys: &Keys, strangers_keys: &Keys) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let home = Home::new();
+    let authority = home.path("authority");
+    keygen(&authority, "ed25519");
+    let mut more = String::new();
+    if known_by.certified {
+        let certificate = home.path("host.pub");
+        std::fs::copy(keys.path("ed25519.pub"), &certificate).unwrap();
+        certify(&certificate, &authority, &format!("{address},known"));
+        more = format!("HostCertificate {}\n", home.path("host-cert.pub").display());
+    }
+    let before = Sshd::start_with(keys, &home, &more);
+    // The same machine at another port.
+    let after = Sshd::start_with(keys, &home, &more);
+    let stranger = Sshd::start_with(strangers_keys, &home, "");
+    known_by.prepare(&home, &before, address, &authority);
+    let host = |name: &str, after: &Sshd| Host {
+        address: address.into(),
+        after: After { port: Some(after.port), ..After::default() },
+        ..host(name, before.port)
+    };
+    let workspace = home.workspace(&[host("one", &after), host("two", &stranger)]).await;
+    let mut expect = |what: &str, is_right: bool, seen: &dyn std::fmt::Debug| {
+        if !is_right {
+            wrong.push(format!("{} at {address}: {what}: {seen:?}", known_by.way));
+        }
+    };
+    let session = match Session::open(&workspace, &name("one"), LIMIT).await {
+        Ok(session) => session,
+        Err(error) => {
+            expect("the first login", false, &error);
+            return wrong;
+        }
+    };
+    let login = async |host: &str, way| login_anew(&workspace, &name(host), way, &echo("x"), LIMIT).await;
+    let usual = login("one", Way::Usual).await;
+    expect("a new login", usual.is_ok(), &usual);
+    let new_way = login("one", Way::After).await;
+    expect("a login by the new way", new_way.is_ok(), &new_way);
+    // What counts is what the user's files said when the host was logged into.
+    let files = ["known_hosts", "my known hosts", &format!("known to {address}")].map(|file| home.path(file));
+    let texts = files.each_ref().map(|file| std::fs::read(file).unwrap());
+    files.iter().for_each(|file| std::fs::write(file, "").unwrap());
+    kill(master(&workspace, "one"));
+    session.lost().await;
+    let reopened = session.reopen(LIMIT).await;
+    expect("a reconnect", reopened.is_ok(), &reopened);
+    let first_now = Session::open(&workspace, &name("two"), LIMIT).await;
+    expect("a host that is not known any more", first_now.is_err(), &"a login");
+    files.iter().zip(texts).for_each(|(file, text)| std::fs::write(file, text).unwrap());
+    Session::open(&workspace, &name("two"), LIMIT).await.unwrap();
+    let strangely = login("two", Way::After).await;
+    let cause = match &strangely {
+        Err(StepError::NoLogin { source, .. }) => Some(&source.cause),
+        _ => None,
+    };
+    let is_refused = matches!(cause, Some(ConnectCause::ChangedHostKey { .. } | ConnectCause::UnknownHostKey { .. }));
+    expect("a stranger", is_refused && stranger.logins() == 0, &strangely);
+    if let Some(ConnectCause::ChangedHostKey { known, .. }) = cause {
+        let is_the_users = known.as_ref().is_some_and(|(file, _)| files.contains(file));
+        expect("the place of the key", is_the_users, &known);
+    }
+    workspace.close().await;
+    wrong
 }
 
 #[tokio::test]
@@ -612,7 +801,7 @@ async fn the_new_way_to_a_host_is_used_after_the_push_and_must_have_the_same_key
     let home = Home::new();
     let before = Sshd::known(&home);
     // The same machine at another port: the same keys.
-    let after = Sshd::start_as(Some(&before), &home, "");
+    let after = Sshd::start_as(&before, &home, "");
     let other = Sshd::start(&home, "");
     let moved =
         |name: &str, port| Host { after: After { port: Some(port), ..After::default() }, ..host(name, before.port) };
@@ -746,7 +935,7 @@ async fn a_jump_and_a_host_behind_it_may_both_have_several_addresses() {
 async fn a_host_that_has_moved_already_is_found_beside_its_addresses() {
     let home = Home::new();
     let before = Sshd::known(&home);
-    let after = Sshd::start_as(Some(&before), &home, "");
+    let after = Sshd::start_as(&before, &home, "");
     let (port, gone) = (before.port, Host { other_addresses: vec!["localhost".into()], ..host("one", before.port) });
     home.know("localhost", port, &before.public_key("ed25519"));
     drop(before);

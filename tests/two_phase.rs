@@ -29,6 +29,9 @@ use pretty_assertions::assert_eq;
 
 #[path = "support/clock.rs"]
 mod clock;
+#[path = "support/codes.rs"]
+#[expect(dead_code, reason = "a closed world has its events as values")]
+mod codes;
 #[path = "two_phase/waves.rs"]
 mod waves;
 
@@ -282,6 +285,7 @@ struct Notebook {
 
 impl Surroundings for Notebook {
     fn tell(&mut self, event: Event) {
+        codes::keep(&event);
         self.told.push(event);
     }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use super::shared::fleet_context::FleetContext;
 use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
-use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::fleet_hosts::AskedHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::queries::build;
@@ -30,11 +30,11 @@ Exit status:
   130, 143, 129  interrupted")]
 pub struct BuildArgs {
     #[command(flatten)]
-    pub fleet: FleetHostsArgs,
+    pub fleet: AskedHostsArgs,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) -> CommandResult {
-    let context = FleetContext::prepare(global, &arguments.fleet, &Overrides::default())?;
+    let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     // No host is asked.

@@ -9,7 +9,7 @@ use super::shared::fleet_context::FleetContext;
 use super::shared::history::colour;
 use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
-use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::fleet_hosts::AskedHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::queries::{Checked, check};
@@ -35,11 +35,11 @@ Exit status:
   130, 143, 129  interrupted")]
 pub struct CheckArgs {
     #[command(flatten)]
-    pub fleet: FleetHostsArgs,
+    pub fleet: AskedHostsArgs,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &CheckArgs) -> CommandResult {
-    let context = FleetContext::prepare(global, &arguments.fleet, &Overrides::default())?;
+    let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
     // Signals are listened to before anything is asked, so that none is lost.
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = context.workspace(&mut shutdown).await?;

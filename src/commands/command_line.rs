@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::build::BuildArgs;
@@ -55,7 +55,8 @@ impl Cli {
     /// more letters to clap, and help ends with 0, which a script would take for a push that committed.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let words: Vec<OsString> = words.into_iter().collect();
-        Self::try_parse_from(&words).map_err(|error| {
+        Self::try_parse_from(&words).map_err(|mut error| {
+            correct_suggestions(&mut error, &words);
             let asked = |forms: &[&str]| words.iter().skip(1).any(|word| forms.iter().any(|form| word == form));
             let meant = match error.kind() {
                 ErrorKind::DisplayHelp => asked(&["-h", "--help", "help"]),
@@ -70,6 +71,43 @@ impl Cli {
             }
         })
     }
+}
+
+/// What other tools call a push.
+const PUSH_ELSEWHERE: [&str; 5] = ["apply", "deploy", "rebuild", "switch", "up"];
+
+/// Suggests no hidden command, but what is meant where clap cannot know it.
+fn correct_suggestions(error: &mut clap::Error, words: &[OsString]) {
+    let Some(ContextValue::String(wrong)) =
+        error.get(ContextKind::InvalidSubcommand).or_else(|| error.get(ContextKind::InvalidArg)).cloned()
+    else {
+        return;
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            if PUSH_ELSEWHERE.contains(&wrong.as_str()) {
+                error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec!["push".to_owned()]));
+            } else if let Some(ContextValue::Strings(near)) = error.get(ContextKind::SuggestedSubcommand).cloned() {
+                let command = Cli::command();
+                let is_shown = |name: &String| command.find_subcommand(name).is_some_and(|found| !found.is_hide_set());
+                let shown: Vec<String> = near.into_iter().filter(is_shown).collect();
+                match shown.is_empty() {
+                    true => drop(error.remove(ContextKind::SuggestedSubcommand)),
+                    false => drop(error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown))),
+                }
+            }
+        }
+        // Words that are not behind `--` are not taken: an option among them could be meant for fleetdeploy.
+        ErrorKind::UnknownArgument if is_exec(words) && !words.iter().any(|word| word == "--") => {
+            let text = "put `--` before the command: fleetdeploy exec FLEET -- COMMAND";
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![text.into()]));
+        }
+        _ => {}
+    }
+}
+
+fn is_exec(words: &[OsString]) -> bool {
+    words.iter().skip(1).any(|word| word == "exec")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]

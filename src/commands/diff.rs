@@ -9,7 +9,7 @@ use super::shared::fleet_context::FleetContext;
 use super::shared::history::{colour, columns};
 use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
-use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::fleet_hosts::AskedHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::queries::diff;
@@ -38,11 +38,11 @@ Exit status:
   130, 143, 129  interrupted")]
 pub struct DiffArgs {
     #[command(flatten)]
-    pub fleet: FleetHostsArgs,
+    pub fleet: AskedHostsArgs,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -> CommandResult {
-    let context = FleetContext::prepare(global, &arguments.fleet, &Overrides::default())?;
+    let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = context.workspace(&mut shutdown).await?;
     // Roots keep the systems from a garbage collection while they are compared.

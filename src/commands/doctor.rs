@@ -10,7 +10,7 @@ use serde_json::json;
 use super::shared::fleet_context::FleetContext;
 use super::shared::history::{colour, print};
 use super::{CommandResult, Trouble, farewell};
-use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::fleet_hosts::AskedHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, of_hosts, of_workstation};
 use crate::engine::ask::Gathered;
@@ -43,13 +43,13 @@ Exit status:
   130, 143, 129  interrupted")]
 pub struct DoctorArgs {
     #[command(flatten)]
-    pub fleet: FleetHostsArgs,
+    pub fleet: AskedHostsArgs,
 }
 
 type HostFindings = Vec<(HostName, Vec<DoctorFinding>)>;
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs) -> CommandResult {
-    let context = FleetContext::prepare(global, &arguments.fleet, &Overrides::default())?;
+    let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
     let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(None);

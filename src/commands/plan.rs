@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::CommandResult;
-use super::push::{Wanted, go, prepare};
-use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use super::push::{Wanted, go, overrides};
+use super::shared::fleet_context::FleetContext;
+use crate::commands::shared::fleet_hosts::AskedHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::TermsArgs;
 use crate::engine::push::Preview;
@@ -31,7 +32,7 @@ Exit status:
   130, 143, 129  interrupted")]
 pub struct PlanArgs {
     #[command(flatten)]
-    pub fleet: FleetHostsArgs,
+    pub fleet: AskedHostsArgs,
     /// Copy the new systems, and ask each on its host which units it would stop, start, restart and reload
     /// (`dry-activate`); changes nothing
     #[arg(long)]
@@ -41,7 +42,7 @@ pub struct PlanArgs {
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PlanArgs) -> CommandResult {
-    let context = prepare(global, &arguments.fleet, &arguments.terms)?;
+    let context = FleetContext::prepare_asked(global, &arguments.fleet, &overrides(&arguments.terms))?;
     let wanted = Wanted::new(&context, &arguments.terms, Preview::ShowPlan { units: arguments.units })?;
     go(global, mode, &context, wanted).await
 }

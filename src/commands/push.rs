@@ -87,7 +87,11 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -
 }
 
 pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<FleetContext, Trouble> {
-    FleetContext::prepare(global, hosts, &Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady })
+    FleetContext::prepare(global, hosts, &overrides(terms))
+}
+
+pub(super) fn overrides(terms: &TermsArgs) -> Overrides {
+    Overrides { guard: terms.guard, settle: terms.settle, steady: terms.steady }
 }
 
 pub(super) fn first(showing: ShowingArgs) -> Preview {

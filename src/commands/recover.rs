@@ -17,7 +17,7 @@ use super::shared::fleet_context::{FleetContext, load, owner};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{started, take};
 use super::{CommandResult, FAREWELL, Trouble};
-use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs, parse_fleet};
+use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WithoutArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::transaction::recover::Aim;
@@ -105,7 +105,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
-    let fleet = FleetHostsArgs { name, on: Vec::new(), except: Vec::new(), without: arguments.without.clone() };
+    let chosen = ChosenHostsArgs { without: arguments.without.clone(), ..ChosenHostsArgs::default() };
+    let fleet = FleetHostsArgs { name, chosen };
     let context = FleetContext::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
     let lock = take(&state, &context)?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::shared::fleet_context::FleetContext;
 use super::shared::history::{clock, colour, print};
 use super::{CommandResult, Trouble, farewell};
-use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs, parse_fleet, parse_pattern};
+use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WithoutArgs, parse_fleet, parse_pattern};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::status::{Condition, StatusTrouble as Wrong, drift, troubles};
 use crate::decide::survey::Allowed;
@@ -70,8 +70,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
     let StatusArgs { name, on, except, without, build: with_build } = arguments;
     let mut context = match name.clone() {
         Some(name) => {
-            let hosts = FleetHostsArgs { name, on: on.clone(), except: except.clone(), without: without.clone() };
-            FleetContext::prepare(global, &hosts, &Overrides::default())?
+            let chosen = ChosenHostsArgs { on: on.clone(), except: except.clone(), without: without.clone() };
+            FleetContext::prepare(global, &FleetHostsArgs { name, chosen }, &Overrides::default())?
         }
         None => FleetContext::prepare_every_host(global, on, except, without)?,
     };

@@ -49,6 +49,8 @@ pub enum SelectError {
     ChosenAreWithout,
     #[error("there is no fleet `{}`", shown(name))]
     NoSuchFleet { name: String, near: Option<String>, fleets: Vec<String> },
+    #[error("no fleet was named, and the inventory has {}", fleets.len())]
+    FleetNotNamed { fleets: Vec<String> },
 }
 
 impl SelectError {
@@ -82,6 +84,7 @@ impl SelectError {
                 return Some(format!("there failed {}", listed(failed.iter().map(HostName::as_str))));
             }
             Self::NothingMatches { near, hosts, .. } => (near, listed(hosts.iter().map(HostName::as_str)), "hosts"),
+            Self::FleetNotNamed { fleets } => (&None, listed(fleets.iter().map(String::as_str)), "fleets"),
             Self::NoSuchFleet { near, fleets, .. } => (near, listed(fleets.iter().map(String::as_str)), "fleets"),
         };
         match near {
@@ -246,6 +249,18 @@ impl Inventory {
     /// [`SelectError::NoSuchFleet`].
     pub fn fleet(&self, name: &str) -> Result<&Fleet, SelectError> {
         self.fleets.get(name).ok_or_else(|| SelectError::no_such_fleet(name, self.fleets.keys().cloned()))
+    }
+
+    /// The fleet of a command for which none was named.
+    ///
+    /// # Errors
+    /// [`SelectError::FleetNotNamed`]: there are several.
+    pub fn only_fleet(&self) -> Result<&Fleet, SelectError> {
+        let mut fleets = self.fleets.values();
+        match (fleets.next(), fleets.next()) {
+            (Some(fleet), None) => Ok(fleet),
+            _ => Err(SelectError::FleetNotNamed { fleets: self.fleets.keys().cloned().collect() }),
+        }
     }
 
     #[must_use]

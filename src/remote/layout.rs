@@ -170,6 +170,7 @@ impl LayoutPlan<'_> {
             identity: host.identity.clone(),
             jump: via.clone(),
             known_as: None,
+            trust: None,
             host_key: host.host_key,
             control: control.to_owned(),
             connect: host.limits.connect,
@@ -186,7 +187,7 @@ impl LayoutPlan<'_> {
             port: after.port.unwrap_or(block.port),
             // The machine is the same, so its key is the same: the machine that answers at the new address must be the
             // one that was pushed to.
-            known_as: Some(settings.known_as()),
+            known_as: Some(settings.known().first),
             ..block.clone()
         });
         self.blocks.push(block);
@@ -196,7 +197,7 @@ impl LayoutPlan<'_> {
             address: address.to_owned(),
             by_hand: login_hint::to_host(&Host { address: address.to_owned(), ..host.clone() }, self.hosts),
             may_be_pinned: may_be_pinned(&settings, via.as_ref()),
-            known_as: settings.known_as(),
+            known: settings.known(),
             hostname: settings.hostname,
             after: after_alias,
             via,
@@ -252,7 +253,7 @@ impl LayoutPlan<'_> {
             by_hand: login_hint::to_jump(user, host, port),
             may_be_pinned: may_be_pinned(&settings, via.as_ref()),
             hostname: settings.hostname.clone(),
-            known_as: settings.known_as(),
+            known: settings.known(),
             via: via.clone(),
             after: None,
         };
@@ -275,6 +276,7 @@ impl LayoutPlan<'_> {
             identity: None,
             jump: via,
             known_as: None,
+            trust: None,
             host_key: HostKey::Strict,
             control,
             connect: machine.connect,

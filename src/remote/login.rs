@@ -82,7 +82,7 @@ pub async fn login_anew(
     // 255 is ssh's own status, and no script of ours ends with it.
     let status = finished.status.filter(|status| *status != 255);
     if status.is_none() && !logged_in {
-        return Err(here(ConnectCause::read(&finished.stderr_text(), remaining)));
+        return Err(here(workspace.cause(alias, &finished.stderr_text(), remaining)));
     }
     let said = ScriptEnd { host, script: script.name, becoming: machine.becoming, status, stderr: &finished.stderr };
     said.judge(Reading::of(&finished.stdout))

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::connect_error::{ConnectCause, ConnectError};
+use super::known_hosts::Known;
 use super::master_slot::Slot;
 use super::privilege::Password;
 use crate::inventory::model::{Become, BootLoaderHint, HostName};
@@ -44,7 +45,7 @@ pub(super) struct Route {
     /// The address that its first login used may stand in for its name from then on.
     pub(super) may_be_pinned: bool,
     pub(super) hostname: String,
-    pub(super) known_as: String,
+    pub(super) known: Known,
 }
 
 #[derive(Debug)]

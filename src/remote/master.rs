@@ -131,6 +131,7 @@ pub(super) async fn ensure(
             }
             (Err(cause), Some(after)) => (cause, after),
         };
+        workspace.know_after(machine, machine.route()).await.map_err(|error| machine.local(error))?;
         let limit = deadline.saturating_duration_since(Instant::now());
         match start(workspace, machine, after, limit).await {
             Ok(master) => Ok(master),
@@ -142,14 +143,11 @@ pub(super) async fn ensure(
     // It is counted while the lock is still held, so that a caller that waits sees the count and the failure together.
     machine.slot.ended.fetch_add(1, Ordering::SeqCst);
     match result {
-        Ok(StartedMaster { master, alias, address }) => {
-            let route = machine.route();
-            if route.may_be_pinned
-                && [&machine.alias, &route.alias].contains(&&alias)
-                && let Some(address) = address
-            {
-                workspace.pin(machine, address).map_err(|error| machine.local(error))?;
-            }
+        Ok(StartedMaster { master, alias, log }) => {
+            // The way for after the push has an address that may not be that of the name before it.
+            let is_usual = [&machine.alias, &machine.route().alias].contains(&&alias);
+            let address = address_used(&log).filter(|_| is_usual);
+            workspace.pin(machine, &log, address).await.map_err(|error| machine.local(error))?;
             let master = Arc::new(master);
             state.master = Some(Arc::clone(&master));
             state.failure = None;
@@ -168,8 +166,8 @@ pub(super) struct StartedMaster {
     master: Master,
     /// The block of the config that it was started with.
     alias: String,
-    /// The address that it has connected to, if ssh has said it.
-    address: Option<IpAddr>,
+    /// What `ssh -v` has said.
+    log: String,
 }
 
 /// Logs in once, and leaves a master.
@@ -208,7 +206,7 @@ pub(super) async fn start(
     let said = overheard.end();
     match finished {
         Ok(finished) if finished.succeeded() => {}
-        Ok(_) => return Err(ConnectCause::read(&said, limit)),
+        Ok(_) => return Err(workspace.cause(alias, &said, limit)),
         Err(ProcessError::TimedOut { .. }) => return Err(ConnectCause::TimedOut(limit)),
         Err(error) => return Err(ConnectCause::Local(Arc::new(error))),
     }
@@ -224,7 +222,7 @@ pub(super) async fn start(
     let _ = std::fs::remove_file(&draft);
     std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;
     std::fs::rename(&draft, &machine.slot.link).map_err(local)?;
-    Ok(StartedMaster { master: Master { socket, hold }, alias: alias.to_owned(), address: address_used(&said) })
+    Ok(StartedMaster { master: Master { socket, hold }, alias: alias.to_owned(), log: said })
 }
 
 /// What a login says on stderr.

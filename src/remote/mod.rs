@@ -11,6 +11,7 @@ mod cause;
 mod command;
 mod connect_error;
 mod folder;
+mod known_hosts;
 mod layout;
 mod login;
 mod login_hint;

@@ -5,9 +5,10 @@
 //! their settings for a machine are put into its block.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::known_hosts::{Known, Trust, split_files};
 use crate::inventory::model::HostKey;
 
 /// The settings of every machine. The first value wins in ssh, so they stand above all blocks.
@@ -78,6 +79,13 @@ const TAKEN_OVER: [&str; 37] = [
 /// Each line of these has one path, which may have spaces.
 const ONE_PATH: [&str; 3] = ["identityfile", "identityagent", "certificatefile"];
 
+/// Each line of these has several paths.
+const SEVERAL_PATHS: [&str; 2] = ["userknownhostsfile", "globalknownhostsfile"];
+
+/// The settings that tell which keys are trusted. They do not count any more where the run has its own [`Trust`].
+const TRUST: [&str; 5] =
+    ["globalknownhostsfile", "hostkeyalias", "knownhostscommand", "userknownhostsfile", "verifyhostkeydns"];
+
 /// The settings of the user's config for one destination.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct UserSettings {
@@ -90,6 +98,8 @@ pub(super) struct UserSettings {
     pub(super) proxy_command: bool,
     /// Whether a setting names the machine by its host name while connecting: then an address must not stand in for it.
     pub(super) needs_name: bool,
+    /// The files that ssh looks for the machine's key in.
+    pub(super) known_hosts: Vec<PathBuf>,
     /// Lines for the block, as they go in.
     pub(super) lines: Vec<String>,
 }
@@ -121,6 +131,10 @@ impl UserSettings {
                 continue;
             }
             for value in values {
+                if SEVERAL_PATHS.contains(&key) {
+                    lines.push(several_paths(key, &value));
+                    continue;
+                }
                 let value = match key {
                     "hostkeyalgorithms" => relative_to_default(&value, &defaults.join(",")),
                     _ => expand(&value, destination, &hostname),
@@ -128,7 +142,9 @@ impl UserSettings {
                 lines.push(line(key, &value));
             }
         }
+        let known_hosts = SEVERAL_PATHS.iter().flat_map(|key| all(&configured, key));
         Self {
+            known_hosts: known_hosts.flat_map(|printed| split_files(&printed, Path::exists)).collect(),
             user: one("user"),
             port: one("port").and_then(|port| port.parse().ok()).unwrap_or(22),
             proxy_jump: one("proxyjump").map(|hops| hops.split(',').map(str::to_owned).collect()).unwrap_or_default(),
@@ -140,14 +156,30 @@ impl UserSettings {
         }
     }
 
-    /// Returns the name under which `known_hosts` has this machine: `name`, or `[name]:port` (sshd(8)).
-    pub(super) fn known_as(&self) -> String {
-        let name = self.hostname.to_ascii_lowercase();
-        match &self.host_key_alias {
-            Some(alias) => alias.clone(),
-            None if self.port == 22 => name,
-            None => format!("[{name}]:{}", self.port),
-        }
+    /// Returns how ssh looks for this machine's key.
+    pub(super) fn known(&self) -> Known {
+        let name = self.host_key_alias.as_ref().unwrap_or(&self.hostname).to_ascii_lowercase();
+        let first = match &self.host_key_alias {
+            None if self.port != 22 => format!("[{name}]:{}", self.port),
+            _ => name.clone(),
+        };
+        Known { name, first, files: self.known_hosts.clone() }
+    }
+}
+
+/// Writes paths that `ssh -G` has printed. It has expanded `~` and every `%` in them (OpenSSH, ssh.c).
+fn several_paths(key: &str, printed: &str) -> String {
+    let files = split_files(printed, Path::exists);
+    files.iter().fold(key.to_owned(), |line, file| format!("{line} {}", quoted(file)))
+}
+
+/// Writes a path so that ssh reads it as it is (OpenSSH, misc.c, `argv_split`, and `percent_expand`).
+fn quoted(file: &Path) -> String {
+    let text = file.to_string_lossy().replace('%', "%%");
+    if text.contains([' ', '"', '\'', '\\']) {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        text
     }
 }
 
@@ -201,6 +233,8 @@ pub(super) struct HostBlock {
     pub(super) jump: Option<String>,
     /// The name to look for in `known_hosts`, when it is not `hostname`.
     pub(super) known_as: Option<String>,
+    /// What the machine is known by instead, since a login has worked.
+    pub(super) trust: Option<Trust>,
     pub(super) host_key: HostKey,
     pub(super) control: PathBuf,
     pub(super) connect: Duration,
@@ -212,8 +246,8 @@ pub(super) struct HostBlock {
 impl HostBlock {
     fn write(&self, text: &mut String) {
         let strict = match self.host_key {
-            HostKey::Strict => "yes",
-            HostKey::AcceptNew => "accept-new",
+            HostKey::AcceptNew if self.trust.is_none() => "accept-new",
+            HostKey::Strict | HostKey::AcceptNew => "yes",
         };
         let _ = write!(
             text,
@@ -235,16 +269,25 @@ impl HostBlock {
         if let Some(compress) = self.compress {
             put("Compression", if compress { "yes" } else { "no" });
         }
-        if let Some(known_as) = &self.known_as {
-            put("HostKeyAlias", known_as);
+        match (&self.trust, &self.known_as) {
+            (Some(trust), _) => {
+                put("HostKeyAlias", &trust.name);
+                put("UserKnownHostsFile", &quoted(&trust.file));
+                put("GlobalKnownHostsFile", "none");
+            }
+            (None, Some(known_as)) => put("HostKeyAlias", known_as),
+            (None, None) => {}
         }
         if let Some(jump) = &self.jump {
             put("ProxyJump", jump);
         }
         let identity = self.identity.as_ref().map(|file| line("identityfile", &file.to_string_lossy()));
         for line in identity.iter().chain(self.lines.iter().filter(|line| Some(*line) != identity.as_ref())) {
-            // If we give a jump, the user's own proxy must not come back.
-            if self.jump.is_none() || !line.starts_with("proxy") {
+            let key = line.split(' ').next().unwrap_or_default();
+            // If we give a jump, the user's own proxy must not come back; if we give what is trusted, nothing beside it.
+            let is_ours =
+                (self.jump.is_some() && key.starts_with("proxy")) || (self.trust.is_some() && TRUST.contains(&key));
+            if !is_ours {
                 let _ = writeln!(text, "  {line}");
             }
         }
@@ -274,7 +317,7 @@ mod tests {
         let settings = UserSettings::read("vps.example.org", BARE, BARE);
         assert_eq!(settings.lines, Vec::<String>::new());
         assert_eq!(
-            (settings.user.as_deref(), settings.port, settings.known_as().as_str()),
+            (settings.user.as_deref(), settings.port, settings.known().first.as_str()),
             (Some("me"), 22, "vps.example.org")
         );
     }
@@ -295,7 +338,8 @@ mod tests {
         );
         assert_eq!(settings.proxy_jump, ["me@bastion:2200", "second"]);
         assert!(!settings.proxy_command);
-        assert_eq!(settings.known_as(), "[home.example.org]:2222");
+        let known = settings.known();
+        assert_eq!((known.first.as_str(), known.name.as_str()), ("[home.example.org]:2222", "home.example.org"));
     }
 
     #[test]
@@ -316,6 +360,7 @@ mod tests {
             identity: Some("/keys/my key".into()),
             jump: None,
             known_as: Some("[vps.example.org]:2222".into()),
+            trust: None,
             host_key: HostKey::Strict,
             control: "/run/user/1000/fleetdeploy-x/m0".into(),
             connect: Duration::from_secs(20),

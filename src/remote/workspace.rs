@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 
+use super::connect_error::ConnectCause;
 use super::folder::PrivateFolder;
+use super::known_hosts::Found;
 use super::layout::{LayoutPlan, Question, check_texts};
 use super::machine::{Machine, Route, Settled, alias_of};
 use super::privilege::Password;
@@ -170,30 +172,92 @@ impl Workspace {
             .arg(&self.config)
     }
 
-    /// Pins `machine` to `address`. From now on it is reached there, and known by the name it had: DNS may live on the
-    /// fleet.
-    pub(super) fn pin(&self, machine: &Machine, address: IpAddr) -> io::Result<()> {
+    /// Keeps what the first login on `machine` has shown: its `log` says what it trusted, `address` is where it went.
+    /// From now on the machine is reached there, and known by that alone: DNS may live on the fleet, and the
+    /// workstation's own `known_hosts` may be part of the push.
+    pub(super) async fn pin(&self, machine: &Machine, log: &str, address: Option<IpAddr>) -> io::Result<()> {
         let route = machine.route();
+        let is_known = |block: &HostBlock| block.alias == machine.alias && block.trust.is_some();
+        let is_kept = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_known);
+        let found = Found::read(log);
+        let trust = if is_kept { None } else { route.known.trust(found, trust_file(machine)).await? };
+        // Without lines of a file the name is all that there is to be known by, and that of a certificate has no port.
+        let by_name = match found {
+            _ if is_kept || trust.is_some() => true,
+            Found::ByCommand { certificate: true } => route.known.first == route.known.name,
+            Found::ByCommand { certificate: false } | Found::UnderFirst | Found::Unsaid => true,
+            Found::WithoutPort => false,
+            Found::NotAsked => true,
+        };
         let mut changed = false;
         for block in self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            let is_of_machine = block.alias == machine.alias || route.after.as_ref() == Some(&block.alias);
+            if block.alias != machine.alias && route.after.as_ref() != Some(&block.alias) {
+                continue;
+            }
+            if let Some(trust) = &trust {
+                block.trust = Some(trust.clone());
+                changed = true;
+            }
             // The block for after the push may have an address of its own.
-            if is_of_machine && block.hostname == route.hostname {
+            if let Some(address) = address.filter(|_| by_name && route.may_be_pinned)
+                && block.hostname == route.hostname
+            {
                 block.hostname = address.to_string();
-                block.known_as = Some(route.known_as.clone());
+                // Where no key is asked for, ssh must not learn a name for it either.
+                block.known_as = (found != Found::NotAsked).then(|| route.known.first.clone());
                 changed = true;
             }
         }
         if changed { self.write_config() } else { Ok(()) }
     }
 
+    /// Lets the blocks for after the push know a machine as those for before it do, where it is looked for there first.
+    pub(super) async fn know_after(&self, machine: &Machine, route: &Route) -> io::Result<()> {
+        let Some(after) = &route.after else { return Ok(()) };
+        let is_known = |block: &HostBlock| block.alias == *after && block.trust.is_some();
+        if self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_known) {
+            return Ok(());
+        }
+        // Several addresses of one machine may be tried at once.
+        let file = trust_file(machine).with_file_name(format!("{after}.known"));
+        let Some(trust) = route.known.trust(Found::Unsaid, file).await? else { return Ok(()) };
+        for block in self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            if block.alias == *after {
+                block.trust = Some(trust.clone());
+            }
+        }
+        self.write_config()
+    }
+
+    /// Reads why ssh gave up on `alias`, in the words of the user's own files.
+    pub(super) fn cause(&self, alias: &str, log: &str, waited: Duration) -> ConnectCause {
+        let cause = ConnectCause::read(log, waited);
+        let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        match blocks.iter().find(|block| block.alias == alias).and_then(|block| block.trust.as_ref()) {
+            Some(trust) => trust.in_the_users_words(cause),
+            None => cause,
+        }
+    }
+
     /// Writes the config so that a reader sees the old one or the new one, whole.
     fn write_config(&self) -> io::Result<()> {
         // It is held until the rename, because two writers would share the draft.
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let draft = self.config.with_extension("new");
-        let mut file = private::open(File::options().write(true).create(true).truncate(true), &draft)?;
-        file.write_all(render(&blocks).as_bytes())?;
-        std::fs::rename(&draft, &self.config)
+        write_private(&self.config, &render(&blocks))
     }
+}
+
+/// Writes a file so that a reader sees the old one or the new one, whole.
+pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    let mut file = private::open(File::options().write(true).create(true).truncate(true), &draft)?;
+    file.write_all(text.as_bytes())?;
+    std::fs::rename(&draft, path)
+}
+
+/// The file of what a machine is known by.
+fn trust_file(machine: &Machine) -> PathBuf {
+    machine.slot.link.with_extension("known")
 }

@@ -13,6 +13,7 @@ use fleetdeploy::inventory::model::BootLoaderHint;
 use fleetdeploy::remote::step::RemoteStep;
 use pretty_assertions::assert_eq;
 
+use crate::codes;
 use crate::inventory::Inventory;
 use crate::pushed::{Log, Pushed, Pushing, piped};
 use crate::standing::Standing;
@@ -443,12 +444,22 @@ impl Drop for Fleet {
         if std::thread::panicking() {
             self.show();
         }
+        self.keep_codes();
         drop(self.janitor.stdin.take());
         let _ = self.janitor.wait();
     }
 }
 
 impl Fleet {
+    /// Of what was printed, and of what the workstation's records have: a run on a terminal prints no events.
+    fn keep_codes(&self) {
+        self.logs.borrow().iter().for_each(|log| codes::keep_lines(&log.stdout()));
+        let runs = self.workstation().join("root/.local/state/fleetdeploy/runs");
+        let runs = std::fs::read_dir(runs).into_iter().flatten().flatten();
+        let recorded = runs.filter_map(|run| std::fs::read_to_string(run.path().join("events.jsonl")).ok());
+        recorded.for_each(|events| codes::keep_lines(&events));
+    }
+
     /// Begins to keep what the commands say anew, for a fleet that is used again.
     pub(crate) fn forget_logs(&self) {
         self.logs.borrow_mut().clear();

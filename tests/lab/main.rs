@@ -10,6 +10,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "a failing test shows what happened")]
 
+#[path = "../support/codes.rs"]
+mod codes;
 mod fleet;
 mod inventory;
 #[path = "../support/old_runs.rs"]

@@ -211,6 +211,11 @@ impl Log {
         });
     }
 
+    /// What was heard on stdout.
+    pub(crate) fn stdout(&self) -> String {
+        self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).stdout.clone()
+    }
+
     /// Everything that was heard, for a failing test.
     pub(crate) fn words(&self) -> String {
         // A reader that panicked over a bad line has poisoned it; what it heard before still counts.

@@ -172,6 +172,7 @@ impl RecoveryRecords for Aside {
 }
 
 fn told(world: &Shared, station: usize, event: &Event) {
+    crate::codes::keep(event);
     let mut world = world.lock();
     if let Event::PhaseStarted { phase } = event {
         world.stations[station].phase = *phase;

@@ -24,6 +24,8 @@ impl Workstation {
     }
 
     pub(crate) async fn run(&self, words: &[&str]) -> Finished {
-        self.invocation(words).run().await.unwrap()
+        let finished = self.invocation(words).run().await.unwrap();
+        crate::codes::keep_lines(&finished.stdout_text());
+        finished
     }
 }

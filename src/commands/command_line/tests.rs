@@ -5,7 +5,7 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::commands::inventory::InventoryCommand;
-use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs};
+use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WithoutArgs};
 use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::inventory::model::{HostName, Size};
 use crate::ui::mode::{Colour, Flags};
@@ -37,9 +37,13 @@ fn a_push_takes_all_its_options() {
         PushArgs {
             fleet: FleetHostsArgs {
                 name: "homelab".into(),
-                on: patterns(&["vps,@edge,{git,nas}", "web-*"]),
-                except: patterns(&["nas"]),
-                without: WithoutArgs { hosts: ["db", "git", "old"].map(|name| HostName::new(name).unwrap()).to_vec() },
+                chosen: ChosenHostsArgs {
+                    on: patterns(&["vps,@edge,{git,nas}", "web-*"]),
+                    except: patterns(&["nas"]),
+                    without: WithoutArgs {
+                        hosts: ["db", "git", "old"].map(|name| HostName::new(name).unwrap()).to_vec(),
+                    },
+                },
             },
             terms: TermsArgs {
                 guard: Some(Duration::from_secs(900)),
@@ -99,7 +103,7 @@ fn the_words_of_a_command_are_taken_as_they_are() {
     let CliCommand::Exec(exec) = Cli::read(words.map(OsString::from)).unwrap().command else { panic!() };
     assert_eq!(exec.words, ["-x", "--sudo", "", "a  b", "-v", "--"]);
     assert_eq!((exec.sudo, exec.fold, exec.stream, exec.timeout), (true, false, false, Duration::from_secs(300)));
-    assert_eq!(exec.fleet.on, ["vps"]);
+    assert_eq!(exec.fleet.chosen.on, ["vps"]);
 }
 
 #[test]
@@ -148,7 +152,6 @@ fn what_is_not_understood_exits_with_2() {
         "fleetdeploy push homelab --waves 1,,2",
         "fleetdeploy push homelab --waves half",
         "fleetdeploy push homelab --dry-run --ask",
-        "fleetdeploy plan",
         "fleetdeploy plan homelab --ask",
         "fleetdeploy rollback homelab --to",
         "fleetdeploy rollback homelab --to @",
@@ -169,7 +172,6 @@ fn what_is_not_understood_exits_with_2() {
         "fleetdeploy status --build",
         "fleetdeploy status -homelab",
         "fleetdeploy status --on -vps",
-        "fleetdeploy doctor",
         "fleetdeploy runs --limit 0",
         "fleetdeploy runs home/lab",
         "fleetdeploy logs",
@@ -219,4 +221,27 @@ fn every_command_shows_an_example_and_its_exits() {
         }
     }
     examples(&Cli::command());
+}
+
+#[test]
+fn what_is_nearly_right_is_told_what_was_meant() {
+    let said = |words: &str| parse(words).unwrap_err().to_string();
+    for word in ["deploy", "apply", "switch"] {
+        assert!(said(&format!("fleetdeploy {word} homelab")).contains("'push'"), "{word}");
+    }
+    assert!(said("fleetdeploy pusch homelab").contains("'push'"));
+    let hidden = said("fleetdeploy repla");
+    assert!(!hidden.contains("'replay'"), "{hidden}");
+    let without = said("fleetdeploy exec homelab uptime");
+    assert!(without.contains("put `--` before the command: fleetdeploy exec FLEET -- COMMAND"), "{without}");
+}
+
+#[test]
+fn the_fleet_of_a_command_that_changes_nothing_may_be_left_out() {
+    for words in ["check", "doctor", "build", "diff", "plan"] {
+        assert!(parse(&format!("fleetdeploy {words}")).is_ok(), "{words}");
+    }
+    for words in ["push", "rollback", "reboot"] {
+        assert!(parse(&format!("fleetdeploy {words}")).is_err(), "{words}");
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::history::{state, unreadable};
 use super::password::passwords;
 use crate::commands::Trouble;
-use crate::commands::shared::fleet_hosts::{FleetHostsArgs, WithoutArgs};
+use crate::commands::shared::fleet_hosts::{AskedHostsArgs, ChosenHostsArgs, FleetHostsArgs, WithoutArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::inquiry::FleetScope;
@@ -120,8 +120,27 @@ impl FleetContext {
     }
 
     pub(crate) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, overrides: &Overrides) -> Result<Self, Trouble> {
+        Self::of(global, Some(&hosts.name), &hosts.chosen, overrides)
+    }
+
+    /// Prepares a command that changes nothing.
+    pub(crate) fn prepare_asked(
+        global: &GlobalArgs,
+        hosts: &AskedHostsArgs,
+        overrides: &Overrides,
+    ) -> Result<Self, Trouble> {
+        Self::of(global, hosts.name.as_deref(), &hosts.chosen, overrides)
+    }
+
+    fn of(
+        global: &GlobalArgs,
+        name: Option<&str>,
+        hosts: &ChosenHostsArgs,
+        overrides: &Overrides,
+    ) -> Result<Self, Trouble> {
         let (inventory, warnings) = load(global)?;
-        let fleet = inventory.fleet(&hosts.name).map_err(not_selected)?.clone().overridden(overrides);
+        let fleet = name.map_or_else(|| inventory.only_fleet(), |name| inventory.fleet(name));
+        let fleet = fleet.map_err(not_selected)?.clone().overridden(overrides);
         let failed = failed_if_asked_for(&fleet, &inventory, &[&hosts.on, &hosts.except])?;
         let selected = select_of_run(&fleet.hosts, &hosts.on, &hosts.except, failed.as_ref()).map_err(not_selected)?;
         let (selected, without) = parted(&fleet.hosts, &selected, &hosts.without)?;

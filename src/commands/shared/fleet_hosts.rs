@@ -11,6 +11,23 @@ pub struct FleetHostsArgs {
     /// The fleet, as the inventory names it
     #[arg(value_name = "FLEET", value_parser = parse_fleet)]
     pub name: String,
+    #[command(flatten)]
+    pub chosen: ChosenHostsArgs,
+}
+
+/// The same for a command that changes nothing: it cannot meet the wrong fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct AskedHostsArgs {
+    /// The fleet, as the inventory names it; may be left out if there is only one
+    #[arg(value_name = "FLEET", value_parser = parse_fleet)]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub chosen: ChosenHostsArgs,
+}
+
+/// Some of a fleet's hosts; without any pattern all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct ChosenHostsArgs {
     /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `@failed` (in the fleet's last run), `all`; commas
     /// between, may be repeated
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]

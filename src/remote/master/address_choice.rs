@@ -92,6 +92,9 @@ fn log_in<'a>(
             if let Some(jump) = workspace.jump_of(route) {
                 ensure(workspace, jump, Want::Any, deadline).await?;
             }
+            if after.is_some() {
+                workspace.know_after(machine, route).await.map_err(|error| machine.local(error))?;
+            }
             let limit = deadline.saturating_duration_since(Instant::now());
             start(workspace, machine, after.unwrap_or(&route.alias), limit)
                 .await

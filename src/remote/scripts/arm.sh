@@ -88,7 +88,7 @@ arm() {
     elif is_over "$run"; then
         refuse ended "a run that was armed here later has committed on this host"
     elif switch_runs; then
-        refuse busy "a switch is under way on this host"
+        refuse busy "$switch_text on this host"
     elif shutdown_due; then
         refuse busy "$shutdown_text on this host"
     elif stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" &&

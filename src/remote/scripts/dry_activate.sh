@@ -10,7 +10,7 @@ main() {
     demand is_store_path "$1"
     demand is_number "$2"
     if switch_runs; then
-        refuse busy "a switch is under way on this host"
+        refuse busy "$switch_text on this host"
     elif read_lease; then
         refuse foreign_lease "run $lease_run of $lease_owner holds this host"
     else

@@ -192,8 +192,8 @@ find_system() {
     is_store_path "$resolved" || resolve "$1"
 }
 
-# Whether any process holds the lock of switch-to-configuration. The kernel's list is read: taking the lock, even for an
-# instant, would make a switch that begins just then fail.
+# Whether any process holds the lock of switch-to-configuration; $switch_text then says which. The kernel's list is read:
+# taking the lock, even for an instant, would make a switch that begins just then fail.
 switch_runs() {
     [ -e "$switch_lock" ] && [ -r "$root/proc/locks" ] || return 1
     # shellcheck disable=SC2046
@@ -202,15 +202,35 @@ switch_runs() {
     switch_device=$((0x$1))
     switch_device="$((switch_device >> 8 & 0xfff)) $((switch_device & 0xff | switch_device >> 12 & 0xfff00))"
     # MAJOR:MINOR:INODE, two of them hexadecimal.
-    while read -r _ switch_kind _ _ _ switch_where _; do
+    while read -r _ switch_kind _ _ switch_pid switch_where _; do
         case $switch_kind:$switch_where in
         FLOCK:*:*:"$2")
             switch_minor=${switch_where#*:}
-            [ "$((0x${switch_where%%:*})) $((0x${switch_minor%%:*}))" != "$switch_device" ] || return 0
+            if [ "$((0x${switch_where%%:*})) $((0x${switch_minor%%:*}))" = "$switch_device" ]; then
+                name_switch_holder
+                return 0
+            fi
             ;;
         esac
     done <"$root/proc/locks"
     return 1
+}
+
+# The list names the process that took the lock. A child that it left behind holds the lock on, and is nowhere named.
+name_switch_holder() {
+    switch_text="a switch is under way"
+    if [ -d "$root/proc/$switch_pid" ]; then
+        switch_text="$switch_text (process $switch_pid)"
+        return 0
+    fi
+    for switch_file in "$root"/proc/[0-9]*/fd/*; do
+        # shellcheck disable=SC3013 # dash and bash have -ef
+        if [ "$switch_file" -ef "$switch_lock" ]; then
+            switch_pid=${switch_file#"$root"/proc/}
+            switch_text="a switch has ended, and process ${switch_pid%%/*}, which it began, still holds its lock"
+            return 0
+        fi
+    done
 }
 
 # unit_lives UNIT…: one of them runs, or systemd is about to start it again.

@@ -113,7 +113,7 @@ check_new() {
     # The status of timeout(1), which a check may also end with by itself: then it is too early.
     124:* | 137:*) if [ "$uptime" -ge "$prepare_end" ]; then put check cut_off; else put check failed; fi ;;
     *"Could not acquire lock"*)
-        put misfit "busy a switch is under way on this host"
+        put misfit "busy $switch_text on this host"
         put check unknown
         ;;
     *) put check failed ;;

@@ -31,7 +31,7 @@ reboot_once() {
     elif [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
         refuse foreign_guard "a guard is on this host"
     elif switch_runs; then
-        refuse busy "a switch is under way on this host"
+        refuse busy "$switch_text on this host"
     elif shutdown_due; then
         refuse busy "$shutdown_text on this host"
     elif stands_on "$3" "$4" "$5" && boots_as_default && comes_up; then

@@ -73,7 +73,7 @@ free_to_start() {
             refuse busy "another step of this run is still at work"
             return 1
         elif switch_runs; then
-            refuse busy "a switch is under way on this host"
+            refuse busy "$switch_text on this host"
             return 1
         fi
     fi

@@ -285,7 +285,7 @@ survey_roots() {
 # What would get in the way of a push, or be got in the way of.
 survey_busy() {
     if switch_runs; then
-        put busy "a switch is under way"
+        put busy "$switch_text"
     fi
     if shutdown_due; then
         put busy "$shutdown_text"
