@@ -7,23 +7,23 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 usage() {
     cat <<'HELP'
 usage: scripts/screens.sh [NAME…]
-  NAME   only these runs: good mesh vpn lost loader rollback reboot killed hand ahead cable
+  NAME   only these runs: good mesh vpn lost loader rollback reboot killed hand cable
 
-As root, where the lab runs (scripts/lab.sh needs). Writes tests/screens/NAME.jsonl, the events of a run, and NAME.hosts,
-how its hosts stood afterwards. FLEETDEPLOY_BLESS=1 cargo test --test screens then writes docs/screens.md.
+As root, where the lab runs (scripts/lab.sh needs). Writes into tests/fixtures/screens NAME.jsonl, the events of a run,
+and NAME.hosts, how its hosts stood afterwards. FLEETDEPLOY_BLESS=1 cargo test --test screens writes docs/screens.md.
 HELP
 }
 
 case ${1:-} in -h | --help) usage && exit ;; esac
 wanted=("$@")
-[ $# -gt 0 ] || wanted=(good mesh vpn lost loader rollback reboot killed hand ahead cable)
+[ $# -gt 0 ] || wanted=(good mesh vpn lost loader rollback reboot killed hand cable)
 
 cargo build --locked
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 hosts=(vps homeserver web)
 fleet=screens-$$
 version=1
-out=tests/screens
+out=tests/fixtures/screens
 mkdir -p "$out"
 trap 'scripts/lab.sh down "$fleet" || true' EXIT
 scripts/lab.sh up "$fleet" --hosts "$(IFS=,; echo "${hosts[*]}")" --binary "$target/debug/fleetdeploy" >/dev/null
@@ -32,7 +32,7 @@ ws() { scripts/lab.sh ws "$fleet" -- "$@"; }
 set_of() { scripts/lab.sh set "$fleet" "$@"; }
 
 # Short times, as in the lab's tests; the guards differ, as in many fleets.
-inventory() { # GUARD_OF_WEB
+inventory() {
     ws tee inventory.yaml >/dev/null <<YAML
 defaults:
   user: root
@@ -50,7 +50,7 @@ hosts:
   web:
     address: 198.51.100.30
     vpn: 10.100.0.3
-    guard: ${1:-200s}
+    guard: 200s
 fleets:
   homelab:
     hosts: all
@@ -226,14 +226,6 @@ run_hand() {
     start guard arm homelab --guard 5m
     keep hand
     ws fleetdeploy guard disarm homelab >/dev/null 2>&1
-}
-
-run_ahead() { # what a plan says, and a guard that is too short
-    change
-    ws fleetdeploy plan homelab >"$out/plan.txt" 2>/dev/null || true
-    inventory 60s
-    ws fleetdeploy inventory check >"$out/short-guard.txt" 2>&1 || true
-    inventory
 }
 
 inventory

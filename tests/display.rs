@@ -12,7 +12,7 @@ use fleetdeploy::inventory::model::GuardAction;
 use fleetdeploy::ui::host_view::{GuardView, Role};
 use fleetdeploy::ui::mode::Mode;
 use fleetdeploy::ui::plain::Plain;
-use fleetdeploy::ui::safety::{Guards, Leaving, Safety};
+use fleetdeploy::ui::safety::{ArmedGuards, Leaving, Safety};
 use fleetdeploy::ui::sanitise;
 use fleetdeploy::ui::view::FleetView;
 use pretty_assertions::assert_eq;
@@ -148,7 +148,7 @@ fn safety(push: Vec<(f64, Event)>, seconds: f64) -> Option<Safety> {
 fn at_every_moment_the_screen_says_what_protects_the_fleet() {
     let start = lines(good_push())[0].at;
     let after = |seconds: f64| start + Duration::from_secs_f64(seconds);
-    let guards = |first: f64, last: f64| Guards {
+    let guards = |first: f64, last: f64| ArmedGuards {
         first: after(first),
         last: after(last),
         back: Some(after(last + 330.0)),

@@ -1,5 +1,5 @@
-//! Keeps the terminal from writing what is typed between the live rows: an Enter would push them up by a line, and leave
-//! their first line behind.
+//! Keeps the terminal from writing what is typed between the live rows: an Enter would push them up by a line, and
+//! leave their first line behind.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -252,7 +252,7 @@ fn phases(forecast: &Forecast, style: ForecastStyle) -> String {
         })
         .collect();
     // Limits are long, so that a slow day is no failure: what it really took says how long to wait for it.
-    let heading = ["", "phase", "at most", "took before", "what happens"];
+    let heading = ["", "phase", "at most", "took", "what happens"];
     let short: Vec<Vec<TableCell>> = rows.iter().map(|row| row[..4].to_vec()).collect();
     let table = table::render(&heading, &rows, style.columns, style.colour)
         .or_else(|| table::render(&heading[..4], &short, usize::MAX, style.colour));
@@ -267,7 +267,7 @@ fn phases(forecast: &Forecast, style: ForecastStyle) -> String {
         .collect();
     let heading = ["host", "guard", "needed at most", "boots within"];
     let guards = table::render(&heading, &guards, usize::MAX, style.colour);
-    section("phases", table.unwrap_or_default(), style)
+    section("phases: what each may take at most, and took in the last runs", table.unwrap_or_default(), style)
         + &section("guards, and what a push and its roll back may take", guards.unwrap_or_default(), style)
 }
 

@@ -162,6 +162,7 @@ impl HostView {
         self.since = at;
         self.through = None;
         self.turn = Turn::Its;
+        self.tried = None;
         self.links = None;
         self.doing.clear();
     }

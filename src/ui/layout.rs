@@ -8,7 +8,7 @@ use crate::event::Phase;
 use crate::event::waiting::WaitedFor;
 use crate::event::wording::words;
 use crate::ui::host_view::HostView;
-use crate::ui::line::{Strip, fitting, wrap};
+use crate::ui::line::{Strip, cut_between_words, fitting, wrap};
 use crate::ui::paint::Tone;
 use crate::ui::row::{Health, name_width, row};
 use crate::ui::safety::Safety;
@@ -191,13 +191,12 @@ fn waited_for(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Str
         strips.extend(wrap(&style.text(&text), style.columns).iter().map(|line| strip(Some(tone), line)));
     }
     if let Some(reason) = &view.rolling_back {
-        let front = if view.decided {
-            "going back, though it was decided to commit (no guard was disarmed yet): "
-        } else {
-            "going back because: "
-        };
-        let text = format!("{front}{}", sanitise::line(reason));
-        strips.extend(wrap(&style.text(&text), style.columns).iter().take(2).map(|line| strip(Some(Tone::Bad), line)));
+        let front = if view.decided { "going back after the decision: " } else { "going back because: " };
+        // The whole of it stands above the rows.
+        let reason = sanitise::line(reason);
+        let begins = reason.split("; ").next().unwrap_or_default();
+        let text = cut_between_words(&style.text(&format!("{front}{begins}")), style.columns);
+        strips.push(strip(Some(Tone::Bad), &text));
     }
     strips
 }

@@ -6,7 +6,7 @@ use crate::event::Phase;
 use crate::event::waiting::HeldBack;
 use crate::event::wording::{waiting, words};
 use crate::inventory::model::{GuardAction, HostName};
-use crate::ui::host_view::{GuardView, HostView, Role};
+use crate::ui::host_view::{GuardView, HostView, Role, Turn};
 use crate::ui::line::{Strip, cut, fitting, width};
 use crate::ui::paint::Tone;
 use crate::ui::safety::alarm;
@@ -153,7 +153,8 @@ pub(crate) fn name_width(view: &FleetView) -> usize {
     view.hosts.iter().map(|host| width(host.name.as_str())).max().unwrap_or(0).min(NAME_LIMIT)
 }
 
-/// What is left of the host's guard. A host that is back, and whose guard only waits for the others, shows no countdown.
+/// What is left of the host's guard. A host that is back, and whose guard only waits for the others, shows no
+/// countdown.
 fn guard(host: &HostView, now: SystemTime) -> Option<(Tone, String)> {
     let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
     let is_back = host.phase == Some(Phase::RollBack) && host.times.contains_key(&Phase::RollBack);
@@ -238,7 +239,18 @@ fn doing(host: &HostView, view: &FleetView, health: Health, now: SystemTime) -> 
         (Some(Phase::Survey), false) => ways(&["connecting"]),
         (Some(Phase::Copy), false) if view.rollback_to.is_some() => ways(&["looking whether it still has its system"]),
         (Some(Phase::Copy), false) => ways(&["copying"]),
-        (Some(_), false) if health == Health::Waiting => ways(&["waits for its turn"]),
+        (Some(_), false) if health == Health::Waiting => match &view.wave {
+            Some(wave) if host.turn == Turn::AnotherWaves => {
+                let names = wave.hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+                let (first, count) = (format!("begins after {names}"), wave.hosts.len());
+                vec![
+                    format!("{first}: each wave is proven before the next"),
+                    first,
+                    format!("begins after {count} others"),
+                ]
+            }
+            _ => ways(&["waits for its turn"]),
+        },
         _ => Vec::new(),
     }
 }

@@ -16,15 +16,15 @@ pub enum Safety {
     /// No host was touched: nothing would.
     Untouched,
     /// Nothing is changed yet; guards are being armed.
-    Arming { armed: usize, of: usize, guards: Option<Guards> },
+    Arming { armed: usize, of: usize, guards: Option<ArmedGuards> },
     /// Every host that this push touches goes back by itself.
-    Guarded { guards: Guards },
+    Guarded { guards: ArmedGuards },
     /// It is decided: the new systems become permanent, still under the guards. A signal does not stop it any more.
-    MakingPermanent { guards: Guards },
+    MakingPermanent { guards: ArmedGuards },
     /// All is proven, and the guards go.
-    Disarming { disarmed: usize, of: usize, guards: Option<Guards> },
+    Disarming { disarmed: usize, of: usize, guards: Option<ArmedGuards> },
     /// The push takes hosts back, under their guards.
-    GoingBack { back: usize, of: usize, guards: Option<Guards>, leaving: Leaving },
+    GoingBack { back: usize, of: usize, guards: Option<ArmedGuards>, leaving: Leaving },
     /// A host is out of reach, and its guard brings it back.
     Awaiting {
         host: HostName,
@@ -41,12 +41,12 @@ pub enum Safety {
     /// A rolling reboot: no guard is needed.
     Rebooting { hosts: Vec<HostName> },
     /// Guards that were armed by hand hold while a person works.
-    ByHand { guards: Guards },
+    ByHand { guards: ArmedGuards },
 }
 
 /// The guards that are armed, as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Guards {
+pub struct ArmedGuards {
     pub first: SystemTime,
     pub last: SystemTime,
     /// When the last host is back at the latest, if every guard fires; `None`: an old record does not say.
@@ -64,7 +64,7 @@ pub enum Leaving {
     Harmless { once: bool, back: Option<SystemTime> },
 }
 
-impl Guards {
+impl ArmedGuards {
     fn of<'a>(hosts: impl IntoIterator<Item = &'a HostView>) -> Option<Self> {
         let armed = hosts.into_iter().filter_map(|host| match host.guard {
             GuardView::Armed { fires, back, action, .. } => {
@@ -113,7 +113,7 @@ impl Safety {
     pub fn of(view: &FleetView) -> Option<Self> {
         match view.what {
             // Guards that a person arms by hand.
-            What::Query => return Guards::of(&view.hosts).map(|guards| Self::ByHand { guards }),
+            What::Query => return ArmedGuards::of(&view.hosts).map(|guards| Self::ByHand { guards }),
             // Units that a reboot stops, and boots, are under no guard.
             What::Reboot => return Some(rebooting(view)),
             What::DryRun => return Some(Self::Untouched),
@@ -131,7 +131,7 @@ impl Safety {
         }
         let changing: Vec<&HostView> = view.hosts.iter().filter(|host| host.takes_part(Phase::Arm)).collect();
         let armed = changing.iter().filter(|host| matches!(host.guard, GuardView::Armed { .. })).count();
-        let guards = Guards::of(changing.iter().copied());
+        let guards = ArmedGuards::of(changing.iter().copied());
         let of = changing.len();
         Some(match (view.phase(), guards) {
             (Some(Phase::RollBack), guards) => {
@@ -182,8 +182,8 @@ impl Safety {
                 (Tone::Good, text)
             }
             Self::MakingPermanent { guards } => {
-                let text = "proven: the new systems are being made permanent; Ctrl-C lets this finish; if this computer \
-                            dies now, every host goes back";
+                let text = "proven: the new systems are being made permanent; Ctrl-C lets this finish; if this \
+                            computer dies now, every host goes back";
                 (Tone::Good, format!("{text} {}, unless {recover} comes first, from anywhere", guards.way(now)))
             }
             Self::Disarming { disarmed, of, guards } => {
@@ -207,7 +207,7 @@ impl Safety {
                         guards.way(now)
                     );
                 } else {
-                    text += &leaving.words(&recover, now);
+                    text += &leaving.words(&recover, now, true);
                 }
                 (Tone::Doubtful, text)
             }
@@ -216,7 +216,7 @@ impl Safety {
                     0 => format!("{host} is out of reach"),
                     _ => format!("{host} and {others} more are out of reach"),
                 };
-                let leave = leaving.words(&recover, now);
+                let leave = leaving.words(&recover, now, false);
                 let how = waiting::by(*action);
                 if now < *fires {
                     let text = format!(
@@ -273,15 +273,18 @@ impl Safety {
 }
 
 impl Leaving {
-    /// What leaving does, from the moment on from which it is harmless.
-    fn words(self, recover: &str, now: SystemTime) -> String {
+    /// What leaving does, from the moment on from which it is harmless. `with_end`: when the rest is back was not said.
+    fn words(self, recover: &str, now: SystemTime, with_end: bool) -> String {
         let Self::Harmless { once, back } = self else { return String::new() };
         let how = if once { "Ctrl-C once more" } else { "Ctrl-C twice" };
         let rest = match back {
-            Some(back) if now < back => format!(", its guard brings the rest back within {}", left(back, now)),
+            Some(back) if with_end && now < back => {
+                format!(", its guard brings the rest back within {}", left(back, now))
+            }
             _ => String::new(),
         };
-        format!("; every host that answers is back: {how} leaves without harm{rest}; look later: fleetdeploy show last, {recover}")
+        let back = format!("; every host that answers is back: {how} leaves without harm{rest}");
+        format!("{back}; look later: fleetdeploy show last, {recover}")
     }
 }
 
@@ -333,7 +336,7 @@ mod tests {
     #[test]
     fn a_guard_whose_time_is_over_is_not_counted_down() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let guards = |last| Guards { first: at(last), last: at(last), back: Some(at(last + 330)), action: None };
+        let guards = |last| ArmedGuards { first: at(last), last: at(last), back: Some(at(last + 330)), action: None };
         let said = |last| Safety::Guarded { guards: guards(last) }.words("homelab", at(100));
         let (tone, text) = said(110);
         assert_eq!(tone, Tone::Good);

@@ -99,7 +99,8 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(Some(Tone::Good), "decided: every host and every link holds, commit")]
         }
         Event::RollBackStarted { host, reason } => {
-            let though = if view.decided { ", though it was decided to commit" } else { "" };
+            let though =
+                if view.decided { ", though it was decided to commit (no guard was disarmed yet)" } else { "" };
             let text = format!("ROLLING BACK{though}: {}", sanitise::text(&reason.to_string()));
             vec![of_any(host.as_ref(), Some(Tone::Bad), text)]
         }

@@ -16,7 +16,7 @@ pub(crate) struct Moment {
     pub(crate) title: &'static str,
     /// What was typed.
     pub(crate) typed: &'static str,
-    /// The record: `tests/screens/NAME.jsonl`.
+    /// The record: `tests/fixtures/screens/NAME.jsonl`.
     pub(crate) record: &'static str,
     pub(crate) at: At,
     pub(crate) happens: Answered,
@@ -29,15 +29,12 @@ pub(crate) const MOMENTS: &[Moment] = &[
         title: "Guards are being armed",
         typed: "fleetdeploy push homelab",
         record: "good",
-        at: At::After { event: r#""event":"guard_armed","host":"web""#, seconds: 0.2 },
+        at: At::After { event: r#""waits_for":["web"],"why":"first-alone""#, seconds: 0.1 },
         happens: (
-            "Nothing is changed. web has a guard; vps and homeserver get theirs after it. If nobody does anything, the push goes on; if the laptop died, web would reboot into what it runs.",
-            &[
-                "nothing is changed yet",
-                "1 of 3 are",
-                "begins after web",
-                "goes back by a reboot, back at the latest in #",
-            ],
+            "Nothing is changed. web gets its guard first and alone, then vps and homeserver. If \
+ nobody does anything, the push goes on; if the laptop died, a host with a guard \
+ would reboot into what it runs.",
+            &["nothing is changed yet", "0 of 3 are", "begins after web"],
         ),
         lost: ("No.", &["nothing is changed yet"]),
         todo: (
@@ -51,13 +48,16 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "good",
         at: At::After { event: r#""event":"phase_started","phase":"test""#, seconds: 1.5 },
         happens: (
-            "Each host activates its new system, for now. Whatever happens, each goes back by a reboot unless the push ends well.",
+            "Each host activates its new system, for now. Whatever happens, each goes back by a \
+ reboot unless the push ends well.",
             &["every host goes back to its old system by a reboot, back at the latest in #", "activating"],
         ),
         lost: ("No: every host is under a guard.", &["guarded: whatever breaks now, this computer too"]),
         todo: (
-            "Nothing. Ctrl-C takes all back at once; if this laptop dies: `fleetdeploy recover homelab`, on any workstation.",
-            &["Ctrl-C: back at once; if this computer dies: fleetdeploy recover homelab, from anywhere"],
+            "Nothing. Ctrl-C takes all back at once; if this laptop dies: `fleetdeploy recover \
+ homelab`, on any workstation.",
+            &["Ctrl-C: back at once; if this computer dies: fleetdeploy recover homelab, from \
+ anywhere"],
         ),
     },
     Moment {
@@ -66,7 +66,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "good",
         at: At::After { event: r#""event":"phase_started","phase":"verify""#, seconds: 0.2 },
         happens: (
-            "The guard of web is longer in the inventory. None of them fires if the push ends well.",
+            "The guard of web is longer in the inventory. None of them fires if the push ends \
+ well.",
             &["each guard is as long as the inventory says: the first fires in #, the last in #"],
         ),
         lost: ("No.", &["guarded: whatever breaks now"]),
@@ -78,7 +79,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "good",
         at: At::After { event: r#""event":"phase_started","phase":"switch""#, seconds: 0.4 },
         happens: (
-            "All is proven, and each host makes its new system what a reboot brings, still under its guard.",
+            "All is proven, and each host makes its new system what a reboot brings, still under \
+ its guard.",
             &[
                 "proven: the new systems are being made permanent",
                 "if this computer dies now, every host goes back by a reboot",
@@ -86,7 +88,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         ),
         lost: ("No.", &["proven:"]),
         todo: (
-            "Nothing: Ctrl-C does not stop it any more. If this laptop dies: recover finishes it, before the guards fire.",
+            "Nothing: Ctrl-C does not stop it any more. If this laptop dies: recover finishes it, \
+ before the guards fire.",
             &["Ctrl-C lets this finish", "unless fleetdeploy recover homelab comes first, from anywhere"],
         ),
     },
@@ -96,7 +99,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "good",
         at: At::End,
         happens: (
-            "Every host runs its new system, without a guard. web should be rebooted for its new kernel some day.",
+            "Every host runs its new system, without a guard. web should be rebooted for its new \
+ kernel some day.",
             &[
                 "COMMITTED",
                 "every host runs what it was to run; all 14 required links are up",
@@ -112,7 +116,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "mesh",
         at: At::After { event: r#""event":"phase_started","phase":"verify""#, seconds: 6.0 },
         happens: (
-            "All hosts run their new systems, under their guards, and the links of web through the VPN are down. If that stays so, all go back.",
+            "All hosts run their new systems, under their guards, and the links of web through \
+ the VPN are down. If that stays so, all go back.",
             &["of all 14 links up, waits for all", "from and to web", "until #, then all go back"],
         ),
         lost: ("No: web is reached, and under a guard.", &["guarded: whatever breaks now"]),
@@ -124,7 +129,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "mesh",
         at: At::After { event: r#""event":"phase_started","phase":"roll_back""#, seconds: 1.0 },
         happens: (
-            "Every host activates its old system again; the guards stay until the old links are proven.",
+            "Every host activates its old system again; the guards stay until the old links are \
+ proven.",
             &["going back: 0 of 3 hosts run their old system again", "from and to web are down"],
         ),
         lost: ("No.", &["if this computer dies they go back by a reboot, back at the latest in #"]),
@@ -154,7 +160,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "vpn",
         at: At::After { event: r#""event":"contact_lost","host":"homeserver""#, seconds: 5.0 },
         happens: (
-            "vps and web are through, and homeserver is tried again; after the settle time all go back. homeserver is under its guard.",
+            "vps and web are through, and homeserver is tried again; after the settle time all go \
+ back. homeserver is under its guard.",
             &["waits for hosts out of reach: until #, then all go back"],
         ),
         lost: (
@@ -169,7 +176,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "left",
         at: At::After { event: r#""event":"may_leave","may":true"#, seconds: 1.0 },
         happens: (
-            "vps and web run their old systems, and keep their guards until homeserver is back; homeserver is tried, and then its guard reboots it.",
+            "vps and web run their old systems, and keep their guards until homeserver is back; \
+ homeserver is tried, and then its guard reboots it.",
             &[
                 "2 of 3 hosts run their old system again",
                 "kept until homeserver is back",
@@ -182,7 +190,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
             "Nothing; or leave: nothing is lost by it.",
             &[
                 "every host that answers is back: Ctrl-C twice leaves without harm",
-                "look later: fleetdeploy recover homelab",
+                "look later: fleetdeploy show last, fleetdeploy recover homelab",
             ],
         ),
     },
@@ -192,14 +200,15 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "left",
         at: At::End,
         happens: (
-            "vps and web were seen on their old systems; the guards of all three restart them once.",
+            "vps and web were seen on their old systems; the guards of all three restart them \
+ once.",
             &[
-                "LEFT",
+                "left at once, as asked",
                 "was seen on its old system with its guard armed",
                 "its guard brings it back to its old system; back at the latest in #",
             ],
         ),
-        lost: ("No.", &["back at the latest in #"]),
+        lost: ("No.", &["every guard has fired, and its host is back, in # at the latest"]),
         todo: ("`fleetdeploy recover homelab`, after the times on the screen.", &["next: fleetdeploy recover homelab"]),
     },
     Moment {
@@ -232,7 +241,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "loader",
         at: At::After { event: r#""event":"phase_started","phase":"roll_back""#, seconds: 0.5 },
         happens: (
-            "The decision to commit is taken back: every host goes back. A reboot of web would still bring its old system.",
+            "The decision to commit is taken back: every host goes back. A reboot of web would \
+ still bring its old system.",
             &[
                 "though it was decided to commit",
                 "a reboot now would still bring its old system",
@@ -260,7 +270,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "rollback",
         at: At::After { event: r#""event":"phase_started","phase":"test""#, seconds: 0.5 },
         happens: (
-            "Each host activates the system that it ran before the last committed push, under a guard.",
+            "Each host activates the system that it ran before the last committed push, under a \
+ guard.",
             &["rollback of homelab", "guarded: whatever breaks now, this computer too, every host goes back"],
         ),
         lost: ("No.", &["guarded:"]),
@@ -273,7 +284,11 @@ pub(crate) const MOMENTS: &[Moment] = &[
         at: At::After { event: r#""event":"phase_started","phase":"reboot""#, seconds: 1.5 },
         happens: (
             "One host reboots into its own system; the next begins when that is proven.",
-            &["may be down now, and comes up with its own system, by itself; the next host begins when that is proven"],
+            &[
+                "may be down now, and comes up with its own system, by itself; the next host begins \
+ when that is proven",
+                "begins after homeserver",
+            ],
         ),
         lost: ("No.", &["comes up with its own system, by itself"]),
         todo: ("Nothing.", &["Ctrl-C: no further reboot", "if this computer dies: fleetdeploy recover homelab"]),
@@ -296,8 +311,10 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "hand",
         at: At::After { event: r#""event":"guard_armed","host":"homeserver""#, seconds: 0.1 },
         happens: (
-            "Nothing changes. Whatever a person does there, each host goes back by a reboot when its guard fires.",
-            &["every host goes back to what it ran by a reboot, back at the latest in #, whatever you do there"],
+            "Nothing changes. Whatever a person does there, each host goes back by a reboot when \
+ its guard fires.",
+            &["every host goes back to what it ran by a reboot, back at the latest in #, whatever \
+ you do there"],
         ),
         lost: ("No.", &["guarded:"]),
         todo: (
@@ -312,7 +329,11 @@ pub(crate) const MOMENTS: &[Moment] = &[
         at: At::After { event: r#""event":"left_to_guard""#, seconds: 3.0 },
         happens: (
             "vps and web are back. homeserver is out of reach, and its guard reboots it.",
-            &["homeserver is out of reach", "back at the latest in #", "kept until homeserver is back"],
+            &[
+                "homeserver is out of reach",
+                "comes back by a reboot, at the latest in #",
+                "kept until homeserver is back",
+            ],
         ),
         lost: ("Not yet: its guard brings it back by itself.", &["comes back by a reboot, at the latest in #"]),
         todo: (
@@ -326,10 +347,15 @@ pub(crate) const MOMENTS: &[Moment] = &[
         record: "cable",
         at: At::End,
         happens: (
-            "vps and web run their old systems. homeserver does not answer although its guard has fired: its cable is out.",
-            &["SPLIT", "its guard should have brought it back, and it does not answer"],
+            "vps and web run their old systems. homeserver does not answer although its guard has \
+ fired: its cable is out.",
+            &["LOST", "its guard should have brought it back, and it does not answer"],
         ),
         lost: ("homeserver: somebody must look at it.", &["LOST"]),
-        todo: ("Go there; then `fleetdeploy recover homelab`.", &["next: fleetdeploy recover homelab"]),
+        todo: (
+            "Go there; then `fleetdeploy recover homelab`.",
+            &["next: fleetdeploy recover homelab, when homeserver answers again (if not by itself: \
+ switch off and on)"],
+        ),
     },
 ];

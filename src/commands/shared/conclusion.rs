@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::reason::any::AnyReason;
+use crate::event::wording::words::span;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
@@ -56,10 +57,11 @@ impl Conclusion {
             fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
         hosts.extend(through);
         let mut text = "left at once, as asked".to_owned();
-        for left in guarded {
+        // What becomes of each host stands in its own line.
+        hosts.extend(guarded.iter().map(|left| (left.host.clone(), left.outcome())));
+        if let Some(back) = guarded.iter().map(|left| left.back_within).max() {
             // Writing to a String cannot fail.
-            let _ = write!(text, "; {}: {}", left.host, left.fate());
-            hosts.insert(left.host.clone(), left.outcome());
+            let _ = write!(text, "; every guard has fired, and its host is back, in {} at the latest", span(back));
         }
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
         if !guarded.is_empty() && any(&|end| *end == HostOutcome::Committed) {
@@ -117,8 +119,8 @@ fn for_the_lost(fleet: &Fleet, hosts: &BTreeMap<HostName, HostOutcome>) -> Strin
     }
     let (is, answers) = if lost.len() == 1 { ("is", "answers") } else { ("are", "answer") };
     format!(
-        ", when {} {answers} again (if not by itself: switch off and on); it brings all that answer to one side. What {is} \
-         gone for good: fleetdeploy recover {} --without {}",
+        ", when {} {answers} again (if not by itself: switch off and on); it brings all that answer to one side. What \
+         {is} gone for good: fleetdeploy recover {} --without {}",
         lost.join(" and "),
         fleet.name,
         lost.join(",")
@@ -158,17 +160,15 @@ mod tests {
             may_be_disarmed,
         };
         let next = "\nnext: fleetdeploy recover ab";
-        let says = |what: &str| format!("left at once, as asked; b: {what}; back at the latest in 3m 14s{next}");
-        let back = "its guard brings it back to its old system";
-        assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, says(back)));
-        let seen = "was seen on its old system with its guard armed, which restarts it into that once more";
+        let text = "left at once, as asked; every guard has fired, and its host is back, in 3m 14s at the latest";
+        let says = format!("{text}{next}");
+        assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, says.clone()));
         let through = |end| vec![(name("a"), end)];
         let rolled_back = through(HostOutcome::RolledBack { by_guard: true });
-        assert_eq!(left(&[guarded(true, false)], rolled_back), (Outcome::Left, 3, says(seen)));
-        let unless = format!("{back}, unless the command that disarms it has arrived");
+        assert_eq!(left(&[guarded(true, false)], rolled_back), (Outcome::Left, 3, says));
         let committed = through(HostOutcome::Committed);
         let both = "; hosts are committed already: to take the others along, recover before their guards fire";
-        let says_both = says(&unless).replace(next, &format!("{both}{next}"));
+        let says_both = format!("{text}{both}{next}");
         assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Left, 3, says_both));
         let lost = left(&[guarded(false, false)], through(HostOutcome::Lost { why: "no answer".into() }));
         assert_eq!((lost.0, lost.1), (Outcome::Left, 3));

@@ -60,8 +60,8 @@ impl Transaction {
             .collect()
     }
 
-    /// Returns what these links have in common, if one sentence says it all: a person looks for the cause, and a list of
-    /// links is none.
+    /// Returns what these links have in common, if one sentence says it all: a person looks for the cause, and a list
+    /// of links is none.
     pub(super) fn in_common(&self, down: &BTreeSet<LinkId>) -> Option<LinksCause> {
         let link = |id: &LinkId| &self.plan.links[*id];
         let counts = |id: &LinkId| link(id).required && link(id).left_out.is_none() && !self.plan.accepted.contains(id);

@@ -127,8 +127,8 @@ pub(crate) fn about(phase: Phase) -> &'static str {
 pub(crate) fn about_going_back(phase: Phase) -> &'static str {
     match phase {
         Phase::Build => "nothing to build: the hosts have their systems",
-        Phase::Survey => "ask every host what it runs, and what it still has",
-        Phase::Copy => "nothing to copy: keep the systems, see if they fit",
+        Phase::Survey => "ask every host what it runs and what it has",
+        Phase::Copy => "nothing to copy: keep them, see if they fit",
         Phase::Test => "activate the systems to go back to, for now",
         Phase::Switch => "make them what a reboot brings",
         Phase::RollBack => "bring every touched host back to what it ran",
