@@ -208,7 +208,10 @@ async fn whoever_holds_the_lock_of_a_switch_is_named_by_its_process() {
     let mut left = Group::begin(&["flock", &lock, "sh", "-c", "sleep 600 >/dev/null & echo \"$!\"; exit 0"]);
     left.0.wait().unwrap();
     let said = host.says(&["lib.sh"], ask).await;
-    assert!(said.starts_with("a switch has ended, and process ") && said.ends_with(" still holds its lock\n"), "{said}");
+    assert!(
+        said.starts_with("a switch has ended, and process ") && said.ends_with(" still holds its lock\n"),
+        "{said}"
+    );
 }
 
 /// A host that run r-1 holds under epoch 2, with a guard that fires at 1500 (it is 1000 there).

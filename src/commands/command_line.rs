@@ -91,9 +91,9 @@ fn correct_suggestions(error: &mut clap::Error, words: &[OsString]) {
                 let command = Cli::command();
                 let is_shown = |name: &String| command.find_subcommand(name).is_some_and(|found| !found.is_hide_set());
                 let shown: Vec<String> = near.into_iter().filter(is_shown).collect();
-                match shown.is_empty() {
-                    true => drop(error.remove(ContextKind::SuggestedSubcommand)),
-                    false => drop(error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown))),
+                error.remove(ContextKind::SuggestedSubcommand);
+                if !shown.is_empty() {
+                    error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 mod rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::causes::chain;
 use super::inquiry::{FleetScope, Inquiry, Phased};
 use super::mutex::lock;
 use crate::event::activity::Doing;
-use crate::event::reason::build::BuildFault;
+use crate::event::reason::build::{BuildFault, BuildNote};
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Bytes, Event, Phase};
 use crate::facts::store_path::StorePath;
@@ -39,6 +39,9 @@ const ALL_LOG_LINES: usize = 50_000;
 /// The most failed builds that have their whole logs told; all have their last lines told.
 const LOGS: usize = 10;
 
+/// The most warnings of an evaluation that are told; the record has all.
+const MOST_WARNINGS: usize = 50;
+
 /// How long the refusal may wait for those logs.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 
@@ -48,7 +51,15 @@ impl Inquiry<'_> {
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
         self.tell(build_moved(&nix::NixProgress::default(), "evaluating".to_owned()));
-        let hear = |host: Option<&HostName>, lines| {
+        let warned = Mutex::new(BTreeSet::new());
+        let hear = |host: Option<&HostName>, lines: Vec<String>| {
+            for said in nix::evaluation_warnings(&lines) {
+                let mut warned = lock(&warned);
+                // A host that is asked alone, to find the one to blame, says the same again.
+                if warned.len() < MOST_WARNINGS && warned.insert(said.clone()) {
+                    self.warn(None, BuildNote::EvaluationWarning { said });
+                }
+            }
             self.tell(Event::Printed { host: host.cloned(), by: "nix eval".to_owned(), lines });
         };
         let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit, &hear);
@@ -126,28 +137,43 @@ impl Inquiry<'_> {
     fn evaluation_failed(&self, error: &nix::EvalError) -> Refusal {
         if let nix::EvalError::Hosts { failed, .. } = error {
             for (host, problem) in failed {
-                self.tell(Event::failed(Some(host), BuildFault::SystemNotEvaluated { said: problem.to_string() }));
+                let said = problem.to_string();
+                let fault = self.untracked(&said).unwrap_or(BuildFault::SystemNotEvaluated { said });
+                self.tell(Event::failed(Some(host), fault));
             }
         } else {
             let no_nix = matches!(error, nix::EvalError::Process(ProcessError::Start { .. }));
             let said = chain(error);
-            let fault =
-                if no_nix { BuildFault::WorkstationNixMissing { said } } else { BuildFault::EvaluationFailed { said } };
+            let fault = match self.untracked(&said) {
+                _ if no_nix => BuildFault::WorkstationNixMissing { said },
+                Some(untracked) => untracked,
+                None => BuildFault::EvaluationFailed { said },
+            };
             self.tell(Event::failed(None, fault));
         }
         Refusal::SystemsNotEvaluated
     }
 
+    fn untracked(&self, said: &str) -> Option<BuildFault> {
+        let nix::UntrackedFile { repository, file } =
+            nix::untracked_file(&self.scope.fleet.source, &self.scope.folder, said)?;
+        let (file, repository) = (file.display().to_string(), repository.display().to_string());
+        Some(BuildFault::FileUntracked { file, repository, said: said.to_owned() })
+    }
+
     async fn build_failed(&self, error: &nix::BuildError) -> Refusal {
         if let nix::BuildError::Failed { hosts, failures, message, .. } = error {
             for failure in failures {
+                let name = failure.name.clone();
+                let fault = if let Some(missing) = nix::missing_builder(&failure.reason) {
+                    let nix::MissingBuilder { system_type, features } = missing;
+                    BuildFault::BuilderMissing { name, system_type, features }
+                } else {
+                    let (said, derivation) = (failure.reason.clone(), failure.derivation.clone());
+                    BuildFault::DerivationFailed { name, said, derivation }
+                };
                 for host in &failure.hosts {
-                    let fault = BuildFault::DerivationFailed {
-                        name: failure.name.clone(),
-                        said: failure.reason.clone(),
-                        derivation: failure.derivation.clone(),
-                    };
-                    self.tell(Event::failed(Some(host), fault));
+                    self.tell(Event::failed(Some(host), fault.clone()));
                     let what = format!("build of {}", failure.name);
                     self.tell(Event::Logged { host: host.clone(), what, lines: failure.log.clone() });
                 }

@@ -1,5 +1,6 @@
 //! How nix is started, and the errors of short questions to it.
 
+use std::fmt::Write as _;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,8 +24,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// How many ticks pass before printed lines are given on: the record gets a few lines at a time, not one by one.
 const TICKS_OF_A_BATCH: u32 = 2;
 
-/// Lines of a failed command's stderr that are worth showing.
-const TAIL: usize = 20;
+/// The most lines of a failed command's stderr that are shown; a NixOS lists every assertion that failed.
+const TAIL: usize = 40;
 
 /// A question about the local store that was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -187,7 +188,11 @@ pub(super) fn message_of(stderr: &str) -> String {
         Some(start) => {
             let indent = lines[start].len() - lines[start].trim_start().len();
             let dedented = lines[start..].iter().map(|line| line.get(indent..).unwrap_or_else(|| line.trim_start()));
-            let said = dedented.filter(|line| !line.trim().is_empty()).take(TAIL).collect::<Vec<_>>().join("\n");
+            let lines: Vec<&str> = dedented.filter(|line| !line.trim().is_empty()).collect();
+            let mut said = lines[..lines.len().min(TAIL)].join("\n");
+            if lines.len() > TAIL {
+                let _ = write!(said, "\n({} more lines: -v shows them)", lines.len() - TAIL);
+            }
             said.trim_start_matches("error:").trim().to_owned()
         }
         None => last_lines(&text, TAIL),

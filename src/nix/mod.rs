@@ -16,6 +16,7 @@ mod ping;
 mod plain;
 mod printout;
 pub mod progress;
+pub mod said;
 mod tracker;
 pub mod version;
 
@@ -28,4 +29,5 @@ pub use invoke::{AskError, Heard};
 pub use needs::Needs;
 pub use ping::{Pinged, ping};
 pub use progress::{Amount, Count, NixProgress, RunningBuild};
+pub use said::{MissingBuilder, UntrackedFile, evaluation_warnings, missing_builder, untracked_file};
 pub use version::{NixVersion, OLDEST_TEXT, version};

@@ -185,9 +185,8 @@ impl Workspace {
         let by_name = match found {
             _ if is_kept || trust.is_some() => true,
             Found::ByCommand { certificate: true } => route.known.first == route.known.name,
-            Found::ByCommand { certificate: false } | Found::UnderFirst | Found::Unsaid => true,
+            Found::ByCommand { certificate: false } | Found::UnderFirst | Found::Unsaid | Found::NotAsked => true,
             Found::WithoutPort => false,
-            Found::NotAsked => true,
         };
         let mut changed = false;
         for block in self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {

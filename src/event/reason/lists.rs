@@ -6,7 +6,7 @@ use strum::VariantNames;
 use crate::event::reason::absent::{Absence, AbsentHub};
 use crate::event::reason::baseline::BaselineLink;
 use crate::event::reason::boot::{BootDoubt, BootRefusal};
-use crate::event::reason::build::BuildFault;
+use crate::event::reason::build::{BuildFault, BuildNote};
 use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
 use crate::event::reason::claim::Claim;
@@ -57,13 +57,14 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 48] = [
+pub const LISTS: [ReasonList; 49] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
     ReasonList::of::<BootRefusal>(),
     ReasonList::of::<BootDoubt>(),
     ReasonList::of::<BuildFault>(),
+    ReasonList::of::<BuildNote>(),
     ReasonList::of::<Cause>(),
     ReasonList::of::<Caution>(),
     ReasonList::of::<Claim>(),
