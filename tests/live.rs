@@ -256,8 +256,9 @@ fn a_question_that_a_signal_has_ended_does_not_keep_the_end_off_the_screen() {
 
 #[test]
 fn a_terminal_made_narrower_or_wider_keeps_nothing_stale() {
-    // So high that the folded rows fit.
-    let mut watched = Watched::new(LIVE, 118, 34);
+    let mut watched = Watched::new(LIVE, 120, 34);
+    // A terminal that folds its lines keeps the cursor's row, and what it pushes over its upper edge is out of reach.
+    watched.terminal.feed(["$ ls\r\n".repeat(8).as_str()]);
     let push = lines(good_push());
     watched.until(&push, 35.5);
     for (columns, rows, moment) in [(60, 34, 36.0), (140, 28, 37.0), (75, 34, 38.0), (40, 40, 39.0), (100, 34, 40.0)] {

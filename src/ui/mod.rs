@@ -184,7 +184,10 @@ pub fn columns_of_stdout() -> usize {
 /// When stderr cannot be written.
 pub fn print_question(text: &str) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
-    stderr.write_all(sanitise::line(text).as_bytes())?;
+    let columns = console::Term::stderr().size_checked().map_or(usize::MAX, |(_, columns)| usize::from(columns));
+    // A blank and the first letter of the answer have room behind it.
+    let lines = line::wrap(&sanitise::line(text), columns.saturating_sub(2).max(20));
+    stderr.write_all(lines.join("\n").as_bytes())?;
     stderr.write_all(b" ")?;
     stderr.flush()
 }
