@@ -74,7 +74,7 @@ pub(crate) fn cut_between_words(text: &str, columns: usize) -> String {
         return text.to_owned();
     }
     let fits = |end: &usize| width(&text[..*end]) < columns;
-    match text.match_indices(' ').map(|(at, _)| at).filter(fits).last() {
+    match text.match_indices(' ').map(|(at, _)| at).rfind(fits) {
         Some(end) if end > 0 => format!("{}~", text[..end].trim_end_matches([',', ';', ':', ' '])),
         _ => cut(text, columns),
     }

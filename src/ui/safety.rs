@@ -198,18 +198,7 @@ impl Safety {
                 (Tone::Good, text + &dies)
             }
             Self::GoingBack { back, of, guards, leaving } => {
-                let hosts = if *of == 1 { "host runs its" } else { "hosts run their" };
-                let mut text = format!("going back: {back} of {of} {hosts} old system again");
-                if let (Leaving::ToGuards, Some(guards)) = (leaving, guards) {
-                    text += &format!(
-                        "; Ctrl-C twice leaves the others to their guards, and if this computer dies they go back {}; \
-                         then: {recover}, from anywhere",
-                        guards.way(now)
-                    );
-                } else {
-                    text += &leaving.words(&recover, now, true);
-                }
-                (Tone::Doubtful, text)
+                (Tone::Doubtful, going_back(*back, *of, guards.as_ref(), *leaving, &recover, now))
             }
             Self::Awaiting { host, others, fires, back, action, leaving } => {
                 let who = match others {
@@ -217,28 +206,7 @@ impl Safety {
                     _ => format!("{host} and {others} more are out of reach"),
                 };
                 let leave = leaving.words(&recover, now, false);
-                let how = waiting::by(*action);
-                if now < *fires {
-                    let text = format!(
-                        "{who}, and comes back {how}: its guard fires in {}, back at the latest in {}{leave}",
-                        left(*fires, now),
-                        left(*back, now)
-                    );
-                    (Tone::Doubtful, text)
-                } else if now < *back {
-                    let text = format!(
-                        "{who}: its guard must have fired, and it comes back {how}, at the latest in {}{leave}",
-                        left(*back, now)
-                    );
-                    (Tone::Doubtful, text)
-                } else {
-                    let late = left(now, *back);
-                    let text = format!(
-                        "{who} AND OVERDUE: its guard should have brought it back {late} ago; if it does not come: \
-                         switch it off and on, then {recover}{leave}"
-                    );
-                    (Tone::Bad, text)
-                }
+                awaited(&who, (*fires, *back), *action, &recover, now, &leave)
             }
             Self::TakingOver => {
                 let text = "nothing is moved yet: looking how each host stands; guards that are armed hold, and bring \
@@ -269,6 +237,57 @@ impl Safety {
                 (Tone::Good, text)
             }
         }
+    }
+}
+
+fn going_back(
+    back: usize,
+    of: usize,
+    guards: Option<&ArmedGuards>,
+    leaving: Leaving,
+    recover: &str,
+    now: SystemTime,
+) -> String {
+    let hosts = if of == 1 { "host runs its" } else { "hosts run their" };
+    let mut text = format!("going back: {back} of {of} {hosts} old system again");
+    if let (Leaving::ToGuards, Some(guards)) = (leaving, guards) {
+        text += &format!(
+            "; Ctrl-C twice leaves the others to their guards, and if this computer dies they go back {}; then: \
+             {recover}, from anywhere",
+            guards.way(now)
+        );
+    } else {
+        text += &leaving.words(recover, now, true);
+    }
+    text
+}
+
+/// Who is out of reach, and when its guard fires and it is back.
+fn awaited(
+    who: &str,
+    (fires, back): (SystemTime, SystemTime),
+    action: GuardAction,
+    recover: &str,
+    now: SystemTime,
+    leave: &str,
+) -> (Tone, String) {
+    let how = waiting::by(action);
+    if now < fires {
+        let (fires, back) = (left(fires, now), left(back, now));
+        let text =
+            format!("{who}, and comes back {how}: its guard fires in {fires}, back at the latest in {back}{leave}");
+        (Tone::Doubtful, text)
+    } else if now < back {
+        let back = left(back, now);
+        let text = format!("{who}: its guard must have fired, and it comes back {how}, at the latest in {back}{leave}");
+        (Tone::Doubtful, text)
+    } else {
+        let late = left(now, back);
+        let text = format!(
+            "{who} AND OVERDUE: its guard should have brought it back {late} ago; if it does not come: switch it off and \
+             on, then {recover}{leave}"
+        );
+        (Tone::Bad, text)
     }
 }
 

@@ -148,8 +148,7 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             let links = links(*up, *of, *rounds, waiting_for, cause.as_ref());
             vec![of_fleet(None, links + &until + &guards_left(view, now))]
         }
-        Event::WaitStarted { wait: WaitedFor::Links | WaitedFor::OldLinks, .. } | Event::WaitEnded { .. } => Vec::new(),
-        Event::WaitStarted { wait, within_ms, then } => {
+        Event::WaitStarted { wait, within_ms, then } if !matches!(wait, WaitedFor::Links | WaitedFor::OldLinks) => {
             vec![of_fleet(None, format!("waits for {wait}: until {}, then {then}", words::span_ms(*within_ms)))]
         }
         Event::MayLeave { may: true, back_within_ms } => {
@@ -158,9 +157,12 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             });
             vec![of_fleet(None, format!("every host that answers is back: a second signal leaves without harm{back}"))]
         }
-        Event::MayLeave { may: false, .. } => Vec::new(),
         // Tables, and what a query's command prints on stdout by itself.
         Event::MatrixSeen { .. }
+        // The links that are waited for say until when.
+        | Event::WaitStarted { .. }
+        | Event::WaitEnded { .. }
+        | Event::MayLeave { .. }
         | Event::Foreseen { .. }
         | Event::Asked { .. }
         | Event::Replied { .. }

@@ -182,7 +182,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
                 "2 of 3 hosts run their old system again",
                 "kept until homeserver is back",
                 "guard kept",
-                "out of reach: tried for #",
+                "out of reach, connecting again",
             ],
         ),
         lost: ("No: the guard of homeserver brings it back.", &["its guard brings the rest back within #"]),
@@ -326,7 +326,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
         title: "A cable was pulled: only the guard can help",
         typed: "fleetdeploy push homelab",
         record: "cable",
-        at: At::After { event: r#""event":"left_to_guard""#, seconds: 3.0 },
+        at: At::After { event: r#""event":"left_to_guard""#, seconds: 8.0 },
         happens: (
             "vps and web are back. homeserver is out of reach, and its guard reboots it.",
             &[
