@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
 use fleetdeploy::event::line::{self, Line};
+use fleetdeploy::event::reason::any::AnyReason;
 use fleetdeploy::event::reason::cause::Cause;
 use fleetdeploy::event::reason::claim::Claim;
 use fleetdeploy::event::reason::forecast::NotKnown;
@@ -82,7 +83,7 @@ fn forecast() -> Forecast {
         unknowns: vec![NotKnown::UnitsNotAsked { command: "plan --units".into() }.into()],
         gaps: vec![
             GuardGap::ActivationMovesBoot { host: name("vps") },
-            GuardGap::BootFilesNotCompared { host: name("vps"), why: "it is signed".into() },
+            GuardGap::BootFilesNotCompared { host: name("vps"), why: AnyReason::without_code("it is signed") },
         ],
     }
 }
@@ -95,9 +96,9 @@ fn ends() -> Vec<Event> {
         HostOutcome::Witness,
         HostOutcome::RolledBack { by_guard: true },
         HostOutcome::Untouched,
-        HostOutcome::Lost { why: "no answer".into() },
-        HostOutcome::Left { why: "its guard brings it back".into(), back_within_ms: Some(90_000) },
-        HostOutcome::Left { why: "as it was found".into(), back_within_ms: None },
+        HostOutcome::Lost { why: AnyReason::without_code("no answer") },
+        HostOutcome::Left { why: AnyReason::without_code("its guard brings it back"), back_within_ms: Some(90_000) },
+        HostOutcome::Left { why: AnyReason::without_code("as it was found"), back_within_ms: None },
         HostOutcome::Skipped,
         HostOutcome::Rebooted,
     ];
@@ -115,7 +116,13 @@ fn ends() -> Vec<Event> {
         Outcome::Rebooted,
         Outcome::PartlyRebooted,
     ]
-    .map(|outcome| Event::Finished { outcome, text: "done".into(), hosts: hosts.clone(), exit: 3, took_ms: 1 })
+    .map(|outcome| Event::Finished {
+        outcome,
+        text: AnyReason::without_code("done"),
+        hosts: hosts.clone(),
+        exit: 3,
+        took_ms: 1,
+    })
     .to_vec()
 }
 
@@ -158,7 +165,7 @@ fn samples() -> Vec<Event> {
                 generation: u64::MAX,
             }],
         },
-        Event::EventsLost { events: 3, why: "No space left on device".into() },
+        Event::EventsLost { events: 3, why: AnyReason::without_code("No space left on device") },
         Event::HookStarted { hook: "tell the others".into(), limit_ms: 300_000 },
         Event::WavesPlanned { waves: vec![vec![vps.clone()], vec![digits.clone()]] },
         Event::WaveStarted { wave: 1, of: 2, hosts: vec![vps.clone()] },
@@ -174,28 +181,28 @@ fn samples() -> Vec<Event> {
             host: vps.clone(),
             within_ms: Some(1),
             then: Some(AfterWait::ItsGuard),
-            why: "gone".into(),
+            why: AnyReason::without_code("gone"),
         },
         Event::ContactMade { host: vps.clone() },
-        Event::Warned { host: None, text: "old nix".into() },
-        Event::Warned { host: Some(vps.clone()), text: "old nix".into() },
-        Event::Failed { host: None, text: "no".into(), hint: None },
-        Event::Failed { host: Some(vps.clone()), text: "no".into(), hint: Some("yes".into()) },
+        Event::Warned { host: None, text: AnyReason::without_code("old nix") },
+        Event::Warned { host: Some(vps.clone()), text: AnyReason::without_code("old nix") },
+        Event::Failed { host: None, text: AnyReason::without_code("no"), hint: None },
+        Event::Failed { host: Some(vps.clone()), text: AnyReason::without_code("no"), hint: Some("yes".into()) },
         Event::Logged { host: vps.clone(), what: "test".into(), lines: vec!["one".into(), String::new()] },
         Event::MatrixSeen {
             phase: Phase::Baseline,
             cells: vec![
                 cell(Place::Workstation, LinkAnswer::Up { round_trip_us: None }, None),
                 cell(Place::Host(vps.clone()), LinkAnswer::Up { round_trip_us: Some(12_345) }, Some(true)),
-                cell(Place::Host(digits), LinkAnswer::Down { why: "no route".into() }, Some(false)),
+                cell(Place::Host(digits), LinkAnswer::Down { why: AnyReason::without_code("no route") }, Some(false)),
                 cell(Place::Workstation, LinkAnswer::Unknown, Some(true)),
             ],
         },
         Event::Decided,
-        Event::RollBackStarted { host: Some(vps.clone()), reason: "a link is down".into() },
-        Event::HostFound { host: vps.clone(), text: "is guarded".into() },
+        Event::RollBackStarted { host: Some(vps.clone()), reason: AnyReason::without_code("a link is down") },
+        Event::HostFound { host: vps.clone(), text: AnyReason::without_code("is guarded") },
         Event::LeftToGuard { host: vps.clone(), fires_in_ms: 1, boot_ms: 2, action: Some(GuardAction::SwitchBack) },
-        Event::CameBack { host: vps, text: "on its old system".into() },
+        Event::CameBack { host: vps, text: AnyReason::without_code("on its old system") },
         Event::Ended { exit: 1 },
         Event::Answer { answer: serde_json::json!({"links": [1, null, {"up": true}]}) },
     ];

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fleetdeploy::decide::exec::ExecEnd;
@@ -17,13 +18,17 @@ use fleetdeploy::engine::hosts::Hosts;
 use fleetdeploy::engine::orders::{Identity, Orders};
 use fleetdeploy::engine::reach::Reach;
 use fleetdeploy::engine::ssh_hosts::SshHosts;
+use fleetdeploy::engine::turns::Turns;
+use fleetdeploy::event::stream::Events;
 use fleetdeploy::facts::links::{Link, Probe, Round};
 use fleetdeploy::facts::plan::Plan;
 use fleetdeploy::inventory::model::{
     After, Become, GuardAction, Host, HostKey, HostName, Jump, Limits, NixOptions, Place,
 };
 use fleetdeploy::remote::step::RemoteStep;
-use fleetdeploy::remote::{ConnectCause, Piece, Script, Session, StepError, Way, Workspace, login_anew};
+use fleetdeploy::remote::{
+    ConnectCause, Piece, Script, Session, StepError, Way, Workspace, login_anew, login_anew_all_the_way,
+};
 use tokio::net::UnixStream;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -220,6 +225,10 @@ fn host(text: &str, port: u16) -> Host {
         system: None,
         guard_action_given: false,
     }
+}
+
+fn turns(at_once: u16) -> Turns {
+    Turns::new(at_once, &Events::new(None))
 }
 
 fn behind(jump: &str, host: Host) -> Host {
@@ -438,7 +447,7 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
     let workspace = home.workspace(&[host("one", port)]).await;
     // A login takes longer than the round waits, and so is still under way after it.
     let connect = Duration::from_secs(8);
-    let reach = Arc::new(Reach::new(workspace, BTreeMap::from([(name("one"), connect)])));
+    let reach = Arc::new(Reach::new(workspace, BTreeMap::from([(name("one"), connect)]), turns(16)));
     let probe = Probe::Ping { address: "127.0.0.1".into() };
     let link = Link {
         check: "vpn mesh".into(),
@@ -463,6 +472,63 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
     let error = answer.expect("the order waits for a login that nobody goes on with").unwrap_err();
     assert!(matches!(error, StepError::NoLogin { .. }), "{error:?}");
     reach.close().await;
+}
+
+/// Logs in to all of these hosts at once, with so many turns.
+async fn reach_all(workspace: Arc<Workspace>, hosts: &[&str], connect: Duration, at_once: u16) -> Vec<bool> {
+    let hosts: Vec<HostName> = hosts.iter().map(|host| name(host)).collect();
+    let reach = Reach::new(workspace, hosts.iter().map(|host| (host.clone(), connect)).collect(), turns(at_once));
+    let order = echo("x");
+    let all = futures::future::join_all(hosts.iter().map(|host| reach.run(host, &order, LIMIT)));
+    let answers = tokio::time::timeout(LIMIT * 6, all).await.expect("a login waits for one that waits for it");
+    reach.close().await;
+    answers.into_iter().map(|answer| answer.is_ok()).collect()
+}
+
+#[tokio::test]
+async fn no_more_hosts_are_logged_in_to_at_once_than_the_window_lets_and_each_has_its_whole_time() {
+    let home = Home::new();
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // It accepts and never answers, so that every login lasts until its limit. It counts those under way.
+    let (now, most, all) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counting = tokio::spawn({
+        let (now, most, all) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&all));
+        async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                all.fetch_add(1, Ordering::SeqCst);
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let now = Arc::clone(&now);
+                tokio::spawn(async move {
+                    let _ = tokio::io::copy(&mut connection, &mut tokio::io::sink()).await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        }
+    });
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let workspace = home.workspace(&names.map(|one| host(one, port))).await;
+    assert_eq!(reach_all(workspace, &names, Duration::from_secs(2), 2).await, [false; 6]);
+    let counted = (most.load(Ordering::SeqCst), all.load(Ordering::SeqCst));
+    assert_eq!(counted, (2, 6), "(most at once, all): one that has waited for its turn is tried like the others");
+    counting.abort();
+}
+
+#[tokio::test]
+async fn hosts_that_stand_behind_each_other_do_not_wait_for_each_others_turns() {
+    let home = Home::new();
+    let sshds = [Sshd::known(&home), Sshd::known(&home), Sshd::known(&home)];
+    let hosts = [
+        host("first", sshds[0].port),
+        behind("first", host("second", sshds[1].port)),
+        behind("second", host("third", sshds[2].port)),
+    ];
+    for order in [["third", "second", "first"], ["first", "second", "third"]] {
+        let workspace = home.workspace(&hosts).await;
+        assert_eq!(reach_all(workspace, &order, LIMIT, 1).await, [true; 3], "{order:?}");
+    }
+    assert_eq!(sshds.each_ref().map(Sshd::logins), [2; 3], "one login to each in either order");
 }
 
 #[tokio::test]
@@ -796,6 +862,31 @@ async fn what_is_wrong(known_by: &KnownBy, address: &str, keys: &Keys, strangers
     wrong
 }
 
+/// On NixOS `known_hosts` may be a link into the store.
+#[tokio::test]
+async fn a_key_that_was_taken_at_first_sight_and_cannot_be_written_down_is_kept_for_the_run() {
+    let home = Home::new();
+    let config = std::fs::read_to_string(home.path("config")).unwrap();
+    let unwritable = format!("UserKnownHostsFile {}\n", home.path("none/such").display());
+    std::fs::write(home.path("config"), unwritable + &config).unwrap();
+    let (sshd, stranger) = (Sshd::start(&home, ""), Sshd::start(&home, ""));
+    let after = After { port: Some(stranger.port), ..After::default() };
+    let new = Host { host_key: HostKey::AcceptNew, after, ..host("one", sshd.port) };
+    let workspace = home.workspace(&[new]).await;
+    Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await.unwrap();
+    let error = login_anew(&workspace, &name("one"), Way::After, &echo("x"), LIMIT).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            StepError::NoLogin { source, .. } if matches!(source.cause, ConnectCause::ChangedHostKey { .. })
+        ),
+        "{error:?}"
+    );
+    assert_eq!((sshd.logins(), stranger.logins()), (2, 0));
+    workspace.close().await;
+}
+
 #[tokio::test]
 async fn the_new_way_to_a_host_is_used_after_the_push_and_must_have_the_same_key() {
     let home = Home::new();
@@ -896,7 +987,7 @@ async fn a_stranger_at_one_of_the_addresses_is_passed_over_and_named() {
     let (address, passed_over) = workspace.settled_on(&host).unwrap();
     assert_eq!(address, "away");
     let [why] = passed_over else { panic!("{passed_over:?}") };
-    assert!(why.starts_with("no ssh login on one at at-home: its host key is not known"), "{why}");
+    assert!(why.to_string().starts_with("no ssh login on one at at-home: its host key is not known"), "{why}");
     assert_eq!((stranger.logins(), sshd.logins()), (0, 1));
     workspace.close().await;
 }
@@ -955,6 +1046,111 @@ async fn a_login_that_cannot_be_root_says_so() {
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
     let error = session.run(&echo("x"), LIMIT).await.unwrap_err();
     assert!(matches!(error, StepError::NoShell { status: 1, .. }), "{error:?}");
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_host_with_one_session_for_each_connection_is_spoken_to_all_the_same() {
+    let home = Home::new();
+    let sshd = Sshd::start(&home, "MaxSessions 1");
+    home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    // As the prober of a proof: it has the only session for as long as it likes.
+    let prober = script("echo begun; read -r line; echo got \"$line\"; echo end\n", &[]);
+    let mut stream = session.stream(&prober, LIMIT).await.unwrap();
+    assert_eq!(stream.next_line().await.unwrap(), Some(("begun".into(), String::new())));
+    for text in ["switch", "disarm", "clean"] {
+        assert_eq!(session.run(&echo(text), LIMIT).await.unwrap().one("said"), Some(text));
+    }
+    let mut job = session.stream(&prober, LIMIT).await.unwrap();
+    assert_eq!(job.next_line().await.unwrap(), Some(("begun".into(), String::new())));
+    assert_eq!(session.run(&echo("beside"), LIMIT).await.unwrap().one("said"), Some("beside"));
+    for stream in [&mut stream, &mut job] {
+        stream.send_line("on").await.unwrap();
+        assert_eq!(stream.next_line().await.unwrap(), Some(("got".into(), "on".into())));
+    }
+    // One connection for each session that is open at once, and no more.
+    assert_eq!(sshd.logins(), 3);
+    // The first one is the way still.
+    let before = master(&workspace, "one");
+    kill(before);
+    session.lost().await;
+    session.reopen(LIMIT).await.unwrap();
+    assert_eq!(session.run(&echo("again"), LIMIT).await.unwrap().one("said"), Some("again"));
+    workspace.close().await;
+}
+
+#[tokio::test]
+async fn a_jump_that_no_longer_forwards_is_found_by_a_new_login_on_it() {
+    let home = Home::new();
+    let (jump, far) = (Sshd::known(&home), Sshd::known(&home));
+    // The same machine after the push.
+    let closed = Sshd::start_as(&jump, &home, "DisableForwarding yes");
+    let through = Host { after: After { port: Some(closed.port), ..After::default() }, ..host("jump", jump.port) };
+    let workspace = home.workspace(&[through, behind("jump", host("far", far.port))]).await;
+    Session::open(&workspace, &name("far"), LIMIT).await.unwrap();
+    let far = name("far");
+    let login = |jump| {
+        let workspace = Arc::clone(&workspace);
+        let far = far.clone();
+        async move { login_anew_all_the_way(&workspace, &far, Way::After, jump, &echo("x"), LIMIT).await }
+    };
+    // Over what is open on the jump all looks well.
+    login(None).await.unwrap();
+    login(Some(Way::Usual)).await.unwrap();
+    let error = login(Some(Way::After)).await.unwrap_err();
+    assert!(
+        matches!(&error, StepError::NoLogin { source, .. } if matches!(source.cause, ConnectCause::JumpBlocked)),
+        "{error:?}"
+    );
+    // The first login, that of the master; one that forwarded, and one that did not.
+    assert_eq!((jump.logins(), closed.logins()), (2, 1));
+    workspace.close().await;
+}
+
+/// What sshd's own limits do to a run: each is survived, or has its name.
+#[tokio::test]
+async fn the_limits_of_an_sshd_are_survived_or_named() {
+    let home = Home::new();
+    let known = |more: &str| {
+        let sshd = Sshd::start(&home, more);
+        home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+        sshd
+    };
+    let anew = async |sshd: &Sshd| {
+        let workspace = home.workspace(&[host("one", sshd.port)]).await;
+        let answer = login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await;
+        workspace.close().await;
+        answer.map(|_| ()).map_err(|error| fleetdeploy::event::reason::cause::Cause::from(&error).to_string())
+    };
+    // A forced command runs instead of ours, whatever it says and however it ends.
+    for (forced, status) in [("echo only backups here", 0), ("echo only backups here; exit 7", 7)] {
+        let sshd = known(&format!("ForceCommand {forced}"));
+        let said = anew(&sshd).await.unwrap_err();
+        assert!(said.contains(&format!("cannot run `try` (status {status})")), "{said}");
+    }
+    // One connection that has not logged in yet takes the only place.
+    let sshd = known("MaxStartups 1:100:1");
+    let taken = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, sshd.port)).unwrap();
+    let deadline = Instant::now() + LIMIT;
+    while !sshd.log().contains("Connection from") {
+        assert!(Instant::now() < deadline, "{}", sshd.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let said = anew(&sshd).await.unwrap_err();
+    assert!(said.contains("no ssh login on one: ") && !said.contains("host key"), "{said}");
+    drop(taken);
+    // A user who is not let in, by name.
+    let said = anew(&known("DenyUsers *")).await.unwrap_err();
+    assert!(said.contains("Permission denied"), "{said}");
+    // One that looks whether we are still there, and one that gives no terminal, no tunnel and no agent.
+    let sshd = known("ClientAliveInterval 1\nClientAliveCountMax 1\nPermitTTY no\nDisableForwarding yes");
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let slow = script("sleep 4; echo said slow; echo end\n", &[]);
+    assert_eq!(session.run(&slow, LIMIT).await.unwrap().one("said"), Some("slow"));
+    assert_eq!(sshd.logins(), 1);
     workspace.close().await;
 }
 

@@ -58,6 +58,7 @@ fn plan(waves: &[usize]) -> Arc<Plan> {
         behind: None,
         reactivate: false,
         wave: *wave,
+        login: fleetdeploy::facts::plan::LoginBefore::Taken,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
         units: fleetdeploy::facts::units::UnitTerms::default(),

@@ -17,7 +17,7 @@ use super::shared::fleet_context::{FleetContext, load, owner};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{started, take};
 use super::{CommandResult, FAREWELL, Trouble};
-use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WithoutArgs, parse_fleet};
+use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::transaction::recover::Aim;
@@ -28,6 +28,7 @@ use crate::engine::recover::{
 };
 use crate::engine::shutdown::Shutdown;
 use crate::engine::surroundings::Surroundings;
+use crate::event::reason::command_fault::Misuse;
 use crate::event::reason::recover::RecoverReason;
 use crate::event::stream::{Events, Follower};
 use crate::event::{Event, Outcome};
@@ -82,6 +83,8 @@ pub struct RecoverArgs {
     pub run: Option<RunId>,
     #[command(flatten)]
     pub without: WithoutArgs,
+    #[command(flatten)]
+    pub window: WindowArgs,
     /// Only remove what this run has left on the hosts, and move none of them
     #[arg(
         long,
@@ -102,13 +105,13 @@ fn parse_run(text: &str) -> Result<RunId, String> {
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> CommandResult {
     let began = Instant::now();
-    let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
-    let chosen = ChosenHostsArgs { without: arguments.without.clone(), ..ChosenHostsArgs::default() };
+    let (without, window) = (arguments.without.clone(), arguments.window);
+    let chosen = ChosenHostsArgs { without, window, ..ChosenHostsArgs::default() };
     let fleet = FleetHostsArgs { name, chosen };
     let context = FleetContext::prepare(&global, &fleet, &Overrides::default())?;
-    let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let lock = take(&state, &context)?;
     let named = arguments.run.as_ref().or(arguments.forget.as_ref());
     let known = match named {
@@ -125,7 +128,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     let workspace = context.workspace(&mut shutdown).await?;
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
-    let screen = Screen::start(mode, &events).map_err(|error| not_begun(error.into()))?;
+    let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
     let inventory = std::path::absolute(&context.inventory.path).unwrap_or_else(|_| context.inventory.path.clone());
     events.publish(Event::RecoverStarted {
         fleet: context.fleet.name.clone(),
@@ -193,12 +196,7 @@ fn which(global: &GlobalArgs, state: &StateFolder, arguments: &RecoverArgs) -> R
     }
     let fleets: Vec<String> =
         load(global).map(|(inventory, _)| inventory.fleets.keys().cloned().collect()).unwrap_or_default();
-    let hint = if fleets.is_empty() {
-        "fleetdeploy recover FLEET asks the hosts themselves".to_owned()
-    } else {
-        format!("fleetdeploy recover FLEET asks the hosts themselves; the fleets are {}", fleets.join(", "))
-    };
-    Err(Trouble::not_understood("this workstation has no record of an unfinished run", Some(hint)))
+    Err(Trouble::not_understood(Misuse::NoRunUnfinished { fleets }))
 }
 
 fn known_of(unfinished: UnfinishedRun) -> RecordedRun {
@@ -364,14 +362,21 @@ impl RecoveryRecords for RecoverListener<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::shared::fleet_hosts::WithoutArgs;
+    use crate::commands::shared::fleet_hosts::{WindowArgs, WithoutArgs};
 
     #[test]
     fn what_a_recovery_is_to_do_is_what_was_typed() {
         let typed = |without: &[&str], forget: Option<&str>, as_they_stand: bool| {
             let hosts = without.iter().map(|host| HostName::new(*host).unwrap()).collect();
             let forget = forget.map(|run| RunId::parse(run.to_owned()).unwrap());
-            aim(&RecoverArgs { name: None, run: None, without: WithoutArgs { hosts }, forget, as_they_stand })
+            aim(&RecoverArgs {
+                name: None,
+                run: None,
+                without: WithoutArgs { hosts },
+                window: WindowArgs::default(),
+                forget,
+                as_they_stand,
+            })
         };
         let run = Some("20261122-161500-homelab-3f9c");
         assert_eq!(typed(&[], None, false), Aim::Recover);

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::shared::fleet_context::FleetContext;
 use super::shared::history::{clock, colour, print};
 use super::{CommandResult, Trouble, farewell};
-use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WithoutArgs, parse_fleet, parse_pattern};
+use crate::commands::shared::fleet_hosts::{
+    ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs, parse_fleet, parse_pattern,
+};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::status::{Condition, StatusTrouble as Wrong, drift, troubles};
 use crate::decide::survey::Allowed;
@@ -58,6 +60,8 @@ pub struct StatusArgs {
     pub except: Vec<String>,
     #[command(flatten)]
     pub without: WithoutArgs,
+    #[command(flatten)]
+    pub window: WindowArgs,
     /// Build what the flake gives now, and show which hosts run something else
     #[arg(long, requires = "name")]
     pub build: bool,
@@ -67,24 +71,25 @@ pub struct StatusArgs {
 type Flake = Option<Option<BTreeMap<HostName, StorePath>>>;
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs) -> CommandResult {
-    let StatusArgs { name, on, except, without, build: with_build } = arguments;
+    let StatusArgs { name, on, except, without, window, build: with_build } = arguments;
     let mut context = match name.clone() {
         Some(name) => {
-            let chosen = ChosenHostsArgs { on: on.clone(), except: except.clone(), without: without.clone() };
+            let (on, except, without) = (on.clone(), except.clone(), without.clone());
+            let chosen = ChosenHostsArgs { on, except, without, window: *window };
             FleetContext::prepare(global, &FleetHostsArgs { name, chosen }, &Overrides::default())?
         }
-        None => FleetContext::prepare_every_host(global, on, except, without)?,
+        None => FleetContext::prepare_every_host(global, on, except, without, *window)?,
     };
     context.only_selected();
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(None);
-    let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
     context.begin_query("status", &events);
 
     let scope = context.scope(Allowed::default(), roots.path().to_owned());
-    let reach = context.reach(Arc::clone(&workspace));
+    let reach = context.reach(Arc::clone(&workspace), &events);
     let building = async {
         if !with_build {
             return None;

@@ -14,13 +14,15 @@ use crate::decide::status::Condition;
 use crate::decide::survey::{self, Allowed, Surveyed, Weight};
 use crate::decide::time::Times;
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::baseline::BaselineLogin;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::BootLoader;
 use crate::inventory::model::{Fleet, Host, HostName, Jump};
 
-pub use workstation::{Nix, Unfinished, Workstation, of_workstation};
+pub use workstation::{Nix, Workstation, of_workstation};
 
 /// The words of a host about itself, for the doctor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,9 @@ pub struct Examined {
     pub now: Option<i64>,
     /// How many seconds its clock is ahead of the workstation's; negative: behind.
     pub clock_ahead: Option<i64>,
+    /// Why it takes no new login, though it answers; `None`: it takes one.
+    #[serde(skip)]
+    pub no_new_login: Option<Cause>,
 }
 
 /// Nix's answer about a copy to the host.
@@ -71,20 +76,18 @@ pub struct DoctorFinding {
     pub what: AnyReason,
     /// Why it matters, if `what` was not made for this and does not say it.
     stake: Option<Stake>,
-    /// What to do about it, if `what` does not say it.
-    hint: Option<String>,
 }
 
 impl DoctorFinding {
     #[must_use]
     pub fn new(severity: Severity, what: impl Into<AnyReason>) -> Self {
-        Self { severity, what: what.into(), stake: None, hint: None }
+        Self { severity, what: what.into(), stake: None }
     }
 
     /// Takes over a reason of another judge, which matters here for the cause named.
     #[must_use]
-    pub fn taken(severity: Severity, what: impl Into<AnyReason>, stake: Stake, hint: Option<String>) -> Self {
-        Self { severity, what: what.into(), stake: Some(stake), hint }
+    pub fn taken(severity: Severity, what: impl Into<AnyReason>, stake: Stake) -> Self {
+        Self { severity, what: what.into(), stake: Some(stake) }
     }
 
     fn blocker(what: impl Into<AnyReason>) -> Self {
@@ -111,7 +114,7 @@ impl DoctorFinding {
     /// Says what to do about it.
     #[must_use]
     pub fn mend(&self) -> Option<String> {
-        let own = self.hint.clone().or_else(|| self.what.mend());
+        let own = self.what.mend();
         match &self.stake {
             Some(stake) => stake.mend(own),
             None => own,
@@ -184,7 +187,7 @@ fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(Ho
             Weight::Refusal => (Severity::Blocker, Stake::PushRefused),
             Weight::Warning => (Severity::Warning, Stake::PushWarns),
         };
-        Some((found.host?, DoctorFinding::taken(severity, found.text, stake, found.hint)))
+        Some((found.host?, DoctorFinding::taken(severity, found.text, stake)))
     };
     findings.into_iter().filter_map(finding).collect()
 }
@@ -294,6 +297,9 @@ impl Patient<'_> {
     }
 
     fn sshd(&self, findings: &mut Vec<DoctorFinding>) {
+        if let Some(cause) = self.examined.no_new_login.clone() {
+            findings.push(DoctorFinding::blocker(BaselineLogin::NewLoginMissing { cause }));
+        }
         let setting = |key: &str| self.examined.sshd.get(key).map(String::as_str);
         match setting("maxsessions").and_then(|sessions| sessions.parse::<u64>().ok()) {
             Some(sessions) if sessions < SESSIONS => {

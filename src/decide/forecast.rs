@@ -181,6 +181,7 @@ mod tests {
                 behind: behind.map(HostId),
                 reactivate: false,
                 wave: 0,
+                login: crate::facts::plan::LoginBefore::Unknown,
                 failed_units: BTreeSet::new(),
                 restarts: BTreeMap::new(),
                 units: crate::facts::units::UnitTerms::default(),

@@ -1,16 +1,14 @@
 //! Handles a fleet without any link: says what its pushes do not prove, and what is missing for it.
 
-use std::collections::BTreeMap;
-
 use crate::event::reason::unlinked::Unlinked;
-use crate::facts::links::resolve;
+use crate::facts::links;
 use crate::inventory::model::Fleet;
 
 impl Unlinked {
     /// Returns why a fleet has no link; `None`: it has one.
     #[must_use]
     pub fn of(fleet: &Fleet) -> Option<Self> {
-        if !resolve(fleet, &BTreeMap::new()).is_empty() {
+        if links::is_any(fleet) {
             return None;
         }
         let name = || fleet.name.clone();

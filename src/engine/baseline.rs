@@ -1,18 +1,24 @@
-//! Phase 4: looks at the whole matrix before anything changes. A link that is down already is not blamed on this push.
+//! Phase 4: looks at the whole matrix before anything changes, and logs into every host anew. A link that is down
+//! already is not blamed on this push; a login that is not there would turn it back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::FutureExt;
+
+use super::ask::ask_all;
 use super::inquiry::Inquiry;
+use super::new_login::new_login;
 use super::probing::Probing;
 use crate::decide::absent;
 use crate::decide::matrix::{cells, link_text};
 use crate::event::activity::Doing;
 use crate::event::reason::absent::Absence;
-use crate::event::reason::baseline::{BaselineLink, LinkName};
+use crate::event::reason::baseline::{BaselineLink, BaselineLogin, LinkName};
+use crate::event::reason::cause::Cause;
 use crate::event::{Cell, Event, Phase};
 use crate::facts::links::{Link, LinkAnswer, Round};
-use crate::facts::plan::Plan;
+use crate::facts::plan::{LoginBefore, Plan};
 use crate::inventory::model::{HostName, Place};
 
 /// The matrix as it was found.
@@ -22,6 +28,8 @@ pub(super) struct Baseline {
     pub(super) cells: Vec<Cell>,
     /// Required links that are down and accepted as they are, as asked.
     pub(super) accepted: Vec<String>,
+    /// A host takes no new login; which one was told.
+    pub(super) is_shut: bool,
     /// A required link is down that the push cannot mend, and that nobody accepts; which one was told.
     pub(super) is_hopeless: bool,
 }
@@ -32,13 +40,20 @@ impl Inquiry<'_> {
     pub(super) async fn baseline(&self, mut plan: Plan, skipped: &BTreeSet<HostName>, changes: bool) -> Baseline {
         let probing = Probing::of_plan(Arc::clone(&self.reach), &plan);
         self.tell_probing(&plan);
-        let mut round = probing.round(&plan.links, false).await;
-        let counts = |link: &usize| plan.links[*link].left_out.is_none();
-        if round.down(&plan.links).iter().any(counts) {
-            // One lost packet is no broken link, so a link that is down is looked at a second time.
-            round = probing.round(&plan.links, false).await;
-        }
+        let rounds = async {
+            let round = probing.round(&plan.links, false).await;
+            let counts = |link: &usize| plan.links[*link].left_out.is_none();
+            if round.down(&plan.links).iter().any(counts) {
+                // One lost packet is no broken link, so a link that is down is looked at a second time.
+                return probing.round(&plan.links, false).await;
+            }
+            round
+        };
+        // Where nothing changes, nothing will have to be proven.
+        let logins = async { if changes { self.log_in_anew(&plan).await } else { BTreeMap::new() } };
+        let (round, logins) = tokio::join!(rounds, logins);
         probing.stop().await;
+        let is_shut = self.learn_logins(&mut plan, logins);
         let down: Vec<usize> = round.down(&plan.links).into_iter().filter(|link| plan.links[*link].required).collect();
         for host in absent::answering(&plan.links, &Round::default(), &round) {
             self.warn(Some(&host), Absence::LeftOutAnswers);
@@ -79,7 +94,36 @@ impl Inquiry<'_> {
         }
         learn_health(&mut plan, &round);
         plan.baseline = round;
-        Baseline { plan, cells, accepted, is_hopeless }
+        Baseline { plan, cells, accepted, is_shut, is_hopeless }
+    }
+
+    /// Logs into every host of the plan, side by side, by the way that verify will take.
+    async fn log_in_anew(&self, plan: &Plan) -> BTreeMap<HostName, Result<LoginBefore, Cause>> {
+        let hosts = plan.hosts.iter().filter_map(|planned| {
+            let host = self.scope.fleet.hosts.iter().find(|host| host.name == planned.name)?;
+            Some((planned.name.clone(), new_login(&self.reach, host, planned.changes).boxed()))
+        });
+        ask_all(hosts).await
+    }
+
+    /// Writes down who took a new login, and tells who did not. Returns whether there is one of these.
+    fn learn_logins(&self, plan: &mut Plan, logins: BTreeMap<HostName, Result<LoginBefore, Cause>>) -> bool {
+        let mut is_shut = false;
+        for (name, login) in logins {
+            match login {
+                Ok(login) => {
+                    if login == LoginBefore::NotTaken {
+                        self.warn(Some(&name), BaselineLogin::MovedAlready);
+                    }
+                    plan.hosts.iter_mut().filter(|host| host.name == name).for_each(|host| host.login = login);
+                }
+                Err(cause) => {
+                    self.tell(Event::failed(Some(&name), BaselineLogin::NewLoginMissing { cause }));
+                    is_shut = true;
+                }
+            }
+        }
+        is_shut
     }
 
     fn tell_probing(&self, plan: &Plan) {

@@ -1,9 +1,8 @@
-//! Phase 3: copies the closures to their hosts, all at once, and looks at each new system there.
+//! Phase 3: copies the closures to their hosts, so many at once as the window lets, and looks at each new system there.
 
 use futures::FutureExt;
 
 use super::ask::ask_all;
-use super::causes::chain;
 use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
@@ -44,6 +43,7 @@ impl Push<'_> {
             // ask about it.
             return self.prepare_one(view, new, of_run).await;
         }
+        let turn = self.inquiry.reach.turns().copy(name).await;
         if !self.has_room(view, new).await {
             return false;
         }
@@ -65,6 +65,7 @@ impl Push<'_> {
             return false;
         }
         self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::LookingWhetherFits.to_string() });
+        drop(turn);
         self.prepare_one(view, new, of_run).await
     }
 
@@ -104,14 +105,14 @@ impl Push<'_> {
         let raw = match self.inquiry.reach.run(name, &script, limit).await {
             Ok(raw) => raw,
             Err(error) => {
-                self.inquiry.fail(Some(name), Cause::from(&error), error.hint());
+                self.inquiry.fail(Some(name), Cause::from(&error));
                 return false;
             }
         };
         let fit = match answer::fit(&raw.lines) {
             Ok(fit) => fit,
             Err(error) => {
-                self.inquiry.fail(Some(name), error.to_string(), None);
+                self.inquiry.fail(Some(name), Cause::from(&error));
                 return false;
             }
         };
@@ -121,8 +122,7 @@ impl Push<'_> {
         }
         let mut fits = true;
         for misfit in &fit.misfits {
-            let unfit = Unfit::SystemUnfit { kind: misfit.kind.clone(), said: misfit.text.clone() };
-            self.inquiry.tell(Event::failed(Some(name), unfit));
+            self.inquiry.tell(Event::failed(Some(name), Unfit::from(misfit.clone())));
             fits = false;
         }
         if let Some(change) = &fit.loader_change {
@@ -153,16 +153,10 @@ impl Push<'_> {
 }
 
 /// `user`: who logs in there, if the inventory says so.
-fn fault(error: &nix::CopyError, user: Option<&str>) -> CopyFault {
-    let said = chain(error);
-    match error {
-        nix::CopyError::NoRoom { .. } => CopyFault::CopyNoRoom { said },
-        nix::CopyError::Untrusted { .. } => CopyFault::CopyUntrusted { said, user: user.map(str::to_owned) },
-        nix::CopyError::NoNix { .. } => CopyFault::CopyNoNix { said },
-        nix::CopyError::Connection { .. } => CopyFault::CopyInterrupted { said },
-        nix::CopyError::TimedOut { .. } => CopyFault::CopyTimedOut { said },
-        nix::CopyError::TooMuch { .. } => CopyFault::CopyTooTalkative { said },
-        nix::CopyError::Process { .. } => CopyFault::CopyNotStarted { said },
-        nix::CopyError::Other { .. } => CopyFault::CopyFailed { said },
+fn fault(error: &nix::CopyError, login: Option<&str>) -> CopyFault {
+    let mut fault = CopyFault::from(error);
+    if let CopyFault::CopyUntrusted { user, .. } = &mut fault {
+        *user = login.map(str::to_owned);
     }
+    fault
 }

@@ -9,9 +9,10 @@ use futures::Stream;
 
 use super::ask::{Gathered, NoAnswer, gather};
 use super::causes::chain;
+use super::new_login::new_login;
 use super::reach::Reach;
 use super::workstation::ssh_version;
-use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Unfinished, Workstation};
+use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Workstation};
 use crate::event::reason::doctor::{RootLack, Stake};
 use crate::event::reason::workstation::FolderObstacle;
 use crate::event::stream::Events;
@@ -40,6 +41,7 @@ pub fn examine<'a>(
         let mut examined = answer::examined(&raw.lines)?;
         let here = i64::try_from(here.as_secs()).unwrap_or(i64::MAX);
         examined.clock_ahead = examined.now.map(|now| now.saturating_sub(here));
+        examined.no_new_login = new_login(reach, host, true).await.err();
         if !ask_nix {
             return Ok((examined, Copying::NotAsked));
         }
@@ -81,7 +83,7 @@ pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> DoctorFinding {
         },
         _ => Stake::LoginNeeded,
     };
-    DoctorFinding::taken(severity, no_answer.why(), stake, no_answer.hint())
+    DoctorFinding::taken(severity, no_answer.reason(), stake)
 }
 
 /// Looks at the workstation. `fleet` and the inventory's file name the runs that may be unfinished.
@@ -96,7 +98,7 @@ pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
             .map_err(|error| FolderObstacle::PlaceUnknown { error: chain(&error) })
             .and_then(|state| writable(state.folder())),
         free_store: free(Path::new("/nix/store")),
-        unfinished: unfinished.map(|one| Unfinished { what: one.text().into(), mend: one.mend() }),
+        unfinished: unfinished.map(|one| one.reason()),
         unlinked: None,
     }
 }

@@ -75,6 +75,12 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn ended(self, stop: watch::Receiver<bool>) -> Gathered<Ran> {
+        // Its login may wait for its turn, which is taken from no command's time.
+        let mut stopped = stop.clone();
+        tokio::select! {
+            connected = self.reach.connected(&self.host.name, "exec") => connected?,
+            () = is_true(&mut stopped) => return Err(NoAnswer::Interrupted),
+        }
         let connect = self.host.limits.connect;
         // The host itself ends a command that runs too long. This limit is for a host that does not.
         let whole = connect + self.order.limit + TO_END + WAY;

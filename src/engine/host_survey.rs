@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::clock::{BootClock, Clock};
 use super::orders::HostClock;
 use super::reach::Reach;
-use crate::event::reason::any::AnyReason;
+use crate::event::activity::Doing;
 use crate::event::reason::cause::Cause;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Facts, GuardState, Lease};
@@ -45,8 +45,8 @@ impl Answered {
     }
 }
 
-/// Asks one host for its survey; or says why there is none, and what to do about it.
-pub type SurveyAnswer = Result<Answered, (AnyReason, Option<String>)>;
+/// What one host answered to its survey; or why there is no answer.
+pub type SurveyAnswer = Result<Answered, Cause>;
 
 /// Tells what is being done, and tells a good answer as soon as it is there: a slow host must not hide the answers of
 /// the others.
@@ -56,7 +56,7 @@ pub(super) async fn aloud(
     tell: impl Fn(Event),
 ) -> SurveyAnswer {
     let host = &host.name;
-    tell(Event::HostMoved { host: host.clone(), doing: "connecting".to_owned() });
+    tell(Event::HostMoved { host: host.clone(), doing: Doing::Connecting.to_string() });
     let answer = answer.await;
     if let Ok(Answered { facts, .. }) = &answer {
         tell(Event::HostSurveyed {
@@ -75,13 +75,13 @@ pub(super) async fn aloud(
     answer
 }
 
-/// Asks one host for its survey; or says why there is none, and what to do about it.
+/// Asks one host for its survey; or says why there is none.
 pub(super) async fn ask(reach: &Reach, host: &Host) -> SurveyAnswer {
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;
     let raw = reach.run(&host.name, &script, limit).await;
     let at = BootClock.now();
-    let raw = raw.map_err(|error| (Cause::from(&error).into(), error.hint()))?;
-    let facts = answer::facts(&raw.lines).map_err(|error| (Cause::from(&error).into(), None))?;
+    let raw = raw.map_err(|error| Cause::from(&error))?;
+    let facts = answer::facts(&raw.lines).map_err(|error| Cause::from(&error))?;
     Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::host_survey::Answered;
 use super::reach::Reach;
+use super::turns::Turns;
 use crate::decide::survey::{Allowed, Finding, Surveyed};
 use crate::decide::time::Times;
 use crate::event::Event;
@@ -49,7 +50,11 @@ pub(super) struct Inquiry<'a> {
 impl<'a> Inquiry<'a> {
     pub(super) fn new(scope: &'a FleetScope, workspace: Arc<Workspace>, events: &'a Events) -> Self {
         let connect = scope.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
-        Self { scope, reach: Arc::new(Reach::new(workspace, connect)), events }
+        Self {
+            scope,
+            reach: Arc::new(Reach::new(workspace, connect, Turns::new(scope.fleet.parallel, events))),
+            events,
+        }
     }
 
     pub(super) fn tell(&self, event: Event) {
@@ -60,8 +65,8 @@ impl<'a> Inquiry<'a> {
         self.tell(Event::warned(host, reason));
     }
 
-    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<AnyReason>, hint: Option<String>) {
-        self.tell(Event::Failed { host: host.cloned(), text: text.into(), hint });
+    pub(super) fn fail(&self, host: Option<&HostName>, reason: impl Into<AnyReason>) {
+        self.tell(Event::failed(host, reason));
     }
 
     pub(super) fn tell_findings(&self, findings: &[Finding]) {
@@ -108,6 +113,7 @@ pub(super) fn plan(views: &[Surveyed<'_>], links: Vec<Link>) -> Plan {
             behind: view.host.way.iter().find_map(id),
             reactivate: view.host.reactivate,
             wave: 0,
+            login: crate::facts::plan::LoginBefore::Unknown,
             failed_units: standing.failed_units.clone(),
             restarts: standing.restarts.clone(),
             units: UnitTerms { ignore, steady: view.times.steady, ..UnitTerms::default() },

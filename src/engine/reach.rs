@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::turns::Turns;
 use crate::inventory::model::HostName;
 use crate::remote::step::RemoteStep;
-use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew};
+use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew_all_the_way};
 
 /// The connections to all hosts of the fleet.
 #[derive(Debug)]
@@ -18,14 +19,28 @@ pub struct Reach {
     sessions: BTreeMap<HostName, Mutex<Option<Arc<Session>>>>,
     /// How long one login may take, jumps included.
     connect: BTreeMap<HostName, Duration>,
+    turns: Turns,
 }
 
 impl Reach {
     /// Takes the hosts with how long a login to each may take. Nothing is connected yet.
     #[must_use]
-    pub fn new(workspace: Arc<Workspace>, hosts: BTreeMap<HostName, Duration>) -> Self {
+    pub fn new(workspace: Arc<Workspace>, hosts: BTreeMap<HostName, Duration>, turns: Turns) -> Self {
         let sessions = hosts.keys().map(|host| (host.clone(), Mutex::new(None))).collect();
-        Self { workspace, sessions, connect: hosts }
+        Self { workspace, sessions, connect: hosts, turns }
+    }
+
+    /// The turns that logins and copies wait for.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    /// Makes the host's master if it is not there: for a caller whose own time begins only with the connection.
+    ///
+    /// # Errors
+    /// [`StepError::NoLogin`].
+    pub async fn connected(&self, host: &HostName, script: &'static str) -> Result<(), StepError> {
+        self.session(host, script, self.connect[host]).await.map(drop)
     }
 
     /// Returns how long a login to a host of [`Reach::new`] may take.
@@ -89,7 +104,7 @@ impl Reach {
         session.command(step, limit).await
     }
 
-    /// Runs a script over a login of its own.
+    /// Runs a script over a login of its own; with a `jump`, over a new one on the host's jump by that way as well.
     ///
     /// # Errors
     /// See [`StepError`].
@@ -97,10 +112,12 @@ impl Reach {
         &self,
         host: &HostName,
         way: Way,
+        jump: Option<Way>,
         script: &Script,
         limit: Duration,
     ) -> Result<RawAnswer, StepError> {
-        login_anew(&self.workspace, host, way, script, limit).await
+        let turn = self.turns.login(host, self.connect[host], limit).await;
+        login_anew_all_the_way(&self.workspace, host, way, jump, script, turn.limit).await
     }
 
     /// Ends every master; bounded in time.
@@ -117,12 +134,14 @@ impl Reach {
         match &*slot {
             Some(session) if session.is_alive().await => Ok(Arc::clone(session)),
             Some(session) => {
+                let turn = self.turns.login(host, self.connect[host], limit).await;
                 // A login that fails leaves the session where it is: the next order tries again.
-                session.reopen(limit).await.map_err(no_login)?;
+                session.reopen(turn.limit).await.map_err(no_login)?;
                 Ok(Arc::clone(session))
             }
             None => {
-                let session = Arc::new(Session::open(&self.workspace, host, limit).await.map_err(no_login)?);
+                let turn = self.turns.login(host, self.connect[host], limit).await;
+                let session = Arc::new(Session::open(&self.workspace, host, turn.limit).await.map_err(no_login)?);
                 *slot = Some(Arc::clone(&session));
                 Ok(session)
             }

@@ -11,7 +11,6 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
 use super::baseline::Baseline;
-use super::causes::reason;
 use super::clock::{BootClock, Clock, within};
 use super::inquiry::{FleetScope, Inquiry, plan};
 use super::orders::HostClock;
@@ -20,7 +19,6 @@ use super::probing::Probing;
 use super::shutdown::Shutdown;
 use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
-use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
@@ -29,7 +27,6 @@ use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
-use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::Size;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
@@ -161,6 +158,8 @@ impl RebootDriver<'_> {
         if let Err(error) = logbook.rolling_begins(&plan, &ids.iter().map(name).collect::<Vec<_>>()) {
             return none(How::Stopped(RollingReason::RebootNotRecorded { error: error.to_string() }));
         }
+        // From here on hosts go down, and those that must come back do not wait for others.
+        self.inquiry.reach.turns().make_haste();
         let probing = Probing::of_plan(Arc::clone(&self.inquiry.reach), &plan);
         let how = self.carry_out(&mut rolling, &before, &probing, logbook, shutdown).await;
         // One that was left stays unfinished in the record, so that `recover` lets its hosts go.
@@ -305,13 +304,12 @@ impl RebootDriver<'_> {
         let limit = host.limits.connect + host.limits.step;
         let told = within(&BootClock, limit, self.inquiry.reach.run(name, &script, limit)).await;
         match told {
-            Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
-                Ok(StepOutcome::Refused { reason, text }) => {
-                    return RebootInput::Refused { host: id, why: refusal_text(reason, &text).into() };
+            Some(Ok(raw)) => {
+                let refused = answer::step_answer(&raw.lines).ok().and_then(|answer| Cause::of_outcome(answer.outcome));
+                if let Some(cause) = refused {
+                    return RebootInput::Refused { host: id, why: cause.into() };
                 }
-                Ok(StepOutcome::Failed { text }) => return RebootInput::Refused { host: id, why: text.into() },
-                Ok(StepOutcome::Done) | Err(_) => {}
-            },
+            }
             Some(Err(error)) if error.nothing_ran() => {
                 let undelivered = RollingReason::RebootNotDelivered { cause: Cause::from(&error).into() };
                 return RebootInput::Refused { host: id, why: undelivered.into() };
@@ -367,7 +365,7 @@ impl RebootDriver<'_> {
         let limit = host.limits.connect + settle + host.limits.step;
         let script = RemoteStep::Booted { limit: settle }.script();
         loop {
-            let login = self.inquiry.reach.login_anew(&host.name, Way::Usual, &script, limit);
+            let login = self.inquiry.reach.login_anew(&host.name, Way::Usual, None, &script, limit);
             let answered = within(&BootClock, limit, login).await;
             let why = match answered {
                 Some(Ok(raw)) => {
@@ -380,11 +378,11 @@ impl RebootDriver<'_> {
                             }
                             return Ok((standing, one("kernel").unwrap_or_default()));
                         }
-                        Err(error) => error.to_string(),
+                        Err(error) => Cause::from(&error),
                     }
                 }
-                Some(Err(error)) => reason(&error),
-                None => "no answer".to_owned(),
+                Some(Err(error)) => Cause::from(&error),
+                None => Cause::SilentTooLong { waited: limit },
             };
             // The last try may begin just before `until`: it has its own limit.
             if BootClock.now() >= until {

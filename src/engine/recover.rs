@@ -17,6 +17,7 @@ use super::reach::Reach;
 use super::shutdown::Shutdown;
 use super::surroundings::Surroundings;
 use super::surveyor::{SshSurveyor, Surveyor};
+use super::turns::Turns;
 use super::workstation::Looking;
 use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::reboot::unfinished::UnfinishedReboot;
@@ -141,7 +142,9 @@ pub async fn recover(
 ) -> Recovered {
     let workstation = Looking::begin(events);
     let connect = request.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
-    let reach = Arc::new(Reach::new(workspace, connect));
+    let reach = Arc::new(Reach::new(workspace, connect, Turns::new(request.fleet.parallel, events)));
+    // Guards of the run may count down on its hosts already.
+    reach.turns().make_haste();
     let surveyor = SshSurveyor { reach: Arc::clone(&reach) };
     let recovered = recover_with(&surveyor, request, events, records, shutdown).await;
     if matches!(&recovered, Recovered::Ended(verdict) if verdict.outcome == Outcome::Split) {
@@ -241,9 +244,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                     }
                     surveyed.insert(host, answered);
                 }
-                Err((text, hint)) => {
+                Err(cause) => {
                     if aloud {
-                        let silent = RecoverReason::SilentInRecovery { cause: text, advice: hint };
+                        let silent = RecoverReason::SilentInRecovery { cause: Box::new(cause) };
                         self.events.publish(Event::warned(Some(&host), silent));
                     }
                     silent.insert(host);

@@ -52,6 +52,8 @@ impl SshHosts {
     #[must_use]
     pub fn new(reach: Arc<Reach>, orders: Orders) -> Self {
         let probing = Probing::of_plan(Arc::clone(&reach), &orders.plan);
+        // From here on orders are carried out while guards count down.
+        reach.turns().make_haste();
         Self { reach, orders, probing, printing: Printing::default(), activated: Mutex::default() }
     }
 
@@ -71,7 +73,9 @@ impl SshHosts {
         let raw = match &order.step {
             Step::Login { after } => {
                 let way = if *after { Way::After } else { Way::Usual };
-                self.reach.login_anew(name, way, &script, limit).await
+                // A roll back asks no more than that the old system lets us in.
+                let jump = (*after && self.orders.plan.proves_its_jump(host)).then_some(way);
+                self.reach.login_anew(name, way, jump, &script, limit).await
             }
             Step::Job { boot_id, .. } => self.run_job(name, boot_id, &script, limit, notes).boxed().await,
             Step::TakeOver { .. } => self.take_over(host, &script, limit, order.limit, notes).boxed().await,
@@ -218,7 +222,7 @@ impl SshHosts {
 }
 
 /// Returns whether the host can be reached and does not let us do this, so that nothing ran.
-fn is_denial(error: &StepError) -> bool {
+pub(super) fn is_denial(error: &StepError) -> bool {
     match error {
         StepError::NotRoot { .. } | StepError::NoShell { .. } | StepError::BadScript(_) => true,
         StepError::NoLogin { source, .. } => matches!(

@@ -1,6 +1,6 @@
 //! Links and the matrix: which probes there are, and what their answers mean.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -189,16 +189,42 @@ impl Round {
 /// inventory has refused that already unless they were left out on purpose.
 #[must_use]
 pub fn resolve(fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u16>) -> Vec<Link> {
-    fleet.checks.iter().flat_map(|check| resolve_check(check, fleet, ssh_ports)).collect()
+    fleet.checks.iter().flat_map(|check| of_check(check, fleet, ssh_ports)).collect()
 }
 
-fn resolve_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u16>) -> Vec<Link> {
-    let hosts = &fleet.hosts;
-    let places: Vec<Place> = if check.from.is_empty() {
-        hosts.iter().map(|host| Place::Host(host.name.clone())).collect()
+/// Returns whether the fleet has a link at all, without making all of them.
+#[must_use]
+pub fn is_any(fleet: &Fleet) -> bool {
+    fleet.checks.iter().any(|check| {
+        let places = places(check, fleet);
+        let looks = |from: &Place, target: &Target| match target {
+            Target::Host(to) => check.looks_from(from, to),
+            Target::Address(_) => true,
+        };
+        match &check.kind {
+            CheckKind::Vpn(shape) => vpn_pairs(shape, &fleet.hosts, &places).next().is_some(),
+            CheckKind::Ping { to } | CheckKind::Tcp { to, .. } | CheckKind::Wireguard { to, .. } => {
+                places.iter().any(|from| to.iter().any(|target| looks(from, target)))
+            }
+            CheckKind::Http { .. } | CheckKind::Dns { .. } | CheckKind::Command(_) => !places.is_empty(),
+        }
+    })
+}
+
+/// Returns where a check runs.
+fn places(check: &Check, fleet: &Fleet) -> Vec<Place> {
+    if check.from.is_empty() {
+        fleet.hosts.iter().map(|host| Place::Host(host.name.clone())).collect()
     } else {
         check.from.clone()
-    };
+    }
+}
+
+/// Returns the links of one check of the fleet, in the order of its hosts.
+#[must_use]
+pub fn of_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u16>) -> Vec<Link> {
+    let hosts = &fleet.hosts;
+    let places = places(check, fleet);
     let link = |from: &Place, to: String, to_host: Option<&Host>, probe: Probe, probe_after: Probe| Link {
         check: check.name.clone(),
         from: from.clone(),
@@ -211,10 +237,11 @@ fn resolve_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u1
         left_out: None,
     };
     let to_targets = |targets: &[Target], probe: &dyn Fn(String) -> Probe| {
+        let hosts: HashMap<&HostName, &Host> = hosts.iter().map(|host| (&host.name, host)).collect();
         let mut links = Vec::new();
         for from in &places {
             for target in targets {
-                let end = target_end(target, hosts);
+                let end = target_end(target, &hosts);
                 if end.host.is_some_and(|host| !check.looks_from(from, &host.name)) {
                     continue;
                 }
@@ -265,10 +292,10 @@ struct LinkEnd<'a> {
 }
 
 /// Returns the address that an inventory host's name means: its VPN address, else its address.
-fn target_end<'a>(target: &Target, hosts: &'a [Host]) -> LinkEnd<'a> {
+fn target_end<'a>(target: &Target, hosts: &HashMap<&HostName, &'a Host>) -> LinkEnd<'a> {
     match target {
         Target::Host(name) => {
-            let host = hosts.iter().find(|host| host.name == *name);
+            let host = hosts.get(name).copied();
             let address =
                 host.map_or_else(|| name.to_string(), |host| host.vpn.clone().unwrap_or_else(|| host.address.clone()));
             let after = host.and_then(|host| host.after.vpn.clone().or_else(|| host.after.address.clone()));
@@ -280,20 +307,22 @@ fn target_end<'a>(target: &Target, hosts: &'a [Host]) -> LinkEnd<'a> {
     }
 }
 
-/// `places` are the hosts that take part, at both ends.
-fn vpn_pairs<'a>(shape: &VpnShape, hosts: &'a [Host], places: &[Place]) -> Vec<(&'a Host, &'a Host)> {
-    let takes_part = |host: &Host| host.vpn.is_some() && places.contains(&Place::Host(host.name.clone()));
-    let mut pairs = Vec::new();
-    for from in hosts {
-        for to in hosts {
-            let wanted = match shape {
-                VpnShape::Mesh => true,
-                VpnShape::Hub(hub) => from.name == *hub || to.name == *hub,
-            };
-            if from.name != to.name && wanted && takes_part(from) && takes_part(to) {
-                pairs.push((from, to));
-            }
-        }
-    }
-    pairs
+/// `places` are the hosts that take part, at both ends. The pairs are made one by one: a mesh has many.
+fn vpn_pairs<'a>(
+    shape: &VpnShape,
+    hosts: &'a [Host],
+    places: &[Place],
+) -> impl Iterator<Item = (&'a Host, &'a Host)> + use<'a> {
+    let places: HashSet<&Place> = places.iter().collect();
+    let takes_part = |host: &&Host| host.vpn.is_some() && places.contains(&Place::Host(host.name.clone()));
+    let taking_part: Vec<&Host> = hosts.iter().filter(takes_part).collect();
+    let (hub, is_mesh) = match shape {
+        VpnShape::Mesh => (None, true),
+        VpnShape::Hub(hub) => (taking_part.iter().copied().find(|host| host.name == *hub), false),
+    };
+    taking_part.clone().into_iter().flat_map(move |from| {
+        let reaches_all = is_mesh || hub.is_some_and(|hub| hub.name == from.name);
+        let to = if reaches_all { taking_part.clone() } else { hub.into_iter().collect() };
+        to.into_iter().filter(|to| to.name != from.name).map(move |to| (from, to))
+    })
 }

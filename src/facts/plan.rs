@@ -35,6 +35,18 @@ pub struct Plan {
     pub accepted: BTreeSet<LinkId>,
 }
 
+/// Whether a host took a new login before anything changed, by the way that a roll back takes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginBefore {
+    /// The record is of a version that did not look, or there is none.
+    #[default]
+    Unknown,
+    Taken,
+    /// It was logged into only as the push is to leave it: it has moved already.
+    NotTaken,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostPlan {
     pub name: HostName,
@@ -53,6 +65,8 @@ pub struct HostPlan {
     /// The wave: hosts are tested in the order of this number, those of one number together.
     #[serde(default)]
     pub wave: usize,
+    #[serde(default)]
+    pub login: LoginBefore,
     /// Units that had failed already before this push.
     pub failed_units: BTreeSet<String>,
     pub restarts: BTreeMap<String, u64>,
@@ -128,6 +142,16 @@ impl Plan {
             }
         }
         false
+    }
+
+    /// Returns whether a new login on this host is to prove its jump as well: that the jump forwards for a new login,
+    /// where the push changes it. One host for each jump does so.
+    #[must_use]
+    pub fn proves_its_jump(&self, host: HostId) -> bool {
+        self.host(host).behind.is_some_and(|jump| {
+            let first = self.ids().find(|other| self.host(*other).behind == Some(jump));
+            self.host(jump).changes && first == Some(host)
+        })
     }
 
     /// Returns the plan without some of its hosts; a host behind one of them counts as behind no host.
@@ -211,6 +235,7 @@ mod tests {
                 behind: behind.map(HostId),
                 reactivate: false,
                 wave: 0,
+                login: LoginBefore::Unknown,
                 failed_units: BTreeSet::new(),
                 restarts: BTreeMap::new(),
                 units: UnitTerms::default(),

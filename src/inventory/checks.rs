@@ -1,10 +1,10 @@
 //! A fleet's checks: hosts and addresses known, VPN addresses there, each with a name of its own.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use super::fields::{At, Heap};
-use super::file::{CheckEntry, FleetEntry, VpnEntry, WireguardValue};
+use super::file::table::Keys as _;
+use super::file::{COMMAND_TIMEOUT, CheckEntry, FleetEntry, PROBE_TIMEOUT, VpnEntry, WireguardEntry, WireguardValue};
 use super::layers::Laid;
 use super::model::{Check, CheckKind, Host, HostName, Place, Target, VpnShape, is_name, url_without_login};
 use super::scalar;
@@ -12,13 +12,6 @@ use super::select::{SelectError, is_pattern, select};
 use super::words::{nearest, shown};
 use super::wrong::{HostMend, Wrong};
 use super::yaml::NodeWay;
-
-/// Long enough for a lost packet and its repetition.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A command of the person's own may do real work.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-/// WireGuard drops a session without a new handshake after 180 s (`REJECT_AFTER_TIME`, wireguard.com/protocol).
-const HANDSHAKE: Duration = Duration::from_secs(180);
 
 /// The checks of a fleet; without `checks`, the mesh of the hosts with a VPN address, if there are two.
 pub(super) fn checks<'a>(entry: &FleetEntry, hosts: &'a [Laid], inventory: &'a [Laid], heap: &'a Heap) -> Vec<Check> {
@@ -103,7 +96,7 @@ impl<'a> CheckResolver<'a> {
             kind: CheckKind::Vpn(VpnShape::Mesh),
             from: with_vpn.into_iter().map(|host| Place::Host(host.name.clone())).collect(),
             to_themselves: Vec::new(),
-            required: true,
+            required: CheckEntry::ABSENT.required(),
             timeout: PROBE_TIMEOUT,
         })
     }
@@ -119,7 +112,7 @@ impl<'a> CheckResolver<'a> {
             kind,
             from,
             to_themselves: self.members().map(|host| host.name.clone()).filter(is_named).collect(),
-            required: entry.required.as_ref().is_none_or(|required| required.value),
+            required: entry.required(),
             timeout: match &entry.timeout {
                 Some(timeout) => timeout.value,
                 None if is_command => COMMAND_TIMEOUT,
@@ -168,11 +161,10 @@ impl<'a> CheckResolver<'a> {
         }
         if let Some(wireguard) = &entry.wireguard {
             let (peers, handshake) = match &wireguard.value {
-                WireguardValue::Peers(peers) => (peers.as_slice(), None),
-                WireguardValue::Map(map) => (&[][..], map.handshake.as_ref()),
+                WireguardValue::Peers(peers) => (peers.as_slice(), WireguardEntry::ABSENT.handshake()),
+                WireguardValue::Map(map) => (&[][..], map.handshake()),
             };
             let (words, to) = self.targets(peers, entry, "wireguard", &wireguard.way)?;
-            let handshake = handshake.map_or(HANDSHAKE, |time| time.value);
             return Some((format!("wireguard {words}"), CheckKind::Wireguard { to, handshake }));
         }
         if let Some(http) = &entry.http {

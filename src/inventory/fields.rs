@@ -170,7 +170,10 @@ impl<'a> FieldValue<'a> {
             Node::Integer(number) => {
                 return rule(*number).map_err(|wrong| self.wrong(wrong)).ok().map(|value| self.at(value));
             }
-            Node::Text(text) if text.parse::<u32>().is_ok() => TypeMend::WithoutQuotes(text.clone()),
+            // As a number is written: YAML takes `0022` for a text.
+            Node::Text(text) => {
+                text.parse::<u32>().map_or(TypeMend::None, |number| TypeMend::WithoutQuotes(number.to_string()))
+            }
             _ => TypeMend::None,
         };
         self.wanted("a whole number", mend);
@@ -367,6 +370,10 @@ mod tests {
         );
         assert_eq!(
             said("'22'", |value| value.number(scalar::port)),
+            one("this is a text, but a whole number is wanted", Some("write it without quotes: `22`"))
+        );
+        assert_eq!(
+            said("0022", |value| value.number(scalar::port)),
             one("this is a text, but a whole number is wanted", Some("write it without quotes: `22`"))
         );
         assert_eq!(

@@ -1,10 +1,9 @@
 //! The table of all keys of an inventory: what may stand where, one entry a key. Its comments are what an editor and
 //! `docs/inventory.md` show, through the schema.
 //!
-//! [`table`] makes of each entry a field, its schema, its reader and its rule for layers; what is more than one value
-//! reads [`decode`]. [`resolve`](super::resolve) makes an
-//! [`Inventory`](super::model::Inventory) of it. Nothing here has a default: absent is absent, so that layers can lie
-//! over each other.
+//! [`table`] makes of each entry a field, its schema, its reader, its rule for layers and its default; what is more
+//! than one value reads [`decode`]. [`resolve`](super::resolve) makes an [`Inventory`](super::model::Inventory) of it.
+//! In the fields absent is absent, so that layers can lie over each other: below all of them lies the default.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use super::fields::{At, FieldValue};
 use super::model::{Become, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
 use super::scalar::JumpTo;
 use super::{scalar, shapes};
-use table::keys;
+use table::{hours, keys, minutes, seconds};
 
 pub(super) mod decode;
 pub(super) mod table;
@@ -42,14 +41,24 @@ by_key File in "the top of the file" {
 
 keys! {
 /// The settings of every host and fleet that does not say otherwise.
-by_key Defaults in "a fleet, or `defaults`" {
-    /// Commands on this workstation around every push; a fleet's own lists replace these.
+by_key Defaults in "`defaults`" {} and of_fleet: FleetSettings and settings: Settings
+}
+
+keys! {
+/// The settings of one fleet, or of all.
+by_key FleetSettings in "a fleet, or `defaults`" {
+    /// Commands on this workstation around a push; a fleet's own lists replace those of `defaults`.
     hooks: HooksEntry = HooksEntry::of;
-    /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default:
-    /// 10s.
+    /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none.
+    // A service that ends with its first request, or at its first try to reach another, has mostly ended by then.
     #[schemars(schema_with = "shapes::duration")]
-    steady: At<Duration> = FieldValue::duration_or_none;
-} and Settings
+    steady: At<Duration> = FieldValue::duration_or_none, default seconds(10);
+    /// How many logins, and how many copies, are under way at once; the other hosts wait for their turn. Connections
+    /// that are open are not counted.
+    // A copy takes some 40 MB of memory on the workstation (measured).
+    #[schemars(schema_with = "shapes::parallel")]
+    parallel: At<u16> = |value| value.number(scalar::parallel), default 16;
+}
 }
 
 keys! {
@@ -69,19 +78,21 @@ by_key Settings in "a host, a group, a fleet or `defaults`" {
     jump: At<JumpTo> = |value| value.parse(scalar::jump);
     /// How the login becomes root.
     #[schemars(schema_with = "shapes::becoming")]
-    r#become: At<Become> = |value| value.parse(scalar::becoming);
+    r#become: At<Become> = |value| value.parse(scalar::becoming), default Become::Auto;
     /// What happens with a host key that ssh does not know. A changed key is always refused.
     #[schemars(schema_with = "shapes::host_key")]
-    host_key: At<HostKey> = |value| value.parse(scalar::host_key);
-    /// How long it may take from a reboot to a running sshd. Default: 5m.
+    host_key: At<HostKey> = |value| value.parse(scalar::host_key), default HostKey::Strict;
+    /// How long it may take from a reboot to a running sshd.
+    // Servers count their memory for minutes, and waiting too long costs nothing.
     #[schemars(schema_with = "shapes::duration")]
-    boot_time: At<Duration> = FieldValue::duration;
-    /// How long until the guard brings the old system back, unless it is disarmed. Default: 15m.
+    boot_time: At<Duration> = FieldValue::duration, default minutes(5);
+    /// How long until the guard brings the old system back, unless it is disarmed.
+    // The time between arming and the reboot that kept the homelab alive (docs/design.md, "Where it comes from").
     #[schemars(schema_with = "shapes::duration")]
-    guard: At<Duration> = FieldValue::duration;
+    guard: At<Duration> = FieldValue::duration, default minutes(15);
     /// What the guard does: `switch-back` for a host that needs a person at boot.
     #[schemars(schema_with = "shapes::guard_action")]
-    guard_action: At<GuardAction> = |value| value.parse(scalar::guard_action);
+    guard_action: At<GuardAction> = |value| value.parse(scalar::guard_action), default GuardAction::Reboot;
     /// Which boot loader the host has, and where its files are mounted: only where the host does not find that out by
     /// itself.
     boot_loader: BootLoaderEntry = decode::boot_loader;
@@ -89,12 +100,12 @@ by_key Settings in "a host, a group, a fleet or `defaults`" {
     /// hypervisor's, or earlier.
     #[schemars(schema_with = "shapes::name")]
     runs_on: At<HostName> = |value| value.parse(scalar::host_name);
-    /// Whether a push goes on without this host when it does not answer. Default: false.
+    /// Whether a push goes on without this host when it does not answer.
     #[schemars(with = "bool")]
-    optional: At<bool> = FieldValue::boolean;
-    /// Whether the system is activated a second time when it is made permanent. Default: false.
+    optional: At<bool> = FieldValue::boolean, default false;
+    /// Whether the system is activated a second time when it is made permanent.
     #[schemars(with = "bool")]
-    reactivate: At<bool> = FieldValue::boolean;
+    reactivate: At<bool> = FieldValue::boolean, default false;
     /// How Nix brings the new system to the host.
     nix: NixEntry = NixEntry::of;
     /// How long each kind of step may take.
@@ -130,10 +141,9 @@ whole BootLoaderEntry in "the map behind `boot_loader`" {
 keys! {
 /// How Nix brings the new system to the host.
 by_key NixEntry in "the map behind `nix`" {
-    /// Whether the host itself fetches from its binary caches what these have, so that only the rest is sent. Default:
-    /// false.
+    /// Whether the host itself fetches from its binary caches what these have, so that only the rest is sent.
     #[schemars(with = "bool")]
-    substitute_on_destination: At<bool> = FieldValue::boolean;
+    substitute_on_destination: At<bool> = FieldValue::boolean, default false;
     /// Whether the ssh connection to the host is compressed, for a slow line. Absent: ssh decides.
     #[schemars(with = "bool")]
     compress: At<bool> = FieldValue::boolean;
@@ -142,28 +152,29 @@ by_key NixEntry in "the map behind `nix`" {
 
 keys! {
 /// How long each kind of step may take on a host.
+// Their sum, with the settle time, stays below the default guard; held by `tests/inventory.rs`.
 by_key LimitsEntry in "the map behind `limits`" {
-    /// One ssh login, jumps included. Default: 20s.
+    /// One ssh login, jumps included.
     #[schemars(schema_with = "shapes::duration")]
-    connect: At<Duration> = FieldValue::duration;
-    /// A short remote command. Default: 30s.
+    connect: At<Duration> = FieldValue::duration, default seconds(20);
+    /// A short remote command.
     #[schemars(schema_with = "shapes::duration")]
-    step: At<Duration> = FieldValue::duration;
-    /// Copying the new system. Default: 1h.
+    step: At<Duration> = FieldValue::duration, default seconds(30);
+    /// Copying the new system.
     #[schemars(schema_with = "shapes::duration")]
-    copy: At<Duration> = FieldValue::duration;
-    /// The new system's own checks before it is activated. Default: 5m.
+    copy: At<Duration> = FieldValue::duration, default hours(1);
+    /// The new system's own checks before it is activated.
     #[schemars(schema_with = "shapes::duration")]
-    check: At<Duration> = FieldValue::duration;
-    /// Activating the new system. Default: 4m.
+    check: At<Duration> = FieldValue::duration, default minutes(5);
+    /// Activating the new system.
     #[schemars(schema_with = "shapes::duration")]
-    test: At<Duration> = FieldValue::duration;
-    /// Installing the boot loader. Default: 90s.
+    test: At<Duration> = FieldValue::duration, default minutes(4);
+    /// Installing the boot loader.
     #[schemars(schema_with = "shapes::duration")]
-    switch: At<Duration> = FieldValue::duration;
-    /// Rolling one host back. Default: 5m.
+    switch: At<Duration> = FieldValue::duration, default seconds(90);
+    /// Rolling one host back.
     #[schemars(schema_with = "shapes::duration")]
-    rollback: At<Duration> = FieldValue::duration;
+    rollback: At<Duration> = FieldValue::duration, default minutes(5);
 }
 }
 
@@ -185,7 +196,7 @@ by_key HostEntry in "a host" {
     tags: Vec<At<String>> = decode::tags;
     /// What this push changes about the way to the host: used once the new system runs.
     after: AfterEntry = AfterEntry::of;
-} and Settings
+} and settings: Settings
 }
 
 keys! {
@@ -206,6 +217,11 @@ by_key AfterEntry in "the map behind `after`" {
 }
 }
 
+/// The default `attr` in a flake.
+pub(super) const ATTR_OF_FLAKE: &str = "nixosConfigurations.\"{host}\".config.system.build.toplevel";
+/// That in a file.
+pub(super) const ATTR_OF_FILE: &str = "\"{host}\".config.system.build.toplevel";
+
 keys! {
 /// A set of hosts that is pushed as one. Its settings win over those of `defaults` and groups.
 #[schemars(transform = shapes::exactly_one_source, transform = shapes::requires(&["hosts"]))]
@@ -223,14 +239,12 @@ by_key FleetEntry in "a fleet" {
     #[schemars(schema_with = "shapes::system_by_name")]
     system: At<SystemEntries> = decode::systems;
     /// Where in the flake or file a host's system is; `{host}` stands for its name.
-    /// Default: `nixosConfigurations."{host}".config.system.build.toplevel`, in a file without `nixosConfigurations`.
     #[schemars(schema_with = "shapes::text")]
+    #[schemars(transform = shapes::with_default_attrs(ATTR_OF_FLAKE, ATTR_OF_FILE))]
     attr: At<String> = |value| value.parse(scalar::attr);
     /// What must work. Default: `vpn: mesh` between the hosts with a `vpn` address.
     #[schemars(with = "Vec<CheckEntry>")]
     checks: Vec<At<CheckEntry>> = decode::checks::checks;
-    /// Commands on this workstation around a push of this fleet.
-    hooks: HooksEntry = HooksEntry::of;
     /// The hosts on which a push activates the new systems first: names, globs like `web*`, `"@tag"`: one, or a list.
     #[schemars(schema_with = "shapes::one_or_many")]
     canary: Vec<At<String>> = decode::some_texts;
@@ -238,17 +252,15 @@ by_key FleetEntry in "a fleet" {
     /// left are the last wave.
     #[schemars(schema_with = "shapes::waves")]
     waves: Vec<Size> = decode::waves;
-    /// How long links may take to come up once the new systems run. Default: 60s.
+    /// How long links may take to come up once the new systems run.
+    // Three rounds of a matrix, and a WireGuard handshake that needs its second or third attempt.
     #[schemars(schema_with = "shapes::duration")]
-    settle: At<Duration> = FieldValue::duration;
-    /// How long every unit that a push starts or restarts must have been up before the decision; `0s` is none. Default:
-    /// 10s.
+    settle: At<Duration> = FieldValue::duration, default seconds(60);
+    /// How long the build of the whole fleet may take.
+    // Nothing is touched while it runs, so it is long: a kernel may be built.
     #[schemars(schema_with = "shapes::duration")]
-    steady: At<Duration> = FieldValue::duration_or_none;
-    /// How long the build of the whole fleet may take. Default: 2h.
-    #[schemars(schema_with = "shapes::duration")]
-    build_limit: At<Duration> = FieldValue::duration;
-} and Settings
+    build_limit: At<Duration> = FieldValue::duration, default hours(2);
+} and of_fleet: FleetSettings and settings: Settings
 }
 
 keys! {
@@ -276,14 +288,20 @@ by_key HookEntry in "a hook" {
     /// A list is a program with its arguments, a text goes to `sh -c`.
     #[schemars(schema_with = "shapes::one_or_many")]
     command: At<HookCommand> = decode::checks::command;
-    /// How long it may run. Default: 5m.
+    /// How long it may run.
+    // Long enough for a snapshot or a word to a monitor, and an end to what hangs.
     #[schemars(schema_with = "shapes::duration")]
-    timeout: At<Duration> = FieldValue::duration;
+    timeout: At<Duration> = FieldValue::duration, default minutes(5);
 }
 }
 
 /// Store paths by the names of hosts.
 pub(super) type SystemEntries = Vec<(At<String>, At<PathBuf>)>;
+
+/// The default `timeout` of a check: long enough for a lost packet and its repetition.
+pub(super) const PROBE_TIMEOUT: Duration = seconds(5);
+/// That of a `command`: one of the person's own may do real work.
+pub(super) const COMMAND_TIMEOUT: Duration = seconds(30);
 
 keys! {
 /// A thing that must work, seen from somewhere: exactly one of `vpn`, `ping`, `tcp`, `http`, `dns`, `wireguard`,
@@ -300,11 +318,12 @@ by_key CheckEntry in "a check" {
     /// What `ping`, `tcp` and `wireguard` look at: hosts or other addresses.
     #[schemars(schema_with = "shapes::one_or_many")]
     to: Vec<At<String>> = decode::some_texts;
-    /// Whether a push is rolled back if it fails. Default: true.
+    /// Whether a push is rolled back if it fails.
     #[schemars(with = "bool")]
-    required: At<bool> = FieldValue::boolean;
-    /// How long one probe may take. Default: 5s, for a `command` 30s.
+    required: At<bool> = FieldValue::boolean, default true;
+    /// How long one probe may take.
     #[schemars(schema_with = "shapes::duration")]
+    #[schemars(transform = shapes::with_defaults(PROBE_TIMEOUT, COMMAND_TIMEOUT))]
     timeout: At<Duration> = FieldValue::duration;
     /// `mesh`: every host reaches every other one inside the VPN. `{hub: HOST}`: the hub and every other host reach
     /// each other.
@@ -387,8 +406,9 @@ by_key DnsEntry in "the map behind `dns`" {
 keys! {
 /// The long form of `wireguard`; the short one names the peers.
 by_key WireguardEntry in "the map behind `wireguard`" {
-    /// How old the latest handshake may be. Default: 3m.
+    /// How old the latest handshake may be.
+    // WireGuard drops a session without a new one after 180 s (`REJECT_AFTER_TIME`, wireguard.com/protocol).
     #[schemars(schema_with = "shapes::duration")]
-    handshake: At<Duration> = FieldValue::duration;
+    handshake: At<Duration> = FieldValue::duration, default minutes(3);
 }
 }

@@ -22,11 +22,6 @@ pub struct Hook {
     pub timeout: Duration,
 }
 
-impl Hook {
-    /// Long enough for a snapshot or a word to a monitor, and an end to what hangs.
-    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HookCommand {
     Argv(Vec<String>),

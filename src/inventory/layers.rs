@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::fields::At;
-use super::file::table::Layered as _;
+use super::file::table::{Keys as _, Layered as _};
 use super::file::{
-    AfterEntry, BootLoaderEntry, File, FleetEntry, HookEntry, HooksEntry, HostEntry, LimitsEntry, NixEntry, Settings,
-    UnitsEntry,
+    AfterEntry, BootLoaderEntry, File, FleetEntry, FleetSettings, HookEntry, HostEntry, LimitsEntry, NixEntry,
+    Settings, UnitsEntry,
 };
 use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern};
 use super::scalar::JumpTo;
@@ -77,20 +77,20 @@ fn laid(name: &At<HostName>, entry: &HostEntry, settings: &Settings, folder: &Pa
                 .map(|path| if path.starts_with("~") { path } else { folder.join(path) }),
             jump: value(settings.jump.as_ref()).and_then(JumpTo::jump),
             way: Vec::new(),
-            becoming: value(settings.r#become.as_ref()).unwrap_or_default(),
-            host_key: value(settings.host_key.as_ref()).unwrap_or_default(),
+            becoming: settings.r#become(),
+            host_key: settings.host_key(),
             vpn: value(entry.vpn.as_ref()),
             tags: entry.tags.iter().flatten().map(|tag| tag.value.clone()).collect(),
-            boot_time: value(settings.boot_time.as_ref()).unwrap_or(Host::DEFAULT_BOOT_TIME),
-            guard: value(settings.guard.as_ref()).unwrap_or(Host::DEFAULT_GUARD),
-            guard_action: value(settings.guard_action.as_ref()).unwrap_or_default(),
+            boot_time: settings.boot_time(),
+            guard: settings.guard(),
+            guard_action: settings.guard_action(),
             boot_loader: settings.boot_loader.as_ref().map(boot_loader).unwrap_or_default(),
             runs_on: value(settings.runs_on.as_ref()),
-            optional: value(settings.optional.as_ref()).unwrap_or_default(),
-            reactivate: value(settings.reactivate.as_ref()).unwrap_or_default(),
+            optional: settings.optional(),
+            reactivate: settings.reactivate(),
             after: entry.after.as_ref().map(after).unwrap_or_default(),
-            nix: settings.nix.as_ref().map(nix).unwrap_or_default(),
-            limits: settings.limits.as_ref().map(limits).unwrap_or_default(),
+            nix: nix(settings.nix.as_ref().unwrap_or(&NixEntry::ABSENT)),
+            limits: limits(settings.limits.as_ref().unwrap_or(&LimitsEntry::ABSENT)),
             ignored_units: settings.units.as_ref().map(ignored_units).unwrap_or_default(),
             system: None,
             guard_action_given: settings.guard_action.is_some(),
@@ -120,16 +120,23 @@ fn after(entry: &AfterEntry) -> After {
     }
 }
 
-/// What a fleet says of its hooks, list by list over what `defaults` says.
-pub(super) fn hooks(file: &File, fleet: Option<&HooksEntry>) -> Hooks {
-    let layers = || fleet.into_iter().chain(file.defaults.as_ref().and_then(|defaults| defaults.hooks.as_ref()));
-    let of = |list: fn(&HooksEntry) -> Option<&Vec<HookEntry>>| {
-        layers().find_map(list).into_iter().flatten().filter_map(hook).collect()
-    };
+/// Lays what a fleet says over what `defaults` says of all fleets.
+pub(super) fn of_fleet(file: &File, fleet: &FleetEntry) -> FleetSettings {
+    fleet.of_fleet.clone().over(of_every_fleet(file))
+}
+
+/// What `defaults` says of all fleets.
+pub(super) fn of_every_fleet(file: &File) -> FleetSettings {
+    file.defaults.as_ref().map(|defaults| defaults.of_fleet.clone()).unwrap_or_default()
+}
+
+pub(super) fn hooks(settings: &FleetSettings) -> Hooks {
+    let entry = settings.hooks.clone().unwrap_or_default();
+    let list = |hooks: &Option<Vec<HookEntry>>| hooks.iter().flatten().filter_map(hook).collect();
     Hooks {
-        before: of(|hooks| hooks.before.as_ref()),
-        after_commit: of(|hooks| hooks.after_commit.as_ref()),
-        after_abort: of(|hooks| hooks.after_abort.as_ref()),
+        before: list(&entry.before),
+        after_commit: list(&entry.after_commit),
+        after_abort: list(&entry.after_abort),
     }
 }
 
@@ -137,20 +144,16 @@ pub(super) fn hooks(file: &File, fleet: Option<&HooksEntry>) -> Hooks {
 fn hook(entry: &HookEntry) -> Option<Hook> {
     let command = value(entry.command.as_ref())?;
     let words = || Some(shown(&command.words()).chars().take(LONGEST_NAME).collect());
-    Some(Hook {
-        name: value(entry.name.as_ref()).or_else(words)?,
-        timeout: value(entry.timeout.as_ref()).unwrap_or(Hook::DEFAULT_TIMEOUT),
-        command,
-    })
+    Some(Hook { name: value(entry.name.as_ref()).or_else(words)?, timeout: entry.timeout(), command })
 }
 
 fn boot_loader(entry: &BootLoaderEntry) -> BootLoaderHint {
     BootLoaderHint { kind: value(entry.kind.as_ref()), esp: value(entry.esp.as_ref()) }
 }
 
-fn nix(entry: &NixEntry) -> NixOptions {
+pub(super) fn nix(entry: &NixEntry) -> NixOptions {
     NixOptions {
-        substitute_on_destination: value(entry.substitute_on_destination.as_ref()).unwrap_or_default(),
+        substitute_on_destination: entry.substitute_on_destination(),
         compress: value(entry.compress.as_ref()),
     }
 }
@@ -159,22 +162,19 @@ fn ignored_units(entry: &UnitsEntry) -> Vec<UnitPattern> {
     entry.ignore.iter().flatten().map(|pattern| pattern.value.clone()).collect()
 }
 
-/// What a fleet says, or else `defaults`.
-pub(super) fn steady(file: &File, fleet: &FleetEntry) -> Steady {
-    let defaults = file.defaults.as_ref().and_then(|defaults| defaults.steady.as_ref());
-    fleet.steady.as_ref().or(defaults).map_or(Steady::Default, |steady| Steady::Given(steady.value))
+pub(super) fn steady(settings: &FleetSettings) -> Steady {
+    settings.steady.as_ref().map_or(Steady::Default, |steady| Steady::Given(steady.value))
 }
 
-fn limits(entry: &LimitsEntry) -> Limits {
-    let default = Limits::default();
+pub(super) fn limits(entry: &LimitsEntry) -> Limits {
     Limits {
-        connect: value(entry.connect.as_ref()).unwrap_or(default.connect),
-        step: value(entry.step.as_ref()).unwrap_or(default.step),
-        copy: value(entry.copy.as_ref()).unwrap_or(default.copy),
-        check: value(entry.check.as_ref()).unwrap_or(default.check),
-        test: value(entry.test.as_ref()).unwrap_or(default.test),
-        switch: value(entry.switch.as_ref()).unwrap_or(default.switch),
-        rollback: value(entry.rollback.as_ref()).unwrap_or(default.rollback),
+        connect: entry.connect(),
+        step: entry.step(),
+        copy: entry.copy(),
+        check: entry.check(),
+        test: entry.test(),
+        switch: entry.switch(),
+        rollback: entry.rollback(),
     }
 }
 

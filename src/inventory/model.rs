@@ -23,6 +23,8 @@ pub struct Inventory {
     /// In the order of the file: the screen keeps it.
     pub hosts: Vec<Host>,
     pub fleets: BTreeMap<String, Fleet>,
+    /// As in [`Fleet::parallel`], for a command on hosts of several fleets.
+    pub parallel: u16,
 }
 
 /// One machine as a fleet sees it, with `defaults`, groups, fleet and host already laid over each other.
@@ -73,12 +75,6 @@ pub struct Host {
 pub const MARGIN: Duration = Duration::from_secs(5);
 
 impl Host {
-    /// How long a host may take from a reboot to a running sshd, unless the inventory says otherwise: servers count
-    /// their memory for minutes, and waiting too long costs nothing.
-    pub const DEFAULT_BOOT_TIME: Duration = Duration::from_secs(5 * 60);
-    /// The time between arming and the reboot that kept the homelab alive (docs/design.md, "Where it comes from").
-    pub const DEFAULT_GUARD: Duration = Duration::from_secs(15 * 60);
-
     /// The shortest guard that can hold a whole push: everything from arming to a roll back at the last moment.
     #[must_use]
     pub fn shortest_guard(&self, settle: Duration, steady: Duration) -> Duration {
@@ -120,11 +116,10 @@ impl Host {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Become {
     /// Root stays root; every other user uses `sudo` without a password.
-    #[default]
     Auto,
     No,
     Sudo,
@@ -132,20 +127,18 @@ pub enum Become {
     SudoPassword,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostKey {
     /// An unknown key refuses the push.
-    #[default]
     Strict,
     AcceptNew,
 }
 
 /// What a guard that fires does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GuardAction {
-    #[default]
     Reboot,
     /// Re-activates the old system and does not reboot: for a host that needs a person at boot.
     SwitchBack,
@@ -188,21 +181,6 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
-    /// Their sum, with the settle time, stays below the default guard of 15 minutes; held by `tests/inventory.rs`.
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(20),
-            step: Duration::from_secs(30),
-            copy: Duration::from_secs(3600),
-            check: Duration::from_secs(300),
-            test: Duration::from_secs(240),
-            switch: Duration::from_secs(90),
-            rollback: Duration::from_secs(300),
-        }
-    }
-}
-
 /// A named set of hosts that is pushed as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fleet {
@@ -221,7 +199,12 @@ pub struct Fleet {
     pub steady: Steady,
     /// The build of the whole fleet.
     pub build_limit: Duration,
+    /// How many logins, and how many copies, are under way at once; from 1 to [`MOST_PARALLEL`].
+    pub parallel: u16,
 }
+
+/// With more logins at once a workstation runs out of files and processes before the window has a use.
+pub const MOST_PARALLEL: u16 = 1000;
 
 /// How long every unit that a push starts or restarts must have been up before the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,14 +227,6 @@ pub fn url_without_login(url: &str) -> String {
 }
 
 impl Fleet {
-    /// Three rounds of a matrix, and a WireGuard handshake that needs its second or third attempt.
-    pub const DEFAULT_SETTLE: Duration = Duration::from_secs(60);
-    /// Nothing is touched while it runs, so it is long: a kernel may be built.
-    pub const DEFAULT_BUILD_LIMIT: Duration = Duration::from_secs(2 * 3600);
-
-    /// A service that ends with its first request, or at its first try to reach another, has mostly ended by then.
-    pub const DEFAULT_STEADY: Duration = Duration::from_secs(10);
-
     /// How long what a push starts must have been up.
     ///
     /// A default that no person has asked for must not refuse a guard that was long enough without it: it gives way.
@@ -277,6 +252,9 @@ impl Fleet {
         }
         if let Some(steady) = overrides.steady {
             self.steady = Steady::Given(steady);
+        }
+        if let Some(parallel) = overrides.parallel {
+            self.parallel = parallel;
         }
         self.with_guests_first()
     }
@@ -309,6 +287,7 @@ pub struct Overrides {
     pub guard: Option<Duration>,
     pub settle: Option<Duration>,
     pub steady: Option<Duration>,
+    pub parallel: Option<u16>,
 }
 
 /// Where the systems come from.

@@ -1,7 +1,7 @@
 //! How Nix brings a system to a host.
 
 /// The settings of `nix:`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NixOptions {
     /// The host itself fetches from its binary caches what these have; only the rest is sent.
     pub substitute_on_destination: bool,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::checks;
 use super::fields::{At, Heap};
-use super::file::{File, FleetEntry, Settings};
+use super::file::{ATTR_OF_FILE, ATTR_OF_FLAKE, File, FleetEntry, Settings};
 use super::layers::{self, Groups, HostLayers, Laid};
 use super::model::{Fleet, HostName, Inventory, Jump, Source};
 use super::scalar;
@@ -33,7 +33,8 @@ pub(super) fn inventory(file: &File, path: &Path, folder: &Path, heap: &Heap) ->
         .collect();
     resolver.warn_of_hosts_without_fleet(&laid, &fleets);
     resolver.warn_of_unused_groups(&laid);
-    Inventory { path: path.to_owned(), hosts: laid.into_iter().map(|laid| laid.host).collect(), fleets }
+    let hosts = laid.into_iter().map(|laid| laid.host).collect();
+    Inventory { path: path.to_owned(), hosts, fleets, parallel: layers::of_every_fleet(file).parallel() }
 }
 
 struct Resolver<'a> {
@@ -146,6 +147,7 @@ impl Resolver<'_> {
         }
         self.fill_systems(name, entry, &mut all);
         let places: Vec<NodeWay> = all.iter().map(|laid| guard_place(laid, entry).clone()).collect();
+        let settings = layers::of_fleet(self.file, entry);
         let fleet = Fleet {
             name: name.value.clone(),
             checks: checks::checks(entry, &all, base, self.heap),
@@ -153,10 +155,11 @@ impl Resolver<'_> {
             waves: entry.waves.clone().unwrap_or_default(),
             hosts: all.into_iter().map(|laid| laid.host).collect(),
             source: self.source(entry),
-            hooks: layers::hooks(self.file, entry.hooks.as_ref()),
-            settle: entry.settle.as_ref().map_or(Fleet::DEFAULT_SETTLE, |settle| settle.value),
-            steady: layers::steady(self.file, entry),
-            build_limit: entry.build_limit.as_ref().map_or(Fleet::DEFAULT_BUILD_LIMIT, |limit| limit.value),
+            hooks: layers::hooks(&settings),
+            settle: entry.settle(),
+            steady: layers::steady(&settings),
+            build_limit: entry.build_limit(),
+            parallel: settings.parallel(),
         };
         let fleet = fleet.with_guests_first();
         self.ensure_guards_hold(&fleet, &places);
@@ -251,14 +254,11 @@ impl Resolver<'_> {
     fn source(&self, entry: &FleetEntry) -> Source {
         let attr = |default: &str| entry.attr.as_ref().map_or_else(|| default.to_owned(), |attr| attr.value.clone());
         if let Some(flake) = &entry.flake {
-            let attr = attr("nixosConfigurations.\"{host}\".config.system.build.toplevel");
+            let attr = attr(ATTR_OF_FLAKE);
             return Source::Flake { flake: absolute_flake(&flake.value, self.folder), attr };
         }
         match &entry.file {
-            Some(file) => Source::File {
-                file: plain(&self.folder.join(&file.value)),
-                attr: attr("\"{host}\".config.system.build.toplevel"),
-            },
+            Some(file) => Source::File { file: plain(&self.folder.join(&file.value)), attr: attr(ATTR_OF_FILE) },
             None => Source::System,
         }
     }
@@ -312,7 +312,7 @@ fn fill_ways(laid: &mut [Laid]) {
 
 /// What is to blame for a guard that is too short: the guard, else the settle time, else the host's own settings.
 fn guard_place<'b>(laid: &'b Laid, entry: &'b FleetEntry) -> &'b NodeWay {
-    let times = entry.settle.as_ref().or(entry.steady.as_ref());
+    let times = entry.settle.as_ref().or(entry.of_fleet.steady.as_ref());
     laid.guard_at.as_ref().or(times.map(|time| &time.way)).unwrap_or(&laid.name_at)
 }
 

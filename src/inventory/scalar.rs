@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::model::{BadUnitPattern, UnitPattern};
-use super::model::{Become, GuardAction, HostKey, HostName, Jump, LoaderKind, Size, is_name};
+use super::model::{
+    BadUnitPattern, Become, GuardAction, HostKey, HostName, Jump, LoaderKind, MOST_PARALLEL, Size, UnitPattern, is_name,
+};
 use super::words::{disturbs, nearest};
 use super::wrong::{AddressSlip, MountSlip, UrlSlip, Wrong};
 use crate::facts::attr_path::{AttrPath, BadAttrPath};
@@ -61,14 +62,18 @@ pub(crate) fn address(text: &str) -> Result<String, Wrong> {
     if text.parse::<IpAddr>().is_ok() {
         return Ok(text.to_owned());
     }
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
+    if let Some((host, Ok(port))) = bracketed.map(|(host, port)| (host, port.parse::<u16>())) {
+        return bad(AddressSlip::Port { host: host.to_owned(), port: port.to_string() });
+    }
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return bad(AddressSlip::Brackets { inner: inner.to_owned() });
     }
     if let Some((user, _)) = text.split_once('@') {
         return bad(AddressSlip::User { user: user.to_owned() });
     }
-    if let Some((host, port)) = text.split_once(':').filter(|(_, number)| number.parse::<u16>().is_ok()) {
-        return bad(AddressSlip::Port { host: host.to_owned(), port: port.to_owned() });
+    if let Some((host, Ok(port))) = text.split_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
+        return bad(AddressSlip::Port { host: host.to_owned(), port: port.to_string() });
     }
     if let Some((address, _)) = text.split_once('/').filter(|(address, _)| address.parse::<IpAddr>().is_ok()) {
         return bad(AddressSlip::Network { address: address.to_owned() });
@@ -255,6 +260,12 @@ pub(crate) fn piece(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
+/// How many logins or copies are under way at once.
+pub(crate) fn parallel(number: i128) -> Result<u16, Wrong> {
+    let is_window = |number: &u16| (1..=MOST_PARALLEL).contains(number);
+    u16::try_from(number).ok().filter(is_window).ok_or(Wrong::NotAWindow { number, most: MOST_PARALLEL })
+}
+
 /// A status of an HTTP answer.
 pub(crate) fn status(number: i128) -> Result<u16, Wrong> {
     u16::try_from(number).ok().filter(|number| (100..=599).contains(number)).ok_or(Wrong::NotAStatus { number })
@@ -345,6 +356,7 @@ mod tests {
     fn a_slip_in_an_address_says_where_the_part_belongs() {
         assert_eq!(mend(address("root@vps")), "the user has a key of its own: `user: root`");
         assert_eq!(mend(address("vps:2222")), "write `vps` alone, and `port: 2222` beside it");
+        assert_eq!(mend(address("[2001:db8::1]:0022")), "write `2001:db8::1` alone, and `port: 22` beside it");
         assert_eq!(mend(address("[fd00::1]")), "write an IPv6 address without brackets: `fd00::1`");
         assert_eq!(mend(address("10.0.0.1/24")), "write the address alone: `10.0.0.1`");
     }

@@ -3,7 +3,7 @@
 //! A pattern is a name, a glob (`web*`, `db[12]`, `{a,b}`), a tag (`@edge`, `@edge*`), `@failed` or `all`; commas make
 //! a union. A pattern that matches nothing is an error: a slip of the pen must not leave a host out, or in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -272,12 +272,13 @@ impl Inventory {
     /// too.
     #[must_use]
     pub fn jumps_of(&self, fleet: &Fleet) -> Vec<&Host> {
+        let by_name: HashMap<&HostName, &Host> = self.hosts.iter().map(|host| (&host.name, host)).collect();
+        let mut known: HashSet<&HostName> = fleet.hosts.iter().map(|host| &host.name).collect();
         let mut jumps: Vec<&Host> = Vec::new();
         let mut to_visit: Vec<&Host> = fleet.hosts.iter().collect();
         while let Some(host) = to_visit.pop() {
             let Some(Jump::Host(name)) = &host.jump else { continue };
-            let known = fleet.hosts.iter().chain(jumps.iter().copied()).any(|host| host.name == *name);
-            if let (false, Some(host)) = (known, self.host(name)) {
+            if let (true, Some(host)) = (known.insert(name), by_name.get(name)) {
                 jumps.push(host);
                 to_visit.push(host);
             }

@@ -1,10 +1,12 @@
 //! What a value of the inventory looks like, as the schema has it: [`file`](super::file) names one for each key.
 
+use std::time::Duration;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::fields::At;
-use super::model::LoaderKind;
+use super::model::{Become, GuardAction, HostKey, LoaderKind, MOST_PARALLEL};
 
 impl<T: JsonSchema> JsonSchema for At<T> {
     fn inline_schema() -> bool {
@@ -59,6 +61,10 @@ pub(super) fn addresses(generator: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "minimum": 1, "maximum": 65535 })
+}
+
+pub(super) fn parallel(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_PARALLEL })
 }
 
 pub(super) fn status(_: &mut SchemaGenerator) -> Schema {
@@ -196,6 +202,85 @@ pub(super) fn requires(keys: &'static [&'static str]) -> impl FnMut(&mut Schema)
     |schema| {
         schema.insert("required".into(), keys.into());
     }
+}
+
+/// A default that the schema tells.
+pub(super) trait SchemaDefault {
+    /// As it is written in the file.
+    fn value(&self) -> Value;
+}
+
+impl SchemaDefault for Duration {
+    fn value(&self) -> Value {
+        Value::from(time(*self))
+    }
+}
+
+impl SchemaDefault for bool {
+    fn value(&self) -> Value {
+        Value::from(*self)
+    }
+}
+
+impl SchemaDefault for u16 {
+    fn value(&self) -> Value {
+        Value::from(*self)
+    }
+}
+
+impl SchemaDefault for Become {
+    fn value(&self) -> Value {
+        word(self)
+    }
+}
+
+impl SchemaDefault for HostKey {
+    fn value(&self) -> Value {
+        word(self)
+    }
+}
+
+impl SchemaDefault for GuardAction {
+    fn value(&self) -> Value {
+        word(self)
+    }
+}
+
+fn word(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).expect("a word of the inventory is a text")
+}
+
+/// In the largest unit that leaves a whole number, as people write it: `90s`, `15m`.
+fn time(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// Says the default, to programs and to people.
+pub(super) fn with_default(default: impl SchemaDefault) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        let value = default.value();
+        say_default(schema, &value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        schema.insert("default".into(), value);
+    }
+}
+
+/// Says the default time of a check, and that of one of kind `command`.
+pub(super) fn with_defaults(probe: Duration, command: Duration) -> impl FnMut(&mut Schema) {
+    move |schema| say_default(schema, &format!("{}, for a `command` {}", time(probe), time(command)))
+}
+
+/// Says the default `attr`, which depends on where the systems come from.
+pub(super) fn with_default_attrs(of_flake: &'static str, of_file: &'static str) -> impl FnMut(&mut Schema) {
+    move |schema| say_default(schema, &format!("`{of_flake}`, in a `file` `{of_file}`"))
+}
+
+fn say_default(schema: &mut Schema, default: &str) {
+    let told = schema.get("description").and_then(Value::as_str).map(|told| format!("{told} Default: {default}."));
+    schema.insert("description".into(), Value::from(told.expect("a key has its comment")));
 }
 
 pub(super) fn not_both(one: &'static str, other: &'static str) -> impl FnMut(&mut Schema) {

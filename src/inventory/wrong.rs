@@ -227,6 +227,8 @@ wrongs! {
     UrlMissing = "url-missing";
     /// The text is not a web address.
     NotAUrl { text: String, slip: UrlSlip } = "not-a-url";
+    /// So many logins or copies are never under way at once.
+    NotAWindow { number: i128, most: u16 } = "not-a-window";
     /// The number is not an HTTP status.
     NotAStatus { number: i128 } = "not-a-status";
     /// The piece of the page is empty.

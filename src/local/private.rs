@@ -4,7 +4,7 @@
 //! a umask of 777 even the owner gets nothing. So the mode is set once more; it was never wider in between.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -55,6 +55,19 @@ pub fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
         file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     }
     Ok(file)
+}
+
+/// Writes a file so that a reader sees the old one or the new one, whole. Two who write it at once must not: they
+/// would share its draft.
+///
+/// # Errors
+/// Those of `open(2)`, `write(2)` and `rename(2)`.
+pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let mut file = open(File::options().write(true).create(true).truncate(true), Path::new(&draft))?;
+    file.write_all(text.as_bytes())?;
+    std::fs::rename(draft, path)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::connect_error::ConnectCause;
+use crate::local::private;
 use crate::local::process::Invocation;
 
 /// How long `ssh-keygen -F` may take to read one file. It is longer than a slow disk under load takes.
@@ -40,11 +41,13 @@ pub(super) struct Trust {
     known_as: String,
     /// Where each line of `file` comes from: a file, and a line of it.
     origins: Vec<(PathBuf, u32)>,
+    /// `file` is empty, and the next login writes the key that it sees there.
+    pub(super) learns: bool,
 }
 
 /// Where a login has found the key that it trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum KeySource {
     /// Under the name that is looked for first.
     UnderFirst,
     /// Under the name without the port.
@@ -57,7 +60,7 @@ pub(super) enum Found {
     NotAsked,
 }
 
-impl Found {
+impl KeySource {
     /// Reads it from what `ssh -v` says. The first word about a key is that of the login itself: what the host says
     /// comes later.
     pub(super) fn read(log: &str) -> Self {
@@ -73,12 +76,12 @@ impl Found {
             {
                 return Self::NotAsked;
             }
-            let (place, certificate) = match (said.strip_prefix("Found key in "), said.strip_prefix("Found CA key in "))
-            {
-                (Some(place), _) => (place, false),
-                (_, Some(place)) => (place, true),
-                _ => continue,
-            };
+            let (place, certificate) =
+                match (said.strip_prefix("KeySource key in "), said.strip_prefix("KeySource CA key in ")) {
+                    (Some(place), _) => (place, false),
+                    (_, Some(place)) => (place, true),
+                    _ => continue,
+                };
             if place.starts_with("KnownHostsCommand-") {
                 return Self::ByCommand { certificate };
             }
@@ -97,10 +100,10 @@ impl Known {
     ///
     /// # Errors
     /// `file` cannot be written.
-    pub(super) async fn trust(&self, found: Found, file: PathBuf) -> std::io::Result<Option<Trust>> {
+    pub(super) async fn trust(&self, found: KeySource, file: PathBuf) -> std::io::Result<Option<Trust>> {
         // A name with one of these is a pattern, or no name at all, in a file.
         let is_odd = |character: char| character.is_whitespace() || "*?!,|@".contains(character);
-        if matches!(found, Found::ByCommand { .. } | Found::NotAsked) || self.name.contains(is_odd) {
+        if matches!(found, KeySource::ByCommand { .. } | KeySource::NotAsked) || self.name.contains(is_odd) {
             return Ok(None);
         }
         let (first, second) = if self.first == self.name {
@@ -112,9 +115,20 @@ impl Known {
         if !lines.iter().any(|line| line.marker != Some(Marker::Revoked)) {
             return Ok(None);
         }
-        super::workspace::write_private(&file, &text(&self.name, &lines))?;
+        private::write_whole(&file, &text(&self.name, &lines))?;
         let origins = lines.into_iter().map(|line| line.origin).collect();
-        Ok(Some(Trust { name: self.name.clone(), file, known_as: self.first.clone(), origins }))
+        Ok(Some(Trust { name: self.name.clone(), file, known_as: self.first.clone(), origins, learns: false }))
+    }
+
+    /// Begins a file for a machine whose key was taken at first sight, and that the user's files cannot keep (a link
+    /// into the Nix store). Without it each login would take any key.
+    ///
+    /// # Errors
+    /// `file` cannot be written.
+    pub(super) fn learn(&self, file: PathBuf) -> std::io::Result<Trust> {
+        private::write_whole(&file, "")?;
+        let (name, known_as) = (self.name.clone(), self.first.clone());
+        Ok(Trust { name, file, known_as, origins: Vec::new(), learns: true })
     }
 
     async fn lines_of(&self, name: &str) -> Vec<KnownLine> {
@@ -142,7 +156,8 @@ impl Trust {
         match cause {
             ConnectCause::ChangedHostKey { fingerprint, known: Some((file, line)), .. } if file == self.file => {
                 let known = usize::try_from(line).ok().and_then(|line| self.origins.get(line.checked_sub(1)?)).cloned();
-                ConnectCause::ChangedHostKey { fingerprint, known, known_as: Some(self.known_as.clone()) }
+                let known_as = known.is_some().then(|| self.known_as.clone());
+                ConnectCause::ChangedHostKey { fingerprint, known, known_as }
             }
             other => other,
         }
@@ -191,12 +206,12 @@ fn read_lines(file: &Path, printed: &str) -> Vec<KnownLine> {
 ///
 /// Where the login has not said which of them it went by, it is as ssh would look: the second only where the first has
 /// none of that kind (sshconnect.c: `HOST_NEW`). A revoked key is revoked under either name.
-fn chosen(found: Found, first: Vec<KnownLine>, second: Vec<KnownLine>) -> Vec<KnownLine> {
+fn chosen(found: KeySource, first: Vec<KnownLine>, second: Vec<KnownLine>) -> Vec<KnownLine> {
     let trusted = |lines: &[KnownLine]| lines.iter().any(|line| line.marker != Some(Marker::Revoked));
     let only_revoked = |lines: Vec<KnownLine>| lines.into_iter().filter(|line| line.marker == Some(Marker::Revoked));
     match found {
-        Found::UnderFirst if trusted(&first) => first.into_iter().chain(only_revoked(second)).collect(),
-        Found::WithoutPort if trusted(&second) => only_revoked(first).chain(second).collect(),
+        KeySource::UnderFirst if trusted(&first) => first.into_iter().chain(only_revoked(second)).collect(),
+        KeySource::WithoutPort if trusted(&second) => only_revoked(first).chain(second).collect(),
         _ => {
             let has = |marker| first.iter().any(|line| line.marker == marker);
             let (has_keys, has_authorities) = (has(None), has(Some(Marker::CertAuthority)));
@@ -277,28 +292,34 @@ mod tests {
             let lines = chosen(found, first(), second());
             lines.iter().map(|line| line.key.clone()).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(keys(Found::UnderFirst), "port r");
-        assert_eq!(keys(Found::WithoutPort), "bare r");
-        assert_eq!(keys(Found::Unsaid), "port r");
+        assert_eq!(keys(KeySource::UnderFirst), "port r");
+        assert_eq!(keys(KeySource::WithoutPort), "bare r");
+        assert_eq!(keys(KeySource::Unsaid), "port r");
         let authority = || vec![line(Some(Marker::CertAuthority), "ca")];
         // An authority under one name says nothing of the keys under the other.
-        assert_eq!(chosen(Found::Unsaid, authority(), second()).len(), 3);
+        assert_eq!(chosen(KeySource::Unsaid, authority(), second()).len(), 3);
         // A proxy's own ssh may have spoken first: what is there counts.
-        assert_eq!(chosen(Found::WithoutPort, first(), Vec::new()), first());
+        assert_eq!(chosen(KeySource::WithoutPort, first(), Vec::new()), first());
     }
 
     #[test]
     fn where_a_login_found_its_key_is_read_from_its_first_word_about_it() {
         let bare = "debug1: checking without port identifier\r\ndebug1: Host 'h' is known and matches the ED25519 host \
-            key.\r\ndebug1: Found key in /my keys/k:1\r\ndebug1: found matching key w/out port\r\n";
-        assert_eq!(Found::read(bare), Found::WithoutPort);
-        let ported = "debug1: Found key in /k:1\r\ndebug1: rekey\r\ndebug1: found matching key w/out port\r\n";
-        assert_eq!(Found::read(ported), Found::UnderFirst);
-        let command = "debug1: Found CA key in KnownHostsCommand-HOSTNAME:1\n";
-        assert_eq!(Found::read(command), Found::ByCommand { certificate: true });
-        assert_eq!(Found::read("Warning: Permanently added '[h]:1' (ED25519) to the list.\n"), Found::UnderFirst);
-        assert_eq!(Found::read("debug1: Forcing accepting of host key for loopback/localhost.\n"), Found::NotAsked);
-        assert_eq!(Found::read("debug1: hello\n"), Found::Unsaid);
+            key.\r\ndebug1: KeySource key in /my keys/k:1\r\ndebug1: found matching key w/out port\r\n";
+        assert_eq!(KeySource::read(bare), KeySource::WithoutPort);
+        let ported = "debug1: KeySource key in /k:1\r\ndebug1: rekey\r\ndebug1: found matching key w/out port\r\n";
+        assert_eq!(KeySource::read(ported), KeySource::UnderFirst);
+        let command = "debug1: KeySource CA key in KnownHostsCommand-HOSTNAME:1\n";
+        assert_eq!(KeySource::read(command), KeySource::ByCommand { certificate: true });
+        assert_eq!(
+            KeySource::read("Warning: Permanently added '[h]:1' (ED25519) to the list.\n"),
+            KeySource::UnderFirst
+        );
+        assert_eq!(
+            KeySource::read("debug1: Forcing accepting of host key for loopback/localhost.\n"),
+            KeySource::NotAsked
+        );
+        assert_eq!(KeySource::read("debug1: hello\n"), KeySource::Unsaid);
     }
 
     #[test]

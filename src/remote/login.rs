@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::bounds::{ANSWER, Excess, LOGIN, STDERR};
 use super::connect_error::{ConnectCause, ConnectError};
 use super::machine::Machine;
-use super::master::{Want, ensure, seconds_below};
+use super::master::{Want, ensure, seconds_below, whole_seconds};
 use super::transport::{NOTHING_RUN, RawAnswer, Reading, frame};
 use super::workspace::Workspace;
 use super::{BadScript, Password, RootRefusal, Script, StepError, privilege, tail};
@@ -41,6 +41,25 @@ pub async fn login_anew(
     script: &Script,
     limit: Duration,
 ) -> Result<RawAnswer, StepError> {
+    login_anew_all_the_way(workspace, host, way, None, script, limit).await
+}
+
+/// The same, with a new login by `jump` on the host's jump as well, if it has one. That proves that the jump still
+/// forwards: what is open there already keeps the settings that its sshd had.
+///
+/// # Errors
+/// As for [`login_anew`].
+///
+/// # Panics
+/// As for [`login_anew`].
+pub async fn login_anew_all_the_way(
+    workspace: &Workspace,
+    host: &HostName,
+    way: Way,
+    jump: Option<Way>,
+    script: &Script,
+    limit: Duration,
+) -> Result<RawAnswer, StepError> {
     let deadline = Instant::now() + limit;
     let machine = machine(workspace, host);
     let input = input(machine, script)?;
@@ -50,10 +69,12 @@ pub async fn login_anew(
     if let Some(jump) = workspace.via(machine) {
         ensure(workspace, jump, Want::Any, deadline).await.map_err(no_login)?;
     }
-    let alias = match (way, &machine.route().after) {
-        (Way::After, Some(after)) => after,
-        _ => &machine.alias,
-    };
+    let alias = alias(machine, way);
+    // As ssh does for `ProxyJump`, but for the master. Neither path nor alias has a character that a shell knows.
+    let through = workspace.via(machine).zip(jump).map(|(jump, way)| {
+        let config = workspace.config().display();
+        format!("-oProxyCommand=ssh -F {config} -oControlPath=none -W [%h]:%p {}", self::alias(jump, way))
+    });
     let remaining = deadline.saturating_duration_since(Instant::now());
     // ssh says this last before it gives the host anything to do (OpenSSH, clientloop.c).
     let mut logged_in = false;
@@ -61,6 +82,7 @@ pub async fn login_anew(
         .ssh(remaining)
         .args(["-v", "-T", "-oControlPath=none"])
         .arg(format!("-oConnectTimeout={}", seconds_below(remaining.min(machine.connect))))
+        .args(through)
         .arg(alias)
         .arg(privilege::command(machine.becoming))
         .input(input)
@@ -82,10 +104,18 @@ pub async fn login_anew(
     // 255 is ssh's own status, and no script of ours ends with it.
     let status = finished.status.filter(|status| *status != 255);
     if status.is_none() && !logged_in {
-        return Err(here(workspace.cause(alias, &finished.stderr_text(), remaining)));
+        return Err(here(workspace.cause(alias, &finished.stderr_text(), whole_seconds(remaining))));
     }
     let said = ScriptEnd { host, script: script.name, becoming: machine.becoming, status, stderr: &finished.stderr };
     said.judge(Reading::of(&finished.stdout))
+}
+
+/// Returns the block of the config that is used.
+fn alias(machine: &Machine, way: Way) -> &str {
+    match (way, &machine.route().after) {
+        (Way::After, Some(after)) => after,
+        _ => &machine.alias,
+    }
 }
 
 pub(super) fn machine<'a>(workspace: &'a Workspace, host: &HostName) -> &'a Machine {

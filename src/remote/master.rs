@@ -11,8 +11,8 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -43,6 +43,10 @@ pub(super) enum Want<'a> {
 impl Workspace {
     /// Ends every master and removes the folder; bounded in time. Sessions on it are lost.
     pub async fn close(&self) {
+        // Those beside the machines' own first: their way may be a jump.
+        let spares = std::mem::take(&mut *self.spares.lock().unwrap_or_else(PoisonError::into_inner));
+        let spares = spares.iter().map(|(alias, socket)| end(self, alias, socket));
+        futures::future::join_all(spares).await;
         // A machine behind another goes first, while the way to it is still open.
         let depth = |machine: &Machine| std::iter::successors(Some(machine), |next| self.via(next)).count();
         let mut layers: BTreeMap<usize, Vec<&Machine>> = BTreeMap::new();
@@ -62,13 +66,13 @@ pub(super) async fn end_if_there(workspace: &Workspace, machine: &Machine) {
     // over such a master is not held any more, and ends by itself (`PERSIST`).
     let Ok(mut state) = tokio::time::timeout(LOCAL, machine.slot.state.lock()).await else { return };
     if let Some(master) = state.master.take() {
-        end(workspace, machine, &master).await;
+        end(workspace, &machine.alias, &master.socket).await;
     }
 }
 
-async fn end(workspace: &Workspace, machine: &Machine, master: &Master) {
+async fn end(workspace: &Workspace, alias: &str, socket: &Path) {
     // If this fails, the master ends by itself, because it is not held any more.
-    let _ = workspace.ssh(LOCAL).arg("-S").arg(&master.socket).args(["-O", "exit", &machine.alias]).run().await;
+    let _ = workspace.ssh(LOCAL).arg("-S").arg(socket).args(["-O", "exit", alias]).run().await;
 }
 
 /// Returns the machine's master, and starts it if need be, after the masters of the jumps on the way: one login for
@@ -99,7 +103,7 @@ pub(super) async fn ensure(
         state.master = None;
         // The old one goes first: scripts that still wait over its link get their error now, and not when that master
         // gives up by itself.
-        end(workspace, machine, &master).await;
+        end(workspace, &machine.alias, &master.socket).await;
     }
     // Another caller has failed while this one waited for the lock: twenty hosts behind one dead jump try it once, and
     // not one after the other.
@@ -143,9 +147,9 @@ pub(super) async fn ensure(
     // It is counted while the lock is still held, so that a caller that waits sees the count and the failure together.
     machine.slot.ended.fetch_add(1, Ordering::SeqCst);
     match result {
-        Ok(StartedMaster { master, alias, log }) => {
+        Ok(StartedMaster { master, log }) => {
             // The way for after the push has an address that may not be that of the name before it.
-            let is_usual = [&machine.alias, &machine.route().alias].contains(&&alias);
+            let is_usual = [&machine.alias, &machine.route().alias].contains(&&master.alias);
             let address = address_used(&log).filter(|_| is_usual);
             workspace.pin(machine, &log, address).await.map_err(|error| machine.local(error))?;
             let master = Arc::new(master);
@@ -164,10 +168,48 @@ pub(super) async fn ensure(
 #[derive(Debug)]
 pub(super) struct StartedMaster {
     master: Master,
-    /// The block of the config that it was started with.
-    alias: String,
     /// What `ssh -v` has said.
     log: String,
+}
+
+/// Logs in once, and leaves a master, which everybody uses that goes by the config.
+pub(super) async fn start(
+    workspace: &Workspace,
+    machine: &Machine,
+    alias: &str,
+    limit: Duration,
+) -> Result<StartedMaster, ConnectCause> {
+    let local = |source| ConnectCause::Local(Arc::new(ProcessError::Start { program: "ssh".to_owned(), source }));
+    let started = log_in(workspace, machine, alias, limit).await?;
+    // The link is renamed into its place, so that an ssh that looks it up finds the old master or the new one, and
+    // never no link. A draft is left if an earlier rename has failed.
+    let draft = numbered(&machine.slot.link, "new");
+    let _ = std::fs::remove_file(&draft);
+    std::os::unix::fs::symlink(&started.master.socket, &draft).map_err(local)?;
+    std::fs::rename(&draft, &machine.slot.link).map_err(local)?;
+    Ok(started)
+}
+
+/// Makes a master beside the one that `beside` is, by the same way: for a host whose sshd opens no more sessions on
+/// that one (`MaxSessions`). Only its session uses it; [`Workspace::close`] ends it.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub(super) async fn spare(
+    workspace: &Workspace,
+    machine: &Machine,
+    beside: &Master,
+    deadline: Instant,
+) -> Result<Master, ConnectError> {
+    if let Some(jump) = workspace.via(machine) {
+        Box::pin(ensure(workspace, jump, Want::Any, deadline)).await?;
+    }
+    let limit = deadline.saturating_duration_since(Instant::now()).min(machine.connect);
+    let started = log_in(workspace, machine, &beside.alias, limit).await;
+    let master = started.map_err(|cause| machine.error(cause))?.master;
+    let known = (master.alias.clone(), master.socket.clone());
+    workspace.spares.lock().unwrap_or_else(PoisonError::into_inner).push(known);
+    Ok(master)
 }
 
 /// Logs in once, and leaves a master.
@@ -175,7 +217,7 @@ pub(super) struct StartedMaster {
 /// `-v` makes ssh say the fingerprint of a key it refuses and the address it used, and leaves a jump's stderr open
 /// (OpenSSH, sshconnect.c: with `ControlPersist` it is closed otherwise). The master keeps its stderr open as long as
 /// it lives, and a host can make it talk for ever. So stderr is a pipe, and what comes after the login is thrown away.
-pub(super) async fn start(
+async fn log_in(
     workspace: &Workspace,
     machine: &Machine,
     alias: &str,
@@ -206,8 +248,8 @@ pub(super) async fn start(
     let said = overheard.end();
     match finished {
         Ok(finished) if finished.succeeded() => {}
-        Ok(_) => return Err(workspace.cause(alias, &said, limit)),
-        Err(ProcessError::TimedOut { .. }) => return Err(ConnectCause::TimedOut(limit)),
+        Ok(_) => return Err(workspace.cause(alias, &said, whole_seconds(limit))),
+        Err(ProcessError::TimedOut { .. }) => return Err(ConnectCause::TimedOut(whole_seconds(limit))),
         Err(error) => return Err(ConnectCause::Local(Arc::new(error))),
     }
     // It is held at once: a host that has no work yet must keep its master for longer than `PERSIST`.
@@ -216,13 +258,7 @@ pub(super) async fn start(
         Ok(Err(source)) => return Err(local(source)),
         Err(_) => return Err(ConnectCause::TimedOut(LOCAL)),
     };
-    // The link is renamed into its place, so that an ssh that looks it up finds the old master or the new one, and
-    // never no link. A draft is left if an earlier rename has failed.
-    let draft = numbered(&machine.slot.link, "new");
-    let _ = std::fs::remove_file(&draft);
-    std::os::unix::fs::symlink(&socket, &draft).map_err(local)?;
-    std::fs::rename(&draft, &machine.slot.link).map_err(local)?;
-    Ok(StartedMaster { master: Master { socket, hold }, alias: alias.to_owned(), log: said })
+    Ok(StartedMaster { master: Master { socket, alias: alias.to_owned(), hold }, log: said })
 }
 
 /// What a login says on stderr.
@@ -273,7 +309,12 @@ fn numbered(link: &Path, suffix: &str) -> PathBuf {
 
 /// Returns ssh's own limit, in whole seconds: it ends before ours, so that ssh can say what was wrong.
 pub(super) fn seconds_below(limit: Duration) -> u64 {
-    limit.as_secs().saturating_sub(1).max(1)
+    whole_seconds(limit).as_secs().saturating_sub(1).max(1)
+}
+
+/// Rounds to whole seconds: what is left of a limit of six seconds, once a login begins, is a little less than six.
+pub(super) fn whole_seconds(limit: Duration) -> Duration {
+    Duration::from_secs((limit + Duration::from_millis(500)).as_secs())
 }
 
 /// Returns the address of the last line like `debug1: Connecting to vps.example.org [198.51.100.1] port 22.`: the last

@@ -16,6 +16,8 @@ pub(super) const LOCAL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Master {
     pub(super) socket: PathBuf,
+    /// The block of the config that it was started with.
+    pub(super) alias: String,
     /// A client that is connected and says nothing counts as an open channel (OpenSSH, channels.c,
     /// `channel_still_open`: `SSH_CHANNEL_MUX_CLIENT`), takes no place of `MaxSessions`, and is closed by the kernel
     /// when we die. So `ControlPersist` counts from our end. Held by `a_master_lives_as_long_as_it_is_held` in

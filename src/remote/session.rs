@@ -2,7 +2,7 @@
 
 mod stream;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openssh::Stdio;
@@ -14,7 +14,7 @@ use super::bounds::{ANSWER, Excess, STDERR};
 use super::connect_error::ConnectError;
 use super::login::{ScriptEnd, input, machine};
 use super::machine::Machine;
-use super::master::{Want, end_if_there, ensure};
+use super::master::{Want, end_if_there, ensure, spare};
 use super::master_slot::Master;
 use super::transport::{RawAnswer, Reading};
 use super::workspace::Workspace;
@@ -27,6 +27,10 @@ pub use stream::Stream;
 /// more have room.
 const AT_ONCE: usize = 8;
 
+/// What a master says whose sshd refuses one more session. Source: OpenSSH, mux.c, `mux_session_confirm`; held by
+/// `a_host_with_one_session_for_each_connection_is_spoken_to_all_the_same` in `tests/ssh.rs`.
+const REFUSED: &str = "Session open refused by peer";
+
 /// The connection to one host.
 ///
 /// Dropping it leaves the master to the [`Workspace`], which ends it in [`Workspace::close`].
@@ -35,6 +39,9 @@ pub struct Session {
     host: HostName,
     workspace: Arc<Workspace>,
     live: Mutex<Arc<Live>>,
+    /// More connections, where the sshd opens no more sessions on one. A script that needs the first is never kept from
+    /// the host by it: the prober of a proof, which talks all the time, may have the only session there is.
+    spares: Mutex<Vec<Arc<Live>>>,
     slots: Semaphore,
 }
 
@@ -69,6 +76,7 @@ impl Session {
             host: host.clone(),
             workspace: Arc::clone(workspace),
             live: Mutex::new(Arc::new(Live::new(master))),
+            spares: Mutex::default(),
             slots: Semaphore::new(AT_ONCE),
         })
     }
@@ -89,6 +97,7 @@ impl Session {
         let master = ensure(&self.workspace, self.machine(), want, Instant::now() + limit).await?;
         // Scripts under way keep their own handle of the old connection, and end with an error of their own.
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Live::new(master));
+        self.spares().clear();
         Ok(())
     }
 
@@ -130,9 +139,8 @@ impl Session {
             return Err(self.not_begun(script, "too many scripts at once on this host".to_owned()));
         };
         // The connection is looked up only now: while this one waited for a place, another may have logged in again.
-        let live = self.live();
-        let mut child = match timeout_at(deadline, spawn(&live, machine.becoming)).await {
-            Ok(spawned) => spawned.map_err(|error| self.not_begun(script, reason(&error)))?,
+        let (mut child, _live) = match timeout_at(deadline, self.spawn(machine.becoming, deadline)).await {
+            Ok(spawned) => spawned.map_err(|reason| self.not_begun(script, reason))?,
             Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
         };
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
@@ -176,9 +184,8 @@ impl Session {
         let input = input(machine, script)?;
         // It takes none of the places of `run`: a prober talks for as long as the push lasts, and would keep one all
         // that time.
-        let live = self.live();
         let begin = async {
-            let mut child = spawn(&live, machine.becoming).await.map_err(|error| reason(&error))?;
+            let (mut child, live) = self.spawn(machine.becoming, deadline).await?;
             let lost = || "the connection was lost while sending".to_owned();
             let mut stdin = child.stdin().take().ok_or_else(lost)?;
             let stdout = child.stdout().take().ok_or_else(lost)?;
@@ -186,9 +193,9 @@ impl Session {
             // A host that fills the pipe with noise before it reads its input would wait for us, and we for it.
             // `deadline` ends that.
             stdin.write_all(input.as_bytes()).await.map_err(|_| lost())?;
-            Ok((child, stdin, stdout, stderr))
+            Ok((child, live, stdin, stdout, stderr))
         };
-        let (child, stdin, stdout, stderr) = match timeout_at(deadline, begin).await {
+        let (child, live, stdin, stdout, stderr) = match timeout_at(deadline, begin).await {
             Ok(spawned) => spawned.map_err(|reason: String| self.not_begun(script, reason))?,
             Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
         };
@@ -200,6 +207,35 @@ impl Session {
             becoming: machine.becoming,
             live,
         })
+    }
+
+    /// Opens a session on the master, or, where its sshd opens no more there, on a connection beside it.
+    async fn spawn(&self, becoming: Become, deadline: Instant) -> Result<(Child, Arc<Live>), String> {
+        let live = self.live();
+        let refusal = match spawn(&live, becoming).await {
+            Ok(child) => return Ok((child, live)),
+            Err(error) => reason(&error),
+        };
+        if !refusal.contains(REFUSED) {
+            return Err(refusal);
+        }
+        let spares = self.spares().clone();
+        for spare in spares {
+            if let Ok(child) = spawn(&spare, becoming).await {
+                return Ok((child, spare));
+            }
+        }
+        let master = spare(&self.workspace, self.machine(), &live.master, deadline).await;
+        let master = master.map_err(|error| format!("{refusal}, and there is no other connection: {error}"))?;
+        let live = Arc::new(Live::new(Arc::new(master)));
+        let child = spawn(&live, becoming).await.map_err(|error| reason(&error))?;
+        let mut spares = self.spares();
+        spares.push(Arc::clone(&live));
+        Ok((child, live.clone()))
+    }
+
+    fn spares(&self) -> MutexGuard<'_, Vec<Arc<Live>>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn live(&self) -> Arc<Live> {

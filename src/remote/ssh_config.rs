@@ -246,7 +246,7 @@ pub(super) struct HostBlock {
 impl HostBlock {
     fn write(&self, text: &mut String) {
         let strict = match self.host_key {
-            HostKey::AcceptNew if self.trust.is_none() => "accept-new",
+            HostKey::AcceptNew if self.trust.as_ref().is_none_or(|trust| trust.learns) => "accept-new",
             HostKey::Strict | HostKey::AcceptNew => "yes",
         };
         let _ = write!(
@@ -284,7 +284,8 @@ impl HostBlock {
         let identity = self.identity.as_ref().map(|file| line("identityfile", &file.to_string_lossy()));
         for line in identity.iter().chain(self.lines.iter().filter(|line| Some(*line) != identity.as_ref())) {
             let key = line.split(' ').next().unwrap_or_default();
-            // If we give a jump, the user's own proxy must not come back; if we give what is trusted, nothing beside it.
+            // If we give a jump, the user's own proxy must not come back; if we give what is trusted, nothing beside
+            // it.
             let is_ours =
                 (self.jump.is_some() && key.starts_with("proxy")) || (self.trust.is_some() && TRUST.contains(&key));
             if !is_ours {

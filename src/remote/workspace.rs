@@ -1,8 +1,7 @@
 //! Keeps the folder of one run: the generated ssh config and the sockets of the masters.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,18 +11,22 @@ use futures::StreamExt as _;
 
 use super::connect_error::ConnectCause;
 use super::folder::PrivateFolder;
-use super::known_hosts::Found;
+use super::known_hosts::KeySource;
 use super::layout::{LayoutPlan, Question, check_texts};
 use super::machine::{Machine, Route, Settled, alias_of};
 use super::privilege::Password;
 use super::ssh_config::{HostBlock, UserSettings, render};
 use super::workspace_error::WorkspaceError;
+use crate::event::reason::cause::Cause;
 use crate::inventory::model::{Become, Host, HostName, Jump};
 use crate::local::private;
 use crate::local::process::Invocation;
 
 /// The most `ssh -G` that run at once.
 const READ_AT_ONCE: usize = 8;
+
+/// What ssh says of a key that it has taken at first sight and cannot write down (OpenSSH, sshconnect.c).
+const NOT_LEARNED: &str = "Failed to add the host to the list of known hosts";
 
 /// The ssh side of one run. It is made before the first connection and closed after the last.
 ///
@@ -35,6 +38,8 @@ pub struct Workspace {
     config: PathBuf,
     pub(super) machines: HashMap<String, Machine>,
     blocks: Mutex<Vec<HostBlock>>,
+    /// The masters beside those of the machines: the block of each, and its socket.
+    pub(super) spares: Mutex<Vec<(String, PathBuf)>>,
 }
 
 impl Workspace {
@@ -95,7 +100,7 @@ impl Workspace {
         }
         let LayoutPlan { machines, blocks, .. } = plan;
         let config = folder.path().join("config");
-        let workspace = Self { folder, config, machines, blocks: Mutex::new(blocks) };
+        let workspace = Self { folder, config, machines, blocks: Mutex::new(blocks), spares: Mutex::default() };
         workspace
             .write_config()
             .map_err(|source| WorkspaceError::Folder { folder: workspace.folder.path().to_owned(), source })?;
@@ -136,14 +141,14 @@ impl Workspace {
 
     /// Returns which of a host's several addresses is used, once one is, and what is to be said of those before it.
     #[must_use]
-    pub fn settled_on(&self, host: &HostName) -> Option<(&str, &[String])> {
+    pub fn settled_on(&self, host: &HostName) -> Option<(&str, &[Cause])> {
         let machine = self.machine(host)?;
         let settled = machine.settled.get()?;
         Some((&machine.route().address, &settled.passed_over))
     }
 
     /// Settles on one route to `machine`. From now on every reader of the config takes this one.
-    pub(super) fn settle(&self, machine: &Machine, route: &Route, passed_over: Vec<String>) -> io::Result<()> {
+    pub(super) fn settle(&self, machine: &Machine, route: &Route, passed_over: Vec<Cause>) -> io::Result<()> {
         let number = machine.routes.iter().position(|known| known.alias == route.alias).unwrap_or(0);
         {
             // It is let go before `write_config` takes it.
@@ -179,14 +184,23 @@ impl Workspace {
         let route = machine.route();
         let is_known = |block: &HostBlock| block.alias == machine.alias && block.trust.is_some();
         let is_kept = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_known);
-        let found = Found::read(log);
+        let found = KeySource::read(log);
         let trust = if is_kept { None } else { route.known.trust(found, trust_file(machine)).await? };
+        let trust = match trust {
+            None if !is_kept && log.lines().any(|line| line.starts_with(NOT_LEARNED)) => {
+                Some(route.known.learn(trust_file(machine))?)
+            }
+            trust => trust,
+        };
         // Without lines of a file the name is all that there is to be known by, and that of a certificate has no port.
         let by_name = match found {
             _ if is_kept || trust.is_some() => true,
-            Found::ByCommand { certificate: true } => route.known.first == route.known.name,
-            Found::ByCommand { certificate: false } | Found::UnderFirst | Found::Unsaid | Found::NotAsked => true,
-            Found::WithoutPort => false,
+            KeySource::ByCommand { certificate: true } => route.known.first == route.known.name,
+            KeySource::ByCommand { certificate: false }
+            | KeySource::UnderFirst
+            | KeySource::Unsaid
+            | KeySource::NotAsked => true,
+            KeySource::WithoutPort => false,
         };
         let mut changed = false;
         for block in self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
@@ -203,7 +217,7 @@ impl Workspace {
             {
                 block.hostname = address.to_string();
                 // Where no key is asked for, ssh must not learn a name for it either.
-                block.known_as = (found != Found::NotAsked).then(|| route.known.first.clone());
+                block.known_as = (found != KeySource::NotAsked).then(|| route.known.first.clone());
                 changed = true;
             }
         }
@@ -219,7 +233,7 @@ impl Workspace {
         }
         // Several addresses of one machine may be tried at once.
         let file = trust_file(machine).with_file_name(format!("{after}.known"));
-        let Some(trust) = route.known.trust(Found::Unsaid, file).await? else { return Ok(()) };
+        let Some(trust) = route.known.trust(KeySource::Unsaid, file).await? else { return Ok(()) };
         for block in self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             if block.alias == *after {
                 block.trust = Some(trust.clone());
@@ -242,18 +256,8 @@ impl Workspace {
     fn write_config(&self) -> io::Result<()> {
         // It is held until the rename, because two writers would share the draft.
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        write_private(&self.config, &render(&blocks))
+        private::write_whole(&self.config, &render(&blocks))
     }
-}
-
-/// Writes a file so that a reader sees the old one or the new one, whole.
-pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let draft = PathBuf::from(draft);
-    let mut file = private::open(File::options().write(true).create(true).truncate(true), &draft)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(&draft, path)
 }
 
 /// The file of what a machine is known by.

@@ -268,6 +268,7 @@ mod tests {
 
     use super::*;
     use crate::decide::status::tests::{system, well};
+    use crate::event::reason::sample::Sample;
     use crate::event::reason::status::ShortTrouble;
     use crate::ui::line::width;
 
@@ -283,8 +284,8 @@ mod tests {
     }
 
     fn trouble(short: &'static str) -> StatusTrouble {
-        let text = format!("it has {short}").into();
-        StatusTrouble { short: ShortTrouble::Boot(short), text, hint: Some(format!("mend {short}")) }
+        let text = Sample::new(format!("it has {short}"), Some(&format!("mend {short}"))).into();
+        StatusTrouble { short: ShortTrouble::Boot(short), text }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::event::reason::rollback::LinksCause;
 use crate::event::waiting::{AfterWait, WaitedFor};
 use crate::event::wording::words;
 use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase};
-use crate::inventory::model::{HostName, Place};
+use crate::inventory::model::{GuardAction, HostName, Place};
 use crate::ui::host_view::{Changes, GuardView, HostView, Role, Turn};
 
 /// Everything that a screen shows of one command.
@@ -275,7 +275,7 @@ impl FleetView {
                 let length = Duration::from_millis(*left_ms);
                 let length = if matches!(event, Event::GuardSeen { .. }) { guard.max(length) } else { length };
                 let back = way_back.map(|way| at + Duration::from_millis(way.back_ms));
-                let action = way_back.map(|way| way.action).unwrap_or_default();
+                let action = way_back.map_or(GuardAction::Reboot, |way| way.action);
                 host.guard = GuardView::Armed { fires: at + Duration::from_millis(*left_ms), length, back, action };
                 if host.phase == Some(Phase::Arm) {
                     host.finish(Phase::Arm, at, builds);
@@ -300,7 +300,7 @@ impl FleetView {
             Event::Logged { .. } => host.logged = true,
             Event::LeftToGuard { fires_in_ms, boot_ms, action, .. } => {
                 let fires = at + Duration::from_millis(*fires_in_ms);
-                let (back, action) = (fires + Duration::from_millis(*boot_ms), action.unwrap_or_default());
+                let (back, action) = (fires + Duration::from_millis(*boot_ms), action.unwrap_or(GuardAction::Reboot));
                 host.guard = GuardView::Awaited { fires, back, action };
                 host.reachable = false;
                 host.through = None;

@@ -50,6 +50,58 @@ fn an_sshd_that_no_longer_admits_the_user_is_rolled_back() {
     is_rolled_back_without_a_reboot("no-user", "vps", "sshd", "\"no-user\"");
 }
 
+/// The first push sets it. What is open then keeps its sessions; the second push has one for each connection, and a
+/// third has to go back over such.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn an_sshd_with_one_session_for_each_connection_is_pushed_and_rolled_back() {
+    let fleet = Fleet::up("one-session");
+    fleet.set("vps", "sshd", "\"one-session\"");
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+    fleet.change(&["vps", "homeserver"]);
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    fleet.set("vps", "version", "\"3\"");
+    fleet.set("vps", "unit_fails", "true");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(1, Outcome::RolledBack);
+    assert_eq!(pushed.host("vps"), &SWITCHED_BACK);
+    assert_eq!((fleet.boots("vps"), fleet.boots("homeserver")), (1, 1));
+}
+
+/// What is open on the jump keeps its right to forward, and everything looks well over it.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_jump_that_no_longer_forwards_is_rolled_back() {
+    is_rolled_back_without_a_reboot("no-forwarding", "vps", "sshd", "\"no-forwarding\"");
+}
+
+/// Its second login would have been the one of verify.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_that_takes_no_second_login_is_refused_before_anything_is_armed() {
+    let fleet = Fleet::up("second-login");
+    fleet.change(&["vps", "homeserver"]);
+    let only_first = "test -s /run/first || echo \"$SSH_CONNECTION\" >/run/first; \
+                      test \"$(cat /run/first)\" = \"$SSH_CONNECTION\" || { echo too many logins >&2; exit 1; }; \
+                      exec sh -c \"$SSH_ORIGINAL_COMMAND\"";
+    fleet.host(
+        "homeserver",
+        &format!(
+            "printf '#!/bin/sh\\n%s\\n' '{only_first}' >/root/only-first; chmod +x /root/only-first; \
+             echo ForceCommand /root/only-first >>/etc/ssh/sshd_config; systemctl reload sshd"
+        ),
+    );
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(1, Outcome::Refused);
+    pushed.assert_says(Some("homeserver"), &["takes no new login beside the one that is there"]);
+    for host in ["vps", "homeserver"] {
+        assert!(!pushed.guard_was_armed(host));
+    }
+    fleet.host("homeserver", "sed -i /ForceCommand/d /etc/ssh/sshd_config; systemctl reload sshd");
+    fleet.assert_untouched();
+}
+
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_user_who_loses_sudo_takes_the_push_back() {

@@ -71,3 +71,28 @@ fn a_good_change_goes_wave_by_wave_and_is_committed_everywhere() {
     }
     fleet.assert_on_new(&HOSTS);
 }
+
+/// With three hosts, one of which is the jump of the others.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn with_a_window_of_one_hosts_are_logged_in_to_and_copied_to_one_after_the_other() {
+    let fleet = fleet("window");
+    let pushed = fleet.push(&["homelab", "--parallel", "1"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    let doing: Vec<&str> = pushed
+        .events()
+        .filter_map(|event| match event {
+            Event::HostMoved { doing, .. } => Some(doing.as_str()),
+            _ => None,
+        })
+        .collect();
+    let told = |wanted: &str| -> Vec<usize> {
+        doing.iter().enumerate().filter(|(_, doing)| **doing == wanted).map(|(place, _)| place).collect()
+    };
+    assert_eq!(told("waiting for its turn to connect: 1 at once").len(), 2, "{doing:?}");
+    assert_eq!(told("waiting for its turn to be copied to: 1 at once").len(), 2, "{doing:?}");
+    // The first copies at once, the others when one before them has ended.
+    let (begun, ended) = (told("copying"), told("looking whether it fits"));
+    assert_eq!((begun.len(), ended.len()), (2, 3), "{doing:?}");
+    assert!(ended[0] < begun[0] && ended[1] < begun[1], "{doing:?}");
+}

@@ -135,6 +135,7 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
         behind: (jump && index > 0).then_some(HostId(0)),
         reactivate: false,
         wave: 0,
+        login: fleetdeploy::facts::plan::LoginBefore::Taken,
         failed_units: BTreeSet::new(),
         restarts: BTreeMap::new(),
         units: fleetdeploy::facts::units::UnitTerms::default(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::orders::{HostClock, Orders};
+use fleetdeploy::event::reason::cause::Cause;
 use fleetdeploy::facts::host::Facts;
 use fleetdeploy::facts::systems::Roots;
 use fleetdeploy::facts::traces::RunMark;
@@ -53,7 +54,7 @@ impl Surveyor for SimSurveyor {
                     let clock = HostClock { uptime: facts.standing.uptime, at: self.clock.now() };
                     Ok(Answered { clock, facts: *facts })
                 }
-                _ => Err(("no answer".into(), None)),
+                _ => Err(Cause::SilentTooLong { waited: limit }),
             }
         }
         .boxed()
@@ -172,6 +173,7 @@ impl Scenario {
             steady: fleetdeploy::inventory::model::Steady::Default,
             hooks: Hooks::default(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            parallel: Fleet::DEFAULT_PARALLEL,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),
         }

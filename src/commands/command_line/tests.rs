@@ -5,7 +5,7 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::commands::inventory::InventoryCommand;
-use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WithoutArgs};
+use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs};
 use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::inventory::model::{HostName, Size};
 use crate::ui::mode::{Colour, Flags};
@@ -30,7 +30,7 @@ fn the_definition_is_sound() {
 fn a_push_takes_all_its_options() {
     let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --without db,git --without \
                  old --guard 15m --settle 90s --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken \
-                 --accept-drift --reboot";
+                 --accept-drift --reboot --parallel 4";
     let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         push(words),
@@ -43,6 +43,7 @@ fn a_push_takes_all_its_options() {
                     without: WithoutArgs {
                         hosts: ["db", "git", "old"].map(|name| HostName::new(name).unwrap()).to_vec(),
                     },
+                    window: WindowArgs { parallel: Some(4) },
                 },
             },
             terms: TermsArgs {

@@ -1,13 +1,13 @@
 //! Concludes a push or a recovery: its exit, its last sentence, and the end of every host.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::reason::any::AnyReason;
-use crate::event::wording::words::span;
+use crate::event::reason::command_end::{CommandEnd, GuardedHost};
+use crate::event::wording::command_end::{for_the_lost, left_out, next};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
@@ -34,11 +34,17 @@ impl Conclusion {
     }
 
     pub(crate) fn of_verdict(fleet: &Fleet, verdict: Verdict) -> Self {
-        let Verdict { outcome, hosts, text, interrupted, .. } = verdict;
+        let Verdict { outcome, hosts, text, interrupted, gone, .. } = verdict;
         let hosts = hosts.into_iter().collect();
         let text = with_skipped(text, &hosts);
         let text = match outcome {
-            Outcome::Split => with_next(text, fleet).followed_by(&for_the_lost(fleet, &hosts)),
+            Outcome::Split => {
+                // A recovery says by itself what there is for hosts that are gone.
+                let is_lost = |end: &HostOutcome| gone.is_empty() && matches!(end, HostOutcome::Lost { .. });
+                let lost = hosts.iter().filter(|(_, end)| is_lost(end));
+                let lost: Vec<&str> = lost.map(|(host, _)| host.as_str()).collect();
+                with_next(text, fleet).followed_by(&for_the_lost(&fleet.name, &lost))
+            }
             Outcome::Left | Outcome::Superseded => with_next(text, fleet),
             _ => text,
         };
@@ -56,17 +62,12 @@ impl Conclusion {
         let mut hosts: BTreeMap<HostName, HostOutcome> =
             fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
         hosts.extend(through);
-        let mut text = "left at once, as asked".to_owned();
-        // What becomes of each host stands in its own line.
         hosts.extend(guarded.iter().map(|left| (left.host.clone(), left.outcome())));
-        if let Some(back) = guarded.iter().map(|left| left.back_within).max() {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "; every guard has fired, and its host is back, in {} at the latest", span(back));
-        }
+        let guarded: Vec<GuardedHost> =
+            guarded.iter().map(|left| GuardedHost { name: left.host.clone(), cause: left.fate() }).collect();
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
-        if !guarded.is_empty() && any(&|end| *end == HostOutcome::Committed) {
-            text += "; hosts are committed already: to take the others along, recover before their guards fire";
-        }
+        let others_committed = !guarded.is_empty() && any(&|end| *end == HostOutcome::Committed);
+        let text = CommandEnd::LeftAtOnce { guarded, others_committed };
         let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
         // Also if hosts are on both sides by now: nothing has ended, and `recover` still brings them to one side.
         let outcome = if guards_armed { Outcome::Left } else { Outcome::Refused };
@@ -87,44 +88,22 @@ impl Conclusion {
 
     /// Concludes a run in which fleetdeploy itself has failed.
     pub(crate) fn bug(fleet: &Fleet, guards_armed: bool) -> Self {
-        let text = "fleetdeploy itself has failed; every armed guard brings its host back by itself";
-        let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned().into() };
-        Self::of_all(fleet, &end, Ending::Bug { guards_armed }, Outcome::Split, with_next(text, fleet))
+        let end = HostOutcome::Lost { why: CommandEnd::ProgramFailedMidway.into() };
+        let text = with_next(CommandEnd::ProgramFailed, fleet);
+        Self::of_all(fleet, &end, Ending::Bug { guards_armed }, Outcome::Split, text)
     }
 }
 
 /// Adds to the sentence the hosts that took no part, and so were not proven.
 pub(crate) fn with_skipped(text: impl Into<AnyReason>, hosts: &BTreeMap<HostName, HostOutcome>) -> AnyReason {
     let skipped = hosts.iter().filter(|(_, end)| **end == HostOutcome::Skipped);
-    let skipped: Vec<&str> = skipped.map(|(host, _)| host.as_str()).collect();
-    let their = if skipped.len() == 1 { "its" } else { "their" };
-    if skipped.is_empty() {
-        text.into()
-    } else {
-        text.into().followed_by(&format!("; left out, and {their} links not proven: {}", skipped.join(", ")))
-    }
+    let skipped: Vec<HostName> = skipped.map(|(host, _)| host.clone()).collect();
+    text.into().followed_by(&left_out(&skipped))
 }
 
 /// Adds to the sentence the command to type now.
 pub(crate) fn with_next(text: impl Into<AnyReason>, fleet: &Fleet) -> AnyReason {
-    text.into().followed_by(&format!("\nnext: fleetdeploy recover {}", fleet.name))
-}
-
-/// Says when that helps, and what else there is for a host that does not answer.
-fn for_the_lost(fleet: &Fleet, hosts: &BTreeMap<HostName, HostOutcome>) -> String {
-    let lost = hosts.iter().filter(|(_, end)| matches!(end, HostOutcome::Lost { .. }));
-    let lost: Vec<&str> = lost.map(|(host, _)| host.as_str()).collect();
-    if lost.is_empty() {
-        return String::new();
-    }
-    let (is, answers) = if lost.len() == 1 { ("is", "answers") } else { ("are", "answer") };
-    format!(
-        ", when {} {answers} again (if not by itself: switch off and on); it brings all that answer to one side. What \
-         {is} gone for good: fleetdeploy recover {} --without {}",
-        lost.join(" and "),
-        fleet.name,
-        lost.join(",")
-    )
+    text.into().followed_by(&next(&fleet.name))
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {
@@ -170,7 +149,8 @@ mod tests {
         let both = "; hosts are committed already: to take the others along, recover before their guards fire";
         let says_both = format!("{text}{both}{next}");
         assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Left, 3, says_both));
-        let lost = left(&[guarded(false, false)], through(HostOutcome::Lost { why: "no answer".into() }));
+        let lost =
+            left(&[guarded(false, false)], through(HostOutcome::Lost { why: AnyReason::without_code("no answer") }));
         assert_eq!((lost.0, lost.1), (Outcome::Left, 3));
         assert_eq!(left(&[], Vec::new()), (Outcome::Refused, 130, "left at once, as asked".to_owned()));
     }

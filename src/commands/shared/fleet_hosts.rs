@@ -1,8 +1,8 @@
 //! A fleet and its hosts as they are typed: one form for every command.
 
-use clap::Args;
+use clap::{Args, value_parser};
 
-use crate::inventory::model::{HostName, is_name};
+use crate::inventory::model::{HostName, MOST_PARALLEL, is_name};
 use crate::inventory::union;
 
 /// A fleet, and some of its hosts.
@@ -37,6 +37,17 @@ pub struct ChosenHostsArgs {
     pub except: Vec<String>,
     #[command(flatten)]
     pub without: WithoutArgs,
+    #[command(flatten)]
+    pub window: WindowArgs,
+}
+
+/// How much of the network a command takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
+pub struct WindowArgs {
+    /// So many logins, and so many copies, are under way at once, instead of the inventory's `parallel`; open
+    /// connections are not counted
+    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u16).range(1..=i64::from(MOST_PARALLEL)))]
+    pub parallel: Option<u16>,
 }
 
 pub(crate) fn parse_fleet(text: &str) -> Result<String, String> {

@@ -4,6 +4,7 @@ use super::Severity::{Blocker, Warning};
 use super::*;
 use crate::decide::status::tests::{fleet, system, well};
 use crate::event::reason::Worded;
+use crate::event::reason::command_end::OpenRun;
 use crate::event::reason::unlinked::Unlinked;
 use crate::event::reason::workstation::FolderObstacle;
 use crate::facts::host::{GuardState, Lease};
@@ -36,6 +37,7 @@ fn healthy() -> Examined {
             .into(),
         now: Some(1_795_364_100),
         clock_ahead: Some(0),
+        no_new_login: None,
     }
 }
 
@@ -142,6 +144,12 @@ const CASES: &[Case] = &[
     (|host| _ = host.programs.remove("ping"), Blocker, "has no `ping`, which its checks need: vpn", "pkgs.iputils"),
     (|host| _ = host.programs.remove("curl"), Warning, "has no `curl`, which its checks need", "pkgs.curl"),
     (|host| _ = host.programs.remove("wg"), Warning, "has no `wg`", "pkgs.wireguard-tools"),
+    (
+        |host| host.no_new_login = Some(Cause::NoTimeToAsk),
+        Blocker,
+        "it takes no new login beside the one that is there",
+        "MaxStartups",
+    ),
     (
         |host| _ = host.sshd.insert("maxsessions".into(), "2".into()),
         Warning,
@@ -283,7 +291,7 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
     );
     assert_eq!(worst(&Workstation { free_store: Some(1 << 20), ..well.clone() }), Severity::Warning);
     assert_eq!(worst(&Workstation { record: Ok(("/x".into(), Some(1))), ..well.clone() }), Severity::Warning);
-    let unfinished = Unfinished { what: "run r-1 did not end".into(), mend: "fleetdeploy recover lab".into() };
+    let unfinished = OpenRun::PushOpen { run: "r-1".into(), fleet: "lab".into() };
     assert_eq!(worst(&Workstation { unfinished: Some(unfinished), ..well.clone() }), Severity::Blocker);
     let unlinked = Unlinked::VpnAddressesMissing { fleet: "lab".into(), only: None };
     assert_eq!(worst(&Workstation { unlinked: Some(unlinked), ..well }), Severity::Warning);

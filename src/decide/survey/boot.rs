@@ -156,6 +156,7 @@ mod tests {
             behind: None,
             reactivate: false,
             wave: 0,
+            login: crate::facts::plan::LoginBefore::Unknown,
             failed_units: [].into(),
             restarts: [].into(),
             units: crate::facts::units::UnitTerms::default(),

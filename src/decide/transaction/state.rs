@@ -123,8 +123,8 @@ impl HostNow {
         self.end.is_none()
     }
 
-    /// Returns whether a roll back must be proven here by a new login.
-    pub(super) fn needs_login(&self) -> bool {
+    /// Returns whether a roll back must be proven here.
+    pub(super) fn needs_proof(&self) -> bool {
         self.is_open() && self.activated && matches!(self.back, Back::Restored | Back::Returned { .. })
     }
 

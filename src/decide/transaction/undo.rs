@@ -13,7 +13,7 @@ use crate::event::reason::notice::Notice;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::{LinkId, Round};
-use crate::facts::plan::HostId;
+use crate::facts::plan::{HostId, LoginBefore};
 use crate::facts::step_answer::{RefusalReason, StepOutcome};
 use crate::facts::systems::Systems;
 use crate::inventory::model::Place;
@@ -291,8 +291,7 @@ impl Transaction {
         self.stage = Stage::BackProof;
         self.look_anew();
         for host in self.plan.ids() {
-            let now = &self.hosts[host.0];
-            if now.needs_login() {
+            if self.needs_login(host) {
                 self.run(host, Step::Login { after: false }, effects);
             }
         }
@@ -346,8 +345,19 @@ impl Transaction {
         self.plan.ids().filter(proves_nothing).any(is_end)
     }
 
+    /// Returns whether a roll back must be proven by a new login here: it asks no more than there was before, and no
+    /// reboot brings a login that was not there. Where that is not known, it asks: the old system may not let us in
+    /// before a reboot.
+    fn needs_login(&self, host: HostId) -> bool {
+        let was_taken = match self.plan.host(host).login {
+            LoginBefore::Taken | LoginBefore::Unknown => true,
+            LoginBefore::NotTaken => false,
+        };
+        was_taken && self.hosts[host.0].needs_proof()
+    }
+
     fn without_login(&self) -> Vec<HostId> {
-        self.plan.ids().filter(|host| self.hosts[host.0].needs_login() && !self.hosts[host.0].logged_in).collect()
+        self.plan.ids().filter(|host| self.needs_login(*host) && !self.hosts[host.0].logged_in).collect()
     }
 
     pub(super) fn back_proven_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
@@ -375,7 +385,7 @@ impl Transaction {
         let suspects: Vec<HostId> = self
             .plan
             .ids()
-            .filter(|host| self.hosts[host.0].back == Back::Restored && self.hosts[host.0].needs_login())
+            .filter(|host| self.hosts[host.0].back == Back::Restored && self.hosts[host.0].needs_proof())
             .filter(|host| silent.contains(host) || (at_broken_link(*host) && !any_missing))
             .collect();
         self.tell_matrix(Phase::RollBack, effects);

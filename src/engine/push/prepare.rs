@@ -80,11 +80,13 @@ impl Push<'_> {
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let skipped = lock(&self.skipped).clone();
-        let Baseline { mut plan, cells, accepted, is_hopeless } = self.inquiry.baseline(plan, &skipped, changes).await;
+        let Baseline { mut plan, cells, accepted, is_shut, is_hopeless } =
+            self.inquiry.baseline(plan, &skipped, changes).await;
         {
             let mut ahead = lock(&self.ahead);
             (ahead.links, ahead.accepted) = (cells, accepted);
         }
+        refuse_if(is_shut, Refusal::NoNewLogin)?;
         refuse_if(is_hopeless, Refusal::RequiredLinkHopeless)?;
         // Survey and baseline are two looks before anything changed: a unit that was started anew between them restarts
         // by itself, and the push is not blamed for it.

@@ -88,6 +88,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 reactivate: host.reactivate,
                 // The recovery goes forward only if all were tested already.
                 wave: 0,
+                login: crate::facts::plan::LoginBefore::Unknown,
                 // It is not known which units had failed before the run, so a unit that fails now is not blamed on it.
                 failed_units: one.map(|facts| facts.standing.failed_units.clone()).unwrap_or_default(),
                 restarts: one.map(|facts| facts.standing.restarts.clone()).unwrap_or_default(),

@@ -1,10 +1,11 @@
-//! What is to be said of links that are down before anything has changed.
+//! What is to be said of links and logins before anything has changed.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::absent::AbsentHub;
+use crate::event::reason::cause::Cause;
 use crate::inventory::model::Place;
 
 /// A required link is down already.
@@ -36,6 +37,17 @@ pub enum BaselineLink {
     LinkDownHopeless { link: LinkName },
     /// A host that takes no part may be the cause of it, and whether it could mend it is not known.
     LinkDownAbsentHub { link: LinkName, cause: AbsentHub },
+}
+
+/// What a new login has shown, before anything has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum BaselineLogin {
+    /// The host has answered the survey, and takes no second login: verify would end so.
+    NewLoginMissing { cause: Cause },
+    /// The host is logged into only as this push is to leave it.
+    MovedAlready,
 }
 
 /// One link, as a person finds it in the matrix.

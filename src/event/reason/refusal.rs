@@ -29,6 +29,8 @@ pub enum Refusal {
     SystemsNotBringable,
     /// A required link is down, and stays so.
     RequiredLinkHopeless,
+    /// A host takes no new login.
+    NoNewLogin,
     /// What the run will do cannot be written down.
     RecordNotBegun,
 }

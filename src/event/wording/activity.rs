@@ -27,6 +27,14 @@ impl fmt::Display for Doing {
             Self::AskedForUnits => "asking what it would do to its units",
             Self::Built => "its system is built",
             Self::WaitingForBuild => "waiting for the build",
+            Self::Connecting => "connecting",
+            Self::WaitingToLogIn { at_once } => {
+                return write!(formatter, "waiting for its turn to connect: {at_once} at once");
+            }
+            Self::Copying => "copying",
+            Self::WaitingForCopy { at_once } => {
+                return write!(formatter, "waiting for its turn to be copied to: {at_once} at once");
+            }
             Self::AskingCaches => "asking the binary caches",
             Self::InstallingLoader => "installing the boot loader",
             Self::WaitingForStep => "waiting for the step under way",

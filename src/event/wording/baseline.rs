@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::Worded;
 use crate::event::reason::absent::AbsentHub;
-use crate::event::reason::baseline::{BaselineLink, LinkName};
+use crate::event::reason::baseline::{BaselineLink, BaselineLogin, LinkName};
 use crate::inventory::model::Place;
 
 impl fmt::Display for BaselineLink {
@@ -40,6 +40,42 @@ impl Worded for BaselineLink {
             | Self::LinkNotProbed { .. }
             | Self::LinkDownAccepted { .. }
             | Self::LinkDownMendable { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for BaselineLogin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewLoginMissing { cause } => {
+                write!(formatter, "it takes no new login beside the one that is there: {cause}")
+            }
+            Self::MovedAlready => formatter.write_str(
+                "it takes a new login only as `after` has it: a roll back will not ask for one as it was before",
+            ),
+        }
+    }
+}
+
+impl Worded for BaselineLogin {
+    fn stake(&self) -> Option<&'static str> {
+        match self {
+            Self::NewLoginMissing { .. } => Some("a push is refused that could not prove its hosts by new logins"),
+            Self::MovedAlready => None,
+        }
+    }
+
+    fn mend(&self) -> Option<String> {
+        match self {
+            Self::NewLoginMissing { cause } => Some(cause.mend().unwrap_or_else(|| {
+                "a push proves each host by a new login: let a second one in beside the first (`maxlogins`, \
+                 MaxStartups and PerSourcePenalties of sshd, a firewall that counts), or leave \
+                 the host out with --without"
+                    .to_owned()
+            })),
+            Self::MovedAlready => {
+                Some("write what `after` says into the host itself, and take `after` away".to_owned())
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ impl fmt::Display for Refusal {
             Self::SystemsNotBrought => "a new system could not be brought to its host, or does not fit it",
             Self::SystemsNotBringable => "a new system could not be brought to its host",
             Self::RequiredLinkHopeless => "a required link is down that this push cannot mend",
+            Self::NoNewLogin => "a host takes no new login, by which it could be proven",
             Self::RecordNotBegun => "the run's record cannot be written",
         })
     }

@@ -12,8 +12,8 @@ use super::super::wrong::Wrong;
 use super::super::yaml::Node;
 use super::table::Keys as _;
 use super::{
-    BootLoaderEntry, Defaults, DnsEntry, File, FleetEntry, HooksEntry, HostEntry, HttpEntry, HubEntry, LimitsEntry,
-    NixEntry, SystemEntries, UnitsEntry, WireguardEntry,
+    BootLoaderEntry, DnsEntry, File, FleetEntry, FleetSettings, HooksEntry, HostEntry, HttpEntry, HubEntry,
+    LimitsEntry, NixEntry, SystemEntries, UnitsEntry, WireguardEntry,
 };
 
 /// Reads the tree. What could not be read is missing in the result, and a mistake on the heap says so.
@@ -45,7 +45,7 @@ pub(in crate::inventory) const SECTIONS: [(&str, &str); 2] =
 /// The maps in which a key is looked for that stands elsewhere. Of a key that is in several, the first is meant.
 const PLACES: [(&str, &[&str]); 13] = [
     (File::PLACE, File::KEYS),
-    (Defaults::PLACE, Defaults::KEYS),
+    (FleetSettings::PLACE, FleetSettings::KEYS),
     (FleetEntry::PLACE, FleetEntry::KEYS),
     (HostEntry::PLACE, HostEntry::KEYS),
     (HooksEntry::PLACE, HooksEntry::KEYS),

@@ -1,5 +1,7 @@
 //! What an entry of the table of keys becomes: a field with its place in the schema, a step of
-//! the decoder, and a rule how layers lie over each other.
+//! the decoder, a rule how layers lie over each other, and its default.
+
+use std::time::Duration;
 
 use super::super::fields::At;
 
@@ -7,54 +9,76 @@ use super::super::fields::At;
 ///
 /// Before its name stands how a layer lies over the one below it: `by_key`, or `whole`. Behind it stands where its keys
 /// belong, for a person who wrote one of them elsewhere. Each key has its comment (for editors and the reference), its
-/// shape in the schema, its type and its rule, which reads the value. `and Settings` takes in the keys of that map.
+/// shape in the schema, its type, its rule, which reads the value, and its default, if that is one value: the schema
+/// tells it, and `map.key()` is what the file says, or else that. `and settings: Settings` takes in the keys of that
+/// map.
 macro_rules! keys {
     (
         $(#[$of_map:meta])*
         $layers:ident $map:ident in $place:literal {
             $(
                 $(#[$of_key:meta])*
-                $key:ident: $type:ty = $read:expr;
+                $key:ident: $type:ty = $read:expr $(, default $default:expr)?;
             )*
-        } $(and $settings:ident)?
+        } $(and $field:ident: $settings:ident)*
     ) => {
         #[derive(Debug, Clone, Default, JsonSchema)]
         #[schemars(default, deny_unknown_fields)]
         $(#[$of_map])*
         pub(super) struct $map {
-            $($(#[$of_key])* pub(super) $key: Option<$type>,)*
-            $(#[schemars(flatten)] pub(super) settings: $settings,)?
+            $(
+                $(#[$of_key])*
+                $(#[schemars(transform = $crate::inventory::shapes::with_default(keys!(@default $map $key $default)))])?
+                pub(super) $key: Option<$type>,
+            )*
+            $(#[schemars(flatten)] pub(super) $field: $settings,)*
+        }
+
+        impl $map {
+            $($(
+                /// What the file says, or else the default.
+                pub(in crate::inventory) const fn $key(
+                    &self,
+                ) -> <$type as $crate::inventory::file::table::Given>::Value {
+                    match &self.$key {
+                        Some(given) => given.value,
+                        None => $default,
+                    }
+                }
+            )?)*
         }
 
         impl $crate::inventory::file::table::Keys for $map {
             const PLACE: &'static str = $place;
             const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+            const ABSENT: Self = Self {
+                $($key: None,)*
+                $($field: <$settings as $crate::inventory::file::table::Keys>::ABSENT,)*
+            };
 
             fn read(fields: &mut $crate::inventory::fields::Fields<'_>) -> Self {
                 Self {
                     $($key: fields.read(stringify!($key), $read),)*
-                    $(settings: <$settings as $crate::inventory::file::table::Keys>::read(fields),)?
+                    $($field: <$settings as $crate::inventory::file::table::Keys>::read(fields),)*
                 }
             }
         }
 
         impl $crate::inventory::file::table::Layered for $map {
             fn over(self, below: Self) -> Self {
-                keys!(@over $layers self below [$($key)*] [$($settings)?])
+                keys!(@over $layers self below [$($key)* $($field)*])
             }
         }
     };
-    (@over by_key $above:tt $below:tt [$($key:ident)*] [$($settings:ident)?]) => {
-        Self {
-            $($key: $crate::inventory::file::table::Layered::over($above.$key, $below.$key),)*
-            $(settings: <$settings as $crate::inventory::file::table::Layered>::over(
-                $above.settings,
-                $below.settings,
-            ),)?
-        }
+    // What the map says without the key. The value itself only says that there is one.
+    (@default $map:ident $key:ident $default:expr) => {
+        <$map as $crate::inventory::file::table::Keys>::ABSENT.$key()
+    };
+    (@over by_key $above:tt $below:tt [$($key:ident)*]) => {
+        Self { $($key: $crate::inventory::file::table::Layered::over($above.$key, $below.$key),)* }
     };
     // As a whole: what stands in it belongs together.
-    (@over whole $above:tt $below:tt [$($key:ident)*] [$($settings:ident)?]) => {{
+    (@over whole $above:tt $below:tt [$($key:ident)*]) => {{
         drop($below);
         $above
     }};
@@ -67,6 +91,8 @@ pub(in crate::inventory) trait Keys: Sized {
     const PLACE: &'static str;
     /// As they are written, without those of the settings; a name that Rust keeps for itself is written `r#name`.
     const KEYS: &'static [&'static str];
+    /// Not one key is there.
+    const ABSENT: Self;
 
     /// Reads every key that is there.
     fn read(fields: &mut super::super::fields::Fields<'_>) -> Self;
@@ -78,6 +104,27 @@ pub(in crate::inventory) trait Keys: Sized {
         fields.finish(super::decode::elsewhere);
         Some(map)
     }
+}
+
+/// A value that a key may have a default for.
+pub(in crate::inventory) trait Given {
+    type Value: Copy;
+}
+
+impl<T: Copy> Given for At<T> {
+    type Value = T;
+}
+
+pub(super) const fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+pub(super) const fn minutes(number: u64) -> Duration {
+    seconds(number * 60)
+}
+
+pub(super) const fn hours(number: u64) -> Duration {
+    minutes(number * 60)
 }
 
 /// What may be said in several layers: `defaults` < groups < fleet < host.

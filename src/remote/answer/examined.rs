@@ -18,5 +18,6 @@ pub fn examined(lines: &Lines) -> Result<Examined, AnswerError> {
         sshd: all(lines, "sshd").map(setting).collect(),
         now: one(lines, "now").and_then(|now| now.parse().ok()),
         clock_ahead: None,
+        no_new_login: None,
     })
 }

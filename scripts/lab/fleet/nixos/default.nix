@@ -275,6 +275,8 @@ let
     HostKey /etc/ssh/ssh_host_ed25519_key
     AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u
     ${when (p.sshd == "no-user") "AllowUsers nobody"}
+    ${when (p.sshd == "one-session") "MaxSessions 1"}
+    ${when (p.sshd == "no-forwarding") "DisableForwarding yes"}
   '';
   etc = tree "etc-${hostName}" ({
     "etc/NIXOS" = text "";

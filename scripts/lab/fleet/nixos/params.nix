@@ -38,7 +38,7 @@
   # systemd-boot | grub | init | init-script (as `init`, but its installer writes a script); null: the host's own
   loader_kind = null;
   boot = "ok"; # dark: never comes up | no-network | slow:SECONDS
-  sshd = "ok"; # down | no-user | hangs (accepts, never answers)
+  sshd = "ok"; # down | no-user | hangs (accepts, never answers) | one-session | no-forwarding
   sudo = true; # false: `deploy` may no longer use sudo
   unit_fails = false;
   unit_never_stops = false; # on stop it ignores SIGTERM, for ever

@@ -64,6 +64,7 @@ pub(in crate::decide) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
             behind: (index > 0).then_some(HostId(0)),
             reactivate: false,
             wave: 0,
+            login: crate::facts::plan::LoginBefore::Unknown,
             failed_units: BTreeSet::new(),
             restarts: BTreeMap::new(),
             units: crate::facts::units::UnitTerms::default(),

@@ -1,5 +1,8 @@
 //! A push, by named scenarios.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
@@ -9,7 +12,7 @@ use crate::event::reason::cause::Cause;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::host::{GuardState, JobKind};
 use crate::facts::links::{Link, LinkAnswer};
-use crate::facts::plan::HostId;
+use crate::facts::plan::{HostId, LoginBefore, Plan};
 use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use crate::facts::systems::Systems;
 use crate::facts::traces::{EndMark, EndSide};
@@ -370,6 +373,29 @@ fn a_roll_back_does_not_end_while_a_host_that_restarted_is_armed_again() {
     assert!(!world.now.entries.iter().any(|entry| matches!(entry, Entry::Finished { .. })), "{:?}", world.now.entries);
     assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
     assert_eq!(world.machines[0].systems, Systems::all(&system("old")));
+}
+
+#[test]
+fn a_roll_back_asks_for_no_login_that_was_not_there_before() {
+    for login in [LoginBefore::Taken, LoginBefore::Unknown, LoginBefore::NotTaken] {
+        let mut plan = Plan::clone(&plan(2, 2));
+        plan.hosts[0].login = login;
+        let mut world = World::new(Arc::new(plan));
+        world.until(0, |step| matches!(step, Step::Login { .. }));
+        world.met = Some(Vec::new());
+        world.give(Input::CancelRequested(Signal::Sigint));
+        let verdict = world.run_to_end();
+        assert_eq!(verdict.outcome, Outcome::RolledBack);
+        let met = world.met.iter().flatten();
+        let asked: BTreeSet<usize> = met
+            .filter_map(|(_, input)| match input {
+                Input::Answered { host, step: Step::Login { after: false }, .. } => Some(host.0),
+                _ => None,
+            })
+            .collect();
+        let expected = if login == LoginBefore::NotTaken { vec![1] } else { vec![0, 1] };
+        assert_eq!(asked, expected.into_iter().collect(), "{login:?}");
+    }
 }
 
 #[test]
