@@ -165,7 +165,7 @@ fn samples() -> Vec<Event> {
                 generation: u64::MAX,
             }],
         },
-        Event::EventsLost { events: 3, why: AnyReason::without_code("No space left on device") },
+        Event::EventsLost { events: 3, why: "No space left on device".into() },
         Event::HookStarted { hook: "tell the others".into(), limit_ms: 300_000 },
         Event::WavesPlanned { waves: vec![vec![vps.clone()], vec![digits.clone()]] },
         Event::WaveStarted { wave: 1, of: 2, hosts: vec![vps.clone()] },
@@ -194,7 +194,7 @@ fn samples() -> Vec<Event> {
             cells: vec![
                 cell(Place::Workstation, LinkAnswer::Up { round_trip_us: None }, None),
                 cell(Place::Host(vps.clone()), LinkAnswer::Up { round_trip_us: Some(12_345) }, Some(true)),
-                cell(Place::Host(digits), LinkAnswer::Down { why: AnyReason::without_code("no route") }, Some(false)),
+                cell(Place::Host(digits), LinkAnswer::Down { why: "no route".into() }, Some(false)),
                 cell(Place::Workstation, LinkAnswer::Unknown, Some(true)),
             ],
         },

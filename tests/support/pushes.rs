@@ -222,8 +222,8 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
 }
 
 pub(crate) fn bad_push() -> Vec<(f64, Event)> {
-    let ping_down = LinkAnswer::Down { why: AnyReason::without_code("no answer within 2 s") };
-    let ssh_down = LinkAnswer::Down { why: AnyReason::without_code("no route to host") };
+    let ping_down = LinkAnswer::Down { why: "no answer within 2 s".into() };
+    let ssh_down = LinkAnswer::Down { why: "no route to host".into() };
     let ping_up = LinkAnswer::Up { round_trip_us: Some(12_340) };
     vec![
         (0.0, started()),

@@ -115,8 +115,7 @@ fn what_concerns_a_host_leaves_a_trace_in_its_log() {
         was_up: None,
         left_out: false,
     };
-    let (up, down) =
-        (LinkAnswer::Up { round_trip_us: None }, LinkAnswer::Down { why: AnyReason::without_code("no answer") });
+    let (up, down) = (LinkAnswer::Up { round_trip_us: None }, LinkAnswer::Down { why: "no answer".into() });
     let hosts = || vec![host("vps"), host("nas")];
     let (_home, run, _) = recorded(&[
         Event::PushStarted {
@@ -207,8 +206,7 @@ fn a_record_says_what_a_full_disk_has_kept_out_of_it() {
     recording.warn_of_losses(&events);
     let _ = (screen.unwrap().finish(Duration::from_secs(30)), recording.finish(Duration::from_secs(30)));
     let lines = crate::record::read::events(&run.events()).unwrap().lines;
-    let gap =
-        |events| Event::EventsLost { events, why: AnyReason::without_code("No space left on device (os error 28)") };
+    let gap = |events| Event::EventsLost { events, why: "No space left on device (os error 28)".into() };
     let told: Vec<(u64, Event)> = lines.into_iter().map(|line| (line.seq, line.event)).collect();
     let made = Event::ContactMade { host: host("vps") };
     let expected = [(1, gap(3)), (4, Event::Decided), (5, made), (5, gap(1)), (6, Event::Decided)];
