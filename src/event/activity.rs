@@ -22,16 +22,22 @@ pub enum Doing {
     NotingReturn,
     CleaningUp,
     LookingAtUnits,
-    Probing { links: usize },
+    Probing {
+        links: usize,
+    },
     LookingWhetherFits,
     AskedForUnits,
     Built,
     WaitingForBuild,
     Connecting,
     /// So many logins are under way already, and no more begin at once.
-    WaitingToLogIn { at_once: u16 },
+    WaitingToLogIn {
+        at_once: u16,
+    },
     /// So many copies are.
-    WaitingForCopy { at_once: u16 },
+    WaitingForCopy {
+        at_once: u16,
+    },
     Copying,
     AskingCaches,
     InstallingLoader,
