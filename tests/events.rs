@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
 use fleetdeploy::event::line::{self, Line};
+use fleetdeploy::event::reason::any::AnyReason;
 use fleetdeploy::event::reason::cause::Cause;
 use fleetdeploy::event::reason::claim::Claim;
 use fleetdeploy::event::reason::forecast::NotKnown;
@@ -90,9 +91,9 @@ fn ends() -> Vec<Event> {
         HostOutcome::Witness,
         HostOutcome::RolledBack { by_guard: true },
         HostOutcome::Untouched,
-        HostOutcome::Lost { why: "no answer".into() },
-        HostOutcome::Left { why: "its guard brings it back".into(), back_within_ms: Some(90_000) },
-        HostOutcome::Left { why: "as it was found".into(), back_within_ms: None },
+        HostOutcome::Lost { why: AnyReason::without_code("no answer") },
+        HostOutcome::Left { why: AnyReason::without_code("its guard brings it back"), back_within_ms: Some(90_000) },
+        HostOutcome::Left { why: AnyReason::without_code("as it was found"), back_within_ms: None },
         HostOutcome::Skipped,
         HostOutcome::Rebooted,
     ];
@@ -110,7 +111,13 @@ fn ends() -> Vec<Event> {
         Outcome::Rebooted,
         Outcome::PartlyRebooted,
     ]
-    .map(|outcome| Event::Finished { outcome, text: "done".into(), hosts: hosts.clone(), exit: 3, took_ms: 1 })
+    .map(|outcome| Event::Finished {
+        outcome,
+        text: AnyReason::without_code("done"),
+        hosts: hosts.clone(),
+        exit: 3,
+        took_ms: 1,
+    })
     .to_vec()
 }
 
@@ -165,12 +172,12 @@ fn samples() -> Vec<Event> {
         Event::GuardSeen { host: vps.clone(), left_ms: 1 },
         Event::GuardExtended { host: vps.clone(), left_ms: 900_000 },
         Event::GuardDisarmed { host: vps.clone() },
-        Event::ContactLost { host: vps.clone(), why: "gone".into() },
+        Event::ContactLost { host: vps.clone(), why: AnyReason::without_code("gone") },
         Event::ContactMade { host: vps.clone() },
-        Event::Warned { host: None, text: "old nix".into() },
-        Event::Warned { host: Some(vps.clone()), text: "old nix".into() },
-        Event::Failed { host: None, text: "no".into(), hint: None },
-        Event::Failed { host: Some(vps.clone()), text: "no".into(), hint: Some("yes".into()) },
+        Event::Warned { host: None, text: AnyReason::without_code("old nix") },
+        Event::Warned { host: Some(vps.clone()), text: AnyReason::without_code("old nix") },
+        Event::Failed { host: None, text: AnyReason::without_code("no"), hint: None },
+        Event::Failed { host: Some(vps.clone()), text: AnyReason::without_code("no"), hint: Some("yes".into()) },
         Event::Logged { host: vps.clone(), what: "test".into(), lines: vec!["one".into(), String::new()] },
         Event::MatrixSeen {
             phase: Phase::Baseline,
@@ -182,10 +189,10 @@ fn samples() -> Vec<Event> {
             ],
         },
         Event::Decided,
-        Event::RollBackStarted { host: Some(vps.clone()), reason: "a link is down".into() },
-        Event::HostFound { host: vps.clone(), text: "is guarded".into() },
+        Event::RollBackStarted { host: Some(vps.clone()), reason: AnyReason::without_code("a link is down") },
+        Event::HostFound { host: vps.clone(), text: AnyReason::without_code("is guarded") },
         Event::LeftToGuard { host: vps.clone(), fires_in_ms: 1, boot_ms: 2 },
-        Event::CameBack { host: vps, text: "on its old system".into() },
+        Event::CameBack { host: vps, text: AnyReason::without_code("on its old system") },
         Event::Ended { exit: 1 },
         Event::Answer { answer: serde_json::json!({"links": [1, null, {"up": true}]}) },
     ];

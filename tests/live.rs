@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::line::Line;
+use fleetdeploy::event::reason::any::AnyReason;
 use fleetdeploy::event::stream::Events;
 use fleetdeploy::event::{Event, Phase};
 use fleetdeploy::ui::mode::Mode;
@@ -307,7 +308,7 @@ fn many_hosts(count: usize) -> Vec<Line> {
     let busy = [7, count / 2, count - 1];
     let through = (0..count).filter(|number| !busy.contains(number) && *number != 150);
     events.extend(through.map(|number| (5.0, done(&name(number), Phase::Test))));
-    events.push((6.0, Event::ContactLost { host: host(&name(150)), why: "timed out".into() }));
+    events.push((6.0, Event::ContactLost { host: host(&name(150)), why: AnyReason::without_code("timed out") }));
     lines(events)
 }
 
@@ -328,7 +329,10 @@ fn of_many_hosts_the_busy_and_the_troubled_stay_visible_in_their_order() {
 #[test]
 fn what_is_said_of_many_hosts_in_one_frame_is_said_once() {
     let mut events = vec![(0.0, many_hosts(6).remove(0).event)];
-    let warned = |number: usize| Event::Warned { host: Some(host(&format!("web{number:03}"))), text: "no room".into() };
+    let warned = |number: usize| Event::Warned {
+        host: Some(host(&format!("web{number:03}"))),
+        text: AnyReason::without_code("no room"),
+    };
     events.extend((0..6).map(|number| (1.0, warned(number))));
     let mut watched = Watched::new(LIVE, 100, 30);
     for line in lines(events) {
@@ -413,14 +417,18 @@ fn evil_twin(event: Event, evil: &str) -> Event {
             let (fleet, inventory, record, rollback_to) = (evil(), evil(), Some(evil()), Some(evil()));
             Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, dry_run, rollback_to }
         }
-        Event::Warned { host, .. } => Event::Warned { host, text: evil().into() },
-        Event::Failed { host, .. } => Event::Failed { host, text: evil().into(), hint: Some(evil()) },
+        Event::Warned { host, .. } => Event::Warned { host, text: AnyReason::without_code(&evil()) },
+        Event::Failed { host, .. } => {
+            Event::Failed { host, text: AnyReason::without_code(&evil()), hint: Some(evil()) }
+        }
         Event::Logged { host, .. } => Event::Logged { host, what: evil(), lines: vec![evil()] },
-        Event::RollBackStarted { host, .. } => Event::RollBackStarted { host, reason: evil().into() },
-        Event::CameBack { host, .. } => Event::CameBack { host, text: evil().into() },
+        Event::RollBackStarted { host, .. } => {
+            Event::RollBackStarted { host, reason: AnyReason::without_code(&evil()) }
+        }
+        Event::CameBack { host, .. } => Event::CameBack { host, text: AnyReason::without_code(&evil()) },
         Event::HostDone { host, .. } => Event::HostMoved { host, doing: evil() },
         Event::Finished { outcome, hosts, exit, took_ms, .. } => {
-            Event::Finished { outcome, text: evil().into(), hosts, exit, took_ms }
+            Event::Finished { outcome, text: AnyReason::without_code(&evil()), hosts, exit, took_ms }
         }
         Event::MatrixSeen { phase, mut cells } => {
             for cell in &mut cells {

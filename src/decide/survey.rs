@@ -24,8 +24,6 @@ use crate::inventory::model::{GuardAction, Host, HostName};
 pub struct Finding {
     pub host: Option<HostName>,
     pub text: AnyReason,
-    /// Says what to do about it.
-    pub hint: Option<String>,
     pub weight: Weight,
 }
 
@@ -46,12 +44,12 @@ impl Finding {
         let (host, text) = (self.host.clone(), self.text.clone());
         match self.weight {
             Weight::Warning => Event::Warned { host, text },
-            Weight::Refusal => Event::Failed { host, text, hint: self.hint.clone() },
+            Weight::Refusal => Event::failed(host.as_ref(), text),
         }
     }
 
     fn new(weight: Weight, host: Option<&HostName>, text: AnyReason) -> Self {
-        Self { host: host.cloned(), hint: text.mend(), text, weight }
+        Self { host: host.cloned(), text, weight }
     }
 }
 

@@ -12,9 +12,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
-use super::absent::or_without;
+use super::absent::silence;
 use super::ask::ask_all;
-use super::causes::reason;
 use super::clock::{BootClock, Clock};
 use super::epochs::Epochs;
 use super::host_survey::{self, Answered, SurveyAnswer};
@@ -27,10 +26,11 @@ use super::turns::Turns;
 use crate::decide::guard::{Held, Hold, held, marked};
 use crate::decide::survey::{Allowed, ByHand, Weight, judge_by_hand};
 use crate::decide::time::Times;
-use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::event::Event;
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::cause::Cause;
+use crate::event::reason::fit::Unfit;
 use crate::event::reason::guard::HandGuard;
 use crate::event::stream::Events;
 use crate::facts::host::GuardState;
@@ -100,9 +100,9 @@ impl<'a> Guards<'a> {
         let looked = ask_all(self.hosts().map(|host| (host.name.clone(), question(host)))).await;
         let silent = looked.iter().filter(|(_, answer)| answer.is_err()).map(|(host, _)| host).collect();
         for (host, answer) in &looked {
-            if let Err((text, hint)) = answer {
-                let hint = or_without(&self.request.fleet.hosts, &self.request.selected, &silent, hint.as_ref());
-                self.fail_with(Some(host), text.clone(), hint);
+            if let Err(cause) = answer {
+                let hosts = &self.request.fleet.hosts;
+                self.events.publish(silence(hosts, &self.request.selected, &silent, host, cause));
             }
         }
         looked
@@ -330,12 +330,12 @@ impl<'a> Guards<'a> {
         .script();
         let limit = self.host(&host.name).limits.step;
         let fit = match self.reach.run(&host.name, &script, limit).await {
-            Ok(raw) => answer::fit(&raw.lines).map_err(|error| error.to_string()),
-            Err(error) => Err(reason(&error)),
+            Ok(raw) => answer::fit(&raw.lines).map_err(|error| Cause::from(&error)),
+            Err(error) => Err(Cause::from(&error)),
         };
-        let wrong = match fit {
-            Ok(fit) => fit.misfits.into_iter().map(|misfit| misfit.text).next(),
-            Err(why) => Some(why),
+        let wrong: Option<AnyReason> = match fit {
+            Ok(fit) => fit.misfits.into_iter().map(|misfit| Unfit::from(misfit).into()).next(),
+            Err(cause) => Some(cause.into()),
         };
         match wrong {
             None => true,
@@ -418,26 +418,20 @@ impl<'a> Guards<'a> {
     fn fail(&self, host: Option<&HostName>, reason: impl Into<AnyReason>) {
         self.events.publish(Event::failed(host, reason));
     }
-
-    /// Tells a failure with another hint than its reason has.
-    fn fail_with(&self, host: Option<&HostName>, reason: impl Into<AnyReason>, hint: Option<String>) {
-        self.events.publish(Event::Failed { host: host.cloned(), text: reason.into(), hint });
-    }
 }
 
 /// Returns the time that is left of the guard after a step that was done; else why not, and whether the host itself
 /// says so.
 fn said(answer: &Answer) -> Result<Duration, (AnyReason, bool)> {
     match answer {
-        Answer::Said(said) => match &said.outcome {
-            StepOutcome::Done => Ok(match &said.standing.guard {
+        Answer::Said(said) => match Cause::of_outcome(said.outcome.clone()) {
+            None => Ok(match &said.standing.guard {
                 GuardState::Armed { deadline, .. } => {
                     Duration::from_secs(deadline.saturating_sub(said.standing.uptime))
                 }
                 _ => Duration::ZERO,
             }),
-            StepOutcome::Refused { reason, text } => Err((refusal_text(*reason, text).into(), true)),
-            StepOutcome::Failed { text } => Err((text.clone().into(), true)),
+            Some(cause) => Err((cause.into(), true)),
         },
         Answer::Denied { why } | Answer::Unknown { why } => Err((why.clone().into(), false)),
         Answer::NotSent => Err((HandGuard::OrderOutOfTime.into(), true)),

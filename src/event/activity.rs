@@ -22,16 +22,23 @@ pub enum Doing {
     NotingReturn,
     CleaningUp,
     LookingAtUnits,
-    Probing { links: usize },
+    Probing {
+        links: usize,
+    },
     LookingWhetherFits,
+    CopyingAgain,
     AskedForUnits,
     Built,
     WaitingForBuild,
     Connecting,
     /// So many logins are under way already, and no more begin at once.
-    WaitingToLogIn { at_once: u16 },
+    WaitingToLogIn {
+        at_once: u16,
+    },
     /// So many copies are.
-    WaitingForCopy { at_once: u16 },
+    WaitingForCopy {
+        at_once: u16,
+    },
     Copying,
     AskingCaches,
     InstallingLoader,
@@ -39,6 +46,14 @@ pub enum Doing {
     PuttingProfileBack,
     PuttingBootDefaultBack,
     ActivatingOld,
+}
+
+/// A copy in which nothing has moved for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingCopy {
+    pub silent: Duration,
+    /// What nix has said last.
+    pub last: Option<String>,
 }
 
 /// What is waited for at a host.

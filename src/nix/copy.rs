@@ -1,11 +1,14 @@
 //! Copies a system to one host with `nix copy`, over the ssh settings that it is given.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::invoke::{Heard, follow, nix};
 use super::tracker::Tracker;
+use crate::event::reason::copy::CopyFault;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
+use crate::local::causes::below;
 use crate::local::process::ProcessError;
 
 /// What nix says when it took a session over a master for a connection of its own, or the other way round: the word
@@ -32,28 +35,85 @@ pub struct Destination<'run> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    #[error("no room on {host} for {path}: {message}")]
-    NoRoom { host: HostName, path: StorePath, message: String },
+    NoRoom {
+        host: HostName,
+        path: StorePath,
+        message: String,
+    },
     /// The login is no trusted user of the host's nix: it must not bring unsigned paths.
-    #[error("{host} does not take {path} from this login: {message}")]
-    Untrusted { host: HostName, path: StorePath, message: String },
-    #[error("{host} has no nix that this login can start: {message}")]
-    NoNix { host: HostName, message: String },
+    Untrusted {
+        host: HostName,
+        path: StorePath,
+        message: String,
+    },
+    NoNix {
+        host: HostName,
+        message: String,
+    },
     /// Paths that arrived whole stay there, and a second copy goes on from them.
-    #[error("lost the connection to {host} while copying: {message}")]
-    Connection { host: HostName, message: String },
-    #[error("the copy to {host} did not end within {} s", limit.as_secs())]
-    TimedOut { host: HostName, limit: Duration },
-    #[error("{host} said more than any copy has, and was cut off after {bytes} bytes")]
-    TooMuch { host: HostName, bytes: u64 },
-    #[error("cannot copy {path} to {host}: {message}")]
-    Other { host: HostName, path: StorePath, message: String },
-    #[error("cannot start the copy to {host}")]
+    Connection {
+        host: HostName,
+        message: String,
+    },
+    TimedOut {
+        host: HostName,
+        limit: Duration,
+    },
+    TooMuch {
+        host: HostName,
+        bytes: u64,
+    },
+    Other {
+        host: HostName,
+        path: StorePath,
+        message: String,
+    },
     Process {
         host: HostName,
         #[source]
         source: ProcessError,
     },
+}
+
+impl CopyError {
+    /// Returns the reason, with these words of the cause.
+    fn reason(&self, said: String) -> CopyFault {
+        let machine = |host: &HostName| host.to_string();
+        match self {
+            Self::NoRoom { host, path, message } => {
+                CopyFault::CopyNoRoom { machine: machine(host), system: path.clone(), said: message.clone() }
+            }
+            Self::Untrusted { host, path, message } => CopyFault::CopyUntrusted {
+                machine: machine(host),
+                system: path.clone(),
+                said: message.clone(),
+                user: None,
+            },
+            Self::NoNix { host, message } => CopyFault::CopyNoNix { machine: machine(host), said: message.clone() },
+            Self::Connection { host, message } => {
+                CopyFault::CopyInterrupted { machine: machine(host), said: message.clone() }
+            }
+            Self::TimedOut { host, limit } => CopyFault::CopyTimedOut { machine: machine(host), limit: *limit },
+            Self::TooMuch { host, bytes } => CopyFault::CopyTooTalkative { machine: machine(host), bytes: *bytes },
+            Self::Process { host, .. } => CopyFault::CopyNotStarted { machine: machine(host), said },
+            Self::Other { host, path, message } => {
+                CopyFault::CopyFailed { machine: machine(host), system: path.clone(), said: message.clone() }
+            }
+        }
+    }
+}
+
+/// Its words are those of the reason; its cause is below it.
+impl fmt::Display for CopyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason(String::new()).fmt(formatter)
+    }
+}
+
+impl From<&CopyError> for CopyFault {
+    fn from(error: &CopyError) -> Self {
+        error.reason(below(error))
+    }
 }
 
 /// Copies `path` and all that it needs. `limit` is for everything, a second try included.
@@ -108,33 +168,61 @@ fn options(to: Destination<'_>) -> Vec<String> {
     options.chain(["--to", &store]).map(str::to_owned).collect()
 }
 
-/// Finds the words that tell one failure from another, in what nix said and in what ssh said beside it.
+/// Finds the words that tell one failure from another. Each is looked for where it is said: what a banner or a login
+/// shell prints has any words, and nix's errors are not ssh's.
 fn explain(tracker: &Tracker, path: &StorePath, host: &HostName) -> CopyError {
-    let said = tracker.everything_said().to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    let errors: Vec<String> = tracker.errors().map(str::to_lowercase).collect();
+    let nix_says = |words: &[&str]| errors.iter().any(|error| words.iter().any(|words| error.contains(words)));
     let (host, path, message) = (host.clone(), path.clone(), tracker.message());
     // ssh knows more about a connection than nix.
-    let heard = || tracker.last_of_others().map_or_else(|| tracker.message(), str::to_owned);
+    let of_ssh = || tracker.others().rev().find(|line| is_of_ssh(line)).or_else(|| tracker.last_of_others());
+    let heard = || of_ssh().map_or_else(|| tracker.message(), str::to_owned);
     if message.contains(MISREAD_MASTER) {
         CopyError::Other { host, path, message }
-    } else if has(&["no space left on device", "disk is full", "disk quota exceeded"]) {
+    } else if nix_says(&["no space left on device", "disk is full", "disk quota exceeded"]) {
         CopyError::NoRoom { host, path, message }
-    } else if has(&[
+    } else if nix_says(&[
         "lacks a signature by a trusted key",
         "lacks a valid signature",
         "not allowed to connect to the nix daemon",
         "not trusted",
     ]) {
         CopyError::Untrusted { host, path, message }
-    } else if has(&["command not found", "nix-daemon: not found", "unknown command"]) {
-        CopyError::NoNix { host, message: heard() }
-    } else if has(CONNECTION) {
+    } else if let Some(line) = tracker.others().find(|line| is_no_nix(line)) {
+        CopyError::NoNix { host, message: line.to_owned() }
+    } else if nix_says(CONNECTION) || tracker.others().any(is_of_ssh) {
         CopyError::Connection { host, message: heard() }
     } else {
         CopyError::Other { host, path, message }
     }
 }
 
+/// How bash, dash, zsh, fish and tcsh say that there is no `nix-daemon`.
+fn is_no_nix(line: &str) -> bool {
+    ["nix-daemon: command not found", "nix-daemon: not found", "nix-daemon: Command not found."]
+        .iter()
+        .any(|end| line.ends_with(end))
+        || line.ends_with("command not found: nix-daemon")
+        || line.ends_with("Unknown command: nix-daemon")
+}
+
+/// How ssh says that there is no connection, or none any more (clientloop.c, packet.c, sshconnect.c).
+fn is_of_ssh(line: &str) -> bool {
+    const BEGINNINGS: [&str; 9] = [
+        "Connection closed by ",
+        "Connection reset by ",
+        "Connection to ",
+        "Host key verification failed.",
+        "Timeout, server ",
+        "client_loop: ",
+        "kex_exchange_identification: ",
+        "mux_client_request_session: ",
+        "ssh: ",
+    ];
+    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
+}
+
+/// What nix says when it has lost the other end.
 const CONNECTION: &[&str] = &[
     "failed to start ssh connection",
     "cannot connect to",
@@ -146,8 +234,6 @@ const CONNECTION: &[&str] = &[
     "connection reset",
     "connection closed",
     "connection to remote store",
-    "timeout, server",
-    "client_loop: send disconnect",
 ];
 
 #[cfg(test)]
@@ -218,6 +304,13 @@ mod tests {
             &error(r"writing to file: \u001b[35;1mBroken pipe\u001b[0m"),
         ]);
         assert!(matches!(&cut, CopyError::Connection { .. }), "{cut}");
+
+        // What a login shell or a banner prints is neither nix's word nor ssh's.
+        let noise = explained(&[
+            "Welcome. No space left on device alerts go to ops; a host that is not trusted: command not found.",
+            &error("path '/nix/store/jf93vdhms5pb1x0df9wlpwji9gxw7ykm-base' is corrupt"),
+        ]);
+        assert!(matches!(&noise, CopyError::Other { message, .. } if message.contains("corrupt")), "{noise}");
 
         let misread = explained(&[
             "mux_client_request_session: session request failed: Session open refused by peer",

@@ -1,6 +1,6 @@
 //! Shows what a push would do, as a page: the answer of `plan`, and what `push --ask` shows before it asks.
 
-use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast};
+use crate::event::forecast::{Comparison, Forecast, HostForecast};
 use crate::event::wording::{packages, words};
 use crate::facts::package_change::PackageChange;
 use crate::facts::unit_changes::UnitChanges;
@@ -50,21 +50,10 @@ pub fn render(forecast: &Forecast, style: ForecastStyle) -> String {
     let not_known: Vec<String> =
         forecast.not_known.iter().map(|text| indented(&sanitise::text(text), "  - ", style)).collect();
     out += &section("not known before", not_known.concat(), style);
-    let gaps: Vec<String> = forecast.gaps.iter().map(|gap| indented(&in_words(gap), "  - ", style)).collect();
+    let gaps = forecast.gaps.iter().map(|gap| indented(&sanitise::text(&gap.to_string()), "  - ", style));
+    let gaps: Vec<String> = gaps.collect();
     out += &section("not covered by any guard", gaps.concat(), style);
     out
-}
-
-fn in_words(gap: &GuardGap) -> String {
-    match gap {
-        GuardGap::ActivationMovesBoot { host } => format!(
-            "{host} has no boot loader, as a container: if its power fails within the seconds of its activation, it \
-             comes up on the new system, unguarded"
-        ),
-        GuardGap::BootFilesNotCompared { host, why } => {
-            sanitise::text(&format!("whether the kernel and the initrd that {host} would boot are whole: {why}"))
-        }
-    }
 }
 
 /// Shows the part of that page with the differences of the systems; a refused push has not been compared to its end.

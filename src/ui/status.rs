@@ -266,6 +266,7 @@ mod tests {
 
     use super::*;
     use crate::decide::status::tests::{system, well};
+    use crate::event::reason::sample::Sample;
     use crate::event::reason::status::ShortTrouble;
     use crate::ui::line::width;
 
@@ -281,8 +282,8 @@ mod tests {
     }
 
     fn trouble(short: &'static str) -> StatusTrouble {
-        let text = format!("it has {short}").into();
-        StatusTrouble { short: ShortTrouble::Boot(short), text, hint: Some(format!("mend {short}")) }
+        let text = Sample::new(format!("it has {short}"), Some(&format!("mend {short}"))).into();
+        StatusTrouble { short: ShortTrouble::Boot(short), text }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::line::Line;
+use fleetdeploy::event::reason::any::AnyReason;
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
@@ -153,7 +154,10 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (30.0, done("vps", Phase::Copy)),
         (
             31.0,
-            Event::Warned { host: Some(host("homeserver")), text: "what runs was never booted\u{1b}[2J here".into() },
+            Event::Warned {
+                host: Some(host("homeserver")),
+                text: AnyReason::without_code("what runs was never booted\u{1b}[2J here"),
+            },
         ),
         (31.4, compared("homeserver", &[])),
         (31.5, done("homeserver", Phase::Copy)),
@@ -168,7 +172,7 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (35.0, moved("vps", "restarting nginx.service")),
         (45.0, moved("vps", "restarting sshd.service")),
         (46.0, done("vps", Phase::Test)),
-        (48.0, Event::ContactLost { host: host("homeserver"), why: "connection timed out".into() }),
+        (48.0, Event::ContactLost { host: host("homeserver"), why: AnyReason::without_code("connection timed out") }),
         (51.0, Event::ContactMade { host: host("homeserver") }),
         (51.2, done("homeserver", Phase::Test)),
         (51.3, phase(Phase::Verify)),
@@ -190,7 +194,7 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
             63.0,
             Event::Finished {
                 outcome: Outcome::Committed,
-                text: "every host runs its new system, and all links are up".into(),
+                text: AnyReason::without_code("every host runs its new system, and all links are up"),
                 hosts: BTreeMap::from([
                     (host("homeserver"), HostOutcome::Committed),
                     (host("vps"), HostOutcome::Committed),
@@ -238,22 +242,31 @@ pub(crate) fn bad_push() -> Vec<(f64, Event)> {
             80.2,
             Event::Failed {
                 host: Some(host("homeserver")),
-                text: "links do not come up:\nvps -> homeserver ping".into(),
+                text: AnyReason::without_code("links do not come up:\nvps -> homeserver ping"),
                 hint: Some("look at `systemctl status wireguard-wg0` on homeserver".into()),
             },
         ),
-        (80.3, Event::RollBackStarted { host: None, reason: "links are down: vps -> homeserver ping".into() }),
+        (
+            80.3,
+            Event::RollBackStarted {
+                host: None,
+                reason: AnyReason::without_code("links are down: vps -> homeserver ping"),
+            },
+        ),
         (80.3, phase(Phase::RollBack)),
         (85.0, Event::LeftToGuard { host: host("homeserver"), fires_in_ms: 823_000, boot_ms: 180_000 }),
         (
             1000.0,
-            Event::CameBack { host: host("homeserver"), text: "rebooted by its guard, runs the old system".into() },
+            Event::CameBack {
+                host: host("homeserver"),
+                text: AnyReason::without_code("rebooted by its guard, runs the old system"),
+            },
         ),
         (
             1001.0,
             Event::Finished {
                 outcome: Outcome::RolledBack,
-                text: "every touched host is back on its old system: links were down".into(),
+                text: AnyReason::without_code("every touched host is back on its old system: links were down"),
                 hosts: BTreeMap::from([
                     (host("homeserver"), HostOutcome::RolledBack { by_guard: true }),
                     (host("vps"), HostOutcome::Witness),

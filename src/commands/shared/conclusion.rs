@@ -1,12 +1,13 @@
 //! Concludes a push or a recovery: its exit, its last sentence, and the end of every host.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::command_end::{CommandEnd, GuardedHost};
+use crate::event::wording::command_end::{left_out, next};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
@@ -54,12 +55,9 @@ impl Conclusion {
         let mut hosts: BTreeMap<HostName, HostOutcome> =
             fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
         hosts.extend(through);
-        let mut text = "left at once, as asked".to_owned();
-        for left in guarded {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "; {}: {}", left.host, left.fate());
-            hosts.insert(left.host.clone(), left.outcome());
-        }
+        hosts.extend(guarded.iter().map(|left| (left.host.clone(), left.outcome())));
+        let guarded = guarded.iter().map(|left| GuardedHost { name: left.host.clone(), cause: left.fate() }).collect();
+        let text = CommandEnd::LeftAtOnce { guarded };
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
         let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
         let outcome = if any(&|end| matches!(end, HostOutcome::Lost { .. }))
@@ -90,27 +88,22 @@ impl Conclusion {
 
     /// Concludes a run in which fleetdeploy itself has failed.
     pub(crate) fn bug(fleet: &Fleet, guards_armed: bool) -> Self {
-        let text = "fleetdeploy itself has failed; every armed guard brings its host back by itself";
-        let end = HostOutcome::Lost { why: "fleetdeploy failed in the middle".to_owned().into() };
-        Self::of_all(fleet, &end, Ending::Bug { guards_armed }, Outcome::Split, with_next(text, fleet))
+        let end = HostOutcome::Lost { why: CommandEnd::ProgramFailedMidway.into() };
+        let text = with_next(CommandEnd::ProgramFailed, fleet);
+        Self::of_all(fleet, &end, Ending::Bug { guards_armed }, Outcome::Split, text)
     }
 }
 
 /// Adds to the sentence the hosts that took no part, and so were not proven.
 pub(crate) fn with_skipped(text: impl Into<AnyReason>, hosts: &BTreeMap<HostName, HostOutcome>) -> AnyReason {
     let skipped = hosts.iter().filter(|(_, end)| **end == HostOutcome::Skipped);
-    let skipped: Vec<&str> = skipped.map(|(host, _)| host.as_str()).collect();
-    let their = if skipped.len() == 1 { "its" } else { "their" };
-    if skipped.is_empty() {
-        text.into()
-    } else {
-        text.into().followed_by(&format!("; left out, and {their} links not proven: {}", skipped.join(", ")))
-    }
+    let skipped: Vec<HostName> = skipped.map(|(host, _)| host.clone()).collect();
+    text.into().followed_by(&left_out(&skipped))
 }
 
 /// Adds to the sentence the command to type now.
 pub(crate) fn with_next(text: impl Into<AnyReason>, fleet: &Fleet) -> AnyReason {
-    text.into().followed_by(&format!("\nnext: fleetdeploy recover {}", fleet.name))
+    text.into().followed_by(&next(&fleet.name))
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {
@@ -156,7 +149,8 @@ mod tests {
         let unless = format!("{back}, unless the command that disarms it has arrived");
         let committed = through(HostOutcome::Committed);
         assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Split, 3, says(&unless)));
-        let lost = left(&[guarded(false, false)], through(HostOutcome::Lost { why: "no answer".into() }));
+        let lost =
+            left(&[guarded(false, false)], through(HostOutcome::Lost { why: AnyReason::without_code("no answer") }));
         assert_eq!((lost.0, lost.1), (Outcome::Split, 3));
         assert_eq!(left(&[], Vec::new()), (Outcome::Refused, 130, "left at once, as asked".to_owned()));
     }

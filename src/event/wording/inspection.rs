@@ -13,12 +13,18 @@ impl fmt::Display for LastLook {
         if systems.profile != systems.boot_default {
             write!(formatter, ", its profile is {}", systems.profile)?;
         }
-        match guard {
-            GuardAtEnd::NotArmed => formatter.write_str("; no guard is armed"),
-            GuardAtEnd::Armed { fires_in } => write!(formatter, "; its guard fires in {} s", fires_in.as_secs()),
-            GuardAtEnd::Dead => formatter.write_str("; its guard is dead"),
-            GuardAtEnd::AtWork => formatter.write_str("; its guard has fired and is at work"),
-            GuardAtEnd::Fired => formatter.write_str("; its guard has fired"),
+        write!(formatter, "; {guard}")
+    }
+}
+
+impl fmt::Display for GuardAtEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotArmed => formatter.write_str("no guard is armed"),
+            Self::Armed { fires_in } => write!(formatter, "its guard fires in {} s", fires_in.as_secs()),
+            Self::Dead => formatter.write_str("its guard is dead"),
+            Self::AtWork => formatter.write_str("its guard has fired and is at work"),
+            Self::Fired => formatter.write_str("its guard has fired"),
         }
     }
 }

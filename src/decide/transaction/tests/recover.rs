@@ -8,6 +8,7 @@ use super::machine::{job, plan, system};
 use super::world::{Coordinator, Fault, World};
 use crate::decide::transaction::recover::{Reached, Recorded};
 use crate::decide::vocabulary::{Entry, Input, Signal, Step, Timer};
+use crate::event::reason::any::AnyReason;
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::Plan;
@@ -496,7 +497,7 @@ fn a_journal_is_read_as_the_latest_act_it_announces() {
         let Recorded { reached, turned_back, finished, ended_without: _ } = Recorded::of(entries);
         (reached, turned_back, finished)
     };
-    let back = Entry::RollingBack { reason: "a link is down".into() };
+    let back = Entry::RollingBack { reason: AnyReason::without_code("a link is down") };
     assert_eq!(of(&[]), (Reached::Nothing, false, None));
     assert_eq!(of(&[Entry::Arming, Entry::Testing]), (Reached::Testing, false, None));
     assert_eq!(of(&[Entry::Arming, Entry::Testing, Entry::Decided, back]), (Reached::Decided, true, None));
