@@ -81,8 +81,10 @@ impl Push<'_> {
         self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::CopyingAgain.to_string() });
         // The master is made again where it was lost. If that fails, the copy says why.
         let _ = self.inquiry.reach.ready(name, host.limits.connect).await;
+        // The wait for its turn is taken from no copy's time.
+        let waiting = Instant::now();
         let turn = self.inquiry.reach.turns().copy(name).await;
-        let brought = self.bring_over(view, new, deadline).await;
+        let brought = self.bring_over(view, new, deadline + waiting.elapsed()).await;
         drop(turn);
         match brought {
             Ok(()) => matches!(self.prepare_new(view, new, of_run, false).await, Prepared::Fits),
