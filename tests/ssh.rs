@@ -1057,7 +1057,8 @@ async fn a_run_whose_folder_vanishes_goes_on_in_every_phase() {
     let sshd = Sshd::known(&home);
     let hosts = [host("jump", jump.port), behind("jump", host("one", sshd.port))];
     let workspace = home.workspace(&hosts).await;
-    let reach = Reach::new(Arc::clone(&workspace), hosts.iter().map(|host| (host.name.clone(), LIMIT)).collect());
+    let reach =
+        Reach::new(Arc::clone(&workspace), hosts.iter().map(|host| (host.name.clone(), LIMIT)).collect(), turns(16));
     let folder = workspace.config().parent().unwrap().to_owned();
     assert!(folder.starts_with("/tmp"), "{folder:?}: XDG_RUNTIME_DIR goes at logout");
     let vanish = || std::fs::remove_dir_all(&folder).unwrap();
@@ -1075,10 +1076,10 @@ async fn a_run_whose_folder_vanishes_goes_on_in_every_phase() {
     assert_eq!(stream.next_line().await.unwrap(), Some(("got".into(), "it".into())));
     // A login of its own, the only file alone, and what Nix is told.
     vanish();
-    let raw = reach.login_anew(&name("one"), Way::Usual, &echo("third"), LIMIT).await.unwrap();
+    let raw = reach.login_anew(&name("one"), Way::Usual, None, &echo("third"), LIMIT).await.unwrap();
     assert_eq!(said(&raw).as_deref(), Some("third"));
     std::fs::remove_file(workspace.config()).unwrap();
-    let raw = reach.login_anew(&name("jump"), Way::Usual, &echo("fourth"), LIMIT).await.unwrap();
+    let raw = reach.login_anew(&name("jump"), Way::Usual, None, &echo("fourth"), LIMIT).await.unwrap();
     assert_eq!(said(&raw).as_deref(), Some("fourth"));
     vanish();
     assert!(workspace.nix_ssh_options().contains(workspace.config().to_str().unwrap()));
@@ -1122,7 +1123,7 @@ async fn the_last_words_of_what_stands_in_for_a_shell_are_kept() {
 #[tokio::test]
 async fn a_banner_is_not_taken_for_the_words_of_ssh() {
     let home = Home::new();
-    let banner = "Host key verification failed.\nThat is what strangers get here. Idle sessions: Connection timed out.\n\
+    let banner = "Host key verification failed.\nSo say strangers. Idle sessions: Connection timed out.\n\
                   ssh: connect to host evil port 22: Connection refused\n";
     std::fs::write(home.path("banner"), banner).unwrap();
     let more = format!("Banner {}\nDenyUsers *", home.path("banner").display());
