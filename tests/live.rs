@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::line::Line;
+use fleetdeploy::event::reason::any::AnyReason;
 use fleetdeploy::event::stream::Events;
 use fleetdeploy::event::{Event, Phase};
 use fleetdeploy::ui::mode::Mode;
@@ -256,10 +257,12 @@ fn a_question_that_a_signal_has_ended_does_not_keep_the_end_off_the_screen() {
 
 #[test]
 fn a_terminal_made_narrower_or_wider_keeps_nothing_stale() {
-    let mut watched = Watched::new(LIVE, 120, 24);
+    let mut watched = Watched::new(LIVE, 120, 34);
+    // A terminal that folds its lines keeps the cursor's row, and what it pushes over its upper edge is out of reach.
+    watched.terminal.feed(["$ ls\r\n".repeat(8).as_str()]);
     let push = lines(good_push());
     watched.until(&push, 35.5);
-    for (columns, rows, moment) in [(60, 24, 36.0), (140, 20, 37.0), (75, 24, 38.0), (40, 30, 39.0), (100, 24, 40.0)] {
+    for (columns, rows, moment) in [(60, 34, 36.0), (140, 28, 37.0), (75, 34, 38.0), (40, 40, 39.0), (100, 34, 40.0)] {
         watched.resize(columns, rows);
         watched.until(&push, moment);
         let everything = watched.everything();
@@ -307,7 +310,15 @@ fn many_hosts(count: usize) -> Vec<Line> {
     let busy = [7, count / 2, count - 1];
     let through = (0..count).filter(|number| !busy.contains(number) && *number != 150);
     events.extend(through.map(|number| (5.0, done(&name(number), Phase::Test))));
-    events.push((6.0, Event::ContactLost { host: host(&name(150)), why: "timed out".into() }));
+    events.push((
+        6.0,
+        Event::ContactLost {
+            host: host(&name(150)),
+            within_ms: None,
+            then: None,
+            why: AnyReason::without_code("timed out"),
+        },
+    ));
     lines(events)
 }
 
@@ -328,7 +339,10 @@ fn of_many_hosts_the_busy_and_the_troubled_stay_visible_in_their_order() {
 #[test]
 fn what_is_said_of_many_hosts_in_one_frame_is_said_once() {
     let mut events = vec![(0.0, many_hosts(6).remove(0).event)];
-    let warned = |number: usize| Event::Warned { host: Some(host(&format!("web{number:03}"))), text: "no room".into() };
+    let warned = |number: usize| Event::Warned {
+        host: Some(host(&format!("web{number:03}"))),
+        text: AnyReason::without_code("no room"),
+    };
     events.extend((0..6).map(|number| (1.0, warned(number))));
     let mut watched = Watched::new(LIVE, 100, 30);
     for line in lines(events) {
@@ -413,14 +427,18 @@ fn evil_twin(event: Event, evil: &str) -> Event {
             let (fleet, inventory, record, rollback_to) = (evil(), evil(), Some(evil()), Some(evil()));
             Event::PushStarted { fleet, hosts, selected, inventory, guard_ms, record, dry_run, rollback_to }
         }
-        Event::Warned { host, .. } => Event::Warned { host, text: evil().into() },
-        Event::Failed { host, .. } => Event::Failed { host, text: evil().into(), hint: Some(evil()) },
+        Event::Warned { host, .. } => Event::Warned { host, text: AnyReason::without_code(&evil()) },
+        Event::Failed { host, .. } => {
+            Event::Failed { host, text: AnyReason::without_code(&evil()), hint: Some(evil()) }
+        }
         Event::Logged { host, .. } => Event::Logged { host, what: evil(), lines: vec![evil()] },
-        Event::RollBackStarted { host, .. } => Event::RollBackStarted { host, reason: evil().into() },
-        Event::CameBack { host, .. } => Event::CameBack { host, text: evil().into() },
+        Event::RollBackStarted { host, .. } => {
+            Event::RollBackStarted { host, reason: AnyReason::without_code(&evil()) }
+        }
+        Event::CameBack { host, .. } => Event::CameBack { host, text: AnyReason::without_code(&evil()) },
         Event::HostDone { host, .. } => Event::HostMoved { host, doing: evil() },
         Event::Finished { outcome, hosts, exit, took_ms, .. } => {
-            Event::Finished { outcome, text: evil().into(), hosts, exit, took_ms }
+            Event::Finished { outcome, text: AnyReason::without_code(&evil()), hosts, exit, took_ms }
         }
         Event::MatrixSeen { phase, mut cells } => {
             for cell in &mut cells {

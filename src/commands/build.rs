@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::shared::fleet_context::FleetContext;
+use super::shared::fleet_context::{FleetContext, no_workspace};
 use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
 use crate::commands::shared::fleet_hosts::AskedHostsArgs;
@@ -35,11 +35,11 @@ pub struct BuildArgs {
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) -> CommandResult {
     let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     // No host is asked.
     let workspace = Workspace::create(&[], BTreeMap::new(), None).await;
-    let workspace = workspace.map_err(|error| Trouble::not_begun(error, None))?;
+    let workspace = workspace.map_err(no_workspace)?;
     let query = Query::begin("build", mode, &context)?;
     let scope = context.scope(Allowed::default(), roots.path().to_owned());
     let events = query.events.clone();

@@ -41,7 +41,7 @@ pub struct CheckArgs {
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &CheckArgs) -> CommandResult {
     let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
     // Signals are listened to before anything is asked, so that none is lost.
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
     let query = Query::begin("check", mode, &context)?;
     let scope = context.scope(Allowed::default(), PathBuf::new());

@@ -43,7 +43,7 @@ pub struct DiffArgs {
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -> CommandResult {
     let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
     // Roots keep the systems from a garbage collection while they are compared.
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;

@@ -50,10 +50,10 @@ type HostFindings = Vec<(HostName, Vec<DoctorFinding>)>;
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs) -> CommandResult {
     let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(None);
-    let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
     context.begin_query("doctor", &events);
     let reach = context.reach(Arc::clone(&workspace), &events);
     let asking = async {

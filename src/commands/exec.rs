@@ -77,11 +77,11 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
         // Without `--sudo` the command does not become root, so no password is asked for.
         context.fleet.hosts.iter_mut().for_each(|host| host.becoming = Become::No);
     }
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(None);
     let (drawn, shown) = choose(mode, arguments.stream, arguments.fold, std::io::stdout().is_terminal());
-    let screen = Screen::start(drawn, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    let screen = Screen::start(drawn, &events).map_err(Trouble::not_served)?;
     context.begin_query("exec", &events);
 
     let reach = context.reach(Arc::clone(&workspace), &events);
@@ -89,8 +89,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &ExecArgs) -
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let nobody_reads = Arc::clone(&stop);
-    let printer =
-        Printer::start(move || _ = nobody_reads.send(true)).map_err(|error| Trouble::not_begun(error, None))?;
+    let printer = Printer::start(move || _ = nobody_reads.send(true)).map_err(Trouble::not_served)?;
     let names = context.fleet.hosts.iter().map(|host| &host.name);
     let lines = RefCell::new(exec::ExecLines::new(names, colour(global)));
     let on_piece = |host: &HostName, channel: Channel, bytes: &[u8]| {

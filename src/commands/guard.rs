@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::shared::conclusion::millis;
 use super::shared::fleet_context::{FleetContext, owner};
 use super::shared::history::{clock, colour, print};
-use super::shared::push_record::{started, take, tried_again};
+use super::shared::push_record::{started, take};
 use super::{CommandResult, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
@@ -19,6 +19,8 @@ use crate::decide::vocabulary::Signal;
 use crate::engine::guard::{Armable, GuardRequest, Guards, Looked, Went};
 use crate::engine::shutdown::Shutdown;
 use crate::event::line::to_millis;
+use crate::event::reason::command_end::OpenRun;
+use crate::event::reason::command_fault::Misuse;
 use crate::event::reason::guard::HandGuard;
 use crate::event::stream::Events;
 use crate::event::{Event, Outcome};
@@ -176,10 +178,10 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand)
         return Err(is_taken(unfinished));
     }
     let known = unfinished.filter(UnfinishedRun::is_by_hand).map(|known| known.run.id().clone());
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(known.as_ref().map(ToString::to_string));
-    let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
     context.begin_query(word, &events);
     let request = GuardRequest {
         fleet: context.fleet.clone(),
@@ -232,24 +234,17 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand)
 fn ensure_there_is_time(context: &FleetContext) -> Result<(), Trouble> {
     let hosts = context.fleet.hosts.iter().filter(|host| context.selected.contains(&host.name));
     let Some(short) = hosts.into_iter().find(|host| host.guard < SHORTEST) else { return Ok(()) };
-    let (host, guard) = (&short.name, humantime::format_duration(short.guard));
-    let text = format!("the guard of {host} would fire {guard} after it is armed: too soon to work under it");
-    let hint = format!("give it {} or more: `--guard 15m`", humantime::format_duration(SHORTEST));
-    Err(Trouble::not_understood(text, Some(hint)))
+    let (name, guard, least) = (short.name.clone(), short.guard, SHORTEST);
+    Err(Trouble::not_understood(Misuse::HandGuardTooShort { name, guard, least }))
 }
 
 /// Refuses a second guard by hand on one fleet, which a person would forget; and a fleet with an unfinished push, which
 /// `recover` must end.
 fn is_taken(unfinished: &UnfinishedRun) -> Trouble {
-    let fleet = &unfinished.fleet;
-    let hint = if unfinished.is_by_hand() {
-        format!(
-            "`fleetdeploy guard status {fleet}` shows it; `guard extend` gives it more time, `guard disarm` ends it"
-        )
-    } else {
-        tried_again(unfinished)
-    };
-    Trouble::not_begun(unfinished.text(), Some(hint))
+    match unfinished.reason() {
+        OpenRun::HandGuardOpen { run, fleet } => Trouble::not_begun(HandGuard::GuardArmedBefore { run, fleet }),
+        open @ (OpenRun::RollingRebootOpen { .. } | OpenRun::PushOpen { .. }) => Trouble::not_begun(open),
+    }
 }
 
 fn ending(went: Went) -> Ending {

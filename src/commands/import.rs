@@ -10,6 +10,9 @@ use clap::{Args, ValueEnum, ValueHint};
 use super::{CommandResult, Trouble, tell};
 use crate::commands::shared::fleet_hosts::parse_fleet;
 use crate::event::Event;
+use crate::event::reason::command_fault::Misuse;
+use crate::event::reason::command_fault::WorkstationFault;
+use crate::event::reason::inventory_fault::ImportRefusal;
 use crate::exit::Ending;
 use crate::import::{
     Hive, ImportError, ImportNote, ImportTarget, Imported, find_ansible_config, from_ansible, from_colmena,
@@ -96,10 +99,7 @@ fn ansible(arguments: &ImportArgs, wanted: &ImportTarget<'_>) -> Result<Imported
 }
 
 fn ansible_file(arguments: &ImportArgs) -> Result<PathBuf, Trouble> {
-    arguments.source.as_ref().map(PathBuf::from).ok_or_else(|| {
-        let hint = "name the file that `ansible-playbook -i` names, or its folder: `--from ansible hosts.ini`";
-        Trouble::not_understood("it is not said which inventory of Ansible's", Some(hint.to_owned()))
-    })
+    arguments.source.as_ref().map(PathBuf::from).ok_or_else(|| Trouble::not_understood(Misuse::AnsibleFileNotNamed))
 }
 
 /// Returns the file, and whether ssh reads it anyway.
@@ -113,10 +113,7 @@ fn ssh_config(arguments: &ImportArgs) -> Result<(PathBuf, bool), Trouble> {
                 users.is_some_and(|users| real(&users).is_some_and(|users| real(Path::new(file)) == Some(users)));
             Ok((PathBuf::from(file), is_users))
         }
-        (None, None) => {
-            let error = "there is no HOME in the environment, and so no ~/.ssh/config";
-            Err(Trouble::not_understood(error, Some("name the file".to_owned())))
-        }
+        (None, None) => Err(Trouble::not_understood(Misuse::HomeUnknown)),
     }
 }
 
@@ -134,10 +131,10 @@ async fn colmena(arguments: &ImportArgs, wanted: &ImportTarget<'_>) -> Result<Im
     let is_hive = hive_file.is_file() && !(given.is_dir() && given.join("flake.nix").exists());
     if is_hive {
         // A bare file name would be looked for in NIX_PATH.
-        let file = std::path::absolute(&hive_file).map_err(|error| Trouble::not_understood(error, None))?;
+        let file = std::path::absolute(&hive_file).map_err(Trouble::no_working_folder)?;
         let answer = foreign::hive(&HiveSource::File(file)).await.map_err(not_asked)?;
         let name = hive_file.display().to_string();
-        let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
+        let here = std::env::current_dir().map_err(Trouble::no_working_folder)?;
         let beside = hive_file.parent().unwrap_or(Path::new(""));
         let beside: PathBuf = Path::new(".").join(beside).components().collect();
         let systems = Path::new(&seen_from(&beside.display().to_string(), &here, wanted.target)).join("systems.nix");
@@ -161,10 +158,9 @@ async fn colmena(arguments: &ImportArgs, wanted: &ImportTarget<'_>) -> Result<Im
 fn flake(arguments: &ImportArgs) -> Result<(String, PathBuf), Trouble> {
     let flake = arguments.source.clone().unwrap_or_else(|| ".".to_owned());
     if let Some((flake, _)) = flake.split_once('#') {
-        let hint = format!("name the flake alone: `{flake}`; which of its outputs is looked at is known");
-        return Err(Trouble::not_understood("a flake to import from has no `#`", Some(hint)));
+        return Err(Trouble::not_understood(Misuse::FlakeWithOutput { flake: flake.to_owned() }));
     }
-    let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
+    let here = std::env::current_dir().map_err(Trouble::no_working_folder)?;
     Ok((flake, here))
 }
 
@@ -187,39 +183,25 @@ fn seen_from(flake: &str, here: &Path, target: &Path) -> String {
 fn write(path: &Path, text: &str) -> Result<(), Trouble> {
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => taken(path),
-        _ => Trouble::not_begun(format!("cannot write {}: {error}", path.display()), None),
+    written.map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return taken(path);
+        }
+        let (path, said) = (path.display().to_string(), error.to_string());
+        Trouble::not_begun(WorkstationFault::FileUnwritable { path, said })
     })
 }
 
 fn taken(path: &Path) -> Trouble {
-    let hint = "nothing is overwritten: name another file, or move that one away";
-    Trouble::not_understood(format!("{} is there already", path.display()), Some(hint.to_owned()))
+    Trouble::not_understood(Misuse::FileThere { path: path.display().to_string() })
 }
 
 fn not_imported(error: ImportError) -> Trouble {
-    let hint = match &error {
-        ImportError::Unreadable { .. } => Some("name a file that is there and that you may read"),
-        ImportError::NotUnderstood { .. } => Some("nothing was written: mend what is named above, and import again"),
-        ImportError::NoHosts { .. } => Some("is it the right file? Another one is named as the last word"),
-        ImportError::NotRight { .. } | ImportError::Answer { .. } => {
-            Some("please report this, with the source as far as it may be shown")
-        }
-    };
-    Trouble::not_understood(error, hint.map(Into::into))
+    Trouble::not_understood(ImportRefusal::from(&error)).shown_as(error)
 }
 
 fn not_asked(error: ForeignError) -> Trouble {
-    let hint = match &error {
-        ForeignError::NoOutput { output, .. } if output == "deploy" => "a flake for deploy-rs has `deploy.nodes`",
-        ForeignError::NoOutput { .. } => {
-            "a flake for colmena has `colmena` or `colmenaHive`; a hive.nix is named as a file"
-        }
-        ForeignError::Strange { .. } => "is there a package of that name? It hides the output from `nix eval`",
-        ForeignError::Eval(_) => "it must evaluate: `nix flake show`, or `nix-instantiate --eval` of a file, says more",
-    };
-    Trouble::not_understood(error, Some(hint.to_owned()))
+    Trouble::not_understood(ImportRefusal::from(&error)).shown_as(error)
 }
 
 /// Prints the inventory on stdout unless it went to a file, and the list of what is not in it on stderr.
@@ -227,7 +209,7 @@ fn say(mode: Mode, arguments: &ImportArgs, imported: &Imported) -> Result<(), Tr
     let Imported { text, hosts, notes } = imported;
     if mode == Mode::Json {
         let texts: Vec<String> = notes.iter().map(ImportNote::whole).collect();
-        let warned = texts.iter().map(|text| Event::Warned { host: None, text: text.clone().into() });
+        let warned = notes.iter().map(|note| Event::warned(None, ImportRefusal::from(note)));
         let answer = match &arguments.output {
             Some(path) => serde_json::json!({ "output": path, "hosts": hosts, "not_carried_over": texts }),
             None => serde_json::json!({ "inventory": text, "hosts": hosts, "not_carried_over": texts }),

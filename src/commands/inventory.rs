@@ -11,7 +11,8 @@ use crate::commands::import::ImportArgs;
 use crate::commands::shared::fleet_hosts::{parse_fleet, parse_pattern};
 use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
-use crate::event::reason::Worded;
+use crate::event::reason::any::AnyReason;
+use crate::event::reason::inventory_fault::InventoryRefusal;
 use crate::event::reason::unlinked::Unlinked;
 use crate::exit::Ending;
 use crate::inventory::{Loaded, Problem, select};
@@ -94,9 +95,12 @@ pub struct InventoryGraphArgs {
 
 pub(super) fn check(global: &GlobalArgs, mode: Mode) -> CommandResult {
     let Loaded { inventory, warnings: problems } = read(global)?;
-    let mut warnings: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let unlinked = inventory.fleets.values().filter_map(Unlinked::of);
-    warnings.extend(unlinked.map(|unlinked| format!("{unlinked}\n  {}", unlinked.mend().unwrap_or_default())));
+    let mut warnings: Vec<AnyReason> = problems.iter().map(|doubt| InventoryRefusal::from(doubt).into()).collect();
+    let unlinked = inventory.fleets.values().filter_map(Unlinked::of).map(AnyReason::from);
+    warnings.extend(unlinked.map(|unlinked| {
+        let mend = unlinked.mend().unwrap_or_default();
+        unlinked.followed_by(&format!("\n  {mend}"))
+    }));
     let (hosts, fleets) = (inventory.hosts.len(), inventory.fleets.len());
     if mode == Mode::Json {
         let doubts: Vec<_> = problems.iter().map(Problem::answer).collect();
@@ -107,7 +111,7 @@ pub(super) fn check(global: &GlobalArgs, mode: Mode) -> CommandResult {
     }
     let mut text = String::new();
     for warning in &warnings {
-        text.push_str(warning.trim_end());
+        text.push_str(warning.to_string().trim_end());
         text.push_str("\n\n");
     }
     let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
@@ -119,7 +123,7 @@ pub(super) fn check(global: &GlobalArgs, mode: Mode) -> CommandResult {
 
 pub(super) fn list(global: &GlobalArgs, mode: Mode, arguments: &InventoryListArgs) -> CommandResult {
     let (inventory, warnings) = load(global)?;
-    let hosts = select(&inventory.hosts, &arguments.on, &arguments.except).map_err(not_selected)?;
+    let hosts = select(&inventory.hosts, &arguments.on, &arguments.except).map_err(|error| not_selected(&error))?;
     let listed = listed(&inventory, &hosts);
     if mode == Mode::Json {
         return tell_answer(warnings, hosts_as_answer(&listed));
@@ -130,7 +134,8 @@ pub(super) fn list(global: &GlobalArgs, mode: Mode, arguments: &InventoryListArg
 
 pub(super) fn graph(global: &GlobalArgs, mode: Mode, arguments: &InventoryGraphArgs) -> CommandResult {
     let (inventory, warnings) = load(global)?;
-    let fleet = arguments.fleet.as_ref().map(|name| inventory.fleet(name)).transpose().map_err(not_selected)?;
+    let fleet =
+        arguments.fleet.as_ref().map(|name| inventory.fleet(name)).transpose().map_err(|error| not_selected(&error))?;
     let graph = || fleet.map_or_else(|| Graph::of_inventory(&inventory), |fleet| Graph::of_fleet(&inventory, fleet));
     if mode == Mode::Json {
         return tell_answer(warnings, graph().answer());
@@ -142,8 +147,8 @@ pub(super) fn graph(global: &GlobalArgs, mode: Mode, arguments: &InventoryGraphA
     })
 }
 
-fn tell_answer(warnings: Vec<String>, answer: serde_json::Value) -> CommandResult {
-    let warnings = warnings.into_iter().map(|text| Event::Warned { host: None, text: text.into() });
+fn tell_answer(warnings: Vec<AnyReason>, answer: serde_json::Value) -> CommandResult {
+    let warnings = warnings.into_iter().map(|text| Event::Warned { host: None, text });
     let ending = Ending::Answered { yes: true };
     tell(warnings.chain([Event::Answer { answer }]), ending)?;
     Ok(ending)
@@ -151,7 +156,7 @@ fn tell_answer(warnings: Vec<String>, answer: serde_json::Value) -> CommandResul
 
 pub(super) fn schema() -> CommandResult {
     let schema = serde_json::to_string_pretty(&crate::inventory::schema());
-    let mut text = schema.map_err(|error| Trouble::not_begun(error, None))?;
+    let mut text = schema.map_err(|error| Trouble::not_served(error.into()))?;
     text.push('\n');
     answer(&text)
 }

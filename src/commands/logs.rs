@@ -6,8 +6,9 @@ use super::shared::history::{colour, named, print, state, unreadable};
 use super::{CommandResult, Trouble, tell};
 use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
+use crate::event::reason::command_fault::Misuse;
 use crate::exit::Ending;
-use crate::inventory::{listed, nearest};
+use crate::inventory::nearest;
 use crate::record::folder::RunFolder;
 use crate::record::read::{RunLog, logs};
 use crate::ui::log;
@@ -70,12 +71,8 @@ fn of_host<'a>(folder: &RunFolder, found: &'a [RunLog], host: &str) -> Result<Ve
     if !of_it.is_empty() {
         return Ok(of_it);
     }
-    let names = || found.iter().map(|log| log.name.as_str());
-    let error = format!("run {} has no log of `{}`", folder.id(), host.escape_debug());
-    let hint = match (nearest(host, names()), found.is_empty()) {
-        (_, true) => "it ended before any host was asked".to_owned(),
-        (Some(near), false) => format!("did you mean `{near}`? There are logs of {}", listed(names())),
-        (None, false) => format!("there are logs of {}", listed(names())),
-    };
-    Err(Trouble::not_understood(error, Some(hint)))
+    let near = nearest(host, found.iter().map(|log| log.name.as_str())).map(str::to_owned);
+    let (run, name) = (folder.id().to_string(), host.to_owned());
+    let has = found.iter().map(|log| log.name.clone()).collect();
+    Err(Trouble::not_understood(Misuse::LogNotThere { run, name, near, has }))
 }

@@ -7,6 +7,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use super::{CommandResult, Trouble, whole_command_line};
+use crate::event::reason::command_fault::Misuse;
+use crate::event::reason::command_fault::WorkstationFault;
 use crate::exit::Ending;
 use crate::ui::print_answer;
 
@@ -34,7 +36,8 @@ pub(super) fn run(arguments: &ManArgs) -> CommandResult {
         Some(folder) => {
             let mut written = String::new();
             write_all(&command, folder, &mut written).map_err(|error| {
-                Trouble::not_begun(format!("cannot write the pages to {}: {error}", folder.display()), None)
+                let (path, said) = (folder.display().to_string(), error.to_string());
+                Trouble::not_begun(WorkstationFault::PagesUnwritable { path, said })
             })?;
             written
         }
@@ -49,14 +52,9 @@ fn find<'a>(command: &'a clap::Command, words: &[String]) -> Result<&'a clap::Co
     for word in words {
         let shown = |inner: &&clap::Command| !inner.is_hide_set();
         found = found.find_subcommand(word).filter(shown).ok_or_else(|| {
-            let there: Vec<&str> = found.get_subcommands().filter(shown).map(clap::Command::get_name).collect();
-            let hint = if there.is_empty() {
-                format!("`{}` has no commands of its own", found.get_name())
-            } else {
-                format!("the commands are {}", there.join(", "))
-            };
-            let text = format!("`{}` has no command `{}`", found.get_name(), word.escape_debug());
-            Trouble::not_understood(text, Some(hint))
+            let there = found.get_subcommands().filter(shown).map(|inner| inner.get_name().to_owned());
+            let (command, word, has) = (found.get_name().to_owned(), word.clone(), there.collect());
+            Trouble::not_understood(Misuse::CommandUnknown { command, word, has })
         })?;
     }
     Ok(found)
@@ -140,6 +138,6 @@ mod tests {
         let command = whole_command_line();
         let Err(trouble) = find(&command, &["inventory".to_owned(), "grpah".to_owned()]) else { panic!("found") };
         assert_eq!(trouble.error.to_string(), "`inventory` has no command `grpah`");
-        assert!(trouble.hint.unwrap().contains("list, graph"));
+        assert!(trouble.hint().unwrap().contains("list, graph"));
     }
 }

@@ -26,7 +26,7 @@ mod status;
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,8 +36,10 @@ pub use self::command_line::Cli;
 
 use self::command_line::CliCommand;
 use self::inventory::InventoryCommand;
-use crate::engine::causes::chain;
 use crate::event::Event;
+use crate::event::reason::any::AnyReason;
+use crate::event::reason::command_fault::{Misuse, WorkstationFault};
+use crate::event::reason::record_fault::RecordFault;
 use crate::event::stream::Events;
 use crate::exit::{self, Ending};
 use crate::inventory::LoadError;
@@ -57,45 +59,63 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// A command that ended before it had an answer: what was wrong, how to mend it, and how that ends the program.
 #[derive(Debug)]
 struct Trouble {
+    reason: AnyReason,
+    /// The reason as a person sees it: with each of its causes on a line.
     error: Box<dyn Error>,
-    hint: Option<String>,
     ending: Ending,
 }
 
 impl Trouble {
     /// Usage, inventory, a password that cannot be asked for.
-    fn not_understood(error: impl Into<Box<dyn Error>>, hint: Option<String>) -> Self {
-        Self::new(error.into(), hint, Ending::NotUnderstood)
+    fn not_understood(reason: impl Into<AnyReason>) -> Self {
+        Self::new(reason.into(), Ending::NotUnderstood)
     }
 
     /// Something of this workstation is missing or taken: nothing was begun.
-    fn not_begun(error: impl Into<Box<dyn Error>>, hint: Option<String>) -> Self {
-        Self::new(error.into(), hint, Ending::NotBegun)
+    fn not_begun(reason: impl Into<AnyReason>) -> Self {
+        Self::new(reason.into(), Ending::NotBegun)
     }
 
-    /// If no file can be opened any more, the hint is about that, whatever the file was for.
-    fn new(error: Box<dyn Error>, hint: Option<String>, ending: Ending) -> Self {
-        let hint = limits::reached(error.as_ref()).map(|limit| limit.to_string()).or(hint);
-        Self { error, hint, ending }
+    fn new(reason: AnyReason, ending: Ending) -> Self {
+        Self { error: Box::new(reason.clone()), reason, ending }
+    }
+
+    /// Shows a person this error, which the reason was made from.
+    fn shown_as(self, error: impl Into<Box<dyn Error>>) -> Self {
+        Self { error: error.into(), ..self }
+    }
+
+    /// What a person can do about it. If no file can be opened any more, it is about that, whatever the file was for.
+    fn hint(&self) -> Option<String> {
+        limits::reached(self.error.as_ref()).map(|limit| limit.to_string()).or_else(|| self.reason.mend())
+    }
+
+    /// What any command needs of the operating system.
+    fn not_served(error: io::Error) -> Self {
+        Self::not_begun(WorkstationFault::ProgramNotServed { said: error.to_string() }).shown_as(error)
     }
 
     /// A command that changes a host does not begin without its record.
     fn no_record(error: RecordError) -> Self {
-        let hint = match error {
+        let cause = RecordFault::from(&error);
+        let reason = match cause {
             // Another place would only hide the run that is to be ended.
-            RecordError::Newer { .. } => error.hint(),
-            _ => Some("nothing is begun without its record: XDG_STATE_HOME names another place for it".to_owned()),
+            RecordFault::RecordOfNewerVersion { .. } => cause.into(),
+            cause => AnyReason::from(WorkstationFault::NothingWithoutRecord { cause }),
         };
-        Self::not_begun(error, hint)
+        Self::not_begun(reason).shown_as(error)
     }
 
-    fn no_folder(error: &std::io::Error) -> Self {
-        let hint = "TMPDIR names another place for it";
-        Self::not_begun(format!("cannot make a temporary folder: {error}"), Some(hint.to_owned()))
+    fn no_folder(error: &io::Error) -> Self {
+        Self::not_begun(WorkstationFault::NoTemporaryFolder { said: error.to_string() })
     }
 
-    fn no_stdout(error: &std::io::Error) -> Self {
-        Self::not_begun(format!("cannot write to stdout: {error}"), None)
+    fn no_working_folder(error: io::Error) -> Self {
+        Self::not_understood(Misuse::FolderUnknown { said: error.to_string() }).shown_as(error)
+    }
+
+    fn no_stdout(error: &io::Error) -> Self {
+        Self::not_begun(WorkstationFault::StdoutUnwritable { said: error.to_string() })
     }
 }
 
@@ -149,16 +169,15 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let ending = ended.unwrap_or_else(|trouble| {
         if mode == Mode::Json {
-            let text = chain(trouble.error.as_ref());
             // A program need not read the sentences of a bad inventory.
             let mistakes =
                 trouble.error.downcast_ref().and_then(LoadError::answer).map(|answer| Event::Answer { answer });
-            let failed = Event::Failed { host: None, text: text.into(), hint: trouble.hint.clone() };
+            let failed = Event::Failed { host: None, text: trouble.reason.clone(), hint: trouble.hint() };
             // It does not matter whether it can be written: stderr says it as well.
             let _ = tell(mistakes.into_iter().chain([failed]), trouble.ending);
         }
         let colour = choose_colour(flags.colour, terminal);
-        errors::print_to_stderr(trouble.error.as_ref(), trouble.hint.as_deref(), colour);
+        errors::print_to_stderr(trouble.error.as_ref(), trouble.hint().as_deref(), colour);
         trouble.ending
     });
     ExitCode::from(exit::status(ending))
@@ -167,11 +186,11 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The events of a command that has no others, and its end, as JSON lines.
 fn tell(told: impl IntoIterator<Item = Event>, ending: Ending) -> Result<(), Trouble> {
     let events = Events::new(None);
-    let screen = Screen::start(Mode::Json, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    let screen = Screen::start(Mode::Json, &events).map_err(Trouble::not_served)?;
     told.into_iter().for_each(|event| events.publish(event));
     events.publish(Event::Ended { exit: i32::from(exit::status(ending)) });
     match screen.finish(FAREWELL) {
-        ScreenEnd::Failed(error) => Err(Trouble::not_begun(error, None)),
+        ScreenEnd::Failed(error) => Err(Trouble::not_served(error)),
         ScreenEnd::Complete | ScreenEnd::Stuck => Ok(()),
     }
 }
@@ -195,9 +214,5 @@ fn farewell(screen: Screen, mode: Mode) -> Result<(), Trouble> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Trouble::not_begun(error, None))
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Trouble::not_served)
 }

@@ -24,6 +24,7 @@ use crate::engine::push::{Preview, PushRequest, Pushed, push};
 use crate::engine::shutdown::Shutdown;
 use crate::event::forecast::Forecast;
 use crate::event::reason::command::CommandNote;
+use crate::event::reason::command_end::CommandEnd;
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
@@ -129,12 +130,11 @@ impl Wanted {
 }
 
 pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, wanted: Wanted) -> CommandResult {
-    let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     if wanted.first == Preview::Ask {
         ensure_somebody_can_be_asked()?;
     }
     // Signals are listened to before anything is written or asked, so that none is lost.
-    let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
 
     let (record, refusal) =
@@ -147,7 +147,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     let events = Events::new(run.clone());
     // The clock starts after the question for a password: the time in which a person types does not count.
     let began = Instant::now();
-    let screen = Screen::start(mode, &events).map_err(|error| not_begun(error.into()))?;
+    let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
     let recording = match &record {
         Some(record) => Some(record.listen(&events)?),
         None => None,
@@ -188,11 +188,11 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     let mut page = keeper.foreseen.take();
     let concluded = match refusal.filter(|_| matches!(concluded.outcome, Outcome::Planned | Outcome::Unchanged)) {
         None => concluded,
-        Some((text, hint)) => {
+        Some(text) => {
             if let Some(forecast) = &mut page {
-                forecast.refused = Some(text.clone());
+                (forecast.refused, forecast.refusal) = (Some(text.to_string()), Some(text.clone()));
             }
-            events.publish(Event::Failed { host: None, text: text.clone().into(), hint: Some(hint) });
+            events.publish(Event::failed(None, text.clone()));
             let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: None };
             Conclusion::of_all(&request.scope.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
         }
@@ -273,19 +273,19 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
             concluded
         }
         Some(Pushed::Planned) => {
-            let text = "this is what it would do; nothing was touched".to_owned();
-            Conclusion::of_all(fleet, &untouched, Ending::Answered { yes: true }, Outcome::Planned, text)
+            let ending = Ending::Answered { yes: true };
+            Conclusion::of_all(fleet, &untouched, ending, Outcome::Planned, CommandEnd::PlanShown)
         }
         Some(Pushed::Interrupted(signal)) => {
             let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: Some(signal) };
-            let text = format!("interrupted by {signal} before anything was touched");
+            let text = CommandEnd::InterruptedUntouched { signal };
             Conclusion::of_all(fleet, &untouched, ending, Outcome::Refused, text)
         }
         Some(Pushed::Left { through, guarded, signal }) => {
             Conclusion::left(fleet, &guarded, signal, &untouched, through)
         }
         None if !touched => {
-            let text = "fleetdeploy itself has failed, before anything was touched".to_owned();
+            let text = CommandEnd::ProgramFailedUntouched;
             Conclusion::of_all(fleet, &untouched, Ending::Bug { guards_armed }, Outcome::Refused, text)
         }
         None => Conclusion::bug(fleet, guards_armed),

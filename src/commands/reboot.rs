@@ -15,7 +15,9 @@ use crate::decide::reboot::HostEnd;
 use crate::decide::survey::Allowed;
 use crate::engine::reboot::{How, RebootRequest, Rolled, reboot};
 use crate::engine::shutdown::Shutdown;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::notice::Notice;
+use crate::event::reason::reboot::{HostWrong, RebootsEnded, RollingEnd};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::Ending;
@@ -64,13 +66,13 @@ pub struct RebootArgs {
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs) -> CommandResult {
     let overrides = Overrides { settle: arguments.settle, ..Overrides::default() };
     let context = FleetContext::prepare(global, &arguments.fleet, &overrides)?;
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
     // The lock keeps a push of the same fleet from beginning here: its hosts would be rebooted under it.
     let mut record = PushRecord::open(&context)?;
     let events = Events::new(Some(record.run.clone()));
     let began = Instant::now();
-    let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
     let recording = record.listen(&events)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: false };
     let scope = context.scope(allowed, std::path::PathBuf::new());
@@ -123,7 +125,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
     };
     let end = |host: &HostName| match rolled.hosts.get(host) {
         _ if away.contains(host) => {
-            HostOutcome::Left { why: "left while it reboots".to_owned().into(), back_within_ms: None }
+            HostOutcome::Left { why: RollingEnd::LeftWhileRebooting.into(), back_within_ms: None }
         }
         // No host was begun, so it is not known which would have been.
         None if rolled.hosts.is_empty() => HostOutcome::Untouched,
@@ -134,44 +136,41 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         Some(HostEnd::Refused { .. } | HostEnd::NotBegun) => HostOutcome::Untouched,
     };
     let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
-    let text = with_skipped(text(rolled, away), &hosts);
+    let text = with_skipped(RollingEnd::RebootsEnded(Box::new(ended(rolled, away))), &hosts);
     // It is written down as unfinished, and its hosts are held.
     let text = if matches!(rolled.how, How::Left { .. }) { with_next(text, fleet) } else { text };
     Conclusion { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
 }
 
-/// Says in one sentence which hosts were rebooted, which were not, and which are lost.
-fn text(rolled: &Rolled, away: &[HostName]) -> String {
+fn ended(rolled: &Rolled, away: &[HostName]) -> RebootsEnded {
     let named = |wanted: &dyn Fn(&HostName, &HostEnd) -> bool| {
-        let names = rolled.hosts.iter().filter(|(host, end)| wanted(host, end)).map(|(host, _)| host.as_str());
-        names.collect::<Vec<_>>().join(", ")
+        rolled.hosts.iter().filter(|(host, end)| wanted(host, end)).map(|(host, _)| host.clone()).collect()
     };
-    let mut parts: Vec<String> = Vec::new();
-    let mut say = |front: &str, names: String| {
-        if !names.is_empty() {
-            parts.push(format!("{front}: {names}"));
-        }
-    };
-    say("rebooted and proven back", named(&|_, end| *end == HostEnd::Rebooted));
+    let (mut wrong, mut refused) = (Vec::new(), Vec::new());
     for (host, end) in &rolled.hosts {
+        let with = |cause: &AnyReason| HostWrong { name: host.clone(), cause: cause.clone() };
         match end {
-            HostEnd::Wrong { why } => say("LOOK NOW", format!("{host} {why}")),
-            HostEnd::Refused { why } => say("said no", format!("{host} ({why})")),
+            HostEnd::Wrong { why } => wrong.push(with(why)),
+            HostEnd::Refused { why } => refused.push(with(why)),
             HostEnd::Rebooted | HostEnd::NotBegun => {}
         }
     }
-    say("left while they reboot", away.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
-    say("not rebooted", named(&|host, end| *end == HostEnd::NotBegun && !away.contains(host)));
-    match &rolled.how {
-        How::Refused { text } => parts.push(format!("no host was rebooted: {text}")),
-        How::Stopped(why) => parts.push(why.to_string()),
-        How::Interrupted(signal) => parts.push(format!("interrupted by {signal}")),
-        How::Through | How::Left { .. } => {}
+    let (none_begun, stopped, interrupted) = match &rolled.how {
+        How::Refused { text } => (Some(text.clone()), None, None),
+        How::Stopped(why) => (None, Some(why.clone().into()), None),
+        How::Interrupted(signal) => (None, None, Some(*signal)),
+        How::Through | How::Left { .. } => (None, None, None),
+    };
+    RebootsEnded {
+        rebooted: named(&|_, end| *end == HostEnd::Rebooted),
+        wrong,
+        refused,
+        left: away.to_vec(),
+        not_rebooted: named(&|host, end| *end == HostEnd::NotBegun && !away.contains(host)),
+        none_begun,
+        stopped,
+        interrupted,
     }
-    if parts.is_empty() {
-        parts.push("no host was rebooted".to_owned());
-    }
-    parts.join("; ")
 }
 
 #[cfg(test)]
@@ -198,12 +197,15 @@ mod tests {
     #[test]
     fn a_rolling_reboot_ends_as_its_hosts_do() {
         let (good, not) = (HostEnd::Rebooted, HostEnd::NotBegun);
-        let (wrong, no) = (HostEnd::Wrong { why: "is away".into() }, HostEnd::Refused { why: "a guard".into() });
+        let (wrong, no) = (
+            HostEnd::Wrong { why: AnyReason::without_code("is away") },
+            HostEnd::Refused { why: AnyReason::without_code("a guard") },
+        );
         let left = |away: &[&str]| How::Left {
             signal: Signal::Sigint,
             away: away.iter().map(|name| HostName::new(*name).unwrap()).collect(),
         };
-        let refused = How::Refused { text: "b does not answer".into() };
+        let refused = How::Refused { text: AnyReason::without_code("b does not answer") };
         let interrupted = How::Interrupted(Signal::Sigterm);
         for (ends, how, expected) in [
             (vec![("a", &good), ("b", &good)], How::Through, (Outcome::Rebooted, 0, "rebooted rebooted witness")),

@@ -28,6 +28,7 @@ use crate::engine::recover::{
 };
 use crate::engine::shutdown::Shutdown;
 use crate::engine::surroundings::Surroundings;
+use crate::event::reason::command_fault::Misuse;
 use crate::event::reason::recover::RecoverReason;
 use crate::event::stream::{Events, Follower};
 use crate::event::{Event, Outcome};
@@ -104,14 +105,13 @@ fn parse_run(text: &str) -> Result<RunId, String> {
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> CommandResult {
     let began = Instant::now();
-    let not_begun = |error: Box<dyn std::error::Error>| Trouble::not_begun(error, None);
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
     let (without, window) = (arguments.without.clone(), arguments.window);
     let chosen = ChosenHostsArgs { without, window, ..ChosenHostsArgs::default() };
     let fleet = FleetHostsArgs { name, chosen };
     let context = FleetContext::prepare(&global, &fleet, &Overrides::default())?;
-    let mut shutdown = Shutdown::listen().map_err(|error| not_begun(error.into()))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let lock = take(&state, &context)?;
     let named = arguments.run.as_ref().or(arguments.forget.as_ref());
     let known = match named {
@@ -128,7 +128,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     let workspace = context.workspace(&mut shutdown).await?;
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
-    let screen = Screen::start(mode, &events).map_err(|error| not_begun(error.into()))?;
+    let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
     let inventory = std::path::absolute(&context.inventory.path).unwrap_or_else(|_| context.inventory.path.clone());
     events.publish(Event::RecoverStarted {
         fleet: context.fleet.name.clone(),
@@ -196,12 +196,7 @@ fn which(global: &GlobalArgs, state: &StateFolder, arguments: &RecoverArgs) -> R
     }
     let fleets: Vec<String> =
         load(global).map(|(inventory, _)| inventory.fleets.keys().cloned().collect()).unwrap_or_default();
-    let hint = if fleets.is_empty() {
-        "fleetdeploy recover FLEET asks the hosts themselves".to_owned()
-    } else {
-        format!("fleetdeploy recover FLEET asks the hosts themselves; the fleets are {}", fleets.join(", "))
-    };
-    Err(Trouble::not_understood("this workstation has no record of an unfinished run", Some(hint)))
+    Err(Trouble::not_understood(Misuse::NoRunUnfinished { fleets }))
 }
 
 fn known_of(unfinished: UnfinishedRun) -> RecordedRun {
@@ -340,7 +335,8 @@ impl RecoveryRecords for RecoverListener<'_> {
         self.record = Some(self.open(what).map_err(std::io::Error::other)?);
         self.guarded = true;
         let record = self.state.folder().join("runs").join(&what.run).display().to_string();
-        self.events.publish(Event::RunChosen { epoch: what.epoch, alone: what.alone, record });
+        let changes = what.plan.changing().map(|host| what.plan.host(host).name.clone()).collect();
+        self.events.publish(Event::RunChosen { epoch: what.epoch, alone: what.alone, record, changes });
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::{CommandResult, FAREWELL, Trouble};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::line::Line;
+use crate::event::reason::command_fault::Misuse;
 use crate::event::stream::Events;
 use crate::exit::Ending;
 use crate::record::read;
@@ -59,14 +60,13 @@ pub(super) async fn run(mode: Mode, arguments: &ReplayArgs) -> CommandResult {
     let path = file(&arguments.file)?;
     let lines = read::events(&path).map_err(unreadable)?.lines;
     if lines.is_empty() {
-        let error = format!("{} holds no event", path.display());
-        return Err(Trouble::not_understood(error, Some("name a run, or its events.jsonl".to_owned())));
+        return Err(Trouble::not_understood(Misuse::NothingToReplay { path: path.display().to_string() }));
     }
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let events = Events::new(None);
     let clock = ReplayClock::default();
-    let screen = Screen::start_with_clock(mode, &events, clock.clone().read_by(arguments.speed))
-        .map_err(|error| Trouble::not_begun(error, None))?;
+    let screen =
+        Screen::start_with_clock(mode, &events, clock.clone().read_by(arguments.speed)).map_err(Trouble::not_served)?;
     let began = Instant::now();
     let mut ending = Ending::Answered { yes: true };
     for (after, line) in schedule(lines) {

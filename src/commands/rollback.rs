@@ -13,6 +13,7 @@ use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::decide::rollback::To;
+use crate::event::reason::command_fault::Misuse;
 use crate::inventory::model::HostName;
 use crate::record::rollback_target::{LeftError, LeftSystems};
 use crate::ui::mode::Mode;
@@ -109,7 +110,7 @@ fn where_to(context: &FleetContext, to: Option<&BackTo>) -> Result<(To, BTreeSet
         }
         Some(BackTo::Time(text)) => {
             let clock = clock();
-            let at = clock.read(text).map_err(|error| Trouble::not_understood(error, None))?;
+            let at = clock.read(text).map_err(|said| Trouble::not_understood(Misuse::TimeNotUnderstood { said }))?;
             let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             Ok((To::Time { at: seconds, text: clock.time_and_zone(at) }, BTreeSet::new()))
         }
@@ -117,13 +118,8 @@ fn where_to(context: &FleetContext, to: Option<&BackTo>) -> Result<(To, BTreeSet
             Ok((To::Generation(*number), BTreeSet::new()))
         }
         Some(BackTo::Generation(number)) => {
-            let text = format!(
-                "generation {number} is another system on each host, and {} of them are selected",
-                context.selected.len()
-            );
-            let hint = "choose one with --on HOST; a whole fleet goes back to a run or a @TIME, and a run is named by \
-                        its whole date at the least";
-            Err(Trouble::not_understood(text, Some(hint.to_owned())))
+            let (generation, selected) = (*number, context.selected.len());
+            Err(Trouble::not_understood(Misuse::GenerationOfManyHosts { generation, selected }))
         }
     }
 }
@@ -131,10 +127,7 @@ fn where_to(context: &FleetContext, to: Option<&BackTo>) -> Result<(To, BTreeSet
 fn no_such_run(error: LeftError) -> Trouble {
     match error {
         LeftError::Record(error) => unreadable(error),
-        error => {
-            let hint = error.hint();
-            Trouble::not_understood(error, hint)
-        }
+        LeftError::Run(fault) => Trouble::not_understood(fault),
     }
 }
 

@@ -9,6 +9,7 @@ use clap::Args;
 use super::shared::fleet_context::load;
 use super::shared::history::{clock, colour, print, standing, state, unreadable};
 use super::{CommandResult, Trouble, tell};
+use crate::commands::shared::fleet_context::not_selected;
 use crate::commands::shared::fleet_hosts::parse_fleet;
 use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
@@ -116,8 +117,7 @@ fn ensure_fleet_exists(global: &GlobalArgs, fleet: &str, recorded: BTreeSet<Stri
         return Ok(());
     }
     let error = SelectError::no_such_fleet(fleet, known);
-    let hint = error.hint();
-    Err(Trouble::not_understood(error, hint))
+    Err(not_selected(&error))
 }
 
 fn json(row: &RunRow) -> serde_json::Value {

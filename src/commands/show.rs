@@ -13,6 +13,7 @@ use super::{CommandResult, Trouble, report, tell};
 use crate::commands::shared::global::GlobalArgs;
 use crate::event::Event;
 use crate::event::line::to_millis;
+use crate::event::reason::command_fault::WorkstationFault;
 use crate::exit::Ending;
 use crate::ui::matrix;
 use crate::ui::mode::Mode;
@@ -120,18 +121,13 @@ fn write_report(mode: Mode, read: &Read, arguments: &ShowArgs, text: &str) -> Co
     let opened = OpenOptions::new().write(true).create_new(true).mode(REPORT_MODE).open(&path);
     let mut file = opened.map_err(|error| {
         let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
-        let hint = if is_there {
-            "nothing is overwritten: name another file with --output FILE, or print it with --output -"
-        } else {
-            "name another file with --output FILE, or print the report with --output -"
-        };
-        let error = format!("cannot write the report to {}: {error}", path.display());
-        Trouble::not_begun(error, Some(hint.to_owned()))
+        let (path, said) = (path.display().to_string(), error.to_string());
+        Trouble::not_begun(WorkstationFault::ReportUnwritable { path, said, is_there })
     })?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     written.map_err(|error| {
-        let error = format!("the report in {} is not whole: {error}", path.display());
-        Trouble::not_begun(error, Some("make room, and write it again with --output FILE".to_owned()))
+        let (path, said) = (path.display().to_string(), error.to_string());
+        Trouble::not_begun(WorkstationFault::ReportCutShort { path, said })
     })?;
     if mode == Mode::Json {
         tell([Event::Answer { answer: serde_json::json!({ "report": path }) }], ending)?;

@@ -81,11 +81,11 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
         None => FleetContext::prepare_every_host(global, on, except, without, *window)?,
     };
     context.only_selected();
-    let mut shutdown = Shutdown::listen().map_err(|error| Trouble::not_begun(error, None))?;
+    let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let workspace = context.workspace(&mut shutdown).await?;
     let events = Events::new(None);
-    let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+    let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
     context.begin_query("status", &events);
 
     let scope = context.scope(Allowed::default(), roots.path().to_owned());

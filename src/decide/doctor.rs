@@ -22,7 +22,7 @@ use crate::facts::store_path::StorePath;
 use crate::facts::systems::BootLoader;
 use crate::inventory::model::{Fleet, Host, HostName, Jump};
 
-pub use workstation::{Nix, Unfinished, Workstation, of_workstation};
+pub use workstation::{Nix, Workstation, of_workstation};
 
 /// The words of a host about itself, for the doctor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,20 +93,18 @@ pub struct DoctorFinding {
     pub what: AnyReason,
     /// Why it matters, if `what` was not made for this and does not say it.
     stake: Option<Stake>,
-    /// What to do about it, if `what` does not say it.
-    hint: Option<String>,
 }
 
 impl DoctorFinding {
     #[must_use]
     pub fn new(severity: Severity, what: impl Into<AnyReason>) -> Self {
-        Self { severity, what: what.into(), stake: None, hint: None }
+        Self { severity, what: what.into(), stake: None }
     }
 
     /// Takes over a reason of another judge, which matters here for the cause named.
     #[must_use]
-    pub fn taken(severity: Severity, what: impl Into<AnyReason>, stake: Stake, hint: Option<String>) -> Self {
-        Self { severity, what: what.into(), stake: Some(stake), hint }
+    pub fn taken(severity: Severity, what: impl Into<AnyReason>, stake: Stake) -> Self {
+        Self { severity, what: what.into(), stake: Some(stake) }
     }
 
     fn blocker(what: impl Into<AnyReason>) -> Self {
@@ -133,7 +131,7 @@ impl DoctorFinding {
     /// Says what to do about it.
     #[must_use]
     pub fn mend(&self) -> Option<String> {
-        let own = self.hint.clone().or_else(|| self.what.mend());
+        let own = self.what.mend();
         match &self.stake {
             Some(stake) => stake.mend(own),
             None => own,
@@ -207,7 +205,7 @@ fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(Ho
             Weight::Refusal => (Severity::Blocker, Stake::PushRefused),
             Weight::Warning => (Severity::Warning, Stake::PushWarns),
         };
-        Some((found.host?, DoctorFinding::taken(severity, found.text, stake, found.hint)))
+        Some((found.host?, DoctorFinding::taken(severity, found.text, stake)))
     };
     findings.into_iter().filter_map(finding).collect()
 }

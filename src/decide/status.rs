@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::decide::survey::{self, Allowed, Surveyed};
 use crate::decide::time::Times;
-use crate::event::reason::Worded;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::boot::BootRefusal;
 use crate::event::reason::status::{Ailment, KernelDue, ShortTrouble};
@@ -67,19 +66,17 @@ impl Space {
 pub struct StatusTrouble {
     pub short: ShortTrouble,
     pub text: AnyReason,
-    /// What to do about it, if the reason does not say it.
-    pub hint: Option<String>,
 }
 
 impl StatusTrouble {
     fn new(short: ShortTrouble, ailment: Ailment) -> Self {
-        Self { short, text: ailment.into(), hint: None }
+        Self { short, text: ailment.into() }
     }
 
     /// Says what to do about it.
     #[must_use]
     pub fn mend(&self) -> Option<String> {
-        self.hint.clone().or_else(|| self.text.mend())
+        self.text.mend()
     }
 }
 
@@ -117,11 +114,11 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<StatusTr
     // A /boot that is gone, or a next boot that a person has set, is also in the way of the end of a run that holds the
     // host.
     let (refusals, _) = BootRefusal::of_guard(facts, host.guard_action);
-    troubles.extend(refusals.into_iter().map(|refusal| StatusTrouble {
-        short: ShortTrouble::Boot(refusal.short()),
-        hint: refusal.mend(),
-        text: refusal.into(),
-    }));
+    troubles.extend(
+        refusals
+            .into_iter()
+            .map(|refusal| StatusTrouble { short: ShortTrouble::Boot(refusal.short()), text: refusal.into() }),
+    );
     let mut add = |short: ShortTrouble, ailment: Ailment| troubles.push(StatusTrouble::new(short, ailment));
     for mark in &facts.marks {
         let missing: Vec<HostName> = mark.ended.mark.missing.keys().cloned().collect();
@@ -160,11 +157,7 @@ fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<StatusTrouble> {
     let times = Times::of(host, Duration::ZERO, Duration::ZERO);
     let surveyed = Surveyed { host, selected: false, facts, new: None, times };
     let findings = survey::judge(fleet, &[surveyed], Allowed::default());
-    let claim = |finding: survey::Finding| StatusTrouble {
-        short: ShortTrouble::Claimed,
-        text: finding.text,
-        hint: finding.hint,
-    };
+    let claim = |finding: survey::Finding| StatusTrouble { short: ShortTrouble::Claimed, text: finding.text };
     findings.into_iter().filter(|finding| finding.weight == survey::Weight::Refusal).map(claim).collect()
 }
 

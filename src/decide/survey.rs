@@ -13,7 +13,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::boot::{BootDoubt, BootRefusal, WayOut};
 use crate::event::reason::claim::Claim;
 use crate::event::reason::leftover::Left;
-use crate::event::reason::survey::Judgement;
+use crate::event::reason::survey::{GuardPart, Judgement};
 use crate::facts::host::{Facts, GuardState, Lease};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
@@ -24,8 +24,6 @@ use crate::inventory::model::{GuardAction, Host, HostName};
 pub struct Finding {
     pub host: Option<HostName>,
     pub text: AnyReason,
-    /// Says what to do about it.
-    pub hint: Option<String>,
     pub weight: Weight,
 }
 
@@ -46,12 +44,12 @@ impl Finding {
         let (host, text) = (self.host.clone(), self.text.clone());
         match self.weight {
             Weight::Warning => Event::Warned { host, text },
-            Weight::Refusal => Event::Failed { host, text, hint: self.hint.clone() },
+            Weight::Refusal => Event::failed(host.as_ref(), text),
         }
     }
 
     fn new(weight: Weight, host: Option<&HostName>, text: AnyReason) -> Self {
-        Self { host: host.cloned(), hint: text.mend(), text, weight }
+        Self { host: host.cloned(), text, weight }
     }
 }
 
@@ -287,7 +285,9 @@ impl Judge<'_> {
     fn guard(&mut self, surveyed: &Surveyed<'_>) {
         let shortest = surveyed.host.shortest_guard(surveyed.times.settle, surveyed.times.steady);
         if surveyed.times.guard < shortest {
-            self.refuse(Judgement::GuardTooShort { guard: surveyed.times.guard, shortest });
+            let parts = surveyed.host.guard_parts(surveyed.times.settle, surveyed.times.steady);
+            let parts = parts.into_iter().map(|(key, time)| GuardPart { key: key.to_owned(), time }).collect();
+            self.refuse(Judgement::GuardTooShort { guard: surveyed.times.guard, shortest, parts });
         }
     }
 }

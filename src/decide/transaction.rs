@@ -22,17 +22,16 @@ mod steady;
 pub(super) mod tests;
 mod undo;
 mod verify;
+mod waiting;
 mod without;
 
 use crate::decide::transaction::inspection::{Found, GuardedState};
 use crate::decide::transaction::without::not_ended_without;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, RollbackReason, Signal, Step, Timer, Verdict};
-use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
 use crate::event::reason::notice::Notice;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::plan::HostId;
-use crate::facts::step_answer::RefusalReason;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 
@@ -274,8 +273,4 @@ impl Transaction {
 
 fn done(host: crate::inventory::model::HostName, phase: Phase) -> Effect {
     Effect::Tell(Event::HostDone { host, phase })
-}
-
-pub(crate) fn refusal_text(reason: RefusalReason, text: &str) -> String {
-    Cause::refused(reason, text.to_owned()).to_string()
 }

@@ -7,7 +7,9 @@ use super::inquiry::Inquiry;
 use super::survey::FleetSurvey;
 use crate::decide::absent;
 use crate::event::Event;
+use crate::event::reason::Worded;
 use crate::event::reason::absent::Absence;
+use crate::event::reason::cause::Cause;
 use crate::event::wording::absent::go_on_without;
 use crate::facts::links::{self, Link};
 use crate::inventory::model::{Host, HostName};
@@ -44,20 +46,23 @@ impl Inquiry<'_> {
         needed.is_empty()
     }
 
-    /// What mends a host's silence, and the words to add to go on without all that are silent.
-    pub(super) fn or_without(&self, silent: &BTreeSet<&HostName>, hint: Option<&String>) -> Option<String> {
-        or_without(&self.scope.fleet.hosts, &self.scope.selected, silent, hint)
+    /// Tells of a host that must answer and does not.
+    pub(super) fn tell_silence(&self, silent: &BTreeSet<&HostName>, host: &HostName, cause: &Cause) {
+        self.tell(silence(&self.scope.fleet.hosts, &self.scope.selected, silent, host, cause));
     }
 }
 
-/// What mends a host's silence, and the words to add to go on without all that are silent.
-pub(super) fn or_without(
+/// Makes the failure of a host that must answer and does not: with what mends it, and with the words to add to go on
+/// without all that are silent.
+pub(super) fn silence(
     hosts: &[Host],
     selected: &BTreeSet<HostName>,
     silent: &BTreeSet<&HostName>,
-    hint: Option<&String>,
-) -> Option<String> {
-    go_on_without(hint.cloned(), words_without(hosts, selected, silent).as_deref())
+    host: &HostName,
+    cause: &Cause,
+) -> Event {
+    let hint = go_on_without(cause.mend(), words_without(hosts, selected, silent).as_deref());
+    Event::Failed { host: Some(host.clone()), text: cause.clone().into(), hint }
 }
 
 fn ssh_ports(surveyed: &BTreeMap<HostName, Answered>) -> BTreeMap<HostName, u16> {

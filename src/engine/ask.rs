@@ -10,7 +10,6 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, FuturesUnordered, Stream};
 use futures::{FutureExt, StreamExt};
 
-use super::causes::reason;
 use crate::event::activity::Doing;
 use crate::event::reason::absent::Absence;
 use crate::event::reason::any::AnyReason;
@@ -38,14 +37,12 @@ impl NoAnswer {
     /// Says why on one line, with the causes and what the host said.
     #[must_use]
     pub fn why(&self) -> String {
-        match self {
-            Self::Step(error) => reason(error),
-            other => other.to_string(),
-        }
+        self.reason().to_string()
     }
 
-    /// Returns the same for an event.
-    fn told(&self) -> AnyReason {
+    /// Returns the reason for events and answers.
+    #[must_use]
+    pub fn reason(&self) -> AnyReason {
         match self {
             Self::Step(error) => Cause::from(error).into(),
             Self::Senseless(error) => Cause::from(error).into(),
@@ -92,7 +89,7 @@ where
             events.publish(match &gathered {
                 Ok(_) => Event::HostDone { host, phase },
                 // The hint belongs to the answer, and the command shows it there.
-                Err(no_answer) => Event::Failed { host: Some(host), text: no_answer.told(), hint: None },
+                Err(no_answer) => Event::Failed { host: Some(host), text: no_answer.reason(), hint: None },
             });
             (name, gathered)
         }

@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::rows::{BuildRows, shown};
-use super::causes::chain;
 use super::inquiry::{FleetScope, Inquiry, Phased};
 use super::mutex::lock;
 use crate::event::activity::Doing;
@@ -20,7 +19,6 @@ use crate::event::reason::refusal::Refusal;
 use crate::event::{Bytes, Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
-use crate::local::process::ProcessError;
 use crate::nix;
 
 /// The pause between two changes of a row, all hosts together.
@@ -139,18 +137,13 @@ impl Inquiry<'_> {
     fn evaluation_failed(&self, error: &nix::EvalError) -> Refusal {
         if let nix::EvalError::Hosts { failed, .. } = error {
             for (host, problem) in failed {
-                let said = problem.to_string();
-                let fault = self.untracked(&said).unwrap_or(BuildFault::SystemNotEvaluated { said });
+                let fault = BuildFault::from(problem);
+                let fault = self.untracked(&fault.to_string()).unwrap_or(fault);
                 self.tell(Event::failed(Some(host), fault));
             }
         } else {
-            let no_nix = matches!(error, nix::EvalError::Process(ProcessError::Start { .. }));
-            let said = chain(error);
-            let fault = match self.untracked(&said) {
-                _ if no_nix => BuildFault::WorkstationNixMissing { said },
-                Some(untracked) => untracked,
-                None => BuildFault::EvaluationFailed { said },
-            };
+            let fault = BuildFault::from(error);
+            let fault = self.untracked(&fault.to_string()).unwrap_or(fault);
             self.tell(Event::failed(None, fault));
         }
         Refusal::SystemsNotEvaluated
@@ -185,7 +178,7 @@ impl Inquiry<'_> {
             }
             self.record_logs(failures).await;
         } else {
-            self.tell(Event::failed(None, BuildFault::BuildFailed { said: chain(error) }));
+            self.tell(Event::failed(None, BuildFault::from(error)));
         }
         Refusal::SystemsNotBuilt
     }

@@ -4,7 +4,6 @@ use futures::FutureExt;
 use tokio::time::Instant;
 
 use super::ask::ask_all;
-use super::causes::chain;
 use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
@@ -82,8 +81,10 @@ impl Push<'_> {
         self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::CopyingAgain.to_string() });
         // The master is made again where it was lost. If that fails, the copy says why.
         let _ = self.inquiry.reach.ready(name, host.limits.connect).await;
+        // The wait for its turn is taken from no copy's time.
+        let waiting = Instant::now();
         let turn = self.inquiry.reach.turns().copy(name).await;
-        let brought = self.bring_over(view, new, deadline).await;
+        let brought = self.bring_over(view, new, deadline + waiting.elapsed()).await;
         drop(turn);
         match brought {
             Ok(()) => matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits),
@@ -165,14 +166,14 @@ impl Push<'_> {
         let raw = match self.inquiry.reach.run(name, &script, limit).await {
             Ok(raw) => raw,
             Err(error) => {
-                self.inquiry.fail(Some(name), Cause::from(&error), error.hint());
+                self.inquiry.fail(Some(name), Cause::from(&error));
                 return CopyCheck::Unfit;
             }
         };
         let fit = match answer::fit(&raw.lines) {
             Ok(fit) => fit,
             Err(error) => {
-                self.inquiry.fail(Some(name), error.to_string(), None);
+                self.inquiry.fail(Some(name), Cause::from(&error));
                 return CopyCheck::Unfit;
             }
         };
@@ -186,8 +187,7 @@ impl Push<'_> {
         }
         let mut fits = true;
         for misfit in &fit.misfits {
-            let unfit = Unfit::SystemUnfit { kind: misfit.kind.clone(), said: misfit.text.clone() };
-            self.inquiry.tell(Event::failed(Some(name), unfit));
+            self.inquiry.tell(Event::failed(Some(name), Unfit::from(misfit.clone())));
             fits = false;
         }
         if let Some(change) = &fit.loader_change {
@@ -220,16 +220,10 @@ impl Push<'_> {
 }
 
 /// `user`: who logs in there, if the inventory says so.
-fn fault(error: &nix::CopyError, user: Option<&str>) -> CopyFault {
-    let said = chain(error);
-    match error {
-        nix::CopyError::NoRoom { .. } => CopyFault::CopyNoRoom { said },
-        nix::CopyError::Untrusted { .. } => CopyFault::CopyUntrusted { said, user: user.map(str::to_owned) },
-        nix::CopyError::NoNix { .. } => CopyFault::CopyNoNix { said },
-        nix::CopyError::Connection { .. } => CopyFault::CopyInterrupted { said },
-        nix::CopyError::TimedOut { .. } => CopyFault::CopyTimedOut { said },
-        nix::CopyError::TooMuch { .. } => CopyFault::CopyTooTalkative { said },
-        nix::CopyError::Process { .. } => CopyFault::CopyNotStarted { said },
-        nix::CopyError::Other { .. } => CopyFault::CopyFailed { said },
+fn fault(error: &nix::CopyError, login: Option<&str>) -> CopyFault {
+    let mut fault = CopyFault::from(error);
+    if let CopyFault::CopyUntrusted { user, .. } = &mut fault {
+        *user = login.map(str::to_owned);
     }
+    fault
 }

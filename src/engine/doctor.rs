@@ -12,7 +12,7 @@ use super::causes::chain;
 use super::new_login::new_login;
 use super::reach::Reach;
 use super::workstation::ssh_version;
-use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Unfinished, Workstation};
+use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Workstation};
 use crate::event::reason::doctor::Stake;
 use crate::event::reason::workstation::FolderObstacle;
 use crate::event::stream::Events;
@@ -93,7 +93,7 @@ pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> DoctorFinding {
         },
         _ => Stake::LoginNeeded,
     };
-    DoctorFinding::taken(severity, no_answer.why(), stake, no_answer.hint())
+    DoctorFinding::taken(severity, no_answer.reason(), stake)
 }
 
 /// Looks at the workstation. `fleet` and the inventory's file name the runs that may be unfinished.
@@ -108,7 +108,7 @@ pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
             .map_err(|error| FolderObstacle::PlaceUnknown { error: chain(&error) })
             .and_then(|state| writable(state.folder())),
         free_store: free(Path::new("/nix/store")),
-        unfinished: unfinished.map(|one| Unfinished { what: one.text().into(), mend: one.mend() }),
+        unfinished: unfinished.map(|one| one.reason()),
         unlinked: None,
     }
 }

@@ -3,7 +3,6 @@
 use futures::FutureExt;
 
 use super::ask::ask_all;
-use super::causes::reason;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
 use super::push::{Preview, Push};
@@ -13,6 +12,8 @@ use crate::event::Event;
 use crate::event::activity::Doing;
 use crate::event::forecast::{Comparison, Forecast};
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::cause::Cause;
+use crate::event::reason::forecast::DryFault;
 use crate::event::reason::forecast::NotKnown;
 use crate::event::reason::refusal::Refusal;
 use crate::facts::plan::Plan;
@@ -144,7 +145,9 @@ impl Push<'_> {
         let script = RemoteStep::DryActivate { new: new.clone(), limit }.script();
         let answer = match self.inquiry.reach.run(name, &script, limit + view.host.limits.step).await {
             Ok(raw) => dry_activation(&raw.lines),
-            Err(error) => DryActivation::Failed { why: reason(&error), log: Vec::new() },
+            Err(error) => {
+                DryActivation::Failed { why: DryFault::DryNotAsked { cause: Cause::from(&error) }, log: Vec::new() }
+            }
         };
         match answer {
             DryActivation::Said(units) => {

@@ -12,9 +12,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
-use super::absent::or_without;
+use super::absent::silence;
 use super::ask::ask_all;
-use super::causes::reason;
 use super::clock::{BootClock, Clock};
 use super::epochs::Epochs;
 use super::host_survey::{self, Answered, SurveyAnswer};
@@ -27,12 +26,13 @@ use super::turns::Turns;
 use crate::decide::guard::{Held, Hold, held, marked};
 use crate::decide::survey::{Allowed, ByHand, Weight, judge_by_hand};
 use crate::decide::time::Times;
-use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::{Answer, Step};
-use crate::event::Event;
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::cause::Cause;
+use crate::event::reason::fit::Unfit;
 use crate::event::reason::guard::HandGuard;
 use crate::event::stream::Events;
+use crate::event::{Event, WayBack};
 use crate::facts::host::GuardState;
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::step_answer::StepOutcome;
@@ -100,9 +100,9 @@ impl<'a> Guards<'a> {
         let looked = ask_all(self.hosts().map(|host| (host.name.clone(), question(host)))).await;
         let silent = looked.iter().filter(|(_, answer)| answer.is_err()).map(|(host, _)| host).collect();
         for (host, answer) in &looked {
-            if let Err((text, hint)) = answer {
-                let hint = or_without(&self.request.fleet.hosts, &self.request.selected, &silent, hint.as_ref());
-                self.fail_with(Some(host), text.clone(), hint);
+            if let Err(cause) = answer {
+                let hosts = &self.request.fleet.hosts;
+                self.events.publish(silence(hosts, &self.request.selected, &silent, host, cause));
             }
         }
         looked
@@ -236,7 +236,11 @@ impl<'a> Guards<'a> {
                 // A guard may have fired between the look and this order: then its host says so, and only that one.
                 match said(&answer) {
                     Ok(left) => {
-                        self.events.publish(Event::GuardExtended { host: name.clone(), left_ms: millis(left) });
+                        self.events.publish(Event::GuardExtended {
+                            host: name.clone(),
+                            left_ms: millis(left),
+                            way_back: Some(self.way_back(name, left)),
+                        });
                     }
                     Err((cause, known)) => {
                         self.fail(Some(name), HandGuard::GuardNotExtended { cause });
@@ -330,12 +334,12 @@ impl<'a> Guards<'a> {
         .script();
         let limit = self.host(&host.name).limits.step;
         let fit = match self.reach.run(&host.name, &script, limit).await {
-            Ok(raw) => answer::fit(&raw.lines).map_err(|error| error.to_string()),
-            Err(error) => Err(reason(&error)),
+            Ok(raw) => answer::fit(&raw.lines).map_err(|error| Cause::from(&error)),
+            Err(error) => Err(Cause::from(&error)),
         };
-        let wrong = match fit {
-            Ok(fit) => fit.misfits.into_iter().map(|misfit| misfit.text).next(),
-            Err(why) => Some(why),
+        let wrong: Option<AnyReason> = match fit {
+            Ok(fit) => fit.misfits.into_iter().map(|misfit| Unfit::from(misfit).into()).next(),
+            Err(cause) => Some(cause.into()),
         };
         match wrong {
             None => true,
@@ -365,7 +369,8 @@ impl<'a> Guards<'a> {
         let cause = match (said(answer), answer) {
             // "Done" alone is not enough: the host must show this run's guard, by its own word.
             (Ok(left), Answer::Said(answer)) if is_ours(&answer.standing.guard) => {
-                self.events.publish(Event::GuardArmed { host: name.clone(), left_ms: millis(left) });
+                let way_back = Some(self.way_back(name, left));
+                self.events.publish(Event::GuardArmed { host: name.clone(), left_ms: millis(left), way_back });
                 return true;
             }
             (Ok(_), _) => HandGuard::GuardNotThere.into(),
@@ -373,6 +378,12 @@ impl<'a> Guards<'a> {
         };
         self.fail(Some(name), HandGuard::GuardNotArmed { cause });
         false
+    }
+
+    fn way_back(&self, name: &HostName, left: Duration) -> WayBack {
+        let host = self.host(name);
+        let back = left + host.limits.firing() + host.boot_time;
+        WayBack { action: host.guard_action, back_ms: millis(back) }
     }
 
     fn is_disarmed(&self, plan: &Plan, id: HostId, answer: &Answer) -> bool {
@@ -418,26 +429,20 @@ impl<'a> Guards<'a> {
     fn fail(&self, host: Option<&HostName>, reason: impl Into<AnyReason>) {
         self.events.publish(Event::failed(host, reason));
     }
-
-    /// Tells a failure with another hint than its reason has.
-    fn fail_with(&self, host: Option<&HostName>, reason: impl Into<AnyReason>, hint: Option<String>) {
-        self.events.publish(Event::Failed { host: host.cloned(), text: reason.into(), hint });
-    }
 }
 
 /// Returns the time that is left of the guard after a step that was done; else why not, and whether the host itself
 /// says so.
 fn said(answer: &Answer) -> Result<Duration, (AnyReason, bool)> {
     match answer {
-        Answer::Said(said) => match &said.outcome {
-            StepOutcome::Done => Ok(match &said.standing.guard {
+        Answer::Said(said) => match Cause::of_outcome(said.outcome.clone()) {
+            None => Ok(match &said.standing.guard {
                 GuardState::Armed { deadline, .. } => {
                     Duration::from_secs(deadline.saturating_sub(said.standing.uptime))
                 }
                 _ => Duration::ZERO,
             }),
-            StepOutcome::Refused { reason, text } => Err((refusal_text(*reason, text).into(), true)),
-            StepOutcome::Failed { text } => Err((text.clone().into(), true)),
+            Some(cause) => Err((cause.into(), true)),
         },
         Answer::Denied { why } | Answer::Unknown { why } => Err((why.clone().into(), false)),
         Answer::NotSent => Err((HandGuard::OrderOutOfTime.into(), true)),

@@ -6,7 +6,6 @@ use super::clock::{BootClock, Clock};
 use super::orders::HostClock;
 use super::reach::Reach;
 use crate::event::activity::Doing;
-use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Facts, GuardState, Lease};
@@ -46,8 +45,8 @@ impl Answered {
     }
 }
 
-/// Asks one host for its survey; or says why there is none, and what to do about it.
-pub type SurveyAnswer = Result<Answered, (AnyReason, Option<String>)>;
+/// What one host answered to its survey; or why there is no answer.
+pub type SurveyAnswer = Result<Answered, Cause>;
 
 /// Tells what is being done, and tells a good answer as soon as it is there: a slow host must not hide the answers of
 /// the others.
@@ -76,13 +75,13 @@ pub(super) async fn aloud(
     answer
 }
 
-/// Asks one host for its survey; or says why there is none, and what to do about it.
+/// Asks one host for its survey; or says why there is none.
 pub(super) async fn ask(reach: &Reach, host: &Host) -> SurveyAnswer {
     let script = RemoteStep::Survey.script();
     let limit = host.limits.connect + host.limits.step;
     let raw = reach.run(&host.name, &script, limit).await;
     let at = BootClock.now();
-    let raw = raw.map_err(|error| (Cause::from(&error).into(), error.hint()))?;
-    let facts = answer::facts(&raw.lines).map_err(|error| (Cause::from(&error).into(), None))?;
+    let raw = raw.map_err(|error| Cause::from(&error))?;
+    let facts = answer::facts(&raw.lines).map_err(|error| Cause::from(&error))?;
     Ok(Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts })
 }

@@ -65,8 +65,8 @@ impl<'a> Inquiry<'a> {
         self.tell(Event::warned(host, reason));
     }
 
-    pub(super) fn fail(&self, host: Option<&HostName>, text: impl Into<AnyReason>, hint: Option<String>) {
-        self.tell(Event::Failed { host: host.cloned(), text: text.into(), hint });
+    pub(super) fn fail(&self, host: Option<&HostName>, reason: impl Into<AnyReason>) {
+        self.tell(Event::failed(host, reason));
     }
 
     pub(super) fn tell_findings(&self, findings: &[Finding]) {

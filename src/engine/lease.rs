@@ -5,15 +5,13 @@ use futures::FutureExt;
 use super::ask::ask_all;
 use super::clock::{BootClock, within};
 use super::reach::Reach;
-use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
-use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::RemoteStep;
 
 /// Ends a rolling reboot's hold on these hosts. Returns the hosts that it may still hold, with the reason.
-pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, AnyReason)> {
+pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(HostName, Cause)> {
     let script = RemoteStep::LetGo { run: run.to_owned() }.script();
     let questions = hosts.iter().map(|host| {
         let script = &script;
@@ -21,13 +19,12 @@ pub(super) async fn let_go(reach: &Reach, hosts: &[&Host], run: &str) -> Vec<(Ho
             let limit = host.limits.connect + host.limits.step;
             let asked = within(&BootClock, limit, reach.run(&host.name, script, limit)).await;
             match asked {
-                Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
-                    Ok(StepOutcome::Done) => None,
-                    Ok(StepOutcome::Refused { text, .. } | StepOutcome::Failed { text }) => Some(AnyReason::from(text)),
-                    Err(error) => Some(Cause::from(&error).into()),
+                Some(Ok(raw)) => match answer::step_answer(&raw.lines) {
+                    Ok(answer) => Cause::of_outcome(answer.outcome),
+                    Err(error) => Some(Cause::from(&error)),
                 },
-                Some(Err(error)) => Some(Cause::from(&error).into()),
-                None => Some("no answer".into()),
+                Some(Err(error)) => Some(Cause::from(&error)),
+                None => Some(Cause::SilentTooLong { waited: limit }),
             }
         };
         (host.name.clone(), question.boxed())

@@ -11,7 +11,6 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
 use super::baseline::Baseline;
-use super::causes::reason;
 use super::clock::{BootClock, Clock, within};
 use super::inquiry::{FleetScope, Inquiry, plan};
 use super::orders::HostClock;
@@ -20,7 +19,6 @@ use super::probing::Probing;
 use super::shutdown::Shutdown;
 use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
-use crate::decide::transaction::refusal_text;
 use crate::decide::vocabulary::Signal;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
@@ -29,7 +27,6 @@ use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::facts::host::{Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
-use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::Size;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
@@ -307,13 +304,12 @@ impl RebootDriver<'_> {
         let limit = host.limits.connect + host.limits.step;
         let told = within(&BootClock, limit, self.inquiry.reach.run(name, &script, limit)).await;
         match told {
-            Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
-                Ok(StepOutcome::Refused { reason, text }) => {
-                    return RebootInput::Refused { host: id, why: refusal_text(reason, &text).into() };
+            Some(Ok(raw)) => {
+                let refused = answer::step_answer(&raw.lines).ok().and_then(|answer| Cause::of_outcome(answer.outcome));
+                if let Some(cause) = refused {
+                    return RebootInput::Refused { host: id, why: cause.into() };
                 }
-                Ok(StepOutcome::Failed { text }) => return RebootInput::Refused { host: id, why: text.into() },
-                Ok(StepOutcome::Done) | Err(_) => {}
-            },
+            }
             Some(Err(error)) if error.nothing_ran() => {
                 let undelivered = RollingReason::RebootNotDelivered { cause: Cause::from(&error).into() };
                 return RebootInput::Refused { host: id, why: undelivered.into() };
@@ -382,11 +378,11 @@ impl RebootDriver<'_> {
                             }
                             return Ok((standing, one("kernel").unwrap_or_default()));
                         }
-                        Err(error) => error.to_string(),
+                        Err(error) => Cause::from(&error),
                     }
                 }
-                Some(Err(error)) => reason(&error),
-                None => "no answer".to_owned(),
+                Some(Err(error)) => Cause::from(&error),
+                None => Cause::SilentTooLong { waited: limit },
             };
             // The last try may begin just before `until`: it has its own limit.
             if BootClock.now() >= until {

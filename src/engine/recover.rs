@@ -244,9 +244,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                     }
                     surveyed.insert(host, answered);
                 }
-                Err((text, hint)) => {
+                Err(cause) => {
                     if aloud {
-                        let silent = RecoverReason::SilentInRecovery { cause: text, advice: hint };
+                        let silent = RecoverReason::SilentInRecovery { cause: Box::new(cause) };
                         self.events.publish(Event::warned(Some(&host), silent));
                     }
                     silent.insert(host);

@@ -210,6 +210,7 @@ mod tests {
     use super::*;
     use crate::decide::status::tests::{fleet, system, well};
     use crate::decide::time::Times;
+    use crate::event::reason::sample::Sample;
     use crate::facts::host::Facts;
     use crate::facts::systems::{Roots, Systems};
     use crate::facts::traces::{EndMark, EndSide, Ended, RunMark};
@@ -267,7 +268,7 @@ mod tests {
         let said = |why: Option<&str>, kept: &[&str]| -> Vec<String> {
             let back = [name("nas"), name("vps")];
             let kept = kept.iter().map(|host| (name(host), Cause::NotAsked)).collect();
-            let why = why.map(AnyReason::from);
+            let why = why.map(|why| Sample::new(why, None).into());
             let all = cleaned(RUN, "lab", back.iter(), why.as_ref(), &kept);
             all.into_iter().map(|(host, cleaned)| format!("{host} {cleaned}")).collect()
         };

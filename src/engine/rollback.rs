@@ -9,7 +9,6 @@ use super::inquiry::{Phased, refuse_if};
 use super::push::Push;
 use super::survey::FleetSurvey;
 use crate::decide::rollback::{Kept, To, choose, doubt};
-use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
@@ -37,8 +36,8 @@ impl Push<'_> {
             let name = &host.name;
             let chosen = match &answers[name] {
                 Ok(kept) => choose(to, name, kept),
-                Err((text, hint)) => {
-                    self.inquiry.fail(Some(name), text.clone(), hint.clone());
+                Err(cause) => {
+                    self.inquiry.fail(Some(name), cause.clone());
                     missing = true;
                     continue;
                 }
@@ -60,10 +59,10 @@ impl Push<'_> {
         Ok((systems, survey))
     }
 
-    async fn ask_what_is_kept(&self, to: &To, host: &Host) -> Result<Kept, (AnyReason, Option<String>)> {
+    async fn ask_what_is_kept(&self, to: &To, host: &Host) -> Result<Kept, Cause> {
         let script = RemoteStep::Generations { system: to.named(&host.name).cloned() }.script();
         let raw = self.inquiry.reach.run(&host.name, &script, host.limits.step).await;
-        let raw = raw.map_err(|error| (Cause::from(&error).into(), error.hint()))?;
-        kept(&raw.lines).map_err(|error| (Cause::from(&error).into(), None))
+        let raw = raw.map_err(|error| Cause::from(&error))?;
+        kept(&raw.lines).map_err(|error| Cause::from(&error))
     }
 }

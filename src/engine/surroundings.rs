@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::decide::vocabulary::Entry;
 use crate::event::Event;
 use crate::event::forecast::Forecast;
+use crate::event::reason::command_end::NotAgreed;
 use crate::facts::plan::Plan;
 use crate::inventory::model::HostName;
 
@@ -20,7 +21,7 @@ pub trait Surroundings: Send {
     ///
     /// # Errors
     /// Says in words why the push is not begun.
-    fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
+    fn agrees(&mut self) -> impl Future<Output = Result<(), NotAgreed>> + Send {
         async { Ok(()) }
     }
     /// Writes down that a guard is about to be armed anew, or extended, and holds no longer than this from now on. It

@@ -47,19 +47,16 @@ impl Inquiry<'_> {
         for host in hosts() {
             match answers[&host.name].as_ref() {
                 Ok(_) => self.tell_address(&host.name),
-                Err((text, hint)) if host.optional => {
-                    let cause = text.clone();
-                    self.warn(Some(&host.name), Absence::OptionalHostSilent { cause, way_out: hint.clone() });
+                Err(cause) if host.optional => {
+                    self.warn(Some(&host.name), Absence::OptionalHostSilent { cause: cause.clone() });
                     self.tell(Event::HostLeftOut { host: host.name.clone() });
                     skipped_now.insert(host.name.clone());
                 }
-                Err((text, hint)) if !self.scope.selected.contains(&host.name) => {
-                    let cause = text.clone();
-                    self.warn(Some(&host.name), Absence::WitnessSilent { cause, way_out: hint.clone() });
+                Err(cause) if !self.scope.selected.contains(&host.name) => {
+                    self.warn(Some(&host.name), Absence::WitnessSilent { cause: cause.clone() });
                 }
-                Err((text, hint)) => {
-                    let hint = self.or_without(&silent, hint.as_ref());
-                    self.fail(Some(&host.name), text.clone(), hint);
+                Err(cause) => {
+                    self.tell_silence(&silent, &host.name, cause);
                     all_answer_that_must = false;
                 }
             }
@@ -80,7 +77,7 @@ impl Inquiry<'_> {
     fn tell_address(&self, host: &HostName) {
         let Some((address, passed_over)) = self.reach.workspace().settled_on(host) else { return };
         for why in passed_over {
-            self.warn(Some(host), Absence::AddressPassedOver { cause: why.clone().into() });
+            self.warn(Some(host), Absence::AddressPassedOver { cause: why.clone() });
         }
         self.tell(Event::AddressChosen { host: host.clone(), address: address.to_owned() });
     }

@@ -13,7 +13,7 @@ use super::lease::let_go;
 use super::orders::Orders;
 use super::reach::Reach;
 use super::ssh_hosts::SshHosts;
-use crate::event::reason::any::AnyReason;
+use crate::event::reason::cause::Cause;
 use crate::inventory::model::Host;
 
 pub trait Surveyor: Send + Sync {
@@ -26,7 +26,7 @@ pub trait Surveyor: Send + Sync {
     fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, SurveyAnswer>;
 
     /// Ends a rolling reboot's hold on a host. The worlds of the tests have none.
-    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), AnyReason>> {
+    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), Cause>> {
         let _ = (host, run);
         std::future::ready(Ok(())).boxed()
     }
@@ -63,10 +63,13 @@ impl Surveyor for SshSurveyor {
         host_survey::ask(&self.reach, host).boxed()
     }
 
-    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), AnyReason>> {
+    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), Cause>> {
         async move {
             let kept = let_go(&self.reach, &[host], run).await;
-            kept.into_iter().next().map_or(Ok(()), |(_, why)| Err(why))
+            match kept.into_iter().next() {
+                None => Ok(()),
+                Some((_, why)) => Err(why),
+            }
         }
         .boxed()
     }

@@ -247,15 +247,15 @@ mod tests {
             left_out: false,
         };
         for event in [
-            Event::Warned { host: Some(host()), text: long.clone().into() },
-            Event::Failed { host: None, text: long.clone().into(), hint: Some(long.clone()) },
-            Event::ContactLost { host: host(), why: long.clone().into() },
-            Event::RollBackStarted { host: None, reason: long.clone().into() },
+            Event::Warned { host: Some(host()), text: AnyReason::without_code(&long) },
+            Event::Failed { host: None, text: AnyReason::without_code(&long), hint: Some(long.clone()) },
+            Event::ContactLost { host: host(), within_ms: None, then: None, why: AnyReason::without_code(&long) },
+            Event::RollBackStarted { host: None, reason: AnyReason::without_code(&long) },
             Event::MatrixSeen { phase: crate::event::Phase::Verify, cells: vec![cell] },
             Event::Finished {
                 outcome: crate::event::Outcome::Split,
-                text: long.clone().into(),
-                hosts: [(host(), HostOutcome::Lost { why: long.clone().into() })].into(),
+                text: AnyReason::without_code(&long),
+                hosts: [(host(), HostOutcome::Lost { why: AnyReason::without_code(&long) })].into(),
                 exit: 3,
                 took_ms: 0,
             },

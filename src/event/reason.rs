@@ -13,6 +13,8 @@ pub mod cause;
 pub mod caution;
 pub mod claim;
 pub mod command;
+pub mod command_end;
+pub mod command_fault;
 pub mod copy;
 pub mod cut;
 pub mod disowned;
@@ -23,12 +25,14 @@ pub mod forecast;
 pub mod guard;
 pub mod hooks;
 pub mod inspection;
+pub mod inventory_fault;
 pub mod leftover;
 pub mod lists;
 pub mod notice;
 pub mod obstacle;
 pub mod push;
 pub mod reboot;
+pub mod record_fault;
 pub mod recover;
 pub mod refusal;
 pub mod rollback;
@@ -102,6 +106,48 @@ where
             }
             // A reason of other shape has no fields: the test of all codes holds that there is none.
             _ => Map::new(),
+        }
+    }
+}
+
+/// A reason of tests that are about the ways of any reason.
+#[cfg(test)]
+pub(crate) mod sample {
+    use std::fmt;
+
+    use serde::Serialize;
+
+    use super::Worded;
+
+    #[derive(Debug, Clone, Serialize)]
+    pub(crate) struct Sample {
+        #[serde(skip)]
+        words: String,
+        #[serde(skip)]
+        mend: Option<String>,
+    }
+
+    impl Sample {
+        pub(crate) fn new(words: impl Into<String>, mend: Option<&str>) -> Self {
+            Self { words: words.into(), mend: mend.map(str::to_owned) }
+        }
+    }
+
+    impl From<&Sample> for &'static str {
+        fn from(_: &Sample) -> Self {
+            "sample"
+        }
+    }
+
+    impl fmt::Display for Sample {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str(&self.words)
+        }
+    }
+
+    impl Worded for Sample {
+        fn mend(&self) -> Option<String> {
+            self.mend.clone()
         }
     }
 }

@@ -12,6 +12,8 @@ mod cause;
 mod caution;
 mod claim;
 mod command;
+pub mod command_end;
+mod command_fault;
 mod copy;
 mod cut;
 mod disowned;
@@ -22,13 +24,16 @@ mod forecast;
 mod guard;
 mod hooks;
 pub(crate) mod host;
+pub(crate) mod host_log;
 mod inspection;
+mod inventory_fault;
 pub mod leftover;
 mod notice;
 mod obstacle;
 pub(crate) mod packages;
 mod push;
 mod reboot;
+mod record_fault;
 mod recover;
 mod refusal;
 mod rollback;
@@ -39,9 +44,12 @@ mod survey;
 mod tunnel;
 mod units;
 mod unlinked;
+pub(crate) mod waiting;
 mod waves;
 pub(crate) mod words;
 mod workstation;
+
+use std::fmt::Display;
 
 use crate::event::reason::Worded;
 use crate::inventory::model::HostName;
@@ -49,4 +57,19 @@ use crate::inventory::model::HostName;
 /// `vps, nas`
 fn names(hosts: &[HostName]) -> String {
     hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// `a`, `a` and `b`, `a`, `b` and `c`: not more than a message bears.
+fn quoted(names: &[impl Display]) -> String {
+    const MOST: usize = 30;
+    let shown = if names.len() > MOST { MOST - 1 } else { names.len() };
+    let mut quoted: Vec<String> = names[..shown].iter().map(|name| format!("`{name}`")).collect();
+    if shown < names.len() {
+        quoted.push(format!("{} more", names.len() - shown));
+    }
+    match quoted.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+    }
 }

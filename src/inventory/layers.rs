@@ -9,9 +9,7 @@ use super::file::{
     AfterEntry, BootLoaderEntry, File, FleetEntry, FleetSettings, HookEntry, HostEntry, LimitsEntry, NixEntry,
     Settings, UnitsEntry,
 };
-use super::model::{
-    After, Become, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern,
-};
+use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern};
 use super::scalar::JumpTo;
 use super::words::shown;
 use super::yaml::{NodeStep, NodeWay};
@@ -79,8 +77,7 @@ fn laid(name: &At<HostName>, entry: &HostEntry, settings: &Settings, folder: &Pa
                 .map(|path| if path.starts_with("~") { path } else { folder.join(path) }),
             jump: value(settings.jump.as_ref()).and_then(JumpTo::jump),
             way: Vec::new(),
-            // Not every way is one word, so its default stands in no table.
-            becoming: value(settings.r#become.as_ref()).unwrap_or(Become::Auto),
+            becoming: settings.r#become(),
             host_key: settings.host_key(),
             vpn: value(entry.vpn.as_ref()),
             tags: entry.tags.iter().flatten().map(|tag| tag.value.clone()).collect(),

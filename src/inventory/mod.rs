@@ -39,7 +39,7 @@ pub use problem::{Mistakes, Problem};
 pub use schema::schema;
 pub use select::{FAILED, SelectError, asks_for_failed, select, select_of_run, union};
 pub use without::{left_out, words_without};
-pub(crate) use words::{listed, nearest};
+pub(crate) use words::nearest;
 pub use wrong::Wrong;
 pub use yaml::Position;
 

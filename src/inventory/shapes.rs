@@ -268,22 +268,22 @@ fn time(time: Duration) -> String {
 pub(super) fn with_default(default: impl SchemaDefault) -> impl FnMut(&mut Schema) {
     move |schema| {
         let value = default.value();
-        say_default(schema, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        say_default(schema, &value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         schema.insert("default".into(), value);
     }
 }
 
 /// Says the default time of a check, and that of one of kind `command`.
 pub(super) fn with_defaults(probe: Duration, command: Duration) -> impl FnMut(&mut Schema) {
-    move |schema| say_default(schema, format!("{}, for a `command` {}", time(probe), time(command)))
+    move |schema| say_default(schema, &format!("{}, for a `command` {}", time(probe), time(command)))
 }
 
 /// Says the default `attr`, which depends on where the systems come from.
 pub(super) fn with_default_attrs(of_flake: &'static str, of_file: &'static str) -> impl FnMut(&mut Schema) {
-    move |schema| say_default(schema, format!("`{of_flake}`, in a `file` `{of_file}`"))
+    move |schema| say_default(schema, &format!("`{of_flake}`, in a `file` `{of_file}`"))
 }
 
-fn say_default(schema: &mut Schema, default: String) {
+fn say_default(schema: &mut Schema, default: &str) {
     let told = schema.get("description").and_then(Value::as_str).map(|told| format!("{told} Default: {default}."));
     schema.insert("description".into(), Value::from(told.expect("a key has its comment")));
 }

@@ -1,6 +1,7 @@
 //! Builds the systems of all hosts with one nix, and roots them. If a build fails, it says for which hosts, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use super::needs::Needs;
 use super::plain::{plain, without_credentials};
 use super::printout::last_lines;
 use super::tracker::{BuildFailure, Tracker, name_of};
+use crate::event::reason::build::BuildFault;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
+use crate::local::causes::below;
 use crate::local::process::ProcessError;
 
 /// The name of the garbage collector roots in the caller's folder: `system`, `system-1`, ...
@@ -33,13 +36,11 @@ pub struct FailedBuild {
 
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    #[error("cannot make the folder {} for the systems' roots", folder.display())]
     Folder {
         folder: PathBuf,
         #[source]
         source: std::io::Error,
     },
-    #[error("cannot build the system of {}", list(hosts))]
     Failed {
         /// The hosts without their systems.
         hosts: Vec<HostName>,
@@ -52,17 +53,42 @@ pub enum BuildError {
         message: String,
     },
     /// Every system is there, but nix failed.
-    #[error("nix failed after the build: {message}")]
-    Nix { message: String },
-    #[error("cannot build the fleet")]
+    Nix {
+        message: String,
+    },
     Process {
         /// The derivations that were being built when the time was over.
         running: Vec<String>,
         #[source]
         source: ProcessError,
     },
-    #[error("cannot see what was built")]
     Ask(#[from] AskError),
+}
+
+impl BuildError {
+    /// Returns the reason, with these words of the cause.
+    fn reason(&self, said: String) -> BuildFault {
+        match self {
+            Self::Folder { folder, .. } => BuildFault::RootsFolderMissing { path: folder.display().to_string(), said },
+            Self::Failed { hosts, .. } => BuildFault::SystemsNotBuiltFor { hosts: hosts.clone() },
+            Self::Nix { message } => BuildFault::NixFailedAfterBuild { said: message.clone() },
+            Self::Process { .. } => BuildFault::BuildFailed { said },
+            Self::Ask(_) => BuildFault::BuildNotSeen { said },
+        }
+    }
+}
+
+/// Its words are those of the reason; its cause is below it.
+impl fmt::Display for BuildError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason(String::new()).fmt(formatter)
+    }
+}
+
+impl From<&BuildError> for BuildFault {
+    fn from(error: &BuildError) -> Self {
+        error.reason(below(error))
+    }
 }
 
 /// Builds every target, and gives each host's system. `roots` is a folder of the run's own: what is in it is not
@@ -156,10 +182,6 @@ pub async fn build_log(derivation: &StorePath, lines: usize, limit: Duration) ->
     let question = nix(limit).args(["log", "--offline", "--"]).arg(derivation);
     let log = ask("nix log", question).await?;
     Ok(last_lines(&without_credentials(&plain(&log)), lines))
-}
-
-fn list(names: &[HostName]) -> String {
-    names.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Copies a system to one host with `nix copy`, over the ssh settings that it is given.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::invoke::{Heard, follow, nix};
 use super::tracker::Tracker;
+use crate::event::reason::copy::CopyFault;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
+use crate::local::causes::below;
 use crate::local::process::ProcessError;
 
 /// What nix says when it took a session over a master for a connection of its own, or the other way round: the word
@@ -32,28 +35,85 @@ pub struct Destination<'run> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    #[error("no room on {host} for {path}: {message}")]
-    NoRoom { host: HostName, path: StorePath, message: String },
+    NoRoom {
+        host: HostName,
+        path: StorePath,
+        message: String,
+    },
     /// The login is no trusted user of the host's nix: it must not bring unsigned paths.
-    #[error("{host} does not take {path} from this login: {message}")]
-    Untrusted { host: HostName, path: StorePath, message: String },
-    #[error("{host} has no nix that this login can start: {message}")]
-    NoNix { host: HostName, message: String },
+    Untrusted {
+        host: HostName,
+        path: StorePath,
+        message: String,
+    },
+    NoNix {
+        host: HostName,
+        message: String,
+    },
     /// Paths that arrived whole stay there, and a second copy goes on from them.
-    #[error("lost the connection to {host} while copying: {message}")]
-    Connection { host: HostName, message: String },
-    #[error("the copy to {host} did not end within {} s", limit.as_secs())]
-    TimedOut { host: HostName, limit: Duration },
-    #[error("{host} said more than any copy has, and was cut off after {bytes} bytes")]
-    TooMuch { host: HostName, bytes: u64 },
-    #[error("cannot copy {path} to {host}: {message}")]
-    Other { host: HostName, path: StorePath, message: String },
-    #[error("cannot start the copy to {host}")]
+    Connection {
+        host: HostName,
+        message: String,
+    },
+    TimedOut {
+        host: HostName,
+        limit: Duration,
+    },
+    TooMuch {
+        host: HostName,
+        bytes: u64,
+    },
+    Other {
+        host: HostName,
+        path: StorePath,
+        message: String,
+    },
     Process {
         host: HostName,
         #[source]
         source: ProcessError,
     },
+}
+
+impl CopyError {
+    /// Returns the reason, with these words of the cause.
+    fn reason(&self, said: String) -> CopyFault {
+        let machine = |host: &HostName| host.to_string();
+        match self {
+            Self::NoRoom { host, path, message } => {
+                CopyFault::CopyNoRoom { machine: machine(host), system: path.clone(), said: message.clone() }
+            }
+            Self::Untrusted { host, path, message } => CopyFault::CopyUntrusted {
+                machine: machine(host),
+                system: path.clone(),
+                said: message.clone(),
+                user: None,
+            },
+            Self::NoNix { host, message } => CopyFault::CopyNoNix { machine: machine(host), said: message.clone() },
+            Self::Connection { host, message } => {
+                CopyFault::CopyInterrupted { machine: machine(host), said: message.clone() }
+            }
+            Self::TimedOut { host, limit } => CopyFault::CopyTimedOut { machine: machine(host), limit: *limit },
+            Self::TooMuch { host, bytes } => CopyFault::CopyTooTalkative { machine: machine(host), bytes: *bytes },
+            Self::Process { host, .. } => CopyFault::CopyNotStarted { machine: machine(host), said },
+            Self::Other { host, path, message } => {
+                CopyFault::CopyFailed { machine: machine(host), system: path.clone(), said: message.clone() }
+            }
+        }
+    }
+}
+
+/// Its words are those of the reason; its cause is below it.
+impl fmt::Display for CopyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason(String::new()).fmt(formatter)
+    }
+}
+
+impl From<&CopyError> for CopyFault {
+    fn from(error: &CopyError) -> Self {
+        error.reason(below(error))
+    }
 }
 
 /// Copies `path` and all that it needs. `limit` is for everything, a second try included.

@@ -97,6 +97,7 @@ mod tests {
 
     use super::*;
     use crate::event::Outcome;
+    use crate::event::reason::any::AnyReason;
     use crate::event::stream::{Events, ListenerEnd};
     use crate::record::listener;
 
@@ -114,7 +115,7 @@ mod tests {
     fn finished(ends: &[(&str, HostOutcome)]) -> Event {
         Event::Finished {
             outcome: Outcome::Split,
-            text: String::new().into(),
+            text: AnyReason::without_code(""),
             hosts: ends.iter().map(|(name, end)| (host(name), end.clone())).collect(),
             exit: 3,
             took_ms: 1,
@@ -142,10 +143,10 @@ mod tests {
     #[test]
     fn who_was_rolled_back_lost_or_the_reason_of_a_refusal_has_failed() {
         let why = String::new();
-        let blamed = |name| Event::Failed { host: Some(host(name)), text: String::new().into(), hint: None };
+        let blamed = |name| Event::Failed { host: Some(host(name)), text: AnyReason::without_code(""), hint: None };
         let ends = finished(&[
             ("a", HostOutcome::RolledBack { by_guard: true }),
-            ("b", HostOutcome::Lost { why: why.into() }),
+            ("b", HostOutcome::Lost { why: AnyReason::without_code(&why) }),
             ("c", HostOutcome::Committed),
             ("d", HostOutcome::Witness),
             ("e", HostOutcome::Untouched),

@@ -3,7 +3,6 @@
 //! It works in a thread of its own, behind the push: no decision needs these files, so a slow disk must not hold up a
 //! push while guards count down.
 
-mod host_texts;
 mod logs;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,11 +13,11 @@ use std::path::Path;
 use crate::event::Event;
 use crate::event::line::Line;
 use crate::event::stream::Events;
+use crate::event::wording::host_log::{host_texts, told_above};
 use crate::inventory::model::HostName;
 use crate::record::folder::RunFolder;
 use crate::record::losses::{Losses, Recording};
 use crate::record::{RecordError, open_to_append, open_to_read, write_error};
-use host_texts::host_texts;
 use logs::{LogTarget, OpenLogs};
 
 /// Lines that a program printed which are remembered for each host: more than the end of any log that is told again.
@@ -122,11 +121,7 @@ impl Writer {
                 let above = self.printed.remove(host).unwrap_or_default();
                 let fresh: Vec<String> = lines.iter().filter(|line| !above.contains(line)).cloned().collect();
                 if fresh.is_empty() && !lines.is_empty() {
-                    return self.logs.append(
-                        LogTarget::Host(host),
-                        line.at,
-                        &format!("the log of {what} stands above"),
-                    );
+                    return self.logs.append(LogTarget::Host(host), line.at, &told_above(what));
                 }
                 self.logs.append(LogTarget::Host(host), line.at, &format!("log of {what}:"))?;
                 self.logs.append(LogTarget::Host(host), line.at, &printed(what, &fresh))

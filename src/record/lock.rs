@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use crate::event::reason::record_fault::RecordFault;
 use crate::local::private;
 use crate::record::folder::StateFolder;
 use crate::record::run_id::cleaned;
@@ -33,22 +34,11 @@ pub struct Holder {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("another fleetdeploy works on fleet `{fleet}`{}", describe(.holder.as_ref()))]
-    Held {
-        fleet: String,
-        /// `None` in the moment before the holder has said who it is.
-        holder: Option<Holder>,
-    },
+    /// Another process has it.
+    #[error("{0}")]
+    Held(RecordFault),
     #[error(transparent)]
     Record(#[from] RecordError),
-}
-
-fn describe(holder: Option<&Holder>) -> String {
-    match holder {
-        Some(Holder { pid, run: Some(run) }) => format!(": process {pid}, run {run}"),
-        Some(Holder { pid, run: None }) => format!(": process {pid}"),
-        None => String::new(),
-    }
 }
 
 impl FleetLock {
@@ -78,8 +68,10 @@ impl FleetLock {
             }
             Err((mut file, Errno::EWOULDBLOCK)) => {
                 let mut text = String::new();
-                let holder = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
-                Err(LockError::Held { fleet: fleet.to_owned(), holder })
+                let holder = file.read_to_string(&mut text).ok();
+                let holder: Option<Holder> = holder.and_then(|_| serde_json::from_str(&text).ok());
+                let (pid, run) = holder.map_or((None, None), |Holder { pid, run }| (Some(pid), run));
+                Err(LockError::Held(RecordFault::FleetInUse { fleet: fleet.to_owned(), pid, run }))
             }
             Err((_, errno)) => Err(write_error(&path)(errno.into()).into()),
         }
@@ -183,10 +175,10 @@ mod tests {
         assert!(said.into_iter().any(|line| line == "held"));
         let state = StateFolder::at(home.path().join("state"));
         let inventory = home.path().join("inventory.yaml");
-        let Err(LockError::Held { holder: Some(holder), .. }) = FleetLock::take(&state, "homelab", &inventory) else {
+        let Err(LockError::Held(fault)) = FleetLock::take(&state, "homelab", &inventory) else {
             panic!("the fleet is not held")
         };
-        assert_eq!(holder, Holder { pid: other.id(), run: None });
+        assert_eq!(fault, RecordFault::FleetInUse { fleet: "homelab".into(), pid: Some(other.id()), run: None });
         other.kill().unwrap();
         other.wait().unwrap();
         let _lock = FleetLock::take(&state, "homelab", &inventory).unwrap();

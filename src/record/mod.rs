@@ -16,31 +16,30 @@ pub mod rollback_target;
 pub mod run_id;
 mod trim;
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::event::reason::record_fault::RecordFault;
+use crate::local::causes::below;
 use crate::local::private;
 
-/// Why a record cannot be written or read.
+/// Why a record cannot be written or read. Its words are those of the reason; its cause is below it.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error("no place for records: neither XDG_STATE_HOME nor HOME is an absolute path")]
     NoHome,
-    #[error("cannot write the record at {}", path.display())]
     Write {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("cannot read the record at {}", path.display())]
     Read {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("line {line} of {} is not a journal entry that this fleetdeploy knows", path.display())]
     Entry {
         path: PathBuf,
         /// Counts from 1.
@@ -48,33 +47,43 @@ pub enum RecordError {
         #[source]
         source: serde_json::Error,
     },
-    #[error(
-        "the record at {} is of a newer fleetdeploy{}: this one is {}, and does not know all that stands in it",
-        path.display(),
-        fleetdeploy.as_ref().map(|version| format!(", {version}")).unwrap_or_default(),
-        env!("CARGO_PKG_VERSION")
-    )]
     Newer {
         path: PathBuf,
         /// The version that has written it, if it says so.
         fleetdeploy: Option<String>,
     },
-    #[error("no run `{run}`")]
-    NoSuchRun { run: String },
+    NoSuchRun {
+        run: String,
+    },
 }
 
 impl RecordError {
-    /// What to do, where it is known.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    /// Returns the reason, with these words of the cause.
+    fn reason(&self, said: String) -> RecordFault {
         match self {
-            Self::NoHome => Some("set HOME, or XDG_STATE_HOME, to an absolute path".to_owned()),
-            Self::Newer { fleetdeploy, .. } => {
-                let version = fleetdeploy.as_deref().unwrap_or("of the version that began it");
-                Some(format!("go on with this run with fleetdeploy {version} or a newer one; nothing was touched"))
+            Self::NoHome => RecordFault::RecordPlaceUnknown,
+            Self::Write { path, .. } => RecordFault::RecordWriteFailed { path: path.display().to_string(), said },
+            Self::Read { path, .. } => RecordFault::RecordReadFailed { path: path.display().to_string(), said },
+            Self::Entry { path, line, .. } => {
+                RecordFault::JournalEntryUnknown { path: path.display().to_string(), line: *line, said }
             }
-            Self::Write { .. } | Self::Read { .. } | Self::Entry { .. } | Self::NoSuchRun { .. } => None,
+            Self::Newer { path, fleetdeploy } => {
+                RecordFault::RecordOfNewerVersion { path: path.display().to_string(), version: fleetdeploy.clone() }
+            }
+            Self::NoSuchRun { run } => RecordFault::RunNotHere { run: run.clone() },
         }
+    }
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason(String::new()).fmt(formatter)
+    }
+}
+
+impl From<&RecordError> for RecordFault {
+    fn from(error: &RecordError) -> Self {
+        error.reason(below(error))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Finds the run that is meant: `last`, `last-failed`, a whole id or as much of its beginning as no other run has.
 
-use crate::inventory::{listed, nearest};
+use crate::event::reason::record_fault::RunFault;
+use crate::inventory::nearest;
 use crate::record::RecordError;
 use crate::record::folder::{RunFolder, StateFolder};
 use crate::record::run_id::RunId;
@@ -14,39 +15,15 @@ pub const LAST_FAILED: &str = "last-failed";
 /// Why a name is not the name of one run.
 #[derive(Debug, thiserror::Error)]
 pub enum NameError {
-    #[error("this workstation has no record of any run")]
-    NoRuns,
-    #[error("no run of this workstation was rolled back, refused or split")]
-    NoneFailed,
-    #[error("no run `{}`", .name.escape_debug())]
-    Unknown {
-        name: String,
-        /// What was probably meant.
-        near: Option<String>,
-    },
-    #[error("`{name}` can be any of {}: {}", .candidates.len(), listed(.candidates.iter().map(RunId::as_str)))]
-    Ambiguous {
-        name: String,
-        /// Newest first.
-        candidates: Vec<RunId>,
-    },
+    #[error("{0}")]
+    Run(RunFault),
     #[error(transparent)]
     Record(#[from] RecordError),
 }
 
-impl NameError {
-    /// What to type instead.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoRuns => Some("records are kept below XDG_STATE_HOME on the workstation that has pushed".to_owned()),
-            Self::NoneFailed | Self::Unknown { near: None, .. } => Some("fleetdeploy runs lists them".to_owned()),
-            Self::Unknown { near: Some(near), .. } => {
-                Some(format!("did you mean `{near}`? fleetdeploy runs lists them"))
-            }
-            Self::Ambiguous { .. } => Some("write more of it, or the whole id".to_owned()),
-            Self::Record(_) => None,
-        }
+impl From<RunFault> for NameError {
+    fn from(fault: RunFault) -> Self {
+        Self::Run(fault)
     }
 }
 
@@ -59,7 +36,7 @@ impl StateFolder {
         let mut runs = self.list()?;
         // Newest first: what is listed to a person begins with what is most probably meant.
         runs.reverse();
-        let Some(newest) = runs.first() else { return Err(NameError::NoRuns) };
+        let Some(newest) = runs.first() else { return Err(RunFault::NoRunRecorded.into()) };
         match name {
             LAST => return Ok(self.open_run(newest)?),
             LAST_FAILED => {
@@ -69,7 +46,7 @@ impl StateFolder {
                         return Ok(folder);
                     }
                 }
-                return Err(NameError::NoneFailed);
+                return Err(RunFault::NoRunFailed.into());
             }
             _ => {}
         }
@@ -82,12 +59,13 @@ impl StateFolder {
             Some(only) if candidates.is_empty() => Ok(self.open_run(&only)?),
             Some(oldest) => {
                 candidates.push(oldest);
-                Err(NameError::Ambiguous { name: name.to_owned(), candidates })
+                let candidates = candidates.iter().map(ToString::to_string).collect();
+                Err(RunFault::RunNameAmbiguous { name: name.to_owned(), candidates }.into())
             }
             None => {
                 let known = [LAST, LAST_FAILED].into_iter().chain(runs.iter().map(RunId::as_str));
                 let near = nearest(name, known).map(str::to_owned);
-                Err(NameError::Unknown { name: name.to_owned(), near })
+                Err(RunFault::RunNameUnknown { name: name.to_owned(), near }.into())
             }
         }
     }
@@ -101,6 +79,7 @@ mod tests {
 
     use super::*;
     use crate::event::Outcome;
+    use crate::event::reason::Worded;
     use crate::record::journal::JournalEntry;
 
     /// Runs of one fleet, a day between each, with these ends; the oldest first.
@@ -135,16 +114,18 @@ mod tests {
     fn a_name_of_no_run_is_an_error_with_a_way_on() {
         let home = tempfile::tempdir().unwrap();
         let state = StateFolder::at(home.path().join("state"));
-        assert!(matches!(state.named(LAST), Err(NameError::NoRuns)));
+        assert!(matches!(state.named(LAST), Err(NameError::Run(RunFault::NoRunRecorded))));
         let ids = runs(&state, &[Some(Outcome::Committed)]);
-        assert!(matches!(state.named(LAST_FAILED), Err(NameError::NoneFailed)));
+        assert!(matches!(state.named(LAST_FAILED), Err(NameError::Run(RunFault::NoRunFailed))));
         for name in ["", "..", "nothing", "2026", "19700101-000000-homelab/../x"] {
             let error = state.named(name).unwrap_err();
-            assert!(matches!(error, NameError::Unknown { near: None, .. }), "{name}: {error}");
-            assert!(error.hint().unwrap().contains("fleetdeploy runs"), "{name}");
+            let NameError::Run(fault) = error else { panic!("{name}: {error}") };
+            assert!(matches!(fault, RunFault::RunNameUnknown { near: None, .. }), "{name}: {fault}");
+            assert!(fault.mend().unwrap().contains("fleetdeploy runs"), "{name}");
         }
         let typo = ids[0].as_str().replace("homelab", "hmelab");
         let error = state.named(&typo).unwrap_err();
-        assert!(matches!(&error, NameError::Unknown { near: Some(near), .. } if near == ids[0].as_str()), "{error}");
+        let NameError::Run(RunFault::RunNameUnknown { near, .. }) = error else { panic!("{error}") };
+        assert_eq!(near.as_deref(), Some(ids[0].as_str()));
     }
 }

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::event::Outcome;
+use crate::event::reason::record_fault::NoOneSide;
+use crate::event::reason::record_fault::RunFault;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::record::RecordError;
@@ -35,31 +37,15 @@ pub struct LeftSystems {
 /// The reason why there is nothing to go back to.
 #[derive(Debug, thiserror::Error)]
 pub enum LeftError {
-    #[error("this workstation has no record of a committed run of fleet {fleet}")]
-    NoneCommitted { fleet: String },
-    #[error("run {run} is not one of this fleet, but of {fleet} in {inventory}")]
-    OtherFleet { run: String, fleet: String, inventory: String },
-    /// It was refused, or had nothing to do, so the systems of the hosts were not written down.
-    #[error("run {run} changed nothing, and has not written down what its hosts ran")]
-    NoPlan { run: String },
-    #[error("run {run} {how}: it did not leave its hosts on one side")]
-    NoSide { run: String, how: &'static str },
+    #[error("{0}")]
+    Run(RunFault),
     #[error(transparent)]
     Record(#[from] RecordError),
 }
 
-impl LeftError {
-    /// What to do instead.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoneCommitted { .. } => {
-                Some("say where to go: --to @2026-11-20 asks the hosts themselves what they ran then".to_owned())
-            }
-            Self::OtherFleet { .. } | Self::NoPlan { .. } => Some("fleetdeploy runs lists what there is".to_owned()),
-            Self::NoSide { run, .. } => Some(format!("fleetdeploy show {run} tells what it did; name another run")),
-            Self::Record(_) => None,
-        }
+impl From<RunFault> for LeftError {
+    fn from(fault: RunFault) -> Self {
+        Self::Run(fault)
     }
 }
 
@@ -89,7 +75,7 @@ impl StateFolder {
                 return Ok(around(&run, &started, &missing));
             }
         }
-        Err(LeftError::NoneCommitted { fleet: fleet.to_owned() })
+        Err(RunFault::NoRunCommitted { fleet: fleet.to_owned() }.into())
     }
 }
 
@@ -105,32 +91,32 @@ impl RunFolder {
             RunEnd::Ended(
                 Outcome::Refused | Outcome::Unchanged | Outcome::Planned | Outcome::Rebooted | Outcome::PartlyRebooted,
             ) => {
-                return Err(LeftError::NoPlan { run });
+                return Err(RunFault::RunChangedNothing { run }.into());
             }
             // It brought no system, however it ended.
-            _ if self.is_by_hand() => return Err(LeftError::NoPlan { run }),
+            _ if self.is_by_hand() => return Err(RunFault::RunChangedNothing { run }.into()),
             _ => self.started()?,
         };
         if started.fleet != fleet || !same_file(&started.inventory, inventory) {
             let inventory = started.inventory.display().to_string();
-            return Err(LeftError::OtherFleet { run, fleet: started.fleet, inventory });
+            return Err(RunFault::RunOfOtherFleet { run, fleet: started.fleet, path: inventory }.into());
         }
         let around = around(self, &started, &missing);
-        let no_side = |how| Err(LeftError::NoSide { run: run.clone(), how });
+        let no_side = |ended| Err(RunFault::RunOnNoOneSide { run: run.clone(), ended }.into());
         match end {
             RunEnd::Ended(outcome) | RunEnd::Recovered(outcome) => match outcome {
                 Outcome::Committed => Ok(LeftSystems { systems: around.after, without: around.without }),
                 Outcome::RolledBack => Ok(LeftSystems { systems: around.before, without: around.without }),
-                Outcome::Split => no_side("ended as split"),
-                Outcome::Left => no_side("was left to its guards"),
-                Outcome::Superseded => no_side("was taken over from elsewhere"),
+                Outcome::Split => no_side(NoOneSide::Split),
+                Outcome::Left => no_side(NoOneSide::Left),
+                Outcome::Superseded => no_side(NoOneSide::Superseded),
                 Outcome::Refused
                 | Outcome::Unchanged
                 | Outcome::Planned
                 | Outcome::Rebooted
-                | Outcome::PartlyRebooted => Err(LeftError::NoPlan { run }),
+                | Outcome::PartlyRebooted => Err(RunFault::RunChangedNothing { run }.into()),
             },
-            RunEnd::Unfinished | RunEnd::ByHand => no_side("did not come to its end"),
+            RunEnd::Unfinished | RunEnd::ByHand => no_side(NoOneSide::Unfinished),
         }
     }
 
@@ -151,7 +137,7 @@ impl RunFolder {
             JournalEntry::Started(started) => Some(started),
             _ => None,
         });
-        let started = started.ok_or_else(|| LeftError::NoPlan { run: self.id().to_string() })?;
+        let started = started.ok_or_else(|| RunFault::RunChangedNothing { run: self.id().to_string() })?;
         Ok((started, missing.unwrap_or_default()))
     }
 }
@@ -175,6 +161,7 @@ mod tests {
 
     use super::*;
     use crate::decide::vocabulary;
+    use crate::event::reason::Worded;
     use crate::facts::systems::Systems;
     use crate::facts::traces::{EndMark, EndSide};
     use crate::record::journal::HostStarted;
@@ -221,7 +208,7 @@ mod tests {
         let state = StateFolder::at(home.path().join("state"));
         let inventory = Path::new("/nowhere/inventory.yaml");
         let last = |fleet: &str| state.last_committed(fleet, inventory);
-        assert!(matches!(last("homelab"), Err(LeftError::NoneCommitted { .. })));
+        assert!(matches!(last("homelab"), Err(LeftError::Run(RunFault::NoRunCommitted { .. }))));
         let made = runs(
             &state,
             &[
@@ -285,7 +272,7 @@ mod tests {
         let found = state.last_committed("homelab", Path::new("/nowhere/inventory.yaml")).unwrap();
         assert_eq!(found.run, made[0].id().as_str());
         let error = made[1].left("homelab", Path::new("/nowhere/inventory.yaml")).unwrap_err();
-        assert!(matches!(error, LeftError::NoPlan { .. }), "{error}");
+        assert!(matches!(error, LeftError::Run(RunFault::RunChangedNothing { .. })), "{error}");
     }
 
     #[test]
@@ -305,10 +292,10 @@ mod tests {
         assert_eq!(left[0].as_ref().unwrap().systems[&vps()], system(5));
         assert_eq!(left[1].as_ref().unwrap().systems[&vps()], system(4));
         for (none, how) in left[2..].iter().zip(["split", "taken over", "its end"]) {
-            let error = none.as_ref().unwrap_err();
-            assert!(error.to_string().contains(how) && error.hint().is_some(), "{error}");
+            let Err(LeftError::Run(fault)) = none else { panic!("{none:?}") };
+            assert!(fault.to_string().contains(how) && fault.mend().is_some(), "{fault}");
         }
-        assert!(matches!(made[0].left("office", inventory), Err(LeftError::OtherFleet { .. })));
+        assert!(matches!(made[0].left("office", inventory), Err(LeftError::Run(RunFault::RunOfOtherFleet { .. }))));
     }
 
     #[test]
@@ -317,6 +304,6 @@ mod tests {
         let state = StateFolder::at(home.path().join("state"));
         let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
         let error = run.left("homelab", Path::new("/nowhere/inventory.yaml")).unwrap_err();
-        assert!(matches!(error, LeftError::NoPlan { .. }), "{error}");
+        assert!(matches!(error, LeftError::Run(RunFault::RunChangedNothing { .. })), "{error}");
     }
 }

@@ -12,6 +12,9 @@ mod traces;
 pub mod units;
 mod wireguard;
 
+use std::fmt;
+
+use crate::event::reason::cause::Cause;
 use crate::facts::host::JobKind;
 use crate::facts::store_path::StorePath;
 use standing::job_kind;
@@ -30,10 +33,15 @@ pub type Lines = [(String, String)];
 /// An answer that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
-    #[error("the host is not a NixOS")]
     NotNixos,
-    #[error("the answer has no usable `{0}`")]
     Missing(&'static str),
+}
+
+/// Its words are those of the reason.
+impl fmt::Display for AnswerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Cause::from(self).fmt(formatter)
+    }
 }
 
 /// Reads the value of a `printed` line: the job, and a line of its log.

@@ -67,9 +67,7 @@ impl From<&StepError> for Cause {
         let last = error.stderr_tail().and_then(|tail| tail.lines().last());
         let said = last.unwrap_or_default().trim_start_matches([':', ' ']).to_owned();
         match error {
-            StepError::BadScript(BadScript { script, reason }) => {
-                Self::ScriptUnsendable { script: (*script).to_owned(), said: reason.clone() }
-            }
+            StepError::BadScript(bad) => bad.into(),
             StepError::NotBegun { host, script, reason } => {
                 Self::ScriptNotBegun { machine: host.to_string(), script: (*script).to_owned(), said: reason.clone() }
             }
@@ -95,6 +93,12 @@ impl From<&StepError> for Cause {
                 Self::AnswerCutShort { machine: host.to_string(), script: (*script).to_owned(), said }
             }
         }
+    }
+}
+
+impl From<&BadScript> for Cause {
+    fn from(BadScript { script, reason }: &BadScript) -> Self {
+        Self::ScriptUnsendable { script: (*script).to_owned(), said: reason.clone() }
     }
 }
 

@@ -7,6 +7,7 @@ use super::connect_error::{ConnectCause, ConnectError};
 use super::known_hosts::Known;
 use super::master_slot::Slot;
 use super::privilege::Password;
+use crate::event::reason::cause::Cause;
 use crate::inventory::model::{Become, BootLoaderHint, HostName};
 use crate::local::process::ProcessError;
 
@@ -54,7 +55,7 @@ pub(super) struct Route {
 pub(super) struct Settled {
     pub(super) route: usize,
     /// The machine that answered there was not the host, or did not let us in.
-    pub(super) passed_over: Vec<String>,
+    pub(super) passed_over: Vec<Cause>,
 }
 
 impl Machine {

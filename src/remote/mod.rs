@@ -29,6 +29,7 @@ mod workspace;
 mod workspace_error;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use crate::event::reason::Worded;
@@ -68,7 +69,6 @@ impl Script {
 
 /// A script that cannot travel as it is; nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{script}` cannot be sent: {reason}")]
 pub struct BadScript {
     pub script: &'static str,
     pub reason: String,
@@ -77,13 +77,14 @@ pub struct BadScript {
 /// Why a script gave no answer. [`StepError::nothing_ran`] tells which of these leave the host's state known.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StepError {
-    #[error(transparent)]
     BadScript(#[from] BadScript),
     /// The host had not received the whole script, so it ran nothing of it.
-    #[error("`{script}` was not begun on {host}: {reason}")]
-    NotBegun { host: HostName, script: &'static str, reason: String },
+    NotBegun {
+        host: HostName,
+        script: &'static str,
+        reason: String,
+    },
     /// There was no login, so nothing ran.
-    #[error("`{script}` was not begun on {host}")]
     NoLogin {
         host: HostName,
         script: &'static str,
@@ -91,26 +92,64 @@ pub enum StepError {
         source: Box<ConnectError>,
     },
     /// There was a login, but neither root nor the script.
-    #[error("{}", cause::no_root(host, script, refusal, String::new()))]
-    NotRoot { host: HostName, script: &'static str, refusal: RootRefusal, stderr_tail: String },
+    NotRoot {
+        host: HostName,
+        script: &'static str,
+        refusal: RootRefusal,
+        stderr_tail: String,
+    },
     /// The login shell did not run `/bin/sh`: `nologin`, a forced command, a shell that knows no single quotes.
-    #[error("the login shell of {host} cannot run `{script}` (status {status})")]
-    NoShell { host: HostName, script: &'static str, status: i32, stderr_tail: String },
-    #[error("`{script}` on {host} exited with status {status}")]
-    Exit { host: HostName, script: &'static str, status: i32, stderr_tail: String },
+    NoShell {
+        host: HostName,
+        script: &'static str,
+        status: i32,
+        stderr_tail: String,
+    },
+    Exit {
+        host: HostName,
+        script: &'static str,
+        status: i32,
+        stderr_tail: String,
+    },
     /// The script may still be running on the host, or may have finished: the host is unknown until it has been asked.
-    #[error("no answer from {host} to `{script}` within {} s", waited.as_secs())]
-    TimedOut { host: HostName, script: &'static str, waited: Duration },
+    TimedOut {
+        host: HostName,
+        script: &'static str,
+        waited: Duration,
+    },
     /// The script may still be running on the host, or may have finished: the host is unknown until it has been asked.
-    #[error("lost the ssh connection to {host} during `{script}`")]
-    Disconnected { host: HostName, script: &'static str, stderr_tail: String },
+    Disconnected {
+        host: HostName,
+        script: &'static str,
+        stderr_tail: String,
+    },
     /// The host said more than any answer has, and was cut off. The script may still be running there, or may have
     /// finished: the host is unknown until it has been asked.
-    #[error("{host} said more to `{script}` than any answer has, and was cut off after {bytes} bytes")]
-    TooMuch { host: HostName, script: &'static str, bytes: u64 },
+    TooMuch {
+        host: HostName,
+        script: &'static str,
+        bytes: u64,
+    },
     /// The script began, and its answer has no last line: how far it got is unknown.
-    #[error("the answer of {host} to `{script}` was cut short")]
-    Truncated { host: HostName, script: &'static str, stderr_tail: String },
+    Truncated {
+        host: HostName,
+        script: &'static str,
+        stderr_tail: String,
+    },
+}
+
+/// Its words are those of the reason.
+impl fmt::Display for BadScript {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Cause::from(self).fmt(formatter)
+    }
+}
+
+/// Its words are those of the reason.
+impl fmt::Display for StepError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Cause::from(self).fmt(formatter)
+    }
 }
 
 impl StepError {

@@ -18,6 +18,7 @@ use super::machine::{Machine, Route, Settled, alias_of};
 use super::privilege::Password;
 use super::ssh_config::{HostBlock, UserSettings, render};
 use super::workspace_error::WorkspaceError;
+use crate::event::reason::cause::Cause;
 use crate::inventory::model::{Become, Host, HostName, Jump};
 use crate::local::private;
 use crate::local::process::Invocation;
@@ -143,14 +144,14 @@ impl Workspace {
 
     /// Returns which of a host's several addresses is used, once one is, and what is to be said of those before it.
     #[must_use]
-    pub fn settled_on(&self, host: &HostName) -> Option<(&str, &[String])> {
+    pub fn settled_on(&self, host: &HostName) -> Option<(&str, &[Cause])> {
         let machine = self.machine(host)?;
         let settled = machine.settled.get()?;
         Some((&machine.route().address, &settled.passed_over))
     }
 
     /// Settles on one route to `machine`. From now on every reader of the config takes this one.
-    pub(super) fn settle(&self, machine: &Machine, route: &Route, passed_over: Vec<String>) -> io::Result<()> {
+    pub(super) fn settle(&self, machine: &Machine, route: &Route, passed_over: Vec<Cause>) -> io::Result<()> {
         let number = machine.routes.iter().position(|known| known.alias == route.alias).unwrap_or(0);
         {
             // It is let go before `write_config` takes it.

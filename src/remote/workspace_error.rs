@@ -1,33 +1,85 @@
 //! Why the ssh side of a run could not be made; nothing was connected to.
 
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
+use crate::event::reason::command_fault::WorkstationFault;
 use crate::inventory::model::HostName;
+use crate::local::causes::below;
 use crate::local::process::ProcessError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    #[error("cannot make the folder for ssh's sockets under {}", folder.display())]
     Folder {
         folder: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("cannot read what ssh's config says about `{destination}`")]
     Ssh {
         destination: String,
         #[source]
         source: ProcessError,
     },
-    #[error("ssh cannot read its config about `{destination}`: {stderr_tail}")]
-    Config { destination: String, stderr_tail: String },
-    #[error("{host}: `{text}` cannot stand in an ssh config as {what}")]
-    BadText { host: HostName, what: &'static str, text: String },
-    #[error("{host}: its jump `{jump}` is not among the hosts of this run")]
-    NoSuchJump { host: HostName, jump: HostName },
-    #[error("{destination}: its jumps lead in a circle")]
-    JumpLoop { destination: String },
-    #[error("{host} needs a sudo password, and none was given")]
-    NoPassword { host: HostName },
+    Config {
+        destination: String,
+        stderr_tail: String,
+    },
+    BadText {
+        host: HostName,
+        what: &'static str,
+        text: String,
+    },
+    NoSuchJump {
+        host: HostName,
+        jump: HostName,
+    },
+    JumpLoop {
+        destination: String,
+    },
+    NoPassword {
+        host: HostName,
+    },
+}
+
+impl WorkspaceError {
+    /// Returns the reason, with these words of the cause.
+    fn reason(&self, said: String) -> WorkstationFault {
+        match self {
+            Self::Folder { folder, .. } => {
+                WorkstationFault::SocketsHaveNoPlace { path: folder.display().to_string(), said }
+            }
+            Self::Ssh { destination, source: ProcessError::TimedOut { .. } } => {
+                WorkstationFault::SshConfigSlow { destination: destination.clone(), said }
+            }
+            Self::Ssh { destination, .. } => {
+                WorkstationFault::SshConfigNotAsked { destination: destination.clone(), said }
+            }
+            Self::Config { destination, stderr_tail } => {
+                WorkstationFault::SshConfigUnreadable { destination: destination.clone(), said: stderr_tail.clone() }
+            }
+            Self::BadText { host, what, text } => WorkstationFault::NotForSshConfig {
+                name: host.clone(),
+                as_what: (*what).to_owned(),
+                value: text.clone(),
+            },
+            Self::NoSuchJump { host, jump } => {
+                WorkstationFault::JumpNotInRun { name: host.clone(), jump: jump.clone() }
+            }
+            Self::JumpLoop { destination } => WorkstationFault::JumpsInCircle { destination: destination.clone() },
+            Self::NoPassword { host } => WorkstationFault::PasswordNotGiven { name: host.clone() },
+        }
+    }
+}
+
+/// Its words are those of the reason; its cause is below it.
+impl fmt::Display for WorkspaceError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason(String::new()).fmt(formatter)
+    }
+}
+
+impl From<&WorkspaceError> for WorkstationFault {
+    fn from(error: &WorkspaceError) -> Self {
+        error.reason(below(error))
+    }
 }

@@ -77,18 +77,18 @@ mod tests {
 
     use super::*;
     use crate::event::reason::doctor::{HostHealth, Stake};
+    use crate::event::reason::sample::Sample;
 
     #[test]
     fn blockers_come_with_their_mend_and_what_is_fine_is_counted() {
         let refused = DoctorFinding::taken(
             Severity::Blocker,
-            "it\u{1b}[31m is so",
+            Sample::new("it\u{1b}[31m is so", Some("services.x.enable = true;")),
             Stake::PushRefused,
-            Some("services.x.enable = true;".to_owned()),
         );
         let vps = [
             refused,
-            DoctorFinding::taken(Severity::Warning, "first\n  second", Stake::PushWarns, None),
+            DoctorFinding::taken(Severity::Warning, Sample::new("first\n  second", None), Stake::PushWarns),
             DoctorFinding::new(Severity::Fine, HostHealth::ClockRight),
         ];
         let web = [DoctorFinding::new(Severity::Fine, HostHealth::ClockRight)];

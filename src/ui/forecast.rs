@@ -1,6 +1,6 @@
 //! Shows what a push would do, as a page: the answer of `plan`, and what `push --ask` shows before it asks.
 
-use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast};
+use crate::event::forecast::{Comparison, Forecast, HostForecast};
 use crate::event::wording::{packages, words};
 use crate::facts::package_change::PackageChange;
 use crate::facts::unit_changes::UnitChanges;
@@ -50,21 +50,10 @@ pub fn render(forecast: &Forecast, style: ForecastStyle) -> String {
     let not_known: Vec<String> =
         forecast.not_known.iter().map(|text| indented(&sanitise::text(text), "  - ", style)).collect();
     out += &section("not known before", not_known.concat(), style);
-    let gaps: Vec<String> = forecast.gaps.iter().map(|gap| indented(&in_words(gap), "  - ", style)).collect();
+    let gaps = forecast.gaps.iter().map(|gap| indented(&sanitise::text(&gap.to_string()), "  - ", style));
+    let gaps: Vec<String> = gaps.collect();
     out += &section("not covered by any guard", gaps.concat(), style);
     out
-}
-
-fn in_words(gap: &GuardGap) -> String {
-    match gap {
-        GuardGap::ActivationMovesBoot { host } => format!(
-            "{host} has no boot loader, as a container: if its power fails within the seconds of its activation, it \
-             comes up on the new system, unguarded"
-        ),
-        GuardGap::BootFilesNotCompared { host, why } => {
-            sanitise::text(&format!("whether the kernel and the initrd that {host} would boot are whole: {why}"))
-        }
-    }
 }
 
 /// Shows the part of that page with the differences of the systems; a refused push has not been compared to its end.
@@ -247,13 +236,15 @@ fn phases(forecast: &Forecast, style: ForecastStyle) -> String {
         .map(|one| {
             let number = words::number(one.phase).map_or_else(|| "or".to_owned(), |number| number.to_string());
             let at_most = one.at_most_ms.map(words::span_ms).unwrap_or_default();
-            vec![number.into(), one.phase.word().into(), at_most.into(), about(one.phase).into()]
+            let took = one.took_ms.map(words::span_ms).unwrap_or_default();
+            vec![number.into(), one.phase.word().into(), at_most.into(), took.into(), about(one.phase).into()]
         })
         .collect();
-    let heading = ["", "phase", "at most", "what happens"];
-    let short: Vec<Vec<TableCell>> = rows.iter().map(|row| row[..3].to_vec()).collect();
+    // Limits are long, so that a slow day is no failure: what it really took says how long to wait for it.
+    let heading = ["", "phase", "at most", "took", "what happens"];
+    let short: Vec<Vec<TableCell>> = rows.iter().map(|row| row[..4].to_vec()).collect();
     let table = table::render(&heading, &rows, style.columns, style.colour)
-        .or_else(|| table::render(&heading[..3], &short, usize::MAX, style.colour));
+        .or_else(|| table::render(&heading[..4], &short, usize::MAX, style.colour));
     let guards: Vec<Vec<TableCell>> = forecast
         .hosts
         .iter()
@@ -265,7 +256,7 @@ fn phases(forecast: &Forecast, style: ForecastStyle) -> String {
         .collect();
     let heading = ["host", "guard", "needed at most", "boots within"];
     let guards = table::render(&heading, &guards, usize::MAX, style.colour);
-    section("phases", table.unwrap_or_default(), style)
+    section("phases: what each may take at most, and took in the last runs", table.unwrap_or_default(), style)
         + &section("guards, and what a push and its roll back may take", guards.unwrap_or_default(), style)
 }
 

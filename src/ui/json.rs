@@ -49,13 +49,14 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::reason::any::AnyReason;
     use crate::event::{Event, VERSION};
 
     #[test]
     fn nothing_in_a_line_steers_a_terminal_and_all_of_it_is_there() {
         let all: String = (0..0x250).chain(0x2000..0x2070).filter_map(char::from_u32).collect();
         for text in [all, "plain äöü ✓ 🙂".to_owned(), "\u{9b}2J\u{9d}0;title\u{9c}\u{85}".to_owned()] {
-            let event = Event::Warned { host: None, text: text.into() };
+            let event = Event::Warned { host: None, text: AnyReason::without_code(&text) };
             let line = Line { version: VERSION, run: None, seq: 1, at: SystemTime::UNIX_EPOCH, event };
             let json = render(&line);
             assert!(!json.trim_end_matches('\n').contains(steers_a_terminal), "{json:?}");

@@ -7,7 +7,7 @@ use crate::event::wording::words;
 use crate::facts::host::Facts;
 use crate::facts::systems::NextBoot;
 use crate::inventory::model::HostName;
-use crate::ui::line::{cut, wrap};
+use crate::ui::line::{cut_between_words, wrap};
 use crate::ui::paint::{Tone, paint};
 use crate::ui::sanitise;
 use crate::ui::table::{self, TableCell};
@@ -99,7 +99,9 @@ fn table(hosts: &[HostStatusView<'_>], style: StatusStyle<'_>) -> String {
         }
     }
     // A terminal that is too narrow for any table.
-    let line = |shown: &HostStatusView<'_>| cut(&format!("{}: {}", shown.host, state(shown).1), style.columns) + "\n";
+    let line = |shown: &HostStatusView<'_>| {
+        cut_between_words(&format!("{}: {}", shown.host, state(shown).1), style.columns) + "\n"
+    };
     hosts.iter().map(line).collect()
 }
 
@@ -266,6 +268,7 @@ mod tests {
 
     use super::*;
     use crate::decide::status::tests::{system, well};
+    use crate::event::reason::sample::Sample;
     use crate::event::reason::status::ShortTrouble;
     use crate::ui::line::width;
 
@@ -281,8 +284,8 @@ mod tests {
     }
 
     fn trouble(short: &'static str) -> StatusTrouble {
-        let text = format!("it has {short}").into();
-        StatusTrouble { short: ShortTrouble::Boot(short), text, hint: Some(format!("mend {short}")) }
+        let text = Sample::new(format!("it has {short}"), Some(&format!("mend {short}"))).into();
+        StatusTrouble { short: ShortTrouble::Boot(short), text }
     }
 
     #[test]

@@ -283,6 +283,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::reason::any::AnyReason;
     use crate::event::{HostPlanned, Outcome, VERSION};
     use crate::facts::store_path::StorePath;
     use crate::ui::matrix::WIDTH;
@@ -328,7 +329,7 @@ mod tests {
 
     fn finished() -> Event {
         let hosts = BTreeMap::new();
-        Event::Finished { outcome: Outcome::Committed, text: String::new().into(), hosts, exit: 0, took_ms: 0 }
+        Event::Finished { outcome: Outcome::Committed, text: AnyReason::without_code(""), hosts, exit: 0, took_ms: 0 }
     }
 
     fn timeline(events: Vec<(u64, Event)>) -> Timeline {
@@ -416,7 +417,7 @@ nas: build 1m 00s*, survey 3s
             (0, planned(&["vps"])),
             (0, begin(Phase::Test)),
             (9000, begin(Phase::RollBack)),
-            (12_000, Event::CameBack { host: host("vps"), text: "it is back".into() }),
+            (12_000, Event::CameBack { host: host("vps"), text: AnyReason::without_code("it is back") }),
             (12_000, finished()),
         ]);
         let (stuck, nothing) = (Took::Stuck, Took::Nothing);

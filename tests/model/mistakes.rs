@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use fleetdeploy::decide::transaction::Transaction;
 use fleetdeploy::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
+use fleetdeploy::event::reason::any::AnyReason;
 use fleetdeploy::event::{HostOutcome, Outcome};
 use fleetdeploy::facts::host::JobKind;
 use fleetdeploy::facts::links::HostRound;
@@ -206,7 +207,7 @@ fn end_at_the_first_word(effects: Vec<Effect>) -> Vec<Effect> {
     vec![Effect::Finish(Verdict {
         outcome: Outcome::Superseded,
         hosts: Vec::new(),
-        text: "".into(),
+        text: AnyReason::without_code(""),
         interrupted: None,
         gone: Vec::new(),
         kept: BTreeMap::new(),
@@ -220,7 +221,7 @@ fn leave_all_to_their_guards(effects: Vec<Effect>) -> Vec<Effect> {
     vec![Effect::Finish(Verdict {
         outcome: Outcome::Split,
         hosts: Vec::new(),
-        text: "".into(),
+        text: AnyReason::without_code(""),
         interrupted: None,
         gone: Vec::new(),
         kept: BTreeMap::new(),
@@ -240,8 +241,14 @@ fn end_at_the_first_error(seen: &Input, effects: Vec<Effect>, plan: &Plan) -> Ve
     let outcome = Outcome::RolledBack;
     let back = HostOutcome::RolledBack { by_guard: false };
     let hosts = plan.hosts.iter().map(|host| (host.name.clone(), back.clone())).collect();
-    let verdict =
-        Verdict { outcome, hosts, text: "".into(), interrupted: None, gone: Vec::new(), kept: BTreeMap::new() };
+    let verdict = Verdict {
+        outcome,
+        hosts,
+        text: AnyReason::without_code(""),
+        interrupted: None,
+        gone: Vec::new(),
+        kept: BTreeMap::new(),
+    };
     vec![Effect::Record(Entry::Finished { outcome }), Effect::Finish(verdict)]
 }
 

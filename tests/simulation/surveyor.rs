@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::orders::{HostClock, Orders};
+use fleetdeploy::event::reason::cause::Cause;
 use fleetdeploy::facts::host::Facts;
 use fleetdeploy::facts::systems::Roots;
 use fleetdeploy::facts::traces::RunMark;
@@ -53,7 +54,7 @@ impl Surveyor for SimSurveyor {
                     let clock = HostClock { uptime: facts.standing.uptime, at: self.clock.now() };
                     Ok(Answered { clock, facts: *facts })
                 }
-                _ => Err(("no answer".into(), None)),
+                _ => Err(Cause::SilentTooLong { waited: limit }),
             }
         }
         .boxed()

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::line::Line;
-use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
+use fleetdeploy::event::reason::any::AnyReason;
+use fleetdeploy::event::waiting::AfterWait;
+use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION, WayBack};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
 use fleetdeploy::facts::store_path::StorePath;
-use fleetdeploy::inventory::model::{HostName, Place};
+use fleetdeploy::inventory::model::{GuardAction, HostName, Place};
 
 pub(crate) fn host(name: &str) -> HostName {
     HostName::new(name).unwrap()
@@ -80,8 +82,13 @@ fn compared(name: &str, reboot_for: &[&str]) -> Event {
     Event::Compared { host: host(name), packages: Some(packages), reboot_for }
 }
 
+/// As hosts of the defaults have it: 150 s until they reboot, and 180 s to boot.
+fn way_back(left_ms: u64) -> Option<WayBack> {
+    Some(WayBack { action: GuardAction::Reboot, back_ms: left_ms + 330_000 })
+}
+
 pub(crate) fn armed(name: &str) -> Event {
-    Event::GuardArmed { host: host(name), left_ms: 900_000 }
+    Event::GuardArmed { host: host(name), left_ms: 900_000, way_back: way_back(900_000) }
 }
 
 pub(crate) fn cell(from: &str, to: &str, kind: &str, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
@@ -116,6 +123,7 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         of: 4,
         rounds: 0,
         waiting_for: waiting.iter().map(|link| (*link).to_owned()).collect(),
+        cause: None,
         hosts: BTreeMap::from([
             (host("vps"), LinkCount { up: up - 2, of: 2 }),
             (host("homeserver"), LinkCount { up: 2, of: 2 }),
@@ -153,7 +161,10 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (30.0, done("vps", Phase::Copy)),
         (
             31.0,
-            Event::Warned { host: Some(host("homeserver")), text: "what runs was never booted\u{1b}[2J here".into() },
+            Event::Warned {
+                host: Some(host("homeserver")),
+                text: AnyReason::without_code("what runs was never booted\u{1b}[2J here"),
+            },
         ),
         (31.4, compared("homeserver", &[])),
         (31.5, done("homeserver", Phase::Copy)),
@@ -168,7 +179,15 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (35.0, moved("vps", "restarting nginx.service")),
         (45.0, moved("vps", "restarting sshd.service")),
         (46.0, done("vps", Phase::Test)),
-        (48.0, Event::ContactLost { host: host("homeserver"), why: "connection timed out".into() }),
+        (
+            48.0,
+            Event::ContactLost {
+                host: host("homeserver"),
+                within_ms: Some(60_000),
+                then: Some(AfterWait::AllGoBack),
+                why: AnyReason::without_code("connection timed out"),
+            },
+        ),
         (51.0, Event::ContactMade { host: host("homeserver") }),
         (51.2, done("homeserver", Phase::Test)),
         (51.3, phase(Phase::Verify)),
@@ -176,7 +195,7 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (53.0, waiting(4, &[])),
         (57.0, matrix(Phase::Verify, Some(true))),
         (57.1, phase(Phase::Decide)),
-        (57.1, Event::GuardExtended { host: host("vps"), left_ms: 600_000 }),
+        (57.1, Event::GuardExtended { host: host("vps"), left_ms: 600_000, way_back: way_back(600_000) }),
         (57.2, Event::Decided),
         (57.2, phase(Phase::Switch)),
         (60.0, Event::BootDefaultMoved { host: host("vps"), generation: 42 }),
@@ -190,7 +209,7 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
             63.0,
             Event::Finished {
                 outcome: Outcome::Committed,
-                text: "every host runs its new system, and all links are up".into(),
+                text: AnyReason::without_code("every host runs its new system, and all links are up"),
                 hosts: BTreeMap::from([
                     (host("homeserver"), HostOutcome::Committed),
                     (host("vps"), HostOutcome::Committed),
@@ -238,22 +257,39 @@ pub(crate) fn bad_push() -> Vec<(f64, Event)> {
             80.2,
             Event::Failed {
                 host: Some(host("homeserver")),
-                text: "links do not come up:\nvps -> homeserver ping".into(),
+                text: AnyReason::without_code("links do not come up:\nvps -> homeserver ping"),
                 hint: Some("look at `systemctl status wireguard-wg0` on homeserver".into()),
             },
         ),
-        (80.3, Event::RollBackStarted { host: None, reason: "links are down: vps -> homeserver ping".into() }),
+        (
+            80.3,
+            Event::RollBackStarted {
+                host: None,
+                reason: AnyReason::without_code("links are down: vps -> homeserver ping"),
+            },
+        ),
         (80.3, phase(Phase::RollBack)),
-        (85.0, Event::LeftToGuard { host: host("homeserver"), fires_in_ms: 823_000, boot_ms: 180_000 }),
+        (
+            85.0,
+            Event::LeftToGuard {
+                host: host("homeserver"),
+                fires_in_ms: 823_000,
+                boot_ms: 180_000,
+                action: Some(GuardAction::Reboot),
+            },
+        ),
         (
             1000.0,
-            Event::CameBack { host: host("homeserver"), text: "rebooted by its guard, runs the old system".into() },
+            Event::CameBack {
+                host: host("homeserver"),
+                text: AnyReason::without_code("rebooted by its guard, runs the old system"),
+            },
         ),
         (
             1001.0,
             Event::Finished {
                 outcome: Outcome::RolledBack,
-                text: "every touched host is back on its old system: links were down".into(),
+                text: AnyReason::without_code("every touched host is back on its old system: links were down"),
                 hosts: BTreeMap::from([
                     (host("homeserver"), HostOutcome::RolledBack { by_guard: true }),
                     (host("vps"), HostOutcome::Witness),
@@ -281,8 +317,8 @@ pub(crate) fn push_by_waves() -> Vec<(f64, Event)> {
         (20.0, done("homeserver", Phase::Test)),
         (20.1, phase(Phase::Verify)),
         (25.0, matrix(Phase::Verify, Some(true))),
-        (25.4, Event::GuardExtended { host: host("vps"), left_ms: 900_000 }),
-        (25.5, Event::GuardExtended { host: host("homeserver"), left_ms: 900_000 }),
+        (25.4, Event::GuardExtended { host: host("vps"), left_ms: 900_000, way_back: way_back(900_000) }),
+        (25.5, Event::GuardExtended { host: host("homeserver"), left_ms: 900_000, way_back: way_back(900_000) }),
         (25.6, wave(2, "vps")),
         (25.6, phase(Phase::Test)),
         (25.7, moved("vps", "activating")),

@@ -8,6 +8,8 @@ use tokio::sync::oneshot;
 
 use crate::commands::Trouble;
 use crate::event::Event;
+use crate::event::reason::command_end::NotAgreed;
+use crate::event::reason::command_fault::Misuse;
 use crate::event::stream::{Events, Follower};
 use crate::inventory::model::HostName;
 use crate::ui::print_question;
@@ -23,8 +25,7 @@ pub(crate) fn ensure_somebody_can_be_asked() -> Result<(), Trouble> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return Ok(());
     }
-    let hint = "look with --dry-run first, and then go without --ask: it is guarded all the same";
-    Err(Trouble::not_understood("--ask needs a terminal to ask on", Some(hint.to_owned())))
+    Err(Trouble::not_understood(Misuse::AskNeedsTerminal))
 }
 
 /// How long a recovery waits for an answer, before it waits for its hosts: guards run out meanwhile.
@@ -33,13 +34,10 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(60);
 /// Asks whether a push is to go on.
 ///
 /// # Errors
-/// Why not, in words.
-pub(crate) async fn ask_whether_to_go_on(events: Events, screen: Follower, question: String) -> Result<(), String> {
-    match ask(events, screen, question, PATIENCE).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err("not begun: the answer was no".to_owned()),
-        Err(why) => Err(format!("not begun: {why}")),
-    }
+/// Why not.
+pub(crate) async fn ask_whether_to_go_on(events: Events, screen: Follower, question: String) -> Result<(), NotAgreed> {
+    let agreed = ask(events, screen, question, PATIENCE).await?;
+    if agreed { Ok(()) } else { Err(NotAgreed::AnswerWasNo) }
 }
 
 /// Asks whether a recovery is to end its run without these hosts; no answer means no.
@@ -76,14 +74,14 @@ fn end_without(silent: &[&str], wait: Duration) -> String {
 /// Asks once, and takes any answer. Nothing else is drawn meanwhile.
 ///
 /// # Errors
-/// Why there is no answer, in words.
-async fn ask(events: Events, screen: Follower, question: String, patience: Duration) -> Result<bool, String> {
+/// Why there is no answer.
+async fn ask(events: Events, screen: Follower, question: String, patience: Duration) -> Result<bool, NotAgreed> {
     events.publish(Event::Asked { question: question.clone() });
     let drawn = tokio::task::spawn_blocking(move || screen.has_heard_all(DRAWING)).await;
     if !drawn.unwrap_or(false) {
-        return Err("the terminal takes nothing, so nothing could be asked".to_owned());
+        return Err(NotAgreed::TerminalStuck);
     }
-    print_question(&question).map_err(|error| format!("nothing could be asked: {error}"))?;
+    print_question(&question).map_err(|error| NotAgreed::QuestionNotAsked { said: error.to_string() })?;
     let (answer, answered) = oneshot::channel();
     // A thread of its own reads the terminal. Only an answer or the end of this process can end it.
     std::thread::spawn(move || {
@@ -97,8 +95,8 @@ async fn ask(events: Events, screen: Follower, question: String, patience: Durat
     events.publish(Event::Replied { yes });
     match said {
         Ok(Ok(Ok(_))) => Ok(yes),
-        Ok(_) => Err("the answer could not be read".to_owned()),
-        Err(_) => Err(format!("nobody has answered for {}", humantime::format_duration(patience))),
+        Ok(_) => Err(NotAgreed::ReplyNotRead),
+        Err(_) => Err(NotAgreed::NobodyReplied { waited: patience }),
     }
 }
 

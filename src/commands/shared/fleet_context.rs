@@ -15,15 +15,15 @@ use crate::engine::reach::Reach;
 use crate::engine::shutdown::Shutdown;
 use crate::engine::turns::Turns;
 use crate::event::Event;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::command::CommandNote;
+use crate::event::reason::command_fault::{Misuse, WorkstationFault};
+use crate::event::reason::inventory_fault::InventoryRefusal;
 use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
 use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source, Steady};
-use crate::inventory::{
-    FAILED, Inventory, Loaded, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run,
-};
-use crate::local::process::ProcessError;
+use crate::inventory::{Inventory, Loaded, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run};
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
@@ -38,42 +38,34 @@ pub(crate) struct FleetContext {
     /// Hosts that take no part, whether or not they answer; none of them is selected.
     pub(crate) without: BTreeSet<HostName>,
     /// The warnings of the inventory.
-    warnings: Vec<String>,
+    warnings: Vec<AnyReason>,
 }
 
-/// Returns the inventory, with its warnings as a person reads them.
-pub(crate) fn load(global: &GlobalArgs) -> Result<(Inventory, Vec<String>), Trouble> {
+/// Returns the inventory, with its warnings.
+pub(crate) fn load(global: &GlobalArgs) -> Result<(Inventory, Vec<AnyReason>), Trouble> {
     let Loaded { inventory, warnings } = read(global)?;
-    Ok((inventory, warnings.iter().map(ToString::to_string).collect()))
+    Ok((inventory, warnings.iter().map(|doubt| InventoryRefusal::from(doubt).into()).collect()))
 }
 
 pub(crate) fn read(global: &GlobalArgs) -> Result<Loaded, Trouble> {
-    let here = std::env::current_dir().map_err(|error| Trouble::not_understood(error, None))?;
-    let path = find(global.inventory.as_deref(), std::env::var_os(VARIABLE).as_deref(), &here).map_err(|error| {
-        let hint = error.hint();
-        Trouble::not_understood(error, Some(hint))
-    })?;
-    Inventory::load(&path).map_err(|error| Trouble::not_understood(error, None))
+    let here = std::env::current_dir().map_err(Trouble::no_working_folder)?;
+    let path = find(global.inventory.as_deref(), std::env::var_os(VARIABLE).as_deref(), &here)
+        .map_err(|error| Trouble::not_understood(InventoryRefusal::from(&error)))?;
+    Inventory::load(&path).map_err(|error| Trouble::not_understood(InventoryRefusal::from(&error)).shown_as(error))
 }
 
 /// Returns what `@failed` means for this fleet.
 fn failed_in_last_run(fleet: &str, inventory: &Path) -> Result<BTreeSet<HostName>, Trouble> {
-    let trouble = |what: String, hint: &str| Err(Trouble::not_understood(what, Some(hint.to_owned())));
-    let of = format!("`{FAILED}` means the hosts that did not end well in the last run of `{fleet}`");
-    match state()?.last_run(fleet, inventory).map_err(unreadable)? {
-        None => trouble(
-            format!("{of}, and this workstation has no record of one"),
-            "`fleetdeploy runs` lists those there are; name the hosts",
-        ),
-        Some(LastRun { run, failed: None }) => trouble(
-            format!("{of}, and {run} did not come to its end"),
-            &format!("type `fleetdeploy recover {fleet}` first, or name the hosts"),
-        ),
+    let last = state()?.last_run(fleet, inventory).map_err(unreadable)?;
+    let fleet = fleet.to_owned();
+    Err(Trouble::not_understood(match last {
+        None => Misuse::FailedNotRecorded { fleet },
+        Some(LastRun { run, failed: None }) => Misuse::FailedNotKnown { run: run.to_string(), fleet },
         Some(LastRun { run, failed: Some(failed) }) if failed.is_empty() => {
-            trouble(format!("{of}, and in {run} there was none"), "name the hosts, or leave the pattern out")
+            Misuse::NobodyFailed { run: run.to_string(), fleet }
         }
-        Some(LastRun { failed: Some(failed), .. }) => Ok(failed),
-    }
+        Some(LastRun { failed: Some(failed), .. }) => return Ok(failed),
+    }))
 }
 
 fn failed_if_asked_for(
@@ -86,9 +78,8 @@ fn failed_if_asked_for(
 }
 
 /// A fleet or hosts that are not there.
-pub(crate) fn not_selected(error: SelectError) -> Trouble {
-    let hint = error.hint();
-    Trouble::not_understood(error, hint)
+pub(crate) fn not_selected(error: &SelectError) -> Trouble {
+    Trouble::not_understood(InventoryRefusal::from(error))
 }
 
 /// Returns the chosen hosts that take part, and the hosts of the fleet that do not.
@@ -97,11 +88,11 @@ fn parted(
     chosen: &[&Host],
     without: &WithoutArgs,
 ) -> Result<(BTreeSet<HostName>, BTreeSet<HostName>), Trouble> {
-    let without = left_out(hosts, &without.hosts).map_err(not_selected)?;
+    let without = left_out(hosts, &without.hosts).map_err(|error| not_selected(&error))?;
     let chosen = chosen.iter().map(|host| &host.name);
     let selected: BTreeSet<HostName> = chosen.filter(|host| !without.contains(*host)).cloned().collect();
     if selected.is_empty() && !without.is_empty() {
-        return Err(not_selected(SelectError::ChosenAreWithout));
+        return Err(not_selected(&SelectError::ChosenAreWithout));
     }
     Ok((selected, without))
 }
@@ -117,7 +108,7 @@ impl FleetContext {
         }
         let selected: Vec<&Host> = self.fleet.hosts.iter().filter(|host| self.selected.contains(&host.name)).collect();
         let failed = failed_if_asked_for(&self.fleet, &self.inventory, &[patterns])?;
-        let canaries = select_of_run(selected, patterns, &[], failed.as_ref()).map_err(not_selected)?;
+        let canaries = select_of_run(selected, patterns, &[], failed.as_ref()).map_err(|error| not_selected(&error))?;
         Ok(canaries.into_iter().map(|host| host.name.clone()).collect())
     }
 
@@ -143,9 +134,10 @@ impl FleetContext {
         let (inventory, warnings) = load(global)?;
         let fleet = name.map_or_else(|| inventory.only_fleet(), |name| inventory.fleet(name));
         let overrides = Overrides { parallel: hosts.window.parallel, ..*overrides };
-        let fleet = fleet.map_err(not_selected)?.clone().overridden(&overrides);
+        let fleet = fleet.map_err(|error| not_selected(&error))?.clone().overridden(&overrides);
         let failed = failed_if_asked_for(&fleet, &inventory, &[&hosts.on, &hosts.except])?;
-        let selected = select_of_run(&fleet.hosts, &hosts.on, &hosts.except, failed.as_ref()).map_err(not_selected)?;
+        let selected = select_of_run(&fleet.hosts, &hosts.on, &hosts.except, failed.as_ref())
+            .map_err(|error| not_selected(&error))?;
         let (selected, without) = parted(&fleet.hosts, &selected, &hosts.without)?;
         Ok(Self { inventory, fleet, selected, without, warnings })
     }
@@ -159,15 +151,12 @@ impl FleetContext {
     pub(crate) fn pass_over(&mut self, without: &BTreeSet<HostName>, run: &str) -> Result<(), Trouble> {
         let passed: Vec<HostName> = self.selected.intersection(without).cloned().collect();
         self.selected.retain(|host| !without.contains(host));
-        let names: Vec<&str> = passed.iter().map(HostName::as_str).collect();
-        let names = names.join(", ");
+        let run = run.to_owned();
         if self.selected.is_empty() {
-            let text = format!("run {run} was without {names}: nothing of it is there to go back from");
-            let hint = "name another run, or a time: --to @2026-11-20".to_owned();
-            return Err(Trouble::not_understood(text, Some(hint)));
+            return Err(Trouble::not_understood(Misuse::AllPassedOver { run, hosts: passed }));
         }
         if !passed.is_empty() {
-            self.warnings.push(format!("passed over, since run {run} was without: {names}; what runs there stays"));
+            self.warnings.push(CommandNote::HostsPassedOver { run, hosts: passed }.into());
         }
         Ok(())
     }
@@ -192,7 +181,7 @@ impl FleetContext {
             fleets.find_map(|fleet| fleet.hosts.iter().find(|other| other.name == host.name)).unwrap_or(host).clone()
         };
         let hosts: Vec<Host> = inventory.hosts.iter().map(of_fleet).collect();
-        let selected = select(&hosts, on, except).map_err(not_selected)?;
+        let selected = select(&hosts, on, except).map_err(|error| not_selected(&error))?;
         let (selected, without) = parted(&hosts, &selected, without)?;
         let fleet = Fleet {
             name: "every host".to_owned(),
@@ -253,8 +242,8 @@ impl FleetContext {
             let hosts = self.without.iter().cloned().collect();
             events.publish(Event::warned(None, CommandNote::HostsLeftOut { hosts }));
         }
-        for text in &self.warnings {
-            events.publish(Event::Warned { host: None, text: text.clone().into() });
+        for warning in &self.warnings {
+            events.publish(Event::Warned { host: None, text: warning.clone() });
         }
     }
 
@@ -289,27 +278,17 @@ impl FleetContext {
 }
 
 /// A fault of the inventory or of ssh's config is a mistake of usage; a thing that this workstation lacks is not.
-fn no_workspace(error: WorkspaceError) -> Trouble {
-    match error {
-        WorkspaceError::Ssh { ref destination, source: ProcessError::TimedOut { .. } } => {
-            let hint = format!(
-                "something in ssh's config takes longer than that, such as a `Match exec`: try `ssh -G {destination}`"
-            );
-            Trouble::not_begun(error, Some(hint))
-        }
-        WorkspaceError::Ssh { .. } => {
-            Trouble::not_begun(error, Some("`ssh` must be in PATH: install OpenSSH".to_owned()))
-        }
-        WorkspaceError::Folder { .. } => {
-            let hint = "make room in /tmp, or set XDG_RUNTIME_DIR to a folder of yours, with a short path";
-            Trouble::not_begun(error, Some(hint.to_owned()))
-        }
+pub(crate) fn no_workspace(error: WorkspaceError) -> Trouble {
+    let reason = WorkstationFault::from(&error);
+    let trouble = match error {
+        WorkspaceError::Ssh { .. } | WorkspaceError::Folder { .. } => Trouble::not_begun(reason),
         WorkspaceError::Config { .. }
         | WorkspaceError::BadText { .. }
         | WorkspaceError::NoSuchJump { .. }
         | WorkspaceError::JumpLoop { .. }
-        | WorkspaceError::NoPassword { .. } => Trouble::not_understood(error, None),
-    }
+        | WorkspaceError::NoPassword { .. } => Trouble::not_understood(reason),
+    };
+    trouble.shown_as(error)
 }
 
 /// `person@workstation`, for the leases on the hosts.
@@ -328,6 +307,7 @@ mod tests {
 
     use super::*;
     use crate::exit::Ending;
+    use crate::local::process::ProcessError;
 
     #[test]
     fn what_the_workstation_lacks_is_no_mistake_of_usage() {
@@ -341,7 +321,7 @@ mod tests {
         for (lacking, mend) in [(folder, "XDG_RUNTIME_DIR"), (ssh, "install OpenSSH"), (slow, "ssh -G vps")] {
             let trouble = no_workspace(lacking);
             assert_eq!(trouble.ending, Ending::NotBegun);
-            assert!(trouble.hint.as_deref().is_some_and(|hint| hint.contains(mend)), "{:?}", trouble.hint);
+            assert!(trouble.hint().is_some_and(|hint| hint.contains(mend)), "{:?}", trouble.hint());
         }
         let config = WorkspaceError::Config { destination: "vps".into(), stderr_tail: "line 3".into() };
         assert_eq!(no_workspace(config).ending, Ending::NotUnderstood);

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use crate::commands::Trouble;
 use crate::commands::shared::global::GlobalArgs;
+use crate::event::reason::record_fault::RecordFault;
 use crate::record::folder::{RunFolder, StateFolder};
 use crate::record::name::NameError;
 use crate::record::read::{RunEnd, Summary};
@@ -21,18 +22,14 @@ pub(crate) fn state() -> Result<StateFolder, Trouble> {
 
 /// A record that cannot be read; nothing was to be begun.
 pub(crate) fn unreadable(error: RecordError) -> Trouble {
-    let hint = error.hint();
-    Trouble::not_begun(error, hint)
+    Trouble::not_begun(RecordFault::from(&error)).shown_as(error)
 }
 
 /// Finds the run that a person has named.
 pub(crate) fn named(state: &StateFolder, name: &str) -> Result<RunFolder, Trouble> {
     state.named(name).map_err(|error| match error {
         NameError::Record(error) => unreadable(error),
-        error => {
-            let hint = error.hint();
-            Trouble::not_understood(error, hint)
-        }
+        NameError::Run(fault) => Trouble::not_understood(fault),
     })
 }
 

@@ -41,7 +41,7 @@ impl Stopped {
             Self::Interrupted(signal) => (HooksEnd::InterruptedInHook { signal: signal.to_string() }, Some(signal)),
         };
         let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted };
-        Conclusion::of_all(fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text.to_string())
+        Conclusion::of_all(fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
     }
 }
 

@@ -2,8 +2,10 @@
 
 pub(super) mod conclusion;
 pub(super) mod confirm;
+mod faults;
 pub(super) mod fleet_context;
 pub(super) mod fleet_hosts;
+pub(super) mod former;
 pub(super) mod global;
 pub(super) mod history;
 pub(super) mod hooks;

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::commands::Trouble;
 use crate::decide::vocabulary::Signal;
 use crate::engine::shutdown::Shutdown;
+use crate::event::reason::command_fault::Misuse;
 use crate::exit::Ending;
 use crate::inventory::model::{Become, Host, HostName};
 use crate::remote::Password;
@@ -23,16 +24,15 @@ pub(crate) async fn passwords(
     if in_need.is_empty() {
         return Ok(BTreeMap::new());
     }
+    if !std::io::stdin().is_terminal() {
+        let hosts = in_need.into_iter().cloned().collect();
+        return Err(Trouble::not_understood(Misuse::PasswordNeedsTerminal { hosts }));
+    }
     let names: Vec<&str> = in_need.iter().map(|name| name.as_str()).collect();
     let names = names.join(", ");
-    if !std::io::stdin().is_terminal() {
-        let hint = "run it on a terminal, or use `become: sudo` with a rule that asks no password".to_owned();
-        let text = format!("{names}: `become: sudo-password` needs a terminal to ask for the password");
-        return Err(Trouble::not_understood(text, Some(hint)));
-    }
     let text = ask(format!("sudo password for {names}: "), shutdown).await?;
     let all = in_need.into_iter().map(|name| Some((name.clone(), Password::new(text.clone())?)));
-    let unusable = || Trouble::not_understood("that is no password: it has a control character in it", None);
+    let unusable = || Trouble::not_understood(Misuse::PasswordUnusable);
     all.collect::<Option<_>>().ok_or_else(unusable)
 }
 
@@ -48,7 +48,7 @@ async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Troubl
     tokio::select! {
         asked = answered => match asked {
             Ok(asked) => asked.map_err(unanswered),
-            Err(_) => Err(unanswered(std::io::Error::other("the terminal could not be read"))),
+            Err(_) => Err(Trouble::not_understood(Misuse::PasswordTerminalGone)),
         },
         signal = shutdown.requested() => {
             // A terminal that was closed takes no settings, and needs none.
@@ -62,13 +62,12 @@ async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Troubl
 fn unanswered(error: std::io::Error) -> Trouble {
     match error.kind() {
         std::io::ErrorKind::Interrupted => interrupted(Signal::Sigint),
-        _ => Trouble::not_understood(error, None),
+        _ => Trouble::not_understood(Misuse::PasswordNotAsked { said: error.to_string() }).shown_as(error),
     }
 }
 
 fn interrupted(signal: Signal) -> Trouble {
-    let error = format!("interrupted by {signal} at the question for the password").into();
-    Trouble { error, hint: None, ending: Ending::QueryInterrupted(signal) }
+    Trouble::new(Misuse::InterruptedAtPassword { signal }.into(), Ending::QueryInterrupted(signal))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::confirm::ask_whether_to_go_on;
 use super::fleet_context::{FleetContext, owner};
+use super::former::add_what_former_runs_took;
 use crate::commands::Trouble;
 use crate::decide::reboot;
 use crate::decide::vocabulary::Entry;
@@ -13,9 +14,11 @@ use crate::engine::push::{Preview, PushRequest};
 use crate::engine::reboot::Logbook;
 use crate::engine::surroundings::{CleanedUp, Surroundings};
 use crate::event::forecast::Forecast;
+use crate::event::reason::any::AnyReason;
+use crate::event::reason::command_end::NotAgreed;
 use crate::event::reason::notice::Notice;
+use crate::event::reason::record_fault::RecordFault;
 use crate::event::stream::{Events, Follower};
-use crate::event::wording::leftover::forget;
 use crate::event::{Event, Outcome};
 use crate::facts::plan::{HostPlan, Plan};
 use crate::inventory::model::HostName;
@@ -50,16 +53,10 @@ enum RebootProgress {
 impl PushRecord {
     pub(crate) fn open(context: &FleetContext) -> Result<Self, Trouble> {
         let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
-        let mut lock =
-            FleetLock::take(&state, &context.fleet.name, &context.inventory.path).map_err(|error| match error {
-                LockError::Held { .. } => {
-                    Trouble::not_begun(error, Some("wait for it to end, or look at what it does".to_owned()))
-                }
-                LockError::Record(error) => Trouble::no_record(error),
-            })?;
+        let mut lock = take(&state, context)?;
         // This process holds the fleet's lock, so the program that began this run is gone.
         if let Some(unfinished) = unfinished(&state, context)? {
-            return Err(Trouble::not_begun(unfinished.text(), Some(tried_again(&unfinished))));
+            return Err(Trouble::not_begun(unfinished.reason()));
         }
         let now = SystemTime::now();
         // Old records that cannot be trimmed are no reason not to push.
@@ -86,7 +83,7 @@ impl PushRecord {
     }
 
     pub(crate) fn listen(&self, events: &Events) -> Result<Recording, Trouble> {
-        listener::start(events, &self.run_folder).map_err(|error| Trouble::not_begun(error, None))
+        listener::start(events, &self.run_folder).map_err(Trouble::no_record)
     }
 }
 
@@ -115,27 +112,14 @@ fn unfinished(state: &StateFolder, context: &FleetContext) -> Result<Option<Unfi
 
 /// Says why the records of this workstation would refuse a push of the fleet. A push that is under way here is no
 /// reason here: the lock tells of it.
-pub(crate) fn would_refuse(context: &FleetContext) -> Option<(String, String)> {
+pub(crate) fn would_refuse(context: &FleetContext) -> Option<AnyReason> {
     let state = StateFolder::locate(|name| std::env::var_os(name)).ok()?;
     let running = state.running();
     let unfinished = match state.unfinished(Some((&context.fleet.name, &context.inventory.path))) {
-        Err(error @ RecordError::Newer { .. }) => {
-            return Some((error.to_string(), error.hint().unwrap_or_default()));
-        }
+        Err(error @ RecordError::Newer { .. }) => return Some(RecordFault::from(&error).into()),
         found => found.ok().flatten(),
     };
-    unfinished
-        .filter(|one| !running.iter().any(|run| run == one.run.id().as_str()))
-        .map(|one| (one.text(), tried_again(&one)))
-}
-
-/// Says how to begin all the same, behind an unfinished run.
-pub(crate) fn tried_again(unfinished: &UnfinishedRun) -> String {
-    let mend = format!("type `{}`, then try again", unfinished.mend());
-    if unfinished.is_a_push() {
-        return format!("{mend}; {}", forget(&unfinished.fleet, unfinished.run.id().as_str()));
-    }
-    mend
+    unfinished.filter(|one| !running.iter().any(|run| run == one.run.id().as_str())).map(|one| one.reason().into())
 }
 
 /// Takes the driver's events and entries.
@@ -194,7 +178,8 @@ impl Surroundings for PushListener<'_> {
         self.events.publish(event);
     }
 
-    fn foreseen(&mut self, forecast: Forecast) {
+    fn foreseen(&mut self, mut forecast: Forecast) {
+        add_what_former_runs_took(&mut forecast);
         if self.request.first == Preview::Ask {
             self.events.publish(Event::Foreseen { forecast: Box::new(forecast), whole: true });
         } else {
@@ -202,7 +187,7 @@ impl Surroundings for PushListener<'_> {
         }
     }
 
-    fn agrees(&mut self) -> impl Future<Output = Result<(), String>> + Send {
+    fn agrees(&mut self) -> impl Future<Output = Result<(), NotAgreed>> + Send {
         let fleet = &self.request.scope.fleet.name;
         let question = match self.request.back {
             None => format!("push {fleet} now? [y/N]"),
@@ -255,10 +240,7 @@ impl Surroundings for PushListener<'_> {
 
 pub(crate) fn take(state: &StateFolder, context: &FleetContext) -> Result<FleetLock, Trouble> {
     FleetLock::take(state, &context.fleet.name, &context.inventory.path).map_err(|error| match error {
-        LockError::Held { .. } => {
-            let hint = "if it hangs, end that process first; from another workstation `recover` takes over".to_owned();
-            Trouble::not_begun(error, Some(hint))
-        }
+        LockError::Held(fault) => Trouble::not_begun(fault),
         LockError::Record(error) => Trouble::no_record(error),
     })
 }

@@ -31,7 +31,7 @@ pub(crate) struct Query {
 impl Query {
     pub(crate) fn begin(command: &str, mode: Mode, context: &FleetContext) -> Result<Self, Trouble> {
         let events = Events::new(None);
-        let screen = Screen::start(mode, &events).map_err(|error| Trouble::not_begun(error, None))?;
+        let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
         context.begin_query(command, &events);
         Ok(Self { events, screen, mode })
     }

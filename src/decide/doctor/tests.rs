@@ -4,6 +4,7 @@ use super::Severity::{Blocker, Warning};
 use super::*;
 use crate::decide::status::tests::{fleet, system, well};
 use crate::event::reason::Worded;
+use crate::event::reason::command_end::OpenRun;
 use crate::event::reason::unlinked::Unlinked;
 use crate::event::reason::workstation::FolderObstacle;
 use crate::facts::host::{GuardState, Lease};
@@ -315,7 +316,7 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
     );
     assert_eq!(worst(&Workstation { free_store: Some(1 << 20), ..well.clone() }), Severity::Warning);
     assert_eq!(worst(&Workstation { record: Ok(("/x".into(), Some(1))), ..well.clone() }), Severity::Warning);
-    let unfinished = Unfinished { what: "run r-1 did not end".into(), mend: "fleetdeploy recover lab".into() };
+    let unfinished = OpenRun::PushOpen { run: "r-1".into(), fleet: "lab".into() };
     assert_eq!(worst(&Workstation { unfinished: Some(unfinished), ..well.clone() }), Severity::Blocker);
     let unlinked = Unlinked::VpnAddressesMissing { fleet: "lab".into(), only: None };
     assert_eq!(worst(&Workstation { unlinked: Some(unlinked), ..well }), Severity::Warning);

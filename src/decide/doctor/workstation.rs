@@ -1,7 +1,7 @@
 //! Judges what a push needs of the workstation.
 
 use super::{DoctorFinding, Severity};
-use crate::event::reason::any::AnyReason;
+use crate::event::reason::command_end::OpenRun;
 use crate::event::reason::doctor::Stake;
 use crate::event::reason::unlinked::Unlinked;
 use crate::event::reason::workstation::{FolderObstacle, WorkstationHealth};
@@ -17,16 +17,9 @@ pub struct Workstation {
     /// Bytes that are free in the store.
     pub free_store: Option<u64>,
     /// A run of this fleet that did not come to its end.
-    pub unfinished: Option<Unfinished>,
+    pub unfinished: Option<OpenRun>,
     /// The fleet has no link.
     pub unlinked: Option<Unlinked>,
-}
-
-/// A run that has not ended, and the command that ends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfinished {
-    pub what: AnyReason,
-    pub mend: String,
 }
 
 /// The workstation's nix.
@@ -72,14 +65,18 @@ pub fn of_workstation(found: &Workstation) -> Vec<DoctorFinding> {
             DoctorFinding::fine(WorkstationHealth::RoomEnough { place, free_bytes })
         }
     }));
-    findings.extend(found.unfinished.clone().map(|Unfinished { what, mend }| {
-        DoctorFinding::taken(Severity::Blocker, what, Stake::RunUnfinished, Some(mend))
-    }));
-    findings.extend(found.unlinked.as_ref().map(|unlinked| {
-        let told = AnyReason::from(unlinked.clone());
-        let mend = told.mend();
-        DoctorFinding::taken(Severity::Warning, told, Stake::NothingProven, mend)
-    }));
+    findings.extend(
+        found
+            .unfinished
+            .clone()
+            .map(|open| DoctorFinding::taken(Severity::Blocker, open.clone(), Stake::RunUnfinished(open))),
+    );
+    findings.extend(
+        found
+            .unlinked
+            .as_ref()
+            .map(|unlinked| DoctorFinding::taken(Severity::Warning, unlinked.clone(), Stake::NothingProven)),
+    );
     findings.sort_by_key(|finding| finding.severity);
     findings
 }

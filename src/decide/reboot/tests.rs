@@ -2,6 +2,7 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::decide::transaction::tests::{plan, system};
+use crate::event::reason::any::AnyReason;
 use crate::facts::links::{HostRound, LinkAnswer};
 use crate::facts::systems::{BootLoader, Systems};
 
@@ -150,10 +151,10 @@ fn a_lost_host_stops_it_there() {
     let fleet = fleet(3);
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[], None);
     let _ = start(&mut rolling);
-    let effects = rolling.handle(RebootInput::Lost { host: HostId(1), why: "gone".into() });
+    let effects = rolling.handle(RebootInput::Lost { host: HostId(1), why: AnyReason::without_code("gone") });
     assert!(is_over(&effects) && reboots(&effects).is_empty());
     let ends: Vec<HostEnd> = rolling.ends().values().cloned().collect();
-    assert_eq!(ends, [HostEnd::NotBegun, HostEnd::Wrong { why: "gone".into() }, HostEnd::NotBegun]);
+    assert_eq!(ends, [HostEnd::NotBegun, HostEnd::Wrong { why: AnyReason::without_code("gone") }, HostEnd::NotBegun]);
 }
 
 #[test]
@@ -229,11 +230,11 @@ fn a_host_that_says_no_stops_it_and_its_neighbours_of_the_wave_are_proven() {
     let fleet = fleet(3);
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[Size::Hosts(2)], None);
     assert_eq!(reboots(&start(&mut rolling)), [1, 2]);
-    let _ = rolling.handle(RebootInput::Refused { host: HostId(1), why: "busy".into() });
+    let _ = rolling.handle(RebootInput::Refused { host: HostId(1), why: AnyReason::without_code("busy") });
     let _ = rolling.handle(back(&fleet, 2));
     assert!(is_over(&prove(&mut rolling, &good(&fleet, &[2]))));
     let ends: Vec<HostEnd> = rolling.ends().values().cloned().collect();
-    assert_eq!(ends, [HostEnd::NotBegun, HostEnd::Refused { why: "busy".into() }, HostEnd::Rebooted]);
+    assert_eq!(ends, [HostEnd::NotBegun, HostEnd::Refused { why: AnyReason::without_code("busy") }, HostEnd::Rebooted]);
 }
 
 #[test]
@@ -269,7 +270,10 @@ fn where_one_host_cannot_be_held_none_is_and_none_is_rebooted() {
         while next < effects.len() {
             if let RebootEffect::Hold { host, renews, .. } = effects[next] {
                 assert!(!renews, "{refuses}");
-                let no = RebootInput::NotHeld { host, cause: "run r-2 of bob@desktop holds this host".into() };
+                let no = RebootInput::NotHeld {
+                    host,
+                    cause: AnyReason::without_code("run r-2 of bob@desktop holds this host"),
+                };
                 let answer = if host.0 == refuses { no } else { RebootInput::Held { host } };
                 effects.extend(rolling.handle(answer));
             }
@@ -298,7 +302,10 @@ fn a_rolling_reboot_that_was_ended_from_elsewhere_begins_no_further_host() {
             assert_eq!(*effect, RebootEffect::Hold { host: HostId(1), boot_id, renews: true });
         }
     }
-    let _ = rolling.handle(RebootInput::NotHeld { host: HostId(0), cause: "it was ended from elsewhere".into() });
+    let _ = rolling.handle(RebootInput::NotHeld {
+        host: HostId(0),
+        cause: AnyReason::without_code("it was ended from elsewhere"),
+    });
     let _ = rolling.handle(RebootInput::Held { host: HostId(1) });
     let effects = rolling.handle(RebootInput::Held { host: HostId(2) });
     assert!(effects.ends_with(&[RebootEffect::LetGo(ids(&[0, 1, 2])), RebootEffect::Finish]), "{effects:?}");

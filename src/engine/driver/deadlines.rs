@@ -174,7 +174,7 @@ impl<H: Hosts> Driver<H> {
             if let Some((_, HostOutcome::Left { why, back_within_ms: back_within @ None })) = left
                 && let HostOutcome::Left { why: when, back_within_ms } = guarded.outcome()
             {
-                (*why, *back_within) = (format!("{why}; {when}").into(), back_within_ms);
+                (*why, *back_within) = (why.clone().followed_by(&format!("; {when}")), back_within_ms);
             }
         }
     }

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use super::{Before, LOOK_PAUSE, RebootDriver, SETTLE_AFTER_BOOT, STOPPING};
 use crate::decide::reboot::RebootInput;
-use crate::decide::transaction::refusal_text;
-use crate::engine::causes::reason;
 use crate::engine::clock::{BootClock, Clock, within};
 use crate::engine::lease::let_go;
 use crate::event::Event;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::reboot::RollingReason;
 use crate::facts::plan::HostId;
-use crate::facts::step_answer::StepOutcome;
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::RemoteStep;
@@ -46,16 +44,17 @@ impl RebootDriver<'_> {
             let asked =
                 within(&BootClock, until.saturating_sub(BootClock.now()), self.inquiry.reach.run(name, &script, limit));
             let why = match asked.await {
-                Some(Ok(raw)) => match answer::step_answer(&raw.lines).map(|answer| answer.outcome) {
-                    Ok(StepOutcome::Done) => return RebootInput::Held { host: id },
-                    Ok(StepOutcome::Refused { reason, text }) => {
-                        return RebootInput::NotHeld { host: id, cause: refusal_text(reason, &text).into() };
+                Some(Ok(raw)) => match answer::step_answer(&raw.lines) {
+                    Ok(answer) => {
+                        return match Cause::of_outcome(answer.outcome) {
+                            None => RebootInput::Held { host: id },
+                            Some(cause) => RebootInput::NotHeld { host: id, cause: cause.into() },
+                        };
                     }
-                    Ok(StepOutcome::Failed { text }) => return RebootInput::NotHeld { host: id, cause: text.into() },
-                    Err(error) => error.to_string(),
+                    Err(error) => Cause::from(&error),
                 },
-                Some(Err(error)) => reason(&error),
-                None => format!("no answer within {} s", limit.as_secs()),
+                Some(Err(error)) => Cause::from(&error),
+                None => Cause::SilentTooLong { waited: limit },
             };
             let now = BootClock.now();
             if now + LOOK_PAUSE >= until {
@@ -71,7 +70,7 @@ impl RebootDriver<'_> {
         let hosts: Vec<&Host> = names.into_iter().map(|name| self.fleet_host(name)).collect();
         let kept = let_go(&self.inquiry.reach, &hosts, self.run).await;
         for (host, cause) in kept {
-            self.inquiry.tell(Event::warned(Some(&host), RollingReason::MayStillBeHeld { cause }));
+            self.inquiry.tell(Event::warned(Some(&host), RollingReason::MayStillBeHeld { cause: cause.into() }));
         }
     }
 }

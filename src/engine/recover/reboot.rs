@@ -136,7 +136,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let questions = there.map(|host| (host.name.clone(), self.surveyor.let_go(host, &run).boxed()));
         for (host, answer) in ask_all(questions).await {
             if let Err(cause) = answer {
-                let held = RollingReason::MayStillBeHeldFor { run: run.clone(), cause };
+                let held = RollingReason::MayStillBeHeldFor { run: run.clone(), cause: cause.into() };
                 self.events.publish(Event::warned(Some(&host), held));
             }
         }

@@ -11,6 +11,7 @@ use crate::engine::host_survey::SurveyAnswer;
 use crate::engine::hosts::{Hosts, Order, StepNotes};
 use crate::engine::orders::{HostClock, Orders};
 use crate::event::reason::Worded;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::reboot::FoundRolling;
 use crate::event::reason::recover::ClaimDoubt;
 use crate::facts::host::{Facts, GuardState, Standing};
@@ -68,15 +69,11 @@ impl Surveyor for Told {
         let mut told = self.0.lock().unwrap();
         let answer = told.get_mut(&host.name).unwrap().pop_front().flatten();
         let clock = HostClock { uptime: 1000, at: Duration::ZERO };
-        let answer = answer.map(|facts| Answered { facts, clock }).ok_or_else(|| ("no answer".into(), None));
+        let answer = answer.map(|facts| Answered { facts, clock }).ok_or(Cause::NoTimeToAsk);
         std::future::ready(answer).boxed()
     }
 
-    fn let_go<'a>(
-        &'a self,
-        host: &'a Host,
-        run: &'a str,
-    ) -> BoxFuture<'a, Result<(), crate::event::reason::any::AnyReason>> {
+    fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), Cause>> {
         self.1.lock().unwrap().push((host.name.clone(), run.to_owned()));
         std::future::ready(Ok(())).boxed()
     }

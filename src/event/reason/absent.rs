@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::event::reason::any::AnyReason;
+use crate::event::reason::cause::Cause;
 use crate::inventory::model::HostName;
 
 /// What is to be said of a host that takes no part in a run, or does not answer one.
@@ -22,21 +22,11 @@ pub enum Absence {
         without: Option<String>,
     },
     /// It is `optional` and does not answer: the run goes on without it.
-    OptionalHostSilent {
-        cause: AnyReason,
-        /// What mends the cause, if that does not say it itself.
-        #[serde(skip)]
-        way_out: Option<String>,
-    },
+    OptionalHostSilent { cause: Cause },
     /// A witness does not answer: its links are not proven.
-    WitnessSilent {
-        cause: AnyReason,
-        /// What mends the cause, if that does not say it itself.
-        #[serde(skip)]
-        way_out: Option<String>,
-    },
+    WitnessSilent { cause: Cause },
     /// It answers at another of its addresses than this one.
-    AddressPassedOver { cause: AnyReason },
+    AddressPassedOver { cause: Cause },
     /// A person wanted no more answers.
     InterruptedUnasked,
 }

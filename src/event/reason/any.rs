@@ -30,6 +30,12 @@ enum Content {
 }
 
 impl AnyReason {
+    /// Makes what a record of a version without codes has: words alone. Only tests, which have no such record, call it.
+    #[must_use]
+    pub fn without_code(text: &str) -> Self {
+        Self(Content::Read { text: text.to_owned(), code: None, fields: Map::new() })
+    }
+
     /// Returns the stable name of the reason; `None`: a record of a version without codes.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
@@ -51,6 +57,9 @@ impl AnyReason {
     /// Adds words at its end; its code and its fields stay.
     #[must_use]
     pub fn followed_by(self, words: &str) -> Self {
+        if words.is_empty() {
+            return self;
+        }
         let (text, code, fields) = (format!("{self}{words}"), self.code().map(str::to_owned), self.fields());
         Self(Content::Read { text, code, fields })
     }
@@ -157,6 +166,8 @@ impl fmt::Display for AnyReason {
     }
 }
 
+impl std::error::Error for AnyReason {}
+
 impl fmt::Debug for AnyReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "[{}] {self}", self.code().unwrap_or_default())
@@ -182,18 +193,6 @@ impl Hash for AnyReason {
 impl<R: Reason + 'static> From<R> for AnyReason {
     fn from(reason: R) -> Self {
         Self(Content::Reason(Arc::new(reason)))
-    }
-}
-
-impl From<String> for AnyReason {
-    fn from(text: String) -> Self {
-        Self(Content::Read { text, code: None, fields: Map::new() })
-    }
-}
-
-impl From<&str> for AnyReason {
-    fn from(text: &str) -> Self {
-        text.to_owned().into()
     }
 }
 

@@ -5,8 +5,10 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::facts::store_path::StorePath;
+use crate::inventory::model::HostName;
 
-/// What stands against a host's system, or against those of all hosts.
+/// What stands against a host's system, or against those of all hosts. `said` is the words of Nix or of the operating
+/// system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -20,11 +22,65 @@ pub enum BuildFault {
         oldest: String,
     },
     /// The workstation has no Nix that starts.
-    WorkstationNixMissing { said: String },
+    WorkstationNixMissing {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
+    /// What names the systems in the flake is no path of attributes.
+    AttributeMistaken {
+        /// What is wrong with it.
+        said: String,
+    },
+    /// What names the flake is no reference to one.
+    FlakeMistaken { flake: String },
     /// Nix has evaluated none of the systems.
-    EvaluationFailed { said: String },
+    EvaluationFailed {
+        /// The flake or the file.
+        source: String,
+        said: String,
+    },
+    /// Nix came to no end of the evaluation.
+    EvaluationNotEnded {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
+    /// Nix's answer is none.
+    EvaluationSenseless {
+        /// The flake or the file.
+        source: String,
+        said: String,
+    },
+    /// Hosts have no system; each is told by itself.
+    SystemsMissing {
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+    },
     /// Nix has evaluated no system of this host.
     SystemNotEvaluated { said: String },
+    /// The flake has no such attribute.
+    AttributeMissing {
+        /// The flake or the file.
+        source: String,
+        attribute: String,
+        /// The attribute in which it is not.
+        parent: String,
+        /// What is there instead.
+        has: Vec<String>,
+    },
+    /// The attribute is something else than a derivation.
+    AttributeNoDerivation {
+        /// The flake or the file.
+        source: String,
+        attribute: String,
+        /// What it is.
+        kind: String,
+    },
+    /// The path of the system is not known before it is built.
+    SystemPathUnknown { said: String },
+    /// The inventory names no system for the host.
+    SystemNotNamed,
+    /// What the inventory names for the host is no store path.
+    SystemNotInStore { path: String, said: String },
     /// Nix misses a file that is in the folder of the flake, and that git does not track.
     FileUntracked {
         /// Relative to `repository`.
@@ -51,8 +107,29 @@ pub enum BuildFault {
     },
     /// The host's system was not built, and nothing that it needs is known to have failed.
     SystemNotBuilt { said: String },
+    /// There is no folder for what keeps the systems from a garbage collection.
+    RootsFolderMissing {
+        path: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
+    /// Hosts have no system; each is told by itself.
+    SystemsNotBuiltFor {
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+    },
+    /// Every system is there, and Nix failed all the same.
+    NixFailedAfterBuild { said: String },
     /// The build as a whole came to no end.
-    BuildFailed { said: String },
+    BuildFailed {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
+    /// The store does not say what was built.
+    BuildNotSeen {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
 }
 
 /// What a person should know of an evaluation or build that succeeds.

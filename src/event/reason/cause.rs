@@ -9,7 +9,7 @@ use strum::{IntoStaticStr, VariantNames};
 use crate::event::reason::millis;
 use crate::facts::file_limit::FileLimit;
 use crate::facts::privilege::RootProgram;
-use crate::facts::step_answer::RefusalReason;
+use crate::facts::step_answer::{RefusalReason, StepOutcome};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 
@@ -391,6 +391,16 @@ impl Cause {
             RefusalReason::Busy => Self::ChangeUnderWay { said },
             RefusalReason::BadArgument => Self::ArgumentRejected { said },
             RefusalReason::Other => Self::HostRefused { said },
+        }
+    }
+
+    /// Makes the cause of a step that did not do what it should; `None`: it did.
+    #[must_use]
+    pub fn of_outcome(outcome: StepOutcome) -> Option<Self> {
+        match outcome {
+            StepOutcome::Done => None,
+            StepOutcome::Refused { reason, text } => Some(Self::refused(reason, text)),
+            StepOutcome::Failed { text } => Some(Self::HostReportsFailure { said: text }),
         }
     }
 

@@ -16,6 +16,13 @@ pub enum CommandNote {
         #[serde(rename = "on_hosts")]
         hosts: Vec<HostName>,
     },
+    /// Hosts are passed over that a run was without: nothing of it is there to go back from.
+    HostsPassedOver {
+        #[serde(rename = "of_run")]
+        run: String,
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+    },
     /// The hosts are asked what the new systems would do to their units, which runs these there.
     UnitsWillBeAsked {
         /// The new systems are copied to the hosts for it.

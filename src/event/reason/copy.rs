@@ -1,8 +1,13 @@
 //! Why a new system does not come to its host.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
+
+use crate::event::reason::millis;
+use crate::facts::store_path::StorePath;
 
 /// Why a system is copied a second time. It is a warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
@@ -15,7 +20,7 @@ pub enum CopyAgain {
     CollectedAfterCopy,
 }
 
-/// Why a copy has failed, or is not begun.
+/// Why a copy has failed, or is not begun. `said` is always the words of Nix, of ssh or of the operating system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "code", rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -27,23 +32,34 @@ pub enum CopyFault {
         free_bytes: u64,
     },
     /// The host's disk was full in the middle.
-    CopyNoRoom { said: String },
+    CopyNoRoom { machine: String, system: StorePath, said: String },
     /// The host's Nix takes no unsigned paths from this login.
     CopyUntrusted {
+        machine: String,
+        system: StorePath,
         said: String,
         /// Who must be a trusted user there; absent: the user that logs in.
         user: Option<String>,
     },
     /// The login finds no Nix there.
-    CopyNoNix { said: String },
+    CopyNoNix { machine: String, said: String },
     /// The connection broke off in the middle.
-    CopyInterrupted { said: String },
+    CopyInterrupted { machine: String, said: String },
     /// The copy did not end in its time.
-    CopyTimedOut { said: String },
+    CopyTimedOut {
+        machine: String,
+        #[serde(rename = "limit_ms", with = "millis")]
+        #[schemars(with = "u64")]
+        limit: Duration,
+    },
     /// The host said more than any copy has.
-    CopyTooTalkative { said: String },
+    CopyTooTalkative { machine: String, bytes: u64 },
     /// Nix could not be started.
-    CopyNotStarted { said: String },
+    CopyNotStarted {
+        machine: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
     /// It failed for another reason.
-    CopyFailed { said: String },
+    CopyFailed { machine: String, system: StorePath, said: String },
 }

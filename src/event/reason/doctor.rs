@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
+use crate::event::reason::command_end::OpenRun;
 use crate::facts::privilege::{RootLack, RootProgram};
 use crate::facts::systems::BootLoader;
 use crate::inventory::model::HostName;
@@ -146,7 +147,7 @@ pub enum Stake {
     /// A push warns of it.
     PushWarns,
     /// A run of the fleet has not ended.
-    RunUnfinished,
+    RunUnfinished(OpenRun),
     /// The fleet has no link.
     NothingProven,
     /// It is no NixOS.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::millis;
+use crate::facts::fit::Misfit;
 
 /// Why the new system's own pre-switch check refuses the push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
@@ -40,4 +41,10 @@ pub enum Unfit {
         /// `from grub to systemd-boot`.
         change: String,
     },
+}
+
+impl From<Misfit> for Unfit {
+    fn from(misfit: Misfit) -> Self {
+        Self::SystemUnfit { kind: misfit.kind, said: misfit.text }
+    }
 }

@@ -20,6 +20,12 @@ pub enum HandGuard {
         #[serde(skip_serializing_if = "Option::is_none")]
         boot_default: Option<StorePath>,
     },
+    /// The fleet is under a guard of an earlier command, and gets no second one.
+    GuardArmedBefore {
+        #[serde(rename = "of_run")]
+        run: String,
+        fleet: String,
+    },
     /// The run cannot be written down, so no guard is armed.
     GuardNotRecorded { error: String },
     /// The record of the run cannot be made, so no guard is armed.

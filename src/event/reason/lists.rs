@@ -11,21 +11,25 @@ use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
 use crate::event::reason::claim::Claim;
 use crate::event::reason::command::CommandNote;
+use crate::event::reason::command_end::{CommandEnd, NotAgreed, OpenRun};
+use crate::event::reason::command_fault::{Misuse, WorkstationFault};
 use crate::event::reason::copy::{CopyAgain, CopyFault};
 use crate::event::reason::cut::Cut;
 use crate::event::reason::disowned::Disowned;
 use crate::event::reason::doctor::HostHealth;
 use crate::event::reason::fate::Fate;
 use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
-use crate::event::reason::forecast::NotKnown;
+use crate::event::reason::forecast::{DryFault, NotKnown};
 use crate::event::reason::guard::HandGuard;
 use crate::event::reason::hooks::{HookFault, HooksEnd};
 use crate::event::reason::inspection::{ComeBack, FoundAs, LastLook};
+use crate::event::reason::inventory_fault::{ImportFault, InventoryFault};
 use crate::event::reason::leftover::Left;
 use crate::event::reason::notice::Notice;
 use crate::event::reason::obstacle::HeldUp;
 use crate::event::reason::push::PushNote;
-use crate::event::reason::reboot::{FoundRolling, Regression, RollingReason};
+use crate::event::reason::reboot::{FoundRolling, Regression, RollingEnd, RollingReason};
+use crate::event::reason::record_fault::{RecordFault, RunFault};
 use crate::event::reason::recover::{ClaimDoubt, RecoverReason};
 use crate::event::reason::refusal::Refusal;
 use crate::event::reason::rollback::{RollbackReason, Undone};
@@ -57,7 +61,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 51] = [
+pub const LISTS: [ReasonList; 62] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -70,6 +74,11 @@ pub const LISTS: [ReasonList; 51] = [
     ReasonList::of::<Caution>(),
     ReasonList::of::<Claim>(),
     ReasonList::of::<CommandNote>(),
+    ReasonList::of::<CommandEnd>(),
+    ReasonList::of::<NotAgreed>(),
+    ReasonList::of::<OpenRun>(),
+    ReasonList::of::<Misuse>(),
+    ReasonList::of::<WorkstationFault>(),
     ReasonList::of::<CopyFault>(),
     ReasonList::of::<CopyAgain>(),
     ReasonList::of::<Cut>(),
@@ -79,19 +88,25 @@ pub const LISTS: [ReasonList; 51] = [
     ReasonList::of::<PreSwitchRefusal>(),
     ReasonList::of::<Unfit>(),
     ReasonList::of::<NotKnown>(),
+    ReasonList::of::<DryFault>(),
     ReasonList::of::<HandGuard>(),
     ReasonList::of::<HookFault>(),
     ReasonList::of::<HooksEnd>(),
     ReasonList::of::<LastLook>(),
     ReasonList::of::<FoundAs>(),
     ReasonList::of::<ComeBack>(),
+    ReasonList::of::<InventoryFault>(),
+    ReasonList::of::<ImportFault>(),
     ReasonList::of::<Left>(),
     ReasonList::of::<Notice>(),
     ReasonList::of::<HeldUp>(),
     ReasonList::of::<PushNote>(),
     ReasonList::of::<RollingReason>(),
+    ReasonList::of::<RollingEnd>(),
     ReasonList::of::<Regression>(),
     ReasonList::of::<FoundRolling>(),
+    ReasonList::of::<RecordFault>(),
+    ReasonList::of::<RunFault>(),
     ReasonList::of::<RecoverReason>(),
     ReasonList::of::<ClaimDoubt>(),
     ReasonList::of::<Refusal>(),

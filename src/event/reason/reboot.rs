@@ -88,6 +88,58 @@ pub enum RollingReason {
     NotAllAsBefore { wrong: Vec<Regression> },
 }
 
+/// How a rolling reboot has ended, for all of its hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum RollingEnd {
+    /// It has come to its end, good or bad, or was left.
+    RebootsEnded(Box<RebootsEnded>),
+    /// A recovery has ended it.
+    RollingEndedByRecovery {
+        #[serde(rename = "of_run")]
+        run: String,
+        rebooted: Vec<HostName>,
+        /// Told to reboot, and on the boot that they were on.
+        told_only: Vec<HostName>,
+        not_rebooted: Vec<HostName>,
+        /// A person must look at these: they do not answer.
+        away: Vec<HostName>,
+    },
+    /// What is known of a host that was left while it rebooted.
+    LeftWhileRebooting,
+}
+
+/// The ends of the hosts of a rolling reboot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RebootsEnded {
+    /// Rebooted and proven back.
+    pub rebooted: Vec<HostName>,
+    /// A person must look at these.
+    pub wrong: Vec<HostWrong>,
+    /// Hosts that refused to reboot.
+    pub refused: Vec<HostWrong>,
+    /// Left while they reboot.
+    pub left: Vec<HostName>,
+    pub not_rebooted: Vec<HostName>,
+    /// Why no host was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub none_begun: Option<AnyReason>,
+    /// Why no further host was begun, without a host to blame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<AnyReason>,
+    /// The signal after which no further host was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<Signal>,
+}
+
+/// A host of a rolling reboot that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct HostWrong {
+    pub name: HostName,
+    pub cause: AnyReason,
+}
+
 /// A thing that was well before a reboot, and is not after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "code", rename_all = "kebab-case")]

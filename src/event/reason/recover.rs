@@ -7,6 +7,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::millis;
 use crate::inventory::model::HostName;
 
@@ -118,12 +119,7 @@ pub enum RecoverReason {
         wait: Duration,
     },
     /// The host does not answer the recovery.
-    SilentInRecovery {
-        cause: AnyReason,
-        /// What to do about it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        advice: Option<String>,
-    },
+    SilentInRecovery { cause: Box<Cause> },
     /// What a run had left on the host, which was missing at its end, is removed.
     LeftoverRemoved {
         #[serde(rename = "of_run")]

@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::Worded;
 use crate::event::reason::absent::{Absence, AbsentHub};
-use crate::event::reason::any::AnyReason;
+use crate::event::reason::cause::Cause;
 use crate::inventory::model::HostName;
 
 impl fmt::Display for Absence {
@@ -19,14 +19,13 @@ impl fmt::Display for Absence {
                 formatter,
                 "is needed as a witness: {links} required links begin or end there, of which nothing could be proven"
             ),
-            Self::OptionalHostSilent { cause, way_out } => write!(
+            Self::OptionalHostSilent { cause } => write!(
                 formatter,
                 "is left out with its links, since it is `optional` and does not answer: {cause}{}",
-                in_brackets(cause, way_out.as_ref())
+                in_brackets(cause)
             ),
-            Self::WitnessSilent { cause, way_out } => {
-                let way_out = in_brackets(cause, way_out.as_ref());
-                write!(formatter, "this witness does not answer: {cause}{way_out}")
+            Self::WitnessSilent { cause } => {
+                write!(formatter, "this witness does not answer: {cause}{}", in_brackets(cause))
             }
             Self::AddressPassedOver { cause } => {
                 write!(formatter, "another of its addresses was passed over: {cause}")
@@ -49,8 +48,9 @@ impl Worded for Absence {
     }
 }
 
-fn in_brackets(cause: &AnyReason, way_out: Option<&String>) -> String {
-    way_out.cloned().or_else(|| cause.mend()).map(|mend| format!(" ({mend})")).unwrap_or_default()
+/// What mends a cause, behind it.
+pub(super) fn in_brackets(cause: &Cause) -> String {
+    cause.mend().map(|mend| format!(" ({mend})")).unwrap_or_default()
 }
 
 /// Says what mends a host's silence, and what to add to go on without all that are silent.

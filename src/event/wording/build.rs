@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Worded;
+use super::{Worded, names};
 use crate::event::reason::build::{BuildFault, BuildNote};
 
 impl fmt::Display for BuildFault {
@@ -9,10 +9,41 @@ impl fmt::Display for BuildFault {
             Self::WorkstationNixOld { version, .. } => {
                 write!(formatter, "this workstation has {version}, which is too old")
             }
-            Self::WorkstationNixMissing { said }
-            | Self::EvaluationFailed { said }
-            | Self::SystemNotEvaluated { said }
-            | Self::BuildFailed { said } => formatter.write_str(said),
+            Self::AttributeMistaken { said } | Self::SystemNotEvaluated { said } => formatter.write_str(said),
+            Self::WorkstationNixMissing { said } | Self::EvaluationNotEnded { said } => {
+                with_cause(formatter, "cannot evaluate the fleet", said)
+            }
+            Self::FlakeMistaken { flake } => write!(
+                formatter,
+                "`{}` cannot be a flake reference: it is empty, begins with `-`, or has `#` or a control character in \
+                 it",
+                flake.escape_debug()
+            ),
+            Self::EvaluationFailed { source, said } => write!(formatter, "cannot evaluate {source}: {said}"),
+            Self::EvaluationSenseless { source, said } => {
+                write!(formatter, "nix's answer about {source} makes no sense: {said}")
+            }
+            Self::SystemsMissing { hosts } => write!(formatter, "no system of {}", names(hosts)),
+            Self::AttributeMissing { source, attribute, parent, has } => {
+                write!(formatter, "{source} has no `{attribute}`; {}", has_instead(parent, has))
+            }
+            Self::AttributeNoDerivation { source, attribute, kind } => {
+                write!(formatter, "`{attribute}` of {source} is no derivation but a {kind}")
+            }
+            Self::SystemPathUnknown { said } => {
+                write!(formatter, "its path is not known before it is built (a content-addressed derivation?): {said}")
+            }
+            Self::SystemNotNamed => formatter.write_str("the inventory names no `system` for it"),
+            Self::SystemNotInStore { path, said } => {
+                write!(formatter, "its `system` {path} is no store path: {said}")
+            }
+            Self::RootsFolderMissing { path, said } => {
+                with_cause(formatter, &format!("cannot make the folder {path} for the systems' roots"), said)
+            }
+            Self::SystemsNotBuiltFor { hosts } => write!(formatter, "cannot build the system of {}", names(hosts)),
+            Self::NixFailedAfterBuild { said } => write!(formatter, "nix failed after the build: {said}"),
+            Self::BuildFailed { said } => with_cause(formatter, "cannot build the fleet", said),
+            Self::BuildNotSeen { said } => with_cause(formatter, "cannot see what was built", said),
             Self::FileUntracked { file, said, .. } => {
                 write!(
                     formatter,
@@ -46,17 +77,46 @@ impl Worded for BuildFault {
                 shlex::try_join(words).ok().or_else(|| Some(format!("`git add` it in {repository}")))
             }
             Self::BuilderMissing { system_type, features, .. } if features.is_empty() => Some(format!(
-                "nix.buildMachines with one that is {system_type}, or boot.binfmt.emulatedSystems = [ \"{system_type}\" ]; \
-                 here"
+                "nix.buildMachines with one that is {system_type}, or boot.binfmt.emulatedSystems = [ \
+                 \"{system_type}\" ]; here"
             )),
             Self::BuilderMissing { features, .. } => {
                 Some(format!("nix.settings.system-features with {}, here or in nix.buildMachines", features.join(", ")))
             }
-            Self::EvaluationFailed { .. }
+            Self::AttributeMistaken { .. }
+            | Self::FlakeMistaken { .. }
+            | Self::EvaluationFailed { .. }
+            | Self::EvaluationNotEnded { .. }
+            | Self::EvaluationSenseless { .. }
+            | Self::SystemsMissing { .. }
             | Self::SystemNotEvaluated { .. }
+            | Self::AttributeMissing { .. }
+            | Self::AttributeNoDerivation { .. }
+            | Self::SystemPathUnknown { .. }
+            | Self::SystemNotNamed
+            | Self::SystemNotInStore { .. }
             | Self::SystemNotBuilt { .. }
-            | Self::BuildFailed { .. } => None,
+            | Self::RootsFolderMissing { .. }
+            | Self::SystemsNotBuiltFor { .. }
+            | Self::NixFailedAfterBuild { .. }
+            | Self::BuildFailed { .. }
+            | Self::BuildNotSeen { .. } => None,
         }
+    }
+}
+
+fn with_cause(formatter: &mut fmt::Formatter<'_>, what: &str, said: &str) -> fmt::Result {
+    if said.is_empty() { formatter.write_str(what) } else { write!(formatter, "{what}: {said}") }
+}
+
+fn has_instead(parent: &str, has: &[String]) -> String {
+    /// Names of existing attributes that a sentence lists.
+    const LISTED: usize = 12;
+    let place = if parent.is_empty() { "it".to_owned() } else { format!("`{parent}`") };
+    match has {
+        [] => format!("{place} has nothing"),
+        few if few.len() <= LISTED => format!("{place} has: {}", few.join(", ")),
+        many => format!("{place} has: {} and {} more", many[..LISTED].join(", "), many.len() - LISTED),
     }
 }
 

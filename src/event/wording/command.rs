@@ -9,6 +9,9 @@ impl fmt::Display for CommandNote {
             Self::HostsLeftOut { hosts } => {
                 write!(formatter, "left out, as asked, with every link from and to it: {}", names(hosts))
             }
+            Self::HostsPassedOver { run, hosts } => {
+                write!(formatter, "passed over, since run {run} was without: {}; what runs there stays", names(hosts))
+            }
             Self::UnitsWillBeAsked { copies } => {
                 let copies = if *copies { "copies the new systems and " } else { "" };
                 write!(

@@ -13,14 +13,31 @@ impl fmt::Display for CopyFault {
                 needed_bytes.div_ceil(1_000_000),
                 free_bytes / 1_000_000
             ),
-            Self::CopyNoRoom { said }
-            | Self::CopyUntrusted { said, .. }
-            | Self::CopyNoNix { said }
-            | Self::CopyInterrupted { said }
-            | Self::CopyTimedOut { said }
-            | Self::CopyTooTalkative { said }
-            | Self::CopyNotStarted { said }
-            | Self::CopyFailed { said } => formatter.write_str(said),
+            Self::CopyNoRoom { machine, system, said } => {
+                write!(formatter, "no room on {machine} for {system}: {said}")
+            }
+            Self::CopyUntrusted { machine, system, said, .. } => {
+                write!(formatter, "{machine} does not take {system} from this login: {said}")
+            }
+            Self::CopyNoNix { machine, said } => {
+                write!(formatter, "{machine} has no nix that this login can start: {said}")
+            }
+            Self::CopyInterrupted { machine, said } => {
+                write!(formatter, "lost the connection to {machine} while copying: {said}")
+            }
+            Self::CopyTimedOut { machine, limit } => {
+                write!(formatter, "the copy to {machine} did not end within {} s", limit.as_secs())
+            }
+            Self::CopyTooTalkative { machine, bytes } => {
+                write!(formatter, "{machine} said more than any copy has, and was cut off after {bytes} bytes")
+            }
+            Self::CopyNotStarted { machine, said } if said.is_empty() => {
+                write!(formatter, "cannot start the copy to {machine}")
+            }
+            Self::CopyNotStarted { machine, said } => write!(formatter, "cannot start the copy to {machine}: {said}"),
+            Self::CopyFailed { machine, system, said } => {
+                write!(formatter, "cannot copy {system} to {machine}: {said}")
+            }
         }
     }
 }

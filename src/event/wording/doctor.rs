@@ -204,7 +204,7 @@ impl fmt::Display for Stake {
         formatter.write_str(match self {
             Self::PushRefused => "a push is refused as long as this is so",
             Self::PushWarns => "a push goes on all the same, and warns",
-            Self::RunUnfinished => {
+            Self::RunUnfinished(_) => {
                 "it may have left hosts guarded, or between two systems: a push refuses until it is ended"
             }
             Self::NothingProven => "links that are proven before and after are what a push is believed by",
@@ -226,11 +226,11 @@ impl Stake {
         match self {
             Self::PushRefused
             | Self::PushWarns
-            | Self::RunUnfinished
             | Self::NothingProven
             | Self::LoginNeeded
             | Self::IdentityNeeded
             | Self::OptionalAway => own,
+            Self::RunUnfinished(open) => Some(open.command()),
             Self::NixosNeeded => {
                 Some("install NixOS there, for example by nixos-anywhere, or take it out of the fleet".to_owned())
             }

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::Worded;
+use crate::event::reason::command_end::OpenRun;
 use crate::event::reason::guard::HandGuard;
 
 impl fmt::Display for HandGuard {
@@ -13,6 +14,9 @@ impl fmt::Display for HandGuard {
                     "a reboot would not bring what runs, so the guard stays:\n  current      {current}\n  profile      \
                      {profile}\n  boot default {boot_default}"
                 )
+            }
+            Self::GuardArmedBefore { run, fleet } => {
+                OpenRun::HandGuardOpen { run: run.clone(), fleet: fleet.clone() }.fmt(formatter)
             }
             Self::GuardNotRecorded { error } => write!(formatter, "the run's record cannot be written: {error}"),
             Self::GuardRecordNotMade { error } => write!(formatter, "nothing is armed without its record: {error}"),
@@ -50,6 +54,12 @@ impl Worded for HandGuard {
             Self::GuardStays { .. } => {
                 "make what runs permanent there with `nixos-rebuild switch`, then disarm again; or let the guard fire, \
                  which takes it all back"
+            }
+            Self::GuardArmedBefore { fleet, .. } => {
+                return Some(format!(
+                    "`fleetdeploy guard status {fleet}` shows it; `guard extend` gives it more time, `guard disarm` \
+                     ends it"
+                ));
             }
             Self::GuardOfAnotherToDisarm { .. } => {
                 "only who armed it may disarm it; what a push has left is ended by `fleetdeploy recover`"

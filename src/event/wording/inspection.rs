@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Worded, names};
+use super::{Worded, names, words};
 use crate::event::reason::inspection::{ComeBack, Elsewhere, FoundAs, GuardAtEnd, LastLook};
 
 impl fmt::Display for LastLook {
@@ -9,16 +9,23 @@ impl fmt::Display for LastLook {
             Self::SilentAtEnd { cause } => return write!(formatter, "does not answer: {cause}"),
             Self::StandsAtEnd { systems, guard } => (systems, guard),
         };
-        write!(formatter, "runs {}, would boot {}", systems.current, systems.boot_default_text())?;
+        let boots = systems.known_boot_default().map_or_else(|| "not known".to_owned(), words::bare);
+        write!(formatter, "runs {}, would boot {boots}", words::bare(&systems.current))?;
         if systems.profile != systems.boot_default {
-            write!(formatter, ", its profile is {}", systems.profile)?;
+            write!(formatter, ", its profile is {}", words::bare(&systems.profile))?;
         }
-        match guard {
-            GuardAtEnd::NotArmed => formatter.write_str("; no guard is armed"),
-            GuardAtEnd::Armed { fires_in } => write!(formatter, "; its guard fires in {} s", fires_in.as_secs()),
-            GuardAtEnd::Dead => formatter.write_str("; its guard is dead"),
-            GuardAtEnd::AtWork => formatter.write_str("; its guard has fired and is at work"),
-            GuardAtEnd::Fired => formatter.write_str("; its guard has fired"),
+        write!(formatter, "; {guard}")
+    }
+}
+
+impl fmt::Display for GuardAtEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotArmed => formatter.write_str("no guard is armed"),
+            Self::Armed { fires_in } => write!(formatter, "its guard fires in {} s", fires_in.as_secs()),
+            Self::Dead => formatter.write_str("its guard is dead"),
+            Self::AtWork => formatter.write_str("its guard has fired and is at work"),
+            Self::Fired => formatter.write_str("its guard has fired"),
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Worded;
-use crate::event::reason::reboot::{FoundRolling, RebootActivity, Regression, RollingReason};
+use crate::event::reason::reboot::{FoundRolling, RebootActivity, RebootsEnded, Regression, RollingEnd, RollingReason};
 use crate::inventory::model::HostName;
 
 impl fmt::Display for RollingReason {
@@ -96,6 +96,46 @@ impl Worded for RollingReason {
             | Self::LinksNotProven
             | Self::NotAllAsBefore { .. } => None,
         }
+    }
+}
+
+impl fmt::Display for RollingEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RebootsEnded(ended) => ended.fmt(formatter),
+            Self::RollingEndedByRecovery { run, rebooted, told_only, not_rebooted, away } => {
+                write!(formatter, "rolling reboot {run} is ended, and nothing was done to any host")?;
+                let parts = [
+                    ("rebooted", rebooted),
+                    ("told to reboot, and did not", told_only),
+                    ("not rebooted", not_rebooted),
+                    ("LOOK NOW, no answer", away),
+                ];
+                let mut parts = parts.into_iter().filter(|(_, hosts)| !hosts.is_empty());
+                parts.try_for_each(|(front, hosts)| write!(formatter, "; {front}: {}", named(hosts)))
+            }
+            Self::LeftWhileRebooting => formatter.write_str("left while it reboots"),
+        }
+    }
+}
+
+impl Worded for RollingEnd {}
+
+impl fmt::Display for RebootsEnded {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rebooted, wrong, refused, left, not_rebooted, none_begun, stopped, interrupted } = self;
+        let front = |front: &str, hosts: &[HostName]| (!hosts.is_empty()).then(|| format!("{front}: {}", named(hosts)));
+        let parts = front("rebooted and proven back", rebooted).into_iter();
+        let parts = parts.chain(wrong.iter().map(|host| format!("LOOK NOW: {} {}", host.name, host.cause)));
+        let parts = parts.chain(refused.iter().map(|host| format!("said no: {} ({})", host.name, host.cause)));
+        let parts = parts.chain(front("left while they reboot", left));
+        let parts = parts.chain(front("not rebooted", not_rebooted));
+        let parts = parts.chain(none_begun.as_ref().map(|why| format!("no host was rebooted: {why}")));
+        let parts = parts.chain(stopped.as_ref().map(ToString::to_string));
+        let parts = parts.chain(interrupted.map(|signal| format!("interrupted by {signal}")));
+        let parts: Vec<String> = parts.collect();
+        formatter.write_str(if parts.is_empty() { "no host was rebooted" } else { "" })?;
+        formatter.write_str(&parts.join("; "))
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::Worded;
+use super::absent::in_brackets;
 use crate::event::reason::recover::{ClaimDoubt, CleaningUp, RecoverReason};
 use crate::inventory::model::HostName;
 
@@ -76,9 +77,8 @@ impl fmt::Display for RecoverReason {
                 named(hosts, ", "),
                 format_duration(whole(*wait))
             ),
-            Self::SilentInRecovery { cause, advice } => {
-                write!(formatter, "does not answer: {cause}")?;
-                advice.as_ref().map_or(Ok(()), |advice| write!(formatter, " ({advice})"))
+            Self::SilentInRecovery { cause } => {
+                write!(formatter, "does not answer: {cause}{}", in_brackets(cause))
             }
             Self::LeftoverRemoved { run } => write!(formatter, "what run {run} had left here is removed"),
             Self::LeftoverStays { run, cause, fleet } => write!(

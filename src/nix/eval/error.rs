@@ -1,30 +1,26 @@
 //! Says why a fleet, or one host of it, has no system.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
+use crate::event::reason::build::BuildFault;
 use crate::facts::attr_path::BadAttrPath;
 use crate::facts::store_path::BadStorePath;
 use crate::inventory::model::HostName;
+use crate::local::causes::below;
 use crate::local::process::ProcessError;
-
-/// Names of existing attributes that an error lists.
-const LISTED_NAMES: usize = 12;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
-    #[error(transparent)]
     Attr(#[from] BadAttrPath),
     /// It would be taken for an option, or for a reference and an attribute.
-    #[error(
-        "`{}` cannot be a flake reference: it is empty, begins with `-`, or has `#` or a control character in it",
-        .0.escape_debug()
-    )]
     Flake(String),
     /// It is about no one host: no such flake, a syntax error, a download that failed.
-    #[error("cannot evaluate {source_name}: {message}")]
-    Source { source_name: String, message: String },
-    #[error("no system of {}", list(failed.keys()))]
+    Source {
+        source_name: String,
+        message: String,
+    },
     Hosts {
         failed: BTreeMap<HostName, HostProblem>,
         /// These evaluate.
@@ -32,40 +28,92 @@ pub enum EvalError {
         /// The time was over before it was their turn.
         not_asked: Vec<HostName>,
     },
-    #[error("cannot evaluate the fleet")]
     Process(#[from] ProcessError),
-    #[error("nix's answer about {source_name} makes no sense: {answer}")]
-    Answer { source_name: String, answer: String },
+    Answer {
+        source_name: String,
+        answer: String,
+    },
 }
 
 /// Why one host has no system.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostProblem {
-    #[error("{source_name} has no `{attribute}`; {}", has_instead(parent, has))]
-    Missing { source_name: String, attribute: String, parent: String, has: Vec<String> },
-    #[error("`{attribute}` of {source_name} is no derivation but a {kind}")]
-    NotADerivation { source_name: String, attribute: String, kind: String },
+    Missing {
+        source_name: String,
+        attribute: String,
+        parent: String,
+        has: Vec<String>,
+    },
+    NotADerivation {
+        source_name: String,
+        attribute: String,
+        kind: String,
+    },
     /// Throws, or is wrong; the text is the end of nix's message.
-    #[error("{0}")]
     Fails(String),
     /// A content-addressed derivation has no path before it is built.
-    #[error("its path is not known before it is built (a content-addressed derivation?): {0}")]
     NoPath(BadStorePath),
-    #[error("the inventory names no `system` for it")]
     NotNamed,
-    #[error("its `system` {} is no store path: {reason}", path.display())]
-    NotInTheStore { path: PathBuf, reason: String },
+    NotInTheStore {
+        path: PathBuf,
+        reason: String,
+    },
 }
 
-fn has_instead(parent: &str, has: &[String]) -> String {
-    let place = if parent.is_empty() { "it".to_owned() } else { format!("`{parent}`") };
-    match has {
-        [] => format!("{place} has nothing"),
-        few if few.len() <= LISTED_NAMES => format!("{place} has: {}", few.join(", ")),
-        many => format!("{place} has: {} and {} more", many[..LISTED_NAMES].join(", "), many.len() - LISTED_NAMES),
+impl EvalError {
+    /// Returns the reason, with these words of the cause.
+    fn reason(&self, said: String) -> BuildFault {
+        match self {
+            Self::Attr(wrong) => BuildFault::AttributeMistaken { said: wrong.to_string() },
+            Self::Flake(flake) => BuildFault::FlakeMistaken { flake: flake.clone() },
+            Self::Source { source_name, message } => {
+                BuildFault::EvaluationFailed { source: source_name.clone(), said: message.clone() }
+            }
+            Self::Hosts { failed, .. } => BuildFault::SystemsMissing { hosts: failed.keys().cloned().collect() },
+            Self::Process(ProcessError::Start { .. }) => BuildFault::WorkstationNixMissing { said },
+            Self::Process(_) => BuildFault::EvaluationNotEnded { said },
+            Self::Answer { source_name, answer } => {
+                BuildFault::EvaluationSenseless { source: source_name.clone(), said: answer.clone() }
+            }
+        }
     }
 }
 
-fn list<'names>(names: impl Iterator<Item = &'names HostName>) -> String {
-    names.map(HostName::as_str).collect::<Vec<_>>().join(", ")
+/// Its words are those of the reason; its cause is below it.
+impl fmt::Display for EvalError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason(String::new()).fmt(formatter)
+    }
+}
+
+impl From<&EvalError> for BuildFault {
+    fn from(error: &EvalError) -> Self {
+        error.reason(below(error))
+    }
+}
+
+impl From<&HostProblem> for BuildFault {
+    fn from(problem: &HostProblem) -> Self {
+        match problem.clone() {
+            HostProblem::Missing { source_name, attribute, parent, has } => {
+                Self::AttributeMissing { source: source_name, attribute, parent, has }
+            }
+            HostProblem::NotADerivation { source_name, attribute, kind } => {
+                Self::AttributeNoDerivation { source: source_name, attribute, kind }
+            }
+            HostProblem::Fails(said) => Self::SystemNotEvaluated { said },
+            HostProblem::NoPath(wrong) => Self::SystemPathUnknown { said: wrong.to_string() },
+            HostProblem::NotNamed => Self::SystemNotNamed,
+            HostProblem::NotInTheStore { path, reason } => {
+                Self::SystemNotInStore { path: path.display().to_string(), said: reason }
+            }
+        }
+    }
+}
+
+/// Its words are those of the reason.
+impl fmt::Display for HostProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        BuildFault::from(self).fmt(formatter)
+    }
 }

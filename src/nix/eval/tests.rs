@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::reason::build::BuildFault;
 use crate::local::process::Finished;
 
 fn question(template: &[&str]) -> EvalQuestion {
@@ -31,13 +32,13 @@ fn a_missing_attribute_is_named_with_what_is_there() {
     let error = answered(r#"[{"missing":{"left":3,"has":["home","edge"]}}]"#).unwrap_err();
     let EvalError::Hosts { failed, .. } = error else { panic!("{error}") };
     assert_eq!(
-        failed.values().next().unwrap().to_string(),
+        BuildFault::from(failed.values().next().unwrap()).to_string(),
         "the flake . has no `nixosConfigurations.vps`; `nixosConfigurations` has: home, edge"
     );
     let error = answered(r#"[{"missing":{"left":1,"has":[]}}]"#).unwrap_err();
     let EvalError::Hosts { failed, .. } = error else { panic!("{error}") };
     assert_eq!(
-        failed.values().next().unwrap().to_string(),
+        BuildFault::from(failed.values().next().unwrap()).to_string(),
         "the flake . has no `nixosConfigurations.vps.config.toplevel`; `nixosConfigurations.vps.config` has nothing"
     );
 }

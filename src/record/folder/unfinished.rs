@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{RunFolder, StateFolder, same_file};
+use crate::event::reason::command_end::OpenRun;
 use crate::record::RecordError;
 use crate::record::journal::{self, Written};
 use crate::record::run_id::RunId;
@@ -104,23 +105,16 @@ impl UnfinishedRun {
         !self.is_by_hand() && journal::rolling(&self.journal).is_none()
     }
 
-    /// Why nothing else can begin on its fleet.
+    /// Says why nothing else can begin on its fleet.
     #[must_use]
-    pub fn text(&self) -> String {
-        let run = self.run.id();
+    pub fn reason(&self) -> OpenRun {
+        let (run, fleet) = (self.run.id().to_string(), self.fleet.clone());
         if self.is_by_hand() {
-            format!("this fleet is under a guard that was armed by hand: run {run}")
+            OpenRun::HandGuardOpen { run, fleet }
         } else if journal::rolling(&self.journal).is_some() {
-            format!("the rolling reboot {run} of this fleet did not come to its end")
+            OpenRun::RollingRebootOpen { run, fleet }
         } else {
-            format!("run {run} of this fleet did not come to its end")
+            OpenRun::PushOpen { run, fleet }
         }
-    }
-
-    /// The command that ends it.
-    #[must_use]
-    pub fn mend(&self) -> String {
-        let command = if self.is_by_hand() { "guard disarm" } else { "recover" };
-        format!("fleetdeploy {command} {}", self.fleet)
     }
 }

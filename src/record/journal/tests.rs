@@ -12,7 +12,10 @@ use super::*;
 use crate::decide::transaction::recover::Reached;
 use crate::decide::vocabulary;
 use crate::event::Outcome;
+use crate::event::reason::Worded;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::disowned::Disowned;
+use crate::event::reason::record_fault::RecordFault;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::inventory::model::HostName;
@@ -45,7 +48,7 @@ fn entries() -> Vec<JournalEntry> {
         JournalEntry::Testing,
         JournalEntry::Decided,
         JournalEntry::Disarming,
-        JournalEntry::RollingBack { reason: "a link\nis down".into() },
+        JournalEntry::RollingBack { reason: AnyReason::without_code("a link\nis down") },
         JournalEntry::HostLost {
             host: HostName::new("vps").unwrap(),
             says: Disowned::SupersededByAnother { said: "ada@desktop has taken this run over".into() }.into(),
@@ -67,7 +70,7 @@ fn written(path: &Path) -> Vec<JournalEntry> {
 
 #[test]
 fn a_reason_that_names_every_unit_of_a_host_is_cut() {
-    let reason = ("these units fail: ".to_owned() + &"a.service, ".repeat(20_000)).into();
+    let reason = AnyReason::without_code(&("these units fail: ".to_owned() + &"a.service, ".repeat(20_000)));
     let entry = JournalEntry::from(vocabulary::Entry::RollingBack { reason });
     let JournalEntry::RollingBack { reason } = &entry else { panic!("{entry:?}") };
     let reason = reason.to_string();
@@ -113,7 +116,7 @@ fn guards_are_counted_from_when_they_were_armed_and_not_from_what_was_written_la
         guards(&journal, at(now)).map(|guards| (guards[&vps].left().as_secs(), guards[&vps].overdue().as_secs()))
     };
     let recovering = |alone| JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone });
-    let back = JournalEntry::RollingBack { reason: "".into() };
+    let back = JournalEntry::RollingBack { reason: AnyReason::without_code("") };
     let armed = (105, JournalEntry::Arming);
     assert_eq!(guard(Some(90), std::slice::from_ref(&armed), 145), Some((50, 0)));
     let recovered = [armed.clone(), (110, back), (450, recovering(false))];
@@ -147,8 +150,11 @@ fn an_append_that_failed_does_not_spoil_the_next() {
     let mut journal = Journal::create(&path).unwrap();
     journal.append(&JournalEntry::Arming).unwrap();
     open_to_append(&path).unwrap().write_all(b"{\"at\":\"2026-11").unwrap();
-    journal.append(&JournalEntry::RollingBack { reason: "disk full".into() }).unwrap();
-    assert_eq!(written(&path), [JournalEntry::Arming, JournalEntry::RollingBack { reason: "disk full".into() }]);
+    journal.append(&JournalEntry::RollingBack { reason: AnyReason::without_code("disk full") }).unwrap();
+    assert_eq!(
+        written(&path),
+        [JournalEntry::Arming, JournalEntry::RollingBack { reason: AnyReason::without_code("disk full") }]
+    );
 }
 
 #[test]
@@ -178,7 +184,7 @@ fn a_journal_of_a_newer_version_names_it() {
         std::fs::write(&path, text).unwrap();
         let error = read(&path).unwrap_err();
         assert!(matches!(&error, RecordError::Newer { fleetdeploy: Some(version), .. } if version == "7.1.0"));
-        assert!(error.hint().unwrap().contains("fleetdeploy 7.1.0"), "{error}");
+        assert!(RecordFault::from(&error).mend().unwrap().contains("fleetdeploy 7.1.0"), "{error}");
         let seen = glimpse(&path).unwrap();
         assert_eq!((seen.fleet.as_str(), seen.is_over), ("homelab", false));
     }

@@ -10,6 +10,7 @@ use pretty_assertions::assert_eq;
 use super::*;
 use crate::event::Outcome;
 use crate::event::line::Line;
+use crate::event::reason::any::AnyReason;
 use crate::event::stream::{Events, ListenerEnd};
 use crate::event::{Cell, Event, HostOutcome, Phase};
 use crate::facts::links::LinkAnswer;
@@ -140,12 +141,12 @@ fn what_concerns_a_host_leaves_a_trace_in_its_log() {
             phase: Phase::Baseline,
             cells: vec![cell("vps", "nas", down), cell("nas", "vps", up.clone()), cell("vps", "10.0.0.9", up)],
         },
-        Event::HostFound { host: host("vps"), text: "guarded".into() },
-        Event::LeftToGuard { host: host("vps"), fires_in_ms: 60_000, boot_ms: 300_000 },
-        Event::Failed { host: Some(host("vps")), text: "no".into(), hint: Some("look".into()) },
+        Event::HostFound { host: host("vps"), text: AnyReason::without_code("guarded") },
+        Event::LeftToGuard { host: host("vps"), fires_in_ms: 60_000, boot_ms: 300_000, action: None },
+        Event::Failed { host: Some(host("vps")), text: AnyReason::without_code("no"), hint: Some("look".into()) },
         Event::Finished {
             outcome: Outcome::RolledBack,
-            text: "done".into(),
+            text: AnyReason::without_code("done"),
             hosts: BTreeMap::from([
                 (host("vps"), HostOutcome::RolledBack { by_guard: true }),
                 (host("nas"), HostOutcome::Witness),

@@ -7,6 +7,7 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::event::line::Line;
+use crate::event::reason::any::AnyReason;
 use crate::event::{Event, Outcome, VERSION};
 use crate::inventory::model::HostName;
 use crate::record::folder::{RunFolder, StateFolder};
@@ -38,7 +39,7 @@ fn push_started() -> Event {
 
 fn finished(outcome: Outcome, exit: i32) -> Event {
     let hosts = std::collections::BTreeMap::new();
-    Event::Finished { outcome, text: "done".into(), hosts, exit, took_ms: 63_000 }
+    Event::Finished { outcome, text: AnyReason::without_code("done"), hosts, exit, took_ms: 63_000 }
 }
 
 fn write(path: &Path, events: &[Line]) {

@@ -1,15 +1,16 @@
 //! Reads the output of `switch-to-configuration dry-activate`.
 
 use super::{Lines, all, number, one};
+use crate::event::reason::forecast::DryFault;
 use crate::facts::unit_changes::UnitChanges;
 
 /// The result of `dry-activate` on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DryActivation {
     Said(UnitChanges),
-    /// It was not run, or said no: the reason in words, with its output.
+    /// It was not run, or said no: the reason, with its output.
     Failed {
-        why: String,
+        why: DryFault,
         log: Vec<String>,
     },
 }
@@ -19,7 +20,10 @@ pub enum DryActivation {
 pub fn dry_activation(lines: &Lines) -> DryActivation {
     let log: Vec<String> = all(lines, "log").map(str::to_owned).collect();
     if let Some(reason) = one(lines, "refused") {
-        return DryActivation::Failed { why: one(lines, "text").unwrap_or(reason).to_owned(), log };
+        return DryActivation::Failed {
+            why: DryFault::DryRefused { said: one(lines, "text").unwrap_or(reason).to_owned() },
+            log,
+        };
     }
     match number(lines, "status") {
         Some(0) => DryActivation::Said(unit_changes(&log)),
@@ -28,13 +32,13 @@ pub fn dry_activation(lines: &Lines) -> DryActivation {
 }
 
 /// Source: docs/facts.md, "Exit statuses of switch-to-configuration"; 124 and 137 are those of timeout(1).
-fn failure(status: Option<u64>) -> String {
+fn failure(status: Option<u64>) -> DryFault {
     match status {
-        None => "the answer of `dry-activate` makes no sense".to_owned(),
-        Some(11) => "another switch holds the lock".to_owned(),
-        Some(100) => "it can be activated only by a reboot (status 100)".to_owned(),
-        Some(124 | 137) => "`dry-activate` has not ended within its limit".to_owned(),
-        Some(status) => format!("`dry-activate` ended with status {status}"),
+        None => DryFault::DryAnswerSenseless,
+        Some(11) => DryFault::SwitchLockHeld,
+        Some(100) => DryFault::OnlyByReboot,
+        Some(124 | 137) => DryFault::DryTimedOut,
+        Some(status) => DryFault::DryFailed { status },
     }
 }
 
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn what_says_no_is_no_list() {
         let why = |lines: &Lines| match dry_activation(lines) {
-            DryActivation::Failed { why, log } => (why, log),
+            DryActivation::Failed { why, log } => (why.to_string(), log),
             DryActivation::Said(changes) => panic!("it said {changes:?}"),
         };
         assert_eq!(why(&lines("11", &["Could not acquire lock"])).0, "another switch holds the lock");

@@ -12,6 +12,7 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::{StartedMaster, Want, ensure, start};
+use crate::event::reason::cause::Cause;
 use crate::remote::connect_error::{ConnectCause, ConnectError};
 use crate::remote::machine::{Machine, Route};
 use crate::remote::workspace::Workspace;
@@ -63,7 +64,7 @@ pub(super) async fn race(
                 // Only the addresses before it were passed over; a way for after the push is not settled on.
                 if candidate.after.is_none() {
                     let passed_over = failures.iter().filter(|error| !error.cause.is_silence());
-                    let passed_over = passed_over.map(ToString::to_string).collect();
+                    let passed_over = passed_over.map(Cause::from).collect();
                     workspace.settle(machine, candidate.route, passed_over).map_err(|error| machine.local(error))?;
                 }
                 return Ok(started);

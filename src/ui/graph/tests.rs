@@ -147,11 +147,12 @@ fn a_program_gets_nodes_ways_and_links() {
 
 /// So many hosts of a VPN that all look at each other, and are pinged from the workstation and by each other.
 fn mesh_of(hosts: usize) -> Inventory {
-    let entries: String =
-        (0..hosts).map(|host| format!("  h{host}: {{vpn: 10.0.{}.{}}}\n", host / 250, host % 250)).collect();
-    let checks = "[{vpn: mesh}, {ping: [all, 192.0.2.1], from: [all, workstation]}, {wireguard: 'h*', required: false}, \
-                  {ping: h1, from: h0}]";
-    let text = format!("hosts:\n{entries}fleets: {{lab: {{flake: ., hosts: all, checks: {checks}}}}}\n");
+    let entries: Vec<String> =
+        (0..hosts).map(|host| format!("  h{host}: {{vpn: 10.0.{}.{}}}", host / 250, host % 250)).collect();
+    let checks = "[{vpn: mesh}, {ping: [all, 192.0.2.1], from: [all, workstation]}, \
+                  {wireguard: 'h*', required: false}, {ping: h1, from: h0}]";
+    let entries = entries.join("\n");
+    let text = format!("hosts:\n{entries}\nfleets: {{lab: {{flake: ., hosts: all, checks: {checks}}}}}\n");
     let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/lab"), &text);
     loaded.unwrap_or_else(|mistakes| panic!("{mistakes}")).inventory
 }

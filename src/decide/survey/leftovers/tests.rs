@@ -160,7 +160,7 @@ fn what_is_over_is_said_so_and_a_host_between_refuses_whatever_the_marks_say() {
     let between =
         all.iter().find(|finding| finding.text.to_string().contains("between two systems")).expect("it is said");
     assert_eq!(between.weight, Weight::Refusal);
-    let hint = between.hint.as_deref().unwrap();
+    let hint = between.text.mend().unwrap();
     assert!(
         hint.contains("`fleetdeploy recover lab --forget r-1`") && hint.starts_with("type `fleetdeploy recover lab`:")
     );
@@ -189,7 +189,8 @@ fn every_refusal_that_a_run_causes_names_the_way_that_always_ends_it() {
         let mut facts = three();
         state(&mut facts[0]);
         let all = findings(&facts);
-        let [Finding { weight: Weight::Refusal, hint: Some(hint), .. }] = all.as_slice() else { panic!("{all:#?}") };
+        let [Finding { weight: Weight::Refusal, text, .. }] = all.as_slice() else { panic!("{all:#?}") };
+        let hint = text.mend().unwrap();
         assert!(hint.contains("`fleetdeploy recover lab --forget r-1`"), "{hint}");
     }
 }

@@ -1,4 +1,4 @@
-//! Puts an event into words for the logs of the hosts that it is about.
+//! Puts an event into words for the logs of the hosts that it is about, which a record keeps.
 
 use crate::event::wording::host;
 use crate::event::{Cell, Event, HostOutcome, Phase};
@@ -10,7 +10,7 @@ const PACKAGES_NAMED: usize = 5;
 
 /// Returns what an event adds to the logs of hosts. Copied bytes and counted links on the way are left out: the end of
 /// the phase has their result.
-pub(super) fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
+pub(crate) fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
     let one = match event {
         Event::PushStarted { hosts, selected, .. } => {
             let text = |host| if selected.contains(host) { "a push begins" } else { "a push begins: a witness" };
@@ -44,6 +44,11 @@ pub(super) fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
         event => return host::sentence(event, PACKAGES_NAMED).into_iter().collect(),
     };
     vec![one]
+}
+
+/// Returns what stands in a host's log where a log that it had already is told again.
+pub(crate) fn told_above(what: &str) -> String {
+    format!("the log of {what} stands above")
 }
 
 /// Returns each host at an end of a link, with those of its links that are down.
