@@ -14,6 +14,7 @@ pub mod reason;
 pub(crate) mod shorten;
 pub mod steady;
 pub mod stream;
+pub mod waiting;
 pub mod wording;
 
 use std::collections::BTreeMap;
@@ -23,10 +24,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::forecast::Forecast;
 use crate::event::reason::any::{AnyReason, as_reason, as_why};
+use crate::event::reason::rollback::LinksCause;
+use crate::event::waiting::{AfterWait, HeldBack, WaitedFor};
 use crate::facts::links::LinkAnswer;
 use crate::facts::package_change::PackageChange;
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::{HostName, Place};
+use crate::inventory::model::{GuardAction, HostName, Place};
 
 /// The version of the JSON form. Fields and events may be added within a version.
 pub const VERSION: u32 = 1;
@@ -195,6 +198,14 @@ pub struct LinkCount {
     pub of: u64,
 }
 
+/// What a guard does when it fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WayBack {
+    pub action: GuardAction,
+    /// The time from now until the host should be back at the latest.
+    pub back_ms: u64,
+}
+
 /// How many of how many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Bytes {
@@ -281,6 +292,9 @@ pub enum Event {
         /// The recovery works from the hosts alone: this workstation has no record of how far the run had come.
         alone: bool,
         record: String,
+        /// The hosts that the run changes; absent in records of earlier versions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<HostName>,
     },
     /// After build and survey: what the push will do, host by host.
     Planned {
@@ -371,15 +385,22 @@ pub enum Event {
         host: HostName,
         /// The time from now until it fires.
         left_ms: u64,
+        /// What it does then; absent in records of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        way_back: Option<WayBack>,
     },
     /// A recovery has found a guard armed.
     GuardSeen {
         host: HostName,
         left_ms: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        way_back: Option<WayBack>,
     },
     GuardExtended {
         host: HostName,
         left_ms: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        way_back: Option<WayBack>,
     },
     GuardDisarmed {
         host: HostName,
@@ -392,6 +413,12 @@ pub enum Event {
     /// A host's connection is gone; it is being made again.
     ContactLost {
         host: HostName,
+        /// How long that is tried for the step under way; absent: not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_ms: Option<u64>,
+        /// What comes if it is in vain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        then: Option<AfterWait>,
         #[serde(flatten, with = "as_why")]
         #[schemars(with = "as_why::Shape")]
         why: AnyReason,
@@ -447,9 +474,38 @@ pub enum Event {
         of: u64,
         rounds: u32,
         waiting_for: Vec<String>,
+        /// What all links that are down have in common, if they have something in common.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<LinksCause>,
         /// The links, by the host that they are probed from.
         #[serde(default)]
         hosts: BTreeMap<HostName, LinkCount>,
+    },
+    /// The run waits for this, and no longer than that.
+    WaitStarted {
+        wait: WaitedFor,
+        within_ms: u64,
+        /// What comes if it was in vain.
+        then: AfterWait,
+    },
+    /// That wait is over: what was waited for is there, or its time has run out.
+    WaitEnded {
+        wait: WaitedFor,
+    },
+    /// A host stands by until others have come so far. No others: it goes on.
+    HostWaits {
+        host: HostName,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        waits_for: Vec<HostName>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<HeldBack>,
+    },
+    /// Whether a second signal may leave the run now without harm: every host that answers was seen on its old system.
+    MayLeave {
+        may: bool,
+        /// The time until the last of the others should be back by its guard; absent: there is no other.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back_within_ms: Option<u64>,
     },
     /// The decision to commit was written.
     Decided,
@@ -473,6 +529,9 @@ pub enum Event {
         fires_in_ms: u64,
         /// The time from then until it should be back at the latest: the guard puts things back, and the host boots.
         boot_ms: u64,
+        /// What its guard does; absent in records of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<GuardAction>,
     },
     /// The host is back on another boot.
     CameBack {

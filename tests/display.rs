@@ -8,10 +8,11 @@ mod pushes;
 use std::time::Duration;
 
 use fleetdeploy::event::{Event, Phase};
+use fleetdeploy::inventory::model::GuardAction;
 use fleetdeploy::ui::host_view::{GuardView, Role};
 use fleetdeploy::ui::mode::Mode;
 use fleetdeploy::ui::plain::Plain;
-use fleetdeploy::ui::safety::Safety;
+use fleetdeploy::ui::safety::{ArmedGuards, Leaving, Safety};
 use fleetdeploy::ui::sanitise;
 use fleetdeploy::ui::view::FleetView;
 use pretty_assertions::assert_eq;
@@ -147,23 +148,31 @@ fn safety(push: Vec<(f64, Event)>, seconds: f64) -> Option<Safety> {
 fn at_every_moment_the_screen_says_what_protects_the_fleet() {
     let start = lines(good_push())[0].at;
     let after = |seconds: f64| start + Duration::from_secs_f64(seconds);
+    let guards = |first: f64, last: f64| ArmedGuards {
+        first: after(first),
+        last: after(last),
+        back: Some(after(last + 330.0)),
+        action: Some(GuardAction::Reboot),
+    };
     for (seconds, expected) in [
         (0.0, Safety::Untouched),
         (33.0, Safety::Untouched),
-        (33.6, Safety::Arming { armed: 1, of: 2 }),
-        (40.0, Safety::Guarded { last: after(933.9) }),
-        (57.1, Safety::Guarded { last: after(933.9) }),
-        (60.1, Safety::MakingPermanent { last: after(933.9) }),
-        (62.3, Safety::Disarming { disarmed: 1, of: 2 }),
+        (33.6, Safety::Arming { armed: 1, of: 2, guards: Some(guards(933.5, 933.5)) }),
+        (40.0, Safety::Guarded { guards: guards(933.5, 933.9) }),
+        (57.1, Safety::Guarded { guards: guards(657.1, 933.9) }),
+        (60.1, Safety::MakingPermanent { guards: guards(657.1, 933.9) }),
+        (62.3, Safety::Disarming { disarmed: 1, of: 2, guards: Some(guards(933.9, 933.9)) }),
     ] {
         assert_eq!(safety(good_push(), seconds), Some(expected), "after {seconds} s");
     }
+    let (leaving, one) = (Leaving::ToGuards, || Some(guards(912.5, 912.5)));
+    let (fires, back, action) = (after(908.0), after(1088.0), GuardAction::Reboot);
     for (seconds, expected) in [
-        (12.2, Safety::Arming { armed: 0, of: 1 }),
-        (80.2, Safety::Guarded { last: after(912.5) }),
-        (80.3, Safety::GoingBack { back: 0, of: 1, last: Some(after(912.5)) }),
-        (90.0, Safety::Awaiting { host: host("homeserver"), others: 0, fires: after(908.0), back: after(1088.0) }),
-        (1000.0, Safety::GoingBack { back: 1, of: 1, last: None }),
+        (12.2, Safety::Arming { armed: 0, of: 1, guards: None }),
+        (80.2, Safety::Guarded { guards: guards(912.5, 912.5) }),
+        (80.3, Safety::GoingBack { back: 0, of: 1, guards: one(), leaving }),
+        (90.0, Safety::Awaiting { host: host("homeserver"), others: 0, fires, back, action, leaving }),
+        (1000.0, Safety::GoingBack { back: 1, of: 1, guards: None, leaving }),
     ] {
         assert_eq!(safety(bad_push(), seconds), Some(expected), "after {seconds} s");
     }

@@ -13,13 +13,14 @@ use fleetdeploy::event::reason::claim::Claim;
 use fleetdeploy::event::reason::forecast::NotKnown;
 use fleetdeploy::event::reason::recover::RecoverReason;
 use fleetdeploy::event::reason::refusal::Refusal;
-use fleetdeploy::event::reason::rollback::RollbackReason;
-use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
+use fleetdeploy::event::reason::rollback::{LinkEnds, LinksCause, RollbackReason};
+use fleetdeploy::event::waiting::{AfterWait, HeldBack, WaitedFor};
+use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION, WayBack};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
 use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::facts::unit_changes::UnitChanges;
-use fleetdeploy::inventory::model::{HostName, Place};
+use fleetdeploy::inventory::model::{GuardAction, HostName, Place};
 use fleetdeploy::ui::json;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
@@ -37,6 +38,10 @@ fn cell(from: Place, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
         was_up,
         left_out: was_up.is_none(),
     }
+}
+
+fn way_back() -> Option<WayBack> {
+    Some(WayBack { action: GuardAction::Reboot, back_ms: 1_230_000 })
 }
 
 /// With everything that may be absent.
@@ -66,7 +71,7 @@ fn forecast() -> Forecast {
         armed_first: Some(name("vps")),
         order: vec![vec![name("vps")]],
         waves: vec![vec![name("vps")]],
-        phases: vec![PhaseForecast { phase: Phase::Test, at_most_ms: Some(240_000) }],
+        phases: vec![PhaseForecast { phase: Phase::Test, at_most_ms: Some(240_000), took_ms: Some(7_000) }],
         links: vec![cell(Place::Workstation, LinkAnswer::Unknown, None)],
         accepted: vec!["vps -> 10 (ping)".into()],
         left_out: vec![name("10")],
@@ -149,7 +154,7 @@ fn samples() -> Vec<Event> {
         Event::Foreseen { forecast: Box::new(forecast()), whole: true },
         Event::Asked { question: "push homelab now? [y/N]".into() },
         Event::Replied { yes: true },
-        Event::RunChosen { epoch: 2, alone: true, record: "/state/runs/r-1".into() },
+        Event::RunChosen { epoch: 2, alone: true, record: "/state/runs/r-1".into(), changes: vec![vps.clone()] },
         Event::Planned {
             hosts: vec![HostPlanned {
                 host: vps.clone(),
@@ -168,11 +173,16 @@ fn samples() -> Vec<Event> {
         Event::HostMoved { host: digits.clone(), doing: "copying \u{1b}[1m".into() },
         Event::CopyMoved { host: vps.clone(), done_bytes: 1, expected_bytes: 2 },
         Event::HostDone { host: vps.clone(), phase: Phase::RollBack },
-        Event::GuardArmed { host: vps.clone(), left_ms: 900_000 },
-        Event::GuardSeen { host: vps.clone(), left_ms: 1 },
-        Event::GuardExtended { host: vps.clone(), left_ms: 900_000 },
+        Event::GuardArmed { host: vps.clone(), left_ms: 900_000, way_back: way_back() },
+        Event::GuardSeen { host: vps.clone(), left_ms: 1, way_back: way_back() },
+        Event::GuardExtended { host: vps.clone(), left_ms: 900_000, way_back: way_back() },
         Event::GuardDisarmed { host: vps.clone() },
-        Event::ContactLost { host: vps.clone(), why: AnyReason::without_code("gone") },
+        Event::ContactLost {
+            host: vps.clone(),
+            within_ms: Some(1),
+            then: Some(AfterWait::ItsGuard),
+            why: AnyReason::without_code("gone"),
+        },
         Event::ContactMade { host: vps.clone() },
         Event::Warned { host: None, text: AnyReason::without_code("old nix") },
         Event::Warned { host: Some(vps.clone()), text: AnyReason::without_code("old nix") },
@@ -191,7 +201,7 @@ fn samples() -> Vec<Event> {
         Event::Decided,
         Event::RollBackStarted { host: Some(vps.clone()), reason: AnyReason::without_code("a link is down") },
         Event::HostFound { host: vps.clone(), text: AnyReason::without_code("is guarded") },
-        Event::LeftToGuard { host: vps.clone(), fires_in_ms: 1, boot_ms: 2 },
+        Event::LeftToGuard { host: vps.clone(), fires_in_ms: 1, boot_ms: 2, action: Some(GuardAction::SwitchBack) },
         Event::CameBack { host: vps, text: AnyReason::without_code("on its old system") },
         Event::Ended { exit: 1 },
         Event::Answer { answer: serde_json::json!({"links": [1, null, {"up": true}]}) },
@@ -249,8 +259,19 @@ fn facts() -> Vec<Event> {
             of: 2,
             rounds: 3,
             waiting_for: vec!["vps -> home ping".into()],
+            cause: Some(LinksCause {
+                checks: vec!["vpn".into()],
+                at: Some(vps.clone()),
+                ends: LinkEnds::Both,
+                links: 2,
+            }),
             hosts: BTreeMap::from([(vps.clone(), LinkCount { up: 1, of: 2 })]),
         },
+        Event::WaitStarted { wait: WaitedFor::Links, within_ms: 60_000, then: AfterWait::AllGoBack },
+        Event::WaitEnded { wait: WaitedFor::OldLinks },
+        Event::HostWaits { host: vps.clone(), waits_for: vec![vps.clone()], why: Some(HeldBack::WayOfOthers) },
+        Event::HostWaits { host: vps.clone(), waits_for: Vec::new(), why: None },
+        Event::MayLeave { may: true, back_within_ms: Some(3) },
         Event::BootDefaultMoved { host: vps.clone(), generation: 42 },
         Event::HostRebooted {
             host: vps.clone(),
@@ -268,7 +289,7 @@ fn with_reasons() -> Vec<Event> {
     let cause = || Cause::ScriptFailed { machine: "vps".into(), script: "arm".into(), status: 1, said: "no".into() };
     let claim =
         Claim::GuardArmedElsewhere { fleet: "lab".into(), run: "r-2".into(), fires_in: Duration::from_millis(1500) };
-    let blamed = RollbackReason::StepFailed { host: vps.clone(), phase: Phase::Test, cause: cause() };
+    let blamed = RollbackReason::StepFailed { host: vps.clone(), phase: Phase::Test, cause: cause(), boots: None };
     let hosts = [
         (vps.clone(), HostOutcome::Lost { why: cause().into() }),
         (HostName::new("nas").unwrap(), HostOutcome::Left { why: cause().into(), back_within_ms: Some(90_000) }),
@@ -276,7 +297,7 @@ fn with_reasons() -> Vec<Event> {
     vec![
         Event::failed(Some(&vps), claim),
         Event::warned(None, RecoverReason::StillMissing { run: "r-3".into(), fleet: "lab".into() }),
-        Event::ContactLost { host: vps.clone(), why: cause().into() },
+        Event::ContactLost { host: vps.clone(), within_ms: None, then: None, why: cause().into() },
         Event::RollBackStarted { host: Some(vps), reason: blamed.clone().into() },
         Event::Finished { outcome: Outcome::Split, text: blamed.into(), hosts: hosts.into(), exit: 3, took_ms: 1 },
     ]

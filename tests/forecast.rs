@@ -73,8 +73,11 @@ fn forecast() -> Forecast {
         host.units = Some(units.clone());
     }
     hosts[0].boots = Some(system("vps", "25.11.0"));
-    let phase =
-        |(phase, seconds): (Phase, Option<u64>)| PhaseForecast { phase, at_most_ms: seconds.map(|at| at * 1000) };
+    let phase = |(phase, seconds): (Phase, Option<u64>)| PhaseForecast {
+        phase,
+        at_most_ms: seconds.map(|at| at * 1000),
+        took_ms: (phase == Phase::Test).then_some(12_000),
+    };
     let cell = |from: &str, to: &str, answer: LinkAnswer| Cell {
         check: "vpn mesh".into(),
         from: Place::Host(name(from)),
@@ -153,7 +156,7 @@ fn where_nothing_changes_the_plan_is_short() {
 #[test]
 fn a_rollback_says_where_it_goes_and_that_nothing_is_built_or_copied() {
     let mut back = Forecast { rollback_to: Some("what ran at 2026-11-20 18:00 CET".into()), ..forecast() };
-    back.phases.push(PhaseForecast { phase: Phase::Copy, at_most_ms: None });
+    back.phases.push(PhaseForecast { phase: Phase::Copy, at_most_ms: None, took_ms: None });
     let page = render(&back, NARROW);
     assert!(
         page.starts_with("homelab back to what ran at 2026-11-20 18:00 CET: 3 of 4 hosts would change\n"),
@@ -169,5 +172,5 @@ fn programs_get_all_of_it() {
     assert_eq!(json["hosts"][0]["units"]["restart"], serde_json::json!(["sshd.service"]));
     assert_eq!(json["hosts"][2].get("packages"), None);
     assert_eq!(json["order"], serde_json::json!([["homeserver", "web"], ["vps"]]));
-    assert_eq!(json["phases"][1], serde_json::json!({"phase": "test", "at_most_ms": 240_000}));
+    assert_eq!(json["phases"][1], serde_json::json!({"phase": "test", "at_most_ms": 240_000, "took_ms": 12_000}));
 }

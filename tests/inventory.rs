@@ -1016,18 +1016,31 @@ fleets: {lab: {hosts: all, flake: ., settle: 60}}
         let lab = |settings: &str, fleet: &str| {
             format!("hosts: {{a: {{{settings}}}}}\nfleets: {{lab: {{hosts: all, flake: .{fleet}}}}}\n")
         };
-        let said = |at: &str, guard: &str, needed: &str| {
+        let said = |at: &str, guard: &str, needed: &str, parts: &str| {
             vec![format!(
-                "{at} a guard of {guard} is shorter than what a push and its roll back may take, {needed} -> \
+                "{at} a guard of {guard} is shorter than what a push and its roll back may take, {needed}: {parts} -> \
                  give a longer `guard`, or smaller `limits`, `settle` and `steady`"
             )]
         };
+        let parts = |test: &str, settle: &str, again: &str| {
+            format!(
+                "limits.step 30s + limits.test {test} + limits.connect 20s + settle {settle} + limits.switch 1m 30s + \
+                 {again}limits.rollback 5m + a margin 5s"
+            )
+        };
+        let usual = parts("4m", "1m", "");
         assert!(parse(&lab("", "")).is_ok(), "the default guard holds the default limits");
         assert!(parse(&lab("guard: 745s", "")).is_ok());
-        assert_eq!(short(&lab("guard: 744s", "")), said("1:20", "12m 24s", "12m 25s"));
-        assert_eq!(short(&lab("", ", settle: 1h")), said("2:46", "15m", "1h 11m 25s"));
-        assert_eq!(short(&lab("limits: {copy: 3h, test: 10m}", "")), said("1:9", "15m", "18m 25s"));
-        assert_eq!(short(&lab("reactivate: true", "")), said("1:9", "15m", "16m 25s"));
+        assert_eq!(short(&lab("guard: 744s", "")), said("1:20", "12m 24s", "12m 25s", &usual));
+        assert_eq!(short(&lab("", ", settle: 1h")), said("2:46", "15m", "1h 11m 25s", &parts("4m", "1h", "")));
+        assert_eq!(
+            short(&lab("limits: {copy: 3h, test: 10m}", "")),
+            said("1:9", "15m", "18m 25s", &parts("10m", "1m", ""))
+        );
+        assert_eq!(
+            short(&lab("reactivate: true", "")),
+            said("1:9", "15m", "16m 25s", &parts("4m", "1m", "limits.test again (reactivate) 4m + "))
+        );
         // What nobody has asked for gives way, what somebody has does not: twice where units are started twice.
         let steady = |guard: &str, fleet: &str| {
             good(&lab(&format!("guard: {guard}"), fleet)).fleet("lab").unwrap().steady().as_secs()
@@ -1035,13 +1048,21 @@ fleets: {lab: {hosts: all, flake: ., settle: 60}}
         assert_eq!([steady("755s", ""), steady("750s", ""), steady("745s", "")], [10, 5, 0]);
         assert_eq!(steady("780s", ", steady: 35s"), 35);
         assert_eq!(steady("745s", ", steady: 0s"), 0);
-        assert_eq!(short(&lab("guard: 750s", ", steady: 6s")), said("1:20", "12m 30s", "12m 31s"));
+        assert_eq!(
+            short(&lab("guard: 750s", ", steady: 6s")),
+            said("1:20", "12m 30s", "12m 31s", &parts("4m", "1m + steady 6s", ""))
+        );
         assert_eq!(steady("1000s, reactivate: true", ""), 7);
-        assert_eq!(short(&lab("", ", steady: 10m")), said("2:46", "15m", "22m 25s"));
+        assert_eq!(
+            short(&lab("", ", steady: 10m")),
+            said("2:46", "15m", "22m 25s", &parts("4m", "1m + steady 10m", ""))
+        );
         assert_eq!(
             short("hosts: {a: {runs_on: b}, b: {guard: 14m}}\nfleets: {lab: {hosts: all, flake: .}}\n"),
-            ["1:9 a guard of 11m 30s is shorter than what a push and its roll back may take, 12m 25s -> \
-              it fires before that of `b`: give that one a longer `guard`, or smaller `limits`, `settle` and `steady`"]
+            [format!(
+                "1:9 a guard of 11m 30s is shorter than what a push and its roll back may take, 12m 25s: {usual} -> it \
+                 fires before that of `b`: give that one a longer `guard`, or smaller `limits`, `settle` and `steady`"
+            )]
         );
     }
 

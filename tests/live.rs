@@ -257,10 +257,12 @@ fn a_question_that_a_signal_has_ended_does_not_keep_the_end_off_the_screen() {
 
 #[test]
 fn a_terminal_made_narrower_or_wider_keeps_nothing_stale() {
-    let mut watched = Watched::new(LIVE, 120, 24);
+    let mut watched = Watched::new(LIVE, 120, 34);
+    // A terminal that folds its lines keeps the cursor's row, and what it pushes over its upper edge is out of reach.
+    watched.terminal.feed(["$ ls\r\n".repeat(8).as_str()]);
     let push = lines(good_push());
     watched.until(&push, 35.5);
-    for (columns, rows, moment) in [(60, 24, 36.0), (140, 20, 37.0), (75, 24, 38.0), (40, 30, 39.0), (100, 24, 40.0)] {
+    for (columns, rows, moment) in [(60, 34, 36.0), (140, 28, 37.0), (75, 34, 38.0), (40, 40, 39.0), (100, 34, 40.0)] {
         watched.resize(columns, rows);
         watched.until(&push, moment);
         let everything = watched.everything();
@@ -308,7 +310,15 @@ fn many_hosts(count: usize) -> Vec<Line> {
     let busy = [7, count / 2, count - 1];
     let through = (0..count).filter(|number| !busy.contains(number) && *number != 150);
     events.extend(through.map(|number| (5.0, done(&name(number), Phase::Test))));
-    events.push((6.0, Event::ContactLost { host: host(&name(150)), why: AnyReason::without_code("timed out") }));
+    events.push((
+        6.0,
+        Event::ContactLost {
+            host: host(&name(150)),
+            within_ms: None,
+            then: None,
+            why: AnyReason::without_code("timed out"),
+        },
+    ));
     lines(events)
 }
 

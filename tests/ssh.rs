@@ -302,7 +302,7 @@ async fn the_end_of_a_script_is_told_apart() {
     let run = async |text: &str| run_for(text, LIMIT).await;
     for status in [3, 97, 127, 255] {
         let error = run(&format!("echo why >&2; echo half; exit {status}")).await;
-        assert_eq!(error.to_string(), format!("`try` on one exited with status {status}"));
+        assert_eq!(error.to_string(), format!("`try` on one exited with status {status}: why"));
         assert_eq!(error.stderr_tail(), Some("why"));
     }
     assert!(matches!(run("echo half").await, StepError::Truncated { .. }));
@@ -708,7 +708,7 @@ struct KnownBy {
 const KNOWN_BY_NAME: KnownBy =
     KnownBy { way: "bare name", lines: "NAME ED25519", config: "", hashed: false, certified: false };
 
-/// Every way that ssh has of knowing a host (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"; `ssh_config(5)`).
+/// Every way that ssh has of knowing a host (`sshd(8)`, "`SSH_KNOWN_HOSTS` FILE FORMAT"; `ssh_config(5)`).
 const WAYS_TO_BE_KNOWN: [KnownBy; 14] = [
     KNOWN_BY_NAME,
     KnownBy { way: "name and port", lines: "[NAME]:PORT ED25519", ..KNOWN_BY_NAME },
@@ -838,7 +838,9 @@ async fn what_is_wrong(known_by: &KnownBy, address: &str, keys: &Keys, strangers
     // What counts is what the user's files said when the host was logged into.
     let files = ["known_hosts", "my known hosts", &format!("known to {address}")].map(|file| home.path(file));
     let texts = files.each_ref().map(|file| std::fs::read(file).unwrap());
-    files.iter().for_each(|file| std::fs::write(file, "").unwrap());
+    for file in &files {
+        std::fs::write(file, "").unwrap();
+    }
     kill(master(&workspace, "one"));
     session.lost().await;
     let reopened = session.reopen(LIMIT).await;

@@ -22,7 +22,7 @@ use fleetdeploy::facts::plan::{HostId, HostPlan, Plan};
 use fleetdeploy::facts::step_answer::{StepAnswer, StepOutcome};
 use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::facts::systems::{BootLoader, Systems};
-use fleetdeploy::inventory::model::{HostName, Limits, Place};
+use fleetdeploy::inventory::model::{GuardAction, HostName, Limits, Place};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
@@ -94,6 +94,7 @@ fn times(guard: u64) -> Times {
         unseen_guard: Duration::from_secs(guard),
         overdue: Duration::ZERO,
         boot_time: Duration::from_secs(1),
+        guard_action: GuardAction::Reboot,
         limits: Limits::default(),
         settle: Duration::from_secs(5),
         steady: Duration::ZERO,

@@ -335,7 +335,8 @@ impl RecoveryRecords for RecoverListener<'_> {
         self.record = Some(self.open(what).map_err(std::io::Error::other)?);
         self.guarded = true;
         let record = self.state.folder().join("runs").join(&what.run).display().to_string();
-        self.events.publish(Event::RunChosen { epoch: what.epoch, alone: what.alone, record });
+        let changes = what.plan.changing().map(|host| what.plan.host(host).name.clone()).collect();
+        self.events.publish(Event::RunChosen { epoch: what.epoch, alone: what.alone, record, changes });
         Ok(())
     }
 

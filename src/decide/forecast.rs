@@ -125,7 +125,7 @@ fn phases(hosts: &[Surveyed<'_>], back: Option<&To>) -> Vec<PhaseForecast> {
         (Phase::Disarm, slowest(&|host| host.host.limits.step)),
         (Phase::RollBack, slowest(&|host| host.host.limits.rollback + host.times.settle_back())),
     ];
-    limits.into_iter().map(|(phase, at_most_ms)| PhaseForecast { phase, at_most_ms }).collect()
+    limits.into_iter().map(|(phase, at_most_ms)| PhaseForecast { phase, at_most_ms, took_ms: None }).collect()
 }
 
 impl Forecast {
@@ -211,7 +211,7 @@ mod tests {
         plan.hosts[1].wave = 1;
         plan.hosts[2].wave = 2;
         let phases = [Phase::Arm, Phase::Test, Phase::Verify]
-            .map(|phase| PhaseForecast { phase, at_most_ms: Some(1000) })
+            .map(|phase| PhaseForecast { phase, at_most_ms: Some(1000), took_ms: None })
             .to_vec();
         let mut forecast = Forecast { phases, ..Forecast::default() };
         forecast.divide(&plan);

@@ -13,7 +13,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::boot::{BootDoubt, BootRefusal, WayOut};
 use crate::event::reason::claim::Claim;
 use crate::event::reason::leftover::Left;
-use crate::event::reason::survey::Judgement;
+use crate::event::reason::survey::{GuardPart, Judgement};
 use crate::facts::host::{Facts, GuardState, Lease};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
@@ -285,7 +285,9 @@ impl Judge<'_> {
     fn guard(&mut self, surveyed: &Surveyed<'_>) {
         let shortest = surveyed.host.shortest_guard(surveyed.times.settle, surveyed.times.steady);
         if surveyed.times.guard < shortest {
-            self.refuse(Judgement::GuardTooShort { guard: surveyed.times.guard, shortest });
+            let parts = surveyed.host.guard_parts(surveyed.times.settle, surveyed.times.steady);
+            let parts = parts.into_iter().map(|(key, time)| GuardPart { key: key.to_owned(), time }).collect();
+            self.refuse(Judgement::GuardTooShort { guard: surveyed.times.guard, shortest, parts });
         }
     }
 }

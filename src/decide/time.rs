@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::event::reason::notice::Notice;
 use crate::facts::host::JobKind;
 pub use crate::inventory::model::MARGIN;
-use crate::inventory::model::{Fleet, Host, Limits, Steady};
+use crate::inventory::model::{Fleet, GuardAction, Host, Limits, Steady};
 
 /// The shortest time for a roll back. One with less time is not begun: the guard does it better.
 const SHORTEST_ROLLBACK: Duration = Duration::from_secs(10);
@@ -30,6 +30,7 @@ pub struct Times {
     /// How long ago such a guard must have fired, if it must have.
     pub overdue: Duration,
     pub boot_time: Duration,
+    pub guard_action: GuardAction,
     pub limits: Limits,
     pub settle: Duration,
     /// How long a unit that a push has started must have been up.
@@ -45,6 +46,7 @@ impl Times {
             unseen_guard: host.guard,
             overdue: Duration::ZERO,
             boot_time: host.boot_time,
+            guard_action: host.guard_action,
             limits: host.limits,
             settle,
             steady,
@@ -155,6 +157,7 @@ mod tests {
             unseen_guard: Duration::from_secs(900),
             overdue: Duration::ZERO,
             boot_time: Duration::from_secs(180),
+            guard_action: GuardAction::Reboot,
             limits: Limits::default(),
             settle: Duration::from_secs(60),
             steady: Duration::from_secs(10),

@@ -2,8 +2,9 @@
 
 mod deadlines;
 mod reports;
+mod waiting;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +23,10 @@ use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::time::Times;
 use crate::decide::transaction::Transaction;
 use crate::decide::transaction::recover::{Aim, Recorded};
-use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Verdict};
+use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer, Verdict};
 use crate::event::reason::notice::Notice;
 use crate::event::reason::recover::ClaimDoubt;
+use crate::event::waiting::{HeldBack, WaitedFor};
 use crate::event::{Event, HostOutcome};
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::traces::EndMark;
@@ -53,6 +55,8 @@ struct Out {
     /// The number of the step: reports of a step that was replaced carry another one.
     sent: u64,
     at: Duration,
+    /// Until then it is tried; before `at` if it was not sent at all.
+    until: Duration,
     /// How long the guard holds from `at` on, if the step is about the guard.
     guard: Duration,
     task: AbortHandle,
@@ -79,6 +83,12 @@ pub struct Driver<H> {
     /// Hosts that were taken over and on which the run's guard had fired. If two of them say so, the guards of the
     /// others have fired too, or soon will: one host alone could lie.
     seen_fired: BTreeSet<HostId>,
+    /// What the run waits for by a timer, as it was told.
+    waits: BTreeMap<Timer, WaitedFor>,
+    /// The hosts for which another one stands by, as it was told.
+    stand_by: BTreeMap<HostId, (HeldBack, Vec<HostId>)>,
+    /// Whether it was told that a person may leave.
+    may_leave: bool,
     sent: u64,
     reports: mpsc::UnboundedSender<Report>,
     inbox: mpsc::UnboundedReceiver<Report>,
@@ -170,6 +180,9 @@ impl<H: Hosts> Driver<H> {
             began: None,
             longest_guard: Times::longest_guard(&times),
             seen_fired: BTreeSet::new(),
+            waits: BTreeMap::new(),
+            stand_by: BTreeMap::new(),
+            may_leave: false,
             sent: 0,
             clock,
             hosts,
@@ -217,8 +230,14 @@ impl<H: Hosts> Driver<H> {
                     Effect::Outbid { host } => self.hosts.outbid(host),
                     Effect::ReadJournals { host, units } => self.read_journals(host, units),
                     Effect::Remember { host, units } => self.remember(host, units),
-                    Effect::Expect(timer) => self.timers.set(timer, self.length(timer)),
-                    Effect::Forget(timer) => self.timers.forget(timer),
+                    Effect::Expect(timer) => {
+                        self.tell_wait(timer, surroundings);
+                        self.timers.set(timer, self.length(timer));
+                    }
+                    Effect::Forget(timer) => {
+                        self.tell_wait_is_over(timer, surroundings);
+                        self.timers.forget(timer);
+                    }
                     // It is weighed now, when its turn has come, since the guards count on. What the decider says to
                     // that comes after what it has said before.
                     Effect::Weigh => {
@@ -239,13 +258,17 @@ impl<H: Hosts> Driver<H> {
                     }
                 }
             }
+            self.tell_what_is_waited_for(surroundings);
             let input = tokio::select! {
                 // The order is fixed, so that an answer that is there counts, although its time ran out while this
                 // machine was suspended; and so that the simulator can replay a run.
                 biased;
                 // The driver holds a sender itself, so the inbox never closes.
                 Some(report) = self.inbox.recv() => self.take(report, surroundings),
-                timer = self.timers.next() => Some(Input::TimerElapsed(timer)),
+                timer = self.timers.next() => {
+                    self.tell_wait_is_over(timer, surroundings);
+                    Some(Input::TimerElapsed(timer))
+                }
                 signal = shutdown.requested() => {
                     if asked_to_stop {
                         // Tasks under way hold connections open, and the caller closes these next. The command itself
@@ -283,8 +306,9 @@ impl<H: Hosts> Driver<H> {
             let latest = self.latest(host, now);
             let fires_in_ms = self.left_ms(latest);
             let boot_ms = millis(self.times[host.0].awaited_until(latest).saturating_sub(latest.max(now)));
+            let action = Some(self.times[host.0].guard_action);
             let host = self.plan.host(host).name.clone();
-            surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms });
+            surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms, action });
         }
         let moved = Event::HostMoved { host: self.plan.host(host).name.clone(), doing: by_step(&step).to_string() };
         surroundings.tell(moved);
@@ -292,6 +316,7 @@ impl<H: Hosts> Driver<H> {
         let order = self.order(host, step.clone(), guard, now);
         // The record must know of a longer guard before the host does: the workstation may die in between.
         self.note_guard(host, order.as_ref(), now, surroundings);
+        let until = order.as_ref().map_or(now, |order| order.until);
         let hosts = Arc::clone(&self.hosts);
         let task = tokio::spawn(async move {
             // It is made before the work begins, and reports when it is dropped: exactly once, even if the work panics.
@@ -302,7 +327,7 @@ impl<H: Hosts> Driver<H> {
             }
         });
         // `at` is from before the order went out, so the deadline that is counted from it is never too late.
-        self.out[host.0] = Some(Out { step, sent, at: now, guard, task: task.abort_handle() });
+        self.out[host.0] = Some(Out { step, sent, at: now, until, guard, task: task.abort_handle() });
     }
 
     /// Writes down how long a guard holds. A recovery that cannot ask the host counts from that. The first guards of a

@@ -27,12 +27,12 @@ use crate::decide::guard::{Held, Hold, held, marked};
 use crate::decide::survey::{Allowed, ByHand, Weight, judge_by_hand};
 use crate::decide::time::Times;
 use crate::decide::vocabulary::{Answer, Step};
-use crate::event::Event;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::fit::Unfit;
 use crate::event::reason::guard::HandGuard;
 use crate::event::stream::Events;
+use crate::event::{Event, WayBack};
 use crate::facts::host::GuardState;
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::step_answer::StepOutcome;
@@ -236,7 +236,11 @@ impl<'a> Guards<'a> {
                 // A guard may have fired between the look and this order: then its host says so, and only that one.
                 match said(&answer) {
                     Ok(left) => {
-                        self.events.publish(Event::GuardExtended { host: name.clone(), left_ms: millis(left) });
+                        self.events.publish(Event::GuardExtended {
+                            host: name.clone(),
+                            left_ms: millis(left),
+                            way_back: Some(self.way_back(name, left)),
+                        });
                     }
                     Err((cause, known)) => {
                         self.fail(Some(name), HandGuard::GuardNotExtended { cause });
@@ -365,7 +369,8 @@ impl<'a> Guards<'a> {
         let cause = match (said(answer), answer) {
             // "Done" alone is not enough: the host must show this run's guard, by its own word.
             (Ok(left), Answer::Said(answer)) if is_ours(&answer.standing.guard) => {
-                self.events.publish(Event::GuardArmed { host: name.clone(), left_ms: millis(left) });
+                let way_back = Some(self.way_back(name, left));
+                self.events.publish(Event::GuardArmed { host: name.clone(), left_ms: millis(left), way_back });
                 return true;
             }
             (Ok(_), _) => HandGuard::GuardNotThere.into(),
@@ -373,6 +378,12 @@ impl<'a> Guards<'a> {
         };
         self.fail(Some(name), HandGuard::GuardNotArmed { cause });
         false
+    }
+
+    fn way_back(&self, name: &HostName, left: Duration) -> WayBack {
+        let host = self.host(name);
+        let back = left + host.limits.firing() + host.boot_time;
+        WayBack { action: host.guard_action, back_ms: millis(back) }
     }
 
     fn is_disarmed(&self, plan: &Plan, id: HostId, answer: &Answer) -> bool {

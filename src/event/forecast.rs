@@ -125,4 +125,7 @@ pub struct PhaseForecast {
     /// The time on the slowest host; absent: a moment, or as long as its probes take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most_ms: Option<u64>,
+    /// The longest time that it took on a host in former runs of the fleet here; absent: no record tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
 }

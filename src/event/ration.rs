@@ -249,7 +249,7 @@ mod tests {
         for event in [
             Event::Warned { host: Some(host()), text: AnyReason::without_code(&long) },
             Event::Failed { host: None, text: AnyReason::without_code(&long), hint: Some(long.clone()) },
-            Event::ContactLost { host: host(), why: AnyReason::without_code(&long) },
+            Event::ContactLost { host: host(), within_ms: None, then: None, why: AnyReason::without_code(&long) },
             Event::RollBackStarted { host: None, reason: AnyReason::without_code(&long) },
             Event::MatrixSeen { phase: crate::event::Phase::Verify, cells: vec![cell] },
             Event::Finished {

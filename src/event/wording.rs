@@ -44,6 +44,7 @@ mod survey;
 mod tunnel;
 mod units;
 mod unlinked;
+pub(crate) mod waiting;
 mod waves;
 pub(crate) mod words;
 mod workstation;

@@ -78,9 +78,28 @@ impl Host {
     /// The shortest guard that can hold a whole push: everything from arming to a roll back at the last moment.
     #[must_use]
     pub fn shortest_guard(&self, settle: Duration, steady: Duration) -> Duration {
+        self.guard_parts(settle, steady).into_iter().map(|(_, time)| time).sum()
+    }
+
+    /// Returns what the shortest guard is made of, by the keys of the inventory and in the order of a push; without
+    /// what is zero.
+    #[must_use]
+    pub fn guard_parts(&self, settle: Duration, steady: Duration) -> Vec<(&'static str, Duration)> {
         let Limits { connect, step, test, switch, rollback, .. } = self.limits;
-        let again = if self.reactivate { test + steady } else { Duration::ZERO };
-        step + test + connect + settle + steady + switch + again + rollback + MARGIN
+        let again = |time| if self.reactivate { time } else { Duration::ZERO };
+        let parts = [
+            ("limits.step", step),
+            ("limits.test", test),
+            ("limits.connect", connect),
+            ("settle", settle),
+            ("steady", steady),
+            ("limits.switch", switch),
+            ("limits.test again (reactivate)", again(test)),
+            ("steady again (reactivate)", again(steady)),
+            ("limits.rollback", rollback),
+            ("a margin", MARGIN),
+        ];
+        parts.into_iter().filter(|(_, time)| !time.is_zero()).collect()
     }
 
     /// The longest `steady`, in whole seconds, that its guard leaves time for.
@@ -125,7 +144,8 @@ pub enum HostKey {
     AcceptNew,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a guard that fires does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GuardAction {
     Reboot,

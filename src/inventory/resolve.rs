@@ -176,7 +176,8 @@ impl Resolver<'_> {
                 continue;
             }
             let hypervisor = host.runs_on.as_ref().map(HostName::to_string);
-            self.heap.wrong(place, Wrong::GuardTooShort { guard: host.guard, shortest, hypervisor });
+            let parts = host.guard_parts(fleet.settle, steady);
+            self.heap.wrong(place, Wrong::GuardTooShort { guard: host.guard, shortest, parts, hypervisor });
         }
     }
 

@@ -70,11 +70,15 @@ impl Wrong {
             Self::JumpLoop { way } => format!("this jump is a loop: {}", way.join(" -> ")),
             Self::RunsOnItself { host } => format!("`{host}` cannot be its own hypervisor"),
             Self::RunsOnLoop { way } => format!("these hosts run on each other: {}", way.join(" -> ")),
-            Self::GuardTooShort { guard, shortest, .. } => format!(
-                "a guard of {} is shorter than what a push and its roll back may take, {}",
-                time(*guard),
-                time(*shortest)
-            ),
+            Self::GuardTooShort { guard, shortest, parts, .. } => {
+                let parts: Vec<String> = parts.iter().map(|(key, part)| format!("{key} {}", time(*part))).collect();
+                format!(
+                    "a guard of {} is shorter than what a push and its roll back may take, {}: {}",
+                    time(*guard),
+                    time(*shortest),
+                    parts.join(" + ")
+                )
+            }
             Self::BootLoaderNotAMap { .. } => "`boot_loader` is a map of `kind` and `esp`, not a word".into(),
             Self::EmptyBootLoader => "`boot_loader` says nothing".into(),
             Self::EspBesideInit => "`esp` means nothing beside `kind: init`, which has no partition".into(),

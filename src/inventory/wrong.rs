@@ -125,7 +125,12 @@ wrongs! {
     // Settings of hosts.
 
     /// The guard is shorter than a push and its roll back may take.
-    GuardTooShort { guard: Duration, shortest: Duration, hypervisor: Option<String> } = "guard-too-short";
+    GuardTooShort {
+        guard: Duration,
+        shortest: Duration,
+        parts: Vec<(&'static str, Duration)>,
+        hypervisor: Option<String>,
+    } = "guard-too-short";
     /// `boot_loader` is a word, and not a map.
     BootLoaderNotAMap { kind: Option<&'static str> } = "boot-loader-not-a-map";
     /// `boot_loader` is an empty map.

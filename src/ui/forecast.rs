@@ -236,13 +236,15 @@ fn phases(forecast: &Forecast, style: ForecastStyle) -> String {
         .map(|one| {
             let number = words::number(one.phase).map_or_else(|| "or".to_owned(), |number| number.to_string());
             let at_most = one.at_most_ms.map(words::span_ms).unwrap_or_default();
-            vec![number.into(), one.phase.word().into(), at_most.into(), about(one.phase).into()]
+            let took = one.took_ms.map(words::span_ms).unwrap_or_default();
+            vec![number.into(), one.phase.word().into(), at_most.into(), took.into(), about(one.phase).into()]
         })
         .collect();
-    let heading = ["", "phase", "at most", "what happens"];
-    let short: Vec<Vec<TableCell>> = rows.iter().map(|row| row[..3].to_vec()).collect();
+    // Limits are long, so that a slow day is no failure: what it really took says how long to wait for it.
+    let heading = ["", "phase", "at most", "took", "what happens"];
+    let short: Vec<Vec<TableCell>> = rows.iter().map(|row| row[..4].to_vec()).collect();
     let table = table::render(&heading, &rows, style.columns, style.colour)
-        .or_else(|| table::render(&heading[..3], &short, usize::MAX, style.colour));
+        .or_else(|| table::render(&heading[..4], &short, usize::MAX, style.colour));
     let guards: Vec<Vec<TableCell>> = forecast
         .hosts
         .iter()
@@ -254,7 +256,7 @@ fn phases(forecast: &Forecast, style: ForecastStyle) -> String {
         .collect();
     let heading = ["host", "guard", "needed at most", "boots within"];
     let guards = table::render(&heading, &guards, usize::MAX, style.colour);
-    section("phases", table.unwrap_or_default(), style)
+    section("phases: what each may take at most, and took in the last runs", table.unwrap_or_default(), style)
         + &section("guards, and what a push and its roll back may take", guards.unwrap_or_default(), style)
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use crate::event::waiting::{AfterWait, HeldBack};
 use crate::event::{Bytes, HostPlanned, LinkCount, Phase};
 use crate::facts::package_change::PackageChange;
-use crate::inventory::model::HostName;
+use crate::inventory::model::{GuardAction, HostName};
 
 /// The time over which the speed of a copy is taken: long enough to be steady, short enough to notice a stall.
 const SPEED_OVER: Duration = Duration::from_secs(5);
@@ -34,6 +35,10 @@ pub struct HostView {
     pub guard: GuardView,
     /// `false`: its connection is lost, and being made again.
     pub reachable: bool,
+    /// Until when it is tried to reach it, and what comes if that is in vain.
+    pub tried: Option<(SystemTime, Option<AfterWait>)>,
+    /// The hosts that it stands by for, and why.
+    pub stands_by: Option<(HeldBack, Vec<HostName>)>,
     pub failed: bool,
     /// The end of a log of it was shown: something went wrong there.
     pub logged: bool,
@@ -75,12 +80,16 @@ pub enum GuardView {
     Armed {
         fires: SystemTime,
         length: Duration,
+        /// When the host is back at the latest if it fires; `None`: an old record does not say.
+        back: Option<SystemTime>,
+        action: GuardAction,
     },
     Disarmed,
     /// The host is out of reach. Its guard brings it back: it fires then, and by that time the host should be back.
     Awaited {
         fires: SystemTime,
         back: SystemTime,
+        action: GuardAction,
     },
     /// It has brought the host back.
     Fired,
@@ -111,6 +120,8 @@ impl HostView {
             links: None,
             guard: GuardView::None,
             reachable: true,
+            tried: None,
+            stands_by: None,
             failed: false,
             logged: false,
             times: BTreeMap::new(),
@@ -151,6 +162,7 @@ impl HostView {
         self.since = at;
         self.through = None;
         self.turn = Turn::Its;
+        self.tried = None;
         self.links = None;
         self.doing.clear();
     }
@@ -164,13 +176,15 @@ impl HostView {
         }
     }
 
-    pub(crate) fn finish(&mut self, phase: Phase, at: SystemTime) {
+    /// It is through with a phase. `builds`: this run builds systems.
+    pub(crate) fn finish(&mut self, phase: Phase, at: SystemTime, builds: bool) {
         let took = at.duration_since(self.since).unwrap_or_default();
         self.times.insert(phase, took);
         if self.phase == Some(phase) {
             self.through = Some(at);
         }
-        if phase == Phase::Survey && self.takes_part(Phase::Build) && !self.times.contains_key(&Phase::Build) {
+        if builds && phase == Phase::Survey && self.takes_part(Phase::Build) && !self.times.contains_key(&Phase::Build)
+        {
             // The build began with the survey, and is what this host waits for now.
             self.phase = Some(Phase::Build);
             self.through = None;

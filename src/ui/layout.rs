@@ -5,18 +5,22 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::event::Phase;
+use crate::event::waiting::WaitedFor;
 use crate::event::wording::words;
 use crate::ui::host_view::HostView;
-use crate::ui::line::{Strip, wrap};
+use crate::ui::line::{Strip, cut_between_words, fitting, wrap};
 use crate::ui::paint::Tone;
 use crate::ui::row::{Health, name_width, row};
 use crate::ui::safety::Safety;
 use crate::ui::sanitise;
 use crate::ui::screen_style::ScreenStyle;
-use crate::ui::view::{FleetView, What};
+use crate::ui::view::{FleetView, WaitView, What};
 
 /// Links that are waited for and named.
-const LINKS_NAMED: usize = 3;
+const LINKS_NAMED: usize = 2;
+
+/// ` 1h 02m 03s`, at the end of the title.
+const TIME_OF_ALL: usize = 12;
 
 /// Draws the view as it is at `now`: no more than `style.lines` lines, none wider than `style.columns`. Nothing before
 /// the first event and after the last.
@@ -26,7 +30,7 @@ pub fn layout(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Str
         return Vec::new();
     }
     let mut above = heading(view, style, now);
-    let mut below = waited_for(view, style);
+    let mut below = waited_for(view, style, now);
     // At least one host and the line for the others; what is above counts more than what is below.
     let few = usize::from(!view.hosts.is_empty()) * 2;
     below.truncate(style.lines.saturating_sub(above.len() + few));
@@ -44,7 +48,8 @@ fn heading(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Strip>
     if matches!(view.what, What::Push | What::DryRun) {
         strips.push(phases(view, style));
     }
-    if let Some((tone, text)) = Safety::of(view).map(|safety| safety.words(now)) {
+    let fleet = sanitise::line(view.fleet.as_deref().unwrap_or_default());
+    if let Some((tone, text)) = Safety::of(view).map(|safety| safety.words(&style.text(&fleet), now)) {
         strips.extend(wrap(&text, style.columns).into_iter().map(|line| strip(Some(tone), &line)));
     }
     strips
@@ -67,7 +72,12 @@ fn title(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Strip {
     if !matches!(view.what, What::Push | What::DryRun)
         && let Some(phase) = view.phase()
     {
-        title.push(None, format!(": {}", view.about(phase)));
+        // The whole of it where there is room: a title that is cut says nothing.
+        let mut wave = Strip::default();
+        push_wave(view, &mut wave);
+        let room = style.columns.saturating_sub(title.width() + wave.width() + 2 + TIME_OF_ALL);
+        let ways = [format!(": {}", view.about(phase)), format!(": {}", phase.word())];
+        title.push(None, fitting(&ways, room));
         push_wave(view, &mut title);
     }
     let elapsed = words::span(view.elapsed(now));
@@ -171,29 +181,67 @@ fn rows(view: &FleetView, room: usize, style: &ScreenStyle, now: SystemTime) -> 
 }
 
 /// Says what the whole fleet waits for.
-fn waited_for(view: &FleetView, style: &ScreenStyle) -> Vec<Strip> {
+fn waited_for(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Strip> {
     let mut strips = Vec::new();
     let builds = view.phases.iter().any(|begun| begun.phase == Phase::Build && begun.ended.is_none());
     if builds && view.rolling_back.is_none() {
         strips.push(strip(Some(Tone::Faint), &style.text(&building(view))));
     }
-    if let (Some(links), Some(Phase::Verify | Phase::Switch | Phase::RollBack)) = (&view.links, view.phase()) {
-        let mut text = format!("links: {} of {} up", links.up, links.of);
-        if !links.waiting_for.is_empty() {
-            let named: Vec<&str> = links.waiting_for.iter().take(LINKS_NAMED).map(String::as_str).collect();
-            text += &format!(", waiting for {}", sanitise::line(&named.join("; ")));
-            if named.len() < links.waiting_for.len() {
-                text += &format!(" and {} more", links.waiting_for.len() - named.len());
-            }
-        }
-        let tone = if links.waiting_for.is_empty() { Tone::Faint } else { Tone::Doubtful };
+    for (tone, text) in waits(view, now) {
         strips.extend(wrap(&style.text(&text), style.columns).iter().map(|line| strip(Some(tone), line)));
     }
     if let Some(reason) = &view.rolling_back {
-        let text = format!("going back because: {}", sanitise::line(reason));
-        strips.extend(wrap(&style.text(&text), style.columns).iter().take(2).map(|line| strip(Some(Tone::Bad), line)));
+        let front = if view.decided { "going back after the decision: " } else { "going back because: " };
+        // The whole of it stands above the rows.
+        let reason = sanitise::line(reason);
+        let begins = reason.split("; ").next().unwrap_or_default();
+        let text = cut_between_words(&style.text(&format!("{front}{begins}")), style.columns);
+        strips.push(strip(Some(Tone::Bad), &text));
     }
     strips
+}
+
+/// What the run waits for, until when, and what comes then: `4 of 13 links up, waits for all 8 links of vpn from and to
+/// vps: until 12s, then all go back`.
+fn waits(view: &FleetView, now: SystemTime) -> Vec<(Tone, String)> {
+    let mut said = Vec::new();
+    let looks = matches!(view.phase(), Some(Phase::Verify | Phase::Switch | Phase::RollBack | Phase::Reboot));
+    let end = |wait: &WaitView| match wait.until.duration_since(now) {
+        Ok(left) if !left.is_zero() => format!("until {}, then {}", words::span(left), wait.then),
+        _ => "until the look under way is over".to_owned(),
+    };
+    let is_of_links = |wait: &&WaitView| matches!(wait.wait, WaitedFor::Links | WaitedFor::OldLinks);
+    let of_links = view.waits.iter().find(is_of_links);
+    if let Some(links) = view.links.as_ref().filter(|_| looks) {
+        let mut text = format!("{} of all {} links up", links.up, links.of);
+        let waits = !links.waiting_for.is_empty();
+        match &links.cause {
+            Some(cause) => text += &format!(", waits for {cause}"),
+            None if waits => {
+                let named: Vec<&str> = links.waiting_for.iter().take(LINKS_NAMED).map(String::as_str).collect();
+                text += &format!(", waits for {}", sanitise::line(&named.join("; ")));
+                if named.len() < links.waiting_for.len() {
+                    text += &format!(" and {} more", links.waiting_for.len() - named.len());
+                }
+            }
+            None if links.rounds > 0 => text += &format!(", {} in a row", rounds(links.rounds)),
+            None => {}
+        }
+        if let Some(wait) = of_links {
+            text += &format!(": {}", end(wait));
+        }
+        said.push((if waits { Tone::Doubtful } else { Tone::Faint }, text));
+    } else if let Some(wait) = of_links {
+        said.push((Tone::Faint, format!("waits for {}: {}", wait.wait, end(wait))));
+    }
+    for wait in view.waits.iter().filter(|wait| !is_of_links(wait)) {
+        said.push((Tone::Doubtful, format!("waits for {}: {}", wait.wait, end(wait))));
+    }
+    said
+}
+
+fn rounds(rounds: u32) -> String {
+    if rounds == 1 { "1 good look".to_owned() } else { format!("{rounds} good looks") }
 }
 
 /// `build: 9 of 212 derivations, linux-6.12.8 and 2 more; 120 MiB of 700 MiB from caches`.

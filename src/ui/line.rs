@@ -68,6 +68,24 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     out
 }
 
+/// `text` with at most this many columns, cut between two words where there are several, and marked by `~`.
+pub(crate) fn cut_between_words(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let fits = |end: &usize| width(&text[..*end]) < columns;
+    match text.match_indices(' ').map(|(at, _)| at).rfind(fits) {
+        Some(end) if end > 0 => format!("{}~", text[..end].trim_end_matches([',', ';', ':', ' '])),
+        _ => cut(text, columns),
+    }
+}
+
+/// The longest of several ways to say it that fits; if none does, the shortest, cut.
+pub(crate) fn fitting(ways: &[String], columns: usize) -> String {
+    let fits = ways.iter().find(|text| width(text) <= columns);
+    fits.cloned().unwrap_or_else(|| ways.last().map_or_else(String::new, |text| cut_between_words(text, columns)))
+}
+
 /// Columns on a terminal.
 pub(crate) fn width(text: &str) -> usize {
     text.chars().map(|character| character.width().unwrap_or(0)).sum()
@@ -111,6 +129,18 @@ mod tests {
         assert_eq!(strip.paint(false, 80), "vps   activatingmore");
         assert_eq!(strip.paint(false, 10), "vps   act~");
         assert_eq!(strip.paint(true, 10), "\u{1b}[32mvps\u{1b}[0m   act~");
+    }
+
+    #[test]
+    fn what_is_said_is_said_as_well_as_there_is_room_for_and_no_word_is_broken() {
+        let ways = ["its guard brings it back by a reboot".to_owned(), "its guard brings it back".to_owned()];
+        assert_eq!(
+            [40, 30, 20, 4, 0].map(|room| fitting(&ways, room)),
+            ["its guard brings it back by a reboot", "its guard brings it back", "its guard brings it~", "its~", "",]
+        );
+        assert_eq!(cut_between_words("homeserver", 5), "home~");
+        assert_eq!(cut_between_words("waits for vps, web", 16), "waits for vps~");
+        assert_eq!(fitting(&[], 5), "");
     }
 
     #[test]

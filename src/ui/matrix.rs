@@ -256,6 +256,46 @@ fn chars(text: &str) -> usize {
     text.chars().count()
 }
 
+/// Links from one place, with their ends and their kinds.
+type AlikeLinks = (String, Vec<String>, Vec<String>);
+
+/// What is said of links alike, once: those from one place to several, and of several kinds, in one line.
+fn by_reason(cells: &[&Cell]) -> Vec<(String, Vec<AlikeLinks>)> {
+    let tail = |cell: &Cell| {
+        let why = match &cell.answer {
+            LinkAnswer::Down { why } => format!(": {}", sanitise::line(why)),
+            LinkAnswer::Up { .. } if cell.left_out => ": up".to_owned(),
+            LinkAnswer::Up { .. } | LinkAnswer::Unknown => String::new(),
+        };
+        why + if cell.required || cell.left_out { "" } else { " (not required)" }
+    };
+    let mut reasons: Vec<(String, Vec<AlikeLinks>)> = Vec::new();
+    for cell in cells {
+        let (from, to, kind) = (from_word(&cell.from), sanitise::line(&cell.to), sanitise::line(&cell.kind));
+        let tail = tail(cell);
+        let place = reasons.iter().position(|(known, _)| *known == tail).unwrap_or_else(|| {
+            reasons.push((tail, Vec::new()));
+            reasons.len() - 1
+        });
+        let links = &mut reasons[place].1;
+        match links.iter_mut().find(|(known, ends, _)| *known == from && *ends == [to.clone()]) {
+            Some((_, _, kinds)) => kinds.push(kind),
+            None => links.push((from, vec![to], vec![kind])),
+        }
+    }
+    for (_, links) in &mut reasons {
+        let mut merged: Vec<AlikeLinks> = Vec::new();
+        for (from, ends, kinds) in links.drain(..) {
+            match merged.iter_mut().find(|(known, _, of)| *known == from && *of == kinds) {
+                Some((_, known, _)) => known.extend(ends),
+                None => merged.push((from, ends, kinds)),
+            }
+        }
+        *links = merged;
+    }
+    reasons
+}
+
 /// Says what each mark means and which links have it, the worst first.
 fn reasons(cells: &[Cell], colour: bool) -> String {
     let mut out = String::new();
@@ -267,15 +307,10 @@ fn reasons(cells: &[Cell], colour: bool) -> String {
         let heading = format!("{} {}:", mark.sign(), mark.meaning());
         out += &mark.tone().map_or_else(|| heading.clone(), |tone| paint(colour, tone, &heading));
         out += "\n";
-        for cell in marked {
-            let (from, to, kind) = (from_word(&cell.from), sanitise::line(&cell.to), sanitise::line(&cell.kind));
-            out += &format!("  {from} -> {to} {kind}");
-            match &cell.answer {
-                LinkAnswer::Down { why } => out += &format!(": {}", sanitise::line(why)),
-                LinkAnswer::Up { .. } if cell.left_out => out += ": up",
-                LinkAnswer::Up { .. } | LinkAnswer::Unknown => {}
+        for (tail, links) in by_reason(&marked) {
+            for (from, to, kinds) in links {
+                out += &format!("  {from} -> {} {}{tail}\n", to.join(", "), kinds.join(", "));
             }
-            out += if cell.required || cell.left_out { "\n" } else { " (not required)\n" };
         }
     }
     out

@@ -5,6 +5,7 @@
 #![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
 
 pub mod doctor;
+mod echo;
 pub mod errors;
 pub mod exec;
 pub mod forecast;
@@ -45,6 +46,7 @@ use std::time::Duration;
 
 use crate::event::steady;
 use crate::event::stream::{Events, Follower, Listener, ListenerEnd};
+use crate::ui::echo::Echo;
 use crate::ui::mode::Mode;
 use crate::ui::plain::Plain;
 use crate::ui::tui::{Measure, Now, Tui};
@@ -60,6 +62,8 @@ const UNKNOWN_SIZE: (u16, u16) = (80, 24);
 #[must_use = "without `finish` the program may end before the last lines are on the screen"]
 pub struct Screen {
     listener: Listener,
+    /// Of the terminal that the live rows are drawn on.
+    echo: Option<Echo>,
 }
 
 /// How the screen ended.
@@ -94,7 +98,8 @@ impl Screen {
         };
         let measure =
             || console::Term::stderr().size_checked().map_or(UNKNOWN_SIZE, |(lines, columns)| (columns, lines));
-        Self::start_on(mode, events, File::from(descriptor), Box::new(measure), now)
+        let echo = matches!(mode, Mode::Live { .. }).then(|| Echo::of(&descriptor)).flatten();
+        Self::start_with_echo(mode, events, File::from(descriptor), Box::new(measure), now, echo)
     }
 
     /// The same, drawn on `output`, a terminal of this size.
@@ -104,9 +109,20 @@ impl Screen {
     pub fn start_on(
         mode: Mode,
         events: &Events,
+        output: impl Write + Send + 'static,
+        measure: Measure,
+        now: Now,
+    ) -> io::Result<Self> {
+        Self::start_with_echo(mode, events, output, measure, now, None)
+    }
+
+    fn start_with_echo(
+        mode: Mode,
+        events: &Events,
         mut output: impl Write + Send + 'static,
         measure: Measure,
         now: Now,
+        echo: Option<Echo>,
     ) -> io::Result<Self> {
         let listener = match mode {
             Mode::Json => {
@@ -117,11 +133,11 @@ impl Screen {
                 events.listen("screen", move |line| write_patiently(&mut output, plain.render(line).as_bytes()))
             }
             Mode::Live { .. } => {
-                let mut tui = Tui::new(mode, output, measure, now);
+                let mut tui = Tui::new(mode, output, measure, now).with_echo(echo.clone());
                 events.listen_in_time("screen", move |line| tui.hear(line))
             }
         };
-        Ok(Self { listener: listener? })
+        Ok(Self { listener: listener?, echo })
     }
 
     /// For who must know whether all is on the screen, while it goes on.
@@ -133,7 +149,10 @@ impl Screen {
     /// Waits until everything published so far is on the screen, but no longer than `deadline`.
     #[must_use]
     pub fn finish(self, deadline: Duration) -> ScreenEnd {
-        match self.listener.finish(deadline) {
+        let end = self.listener.finish(deadline);
+        // Also if the screen hangs.
+        self.echo.iter().for_each(Echo::restore);
+        match end {
             ListenerEnd::Failed(error) if error.kind() != io::ErrorKind::BrokenPipe => ScreenEnd::Failed(error),
             ListenerEnd::Complete | ListenerEnd::Failed(_) => ScreenEnd::Complete,
             ListenerEnd::Stuck => ScreenEnd::Stuck,
@@ -165,7 +184,10 @@ pub fn columns_of_stdout() -> usize {
 /// When stderr cannot be written.
 pub fn print_question(text: &str) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
-    stderr.write_all(sanitise::line(text).as_bytes())?;
+    let columns = console::Term::stderr().size_checked().map_or(usize::MAX, |(_, columns)| usize::from(columns));
+    // A blank and the first letter of the answer have room behind it.
+    let lines = line::wrap(&sanitise::line(text), columns.saturating_sub(2).max(20));
+    stderr.write_all(lines.join("\n").as_bytes())?;
     stderr.write_all(b" ")?;
     stderr.flush()
 }

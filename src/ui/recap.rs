@@ -75,7 +75,11 @@ fn hosts(view: &FleetView, finished: &FinishedView, style: RecapStyle) -> String
     });
     for (host, outcome) in &ends {
         if let HostOutcome::Lost { why } | HostOutcome::Left { why, .. } = outcome {
-            out += &format!("  {host}: {}\n", sanitise::line(&why.to_string()));
+            let line = format!("{host}: {}", sanitise::line(&why.to_string()));
+            let lines = if style.wrapped { wrap(&line, style.columns.saturating_sub(4).max(20)) } else { vec![line] };
+            for (number, line) in lines.iter().enumerate() {
+                out += &format!("{}{line}\n", if number == 0 { "  " } else { "    " });
+            }
         }
     }
     out

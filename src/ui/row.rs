@@ -3,14 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Phase;
-use crate::event::wording::words;
-use crate::ui::host_view::{GuardView, HostView, Role};
-use crate::ui::line::{Strip, cut, width};
+use crate::event::waiting::HeldBack;
+use crate::event::wording::{waiting, words};
+use crate::inventory::model::{GuardAction, HostName};
+use crate::ui::host_view::{GuardView, HostView, Role, Turn};
+use crate::ui::line::{Strip, cut, fitting, width};
 use crate::ui::paint::Tone;
 use crate::ui::safety::alarm;
 use crate::ui::sanitise;
 use crate::ui::screen_style::ScreenStyle;
-use crate::ui::view::FleetView;
+use crate::ui::view::{FleetView, What};
 
 /// The longest name that the others are aligned to.
 const NAME_LIMIT: usize = 20;
@@ -21,7 +23,7 @@ const WITH_PHASE: usize = 76;
 /// `1h 02m 03s`, `15m 00s`.
 const TIME: usize = 7;
 
-/// `guard 14m 59s`.
+/// `fires 14m 59s`.
 const GUARD: usize = 13;
 
 /// How a host is, the best first.
@@ -56,7 +58,7 @@ impl Health {
             Self::Aside
         } else if host.through.is_some() {
             Self::Through
-        } else if host.doing.is_empty() && waits_silently(host) {
+        } else if host.stands_by.is_some() || (host.doing.is_empty() && waits_silently(host)) {
             Self::Waiting
         } else {
             Self::AtWork
@@ -133,7 +135,8 @@ pub(crate) fn row(host: &HostView, view: &FleetView, names: usize, style: &Scree
     let guard = guard(host, now);
     let guard_columns = if view.has_begun(Phase::Arm) || guard.is_some() { GUARD + 1 } else { 0 };
     let room = style.columns.saturating_sub(strip.width() + 1 + TIME + guard_columns);
-    strip.push(tone.filter(|_| health >= Health::Away), style.text(&cut(&doing(host, health, now), room)));
+    let doing: Vec<String> = doing(host, view, health, now).iter().map(|text| style.text(text)).collect();
+    strip.push(tone.filter(|_| health >= Health::Away), fitting(&doing, room));
     if health != Health::Aside {
         strip.pad_to(style.columns.saturating_sub(guard_columns + width(&time)));
         strip.push(Some(Tone::Faint), time);
@@ -150,16 +153,21 @@ pub(crate) fn name_width(view: &FleetView) -> usize {
     view.hosts.iter().map(|host| width(host.name.as_str())).max().unwrap_or(0).min(NAME_LIMIT)
 }
 
+/// What is left of the host's guard. A host that is back, and whose guard only waits for the others, shows no
+/// countdown.
 fn guard(host: &HostView, now: SystemTime) -> Option<(Tone, String)> {
     let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
+    let is_back = host.phase == Some(Phase::RollBack) && host.times.contains_key(&Phase::RollBack);
     Some(match host.guard {
-        GuardView::Armed { fires, length } => {
-            (alarm(left(fires), length), format!("guard {}", words::span(left(fires))))
+        GuardView::Armed { .. } if is_back => (Tone::Faint, "guard kept".to_owned()),
+        GuardView::Armed { fires, .. } if fires <= now => (Tone::Doubtful, "guard is due".to_owned()),
+        GuardView::Armed { fires, length, .. } => {
+            (alarm(left(fires), length), format!("fires {}", words::span(left(fires))))
         }
         GuardView::Awaited { fires, .. } if now < fires => {
-            (Tone::Doubtful, format!("guard {}", words::span(left(fires))))
+            (Tone::Doubtful, format!("fires {}", words::span(left(fires))))
         }
-        GuardView::Awaited { back, .. } if now < back => (Tone::Doubtful, format!("boots {}", words::span(left(back)))),
+        GuardView::Awaited { back, .. } if now < back => (Tone::Doubtful, format!("back {}", words::span(left(back)))),
         GuardView::Awaited { .. } => (Tone::Bad, "OVERDUE".to_owned()),
         GuardView::Disarmed => (Tone::Faint, "disarmed".to_owned()),
         GuardView::Fired => (Tone::Faint, "guard fired".to_owned()),
@@ -167,51 +175,115 @@ fn guard(host: &HostView, now: SystemTime) -> Option<(Tone, String)> {
     })
 }
 
-fn doing(host: &HostView, health: Health, now: SystemTime) -> String {
-    match host.guard {
-        GuardView::Awaited { fires, .. } if now < fires => {
-            return "out of reach: its guard will bring it back".to_owned();
-        }
-        GuardView::Awaited { back, .. } if now < back => {
-            return "must have fired: it reboots into its old system".to_owned();
-        }
-        GuardView::Awaited { back, .. } => {
-            let late = now.duration_since(back).unwrap_or_default();
-            return format!("should have been back {} ago", words::span(late));
-        }
-        _ => {}
+/// What it does, in several ways, the longest first.
+fn doing(host: &HostView, view: &FleetView, health: Health, now: SystemTime) -> Vec<String> {
+    let ways = |ways: &[&str]| ways.iter().map(|text| (*text).to_owned()).collect::<Vec<String>>();
+    if let GuardView::Awaited { fires, back, action } = host.guard {
+        return if now < fires {
+            vec![
+                format!("out of reach: its guard brings it back {}", waiting::by(action)),
+                format!("its guard brings it back {}", waiting::by(action)),
+                "its guard brings it back".to_owned(),
+            ]
+        } else if now < back && action == GuardAction::SwitchBack {
+            ways(&["its guard must have fired, and puts its old system back", "its guard must have fired"])
+        } else if now < back {
+            ways(&[
+                "its guard must have fired: it reboots into its old system",
+                "reboots into its old system",
+                "its guard must have fired",
+            ])
+        } else {
+            let late = words::span(now.duration_since(back).unwrap_or_default());
+            vec![format!("should have been back {late} ago"), format!("late by {late}")]
+        };
     }
     match health {
-        Health::Failed => return "failed, see above".to_owned(),
-        Health::Away => return "connection lost, connecting again".to_owned(),
+        Health::Failed => return ways(&["failed, see above", "failed"]),
+        Health::Away => return away(host, now),
         _ => {}
     }
-    let links = host.links.map(|links| format!("{} of {} links up", links.up, links.of));
+    if let Some((why, others)) = &host.stands_by {
+        return stands_by(*why, others);
+    }
     let told = sanitise::line(&host.doing);
+    let links = host.links.map(|links| {
+        let its = format!("{} of its {} links up", links.up, links.of);
+        // Before any answer there is nothing to be told of it.
+        if links.up < links.of && host.phase == Some(Phase::Verify) { format!("{its} so far") } else { its }
+    });
     if health == Health::Aside {
         let standing = match host.role {
             Role::Current => "has its new system already",
+            Role::Changes if view.what == What::Recovery => "needs nothing more",
             Role::Changes => "needs no reboot",
             Role::LeftOut => "takes no part",
             _ => "stays as it is",
         };
-        return links.map_or_else(|| standing.to_owned(), |links| format!("{standing}, {links}"));
+        let both = links.as_ref().map(|links| format!("{standing}, {links}"));
+        let short = links.filter(|_| host.role != Role::LeftOut);
+        return both.into_iter().chain(short).chain([standing.to_owned()]).collect();
     }
     match (host.phase, host.through.is_some()) {
         (Some(Phase::Copy), false) if host.copy.bytes.expected_bytes > 0 && !is_after_copy(host) => copying(host),
         (Some(Phase::Verify | Phase::Baseline), _) => match links {
-            Some(links) if told.is_empty() || host.phase == Some(Phase::Baseline) => links,
-            Some(links) => format!("{links}, {told}"),
-            None if told.is_empty() => "probing its links".to_owned(),
-            None => told,
+            Some(links) if told.is_empty() || host.phase == Some(Phase::Baseline) => vec![links],
+            Some(links) => vec![format!("{links}, {told}"), links],
+            None if told.is_empty() => ways(&["probing its links"]),
+            None => vec![told],
         },
-        (Some(phase), true) => through(phase).to_owned(),
-        (_, false) if !told.is_empty() => told,
-        (Some(Phase::Build), false) => "waiting for the build".to_owned(),
-        (Some(Phase::Survey), false) => "connecting".to_owned(),
-        (Some(Phase::Copy), false) => "copying".to_owned(),
-        (Some(_), false) if health == Health::Waiting => "waits for its turn".to_owned(),
-        _ => String::new(),
+        (Some(phase), true) => ways(&[through(phase, view)]),
+        (_, false) if !told.is_empty() => vec![told],
+        (Some(Phase::Build), false) if view.rollback_to.is_some() => ways(&["waits for the others"]),
+        (Some(Phase::Build), false) => ways(&["waiting for the build"]),
+        (Some(Phase::Survey), false) => ways(&["connecting"]),
+        (Some(Phase::Copy), false) if view.rollback_to.is_some() => ways(&["looking whether it still has its system"]),
+        (Some(Phase::Copy), false) => ways(&["copying"]),
+        (Some(_), false) if health == Health::Waiting => match &view.wave {
+            Some(wave) if host.turn == Turn::AnotherWaves => {
+                let names = wave.hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+                let (first, count) = (format!("begins after {names}"), wave.hosts.len());
+                vec![
+                    format!("{first}: each wave is proven before the next"),
+                    first,
+                    format!("begins after {count} others"),
+                ]
+            }
+            _ => ways(&["waits for its turn"]),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// Its connection is lost: until when it is tried, and what comes then.
+fn away(host: &HostView, now: SystemTime) -> Vec<String> {
+    let Some((until, then)) = host.tried.filter(|(until, _)| *until > now) else {
+        return vec!["out of reach, connecting again".to_owned()];
+    };
+    let left = words::span(until.duration_since(now).unwrap_or_default());
+    let then = then.map(|then| format!("out of reach: tried for {left}, then {then}"));
+    then.into_iter().chain([format!("out of reach: tried for {left}"), "out of reach".to_owned()]).collect()
+}
+
+fn stands_by(why: HeldBack, others: &[HostName]) -> Vec<String> {
+    let names = others.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+    let count = format!("{} others", others.len());
+    match why {
+        HeldBack::FirstAlone => {
+            vec![format!("begins after {names}, which comes first alone"), format!("begins after {names}")]
+        }
+        HeldBack::WayOfOthers => vec![
+            format!("begins once {names} has begun: the way there leads through it"),
+            format!("begins once {names} has begun"),
+            format!("begins after {names}"),
+            format!("begins after {count}"),
+        ],
+        HeldBack::OthersAway => vec![
+            format!("on its old system; guard kept until {names} is back"),
+            format!("back; kept until {names} is back"),
+            format!("kept until {names} is back"),
+            format!("kept until {count} are back"),
+        ],
     }
 }
 
@@ -220,21 +292,27 @@ fn is_after_copy(host: &HostView) -> bool {
     host.copy.bytes.done_bytes >= host.copy.bytes.expected_bytes && !host.doing.is_empty()
 }
 
-fn copying(host: &HostView) -> String {
+fn copying(host: &HostView) -> Vec<String> {
     let bytes = host.copy.bytes;
-    let mut text = format!("{} of {}", words::size(bytes.done_bytes), words::size(bytes.expected_bytes));
-    if let Some(speed) = host.copy.speed {
-        text += &format!(", {}/s", words::size(speed));
-        let left = bytes.expected_bytes.saturating_sub(bytes.done_bytes);
-        if let Some(seconds) = left.checked_div(speed).filter(|seconds| *seconds > 0) {
-            text += &format!(", {} left", words::span(Duration::from_secs(seconds)));
-        }
-    }
-    text
+    let amount = format!("{} of {}", words::size(bytes.done_bytes), words::size(bytes.expected_bytes));
+    let Some(speed) = host.copy.speed else { return vec![amount] };
+    let with_speed = format!("{amount}, {}/s", words::size(speed));
+    let left = bytes.expected_bytes.saturating_sub(bytes.done_bytes);
+    let left = left.checked_div(speed).filter(|seconds| *seconds > 0).map(Duration::from_secs).map(words::span);
+    let all = left.as_ref().map(|left| format!("{with_speed}, {left} left"));
+    let short = left.map(|left| format!("{amount}, {left} left"));
+    all.into_iter().chain(short).chain([with_speed, amount]).collect()
 }
 
-fn through(phase: Phase) -> &'static str {
+fn through(phase: Phase, view: &FleetView) -> &'static str {
+    let rolls_back = view.rollback_to.is_some();
     match phase {
+        Phase::Build if rolls_back => "has nothing to build",
+        Phase::Copy if rolls_back => "still has that system",
+        Phase::Test if rolls_back => "runs that system, for now",
+        Phase::Switch if rolls_back => "a reboot brings that system",
+        Phase::Disarm if rolls_back => "done: that system stays",
+        Phase::RollBack if rolls_back => "runs what it ran before",
         Phase::Build => "built",
         Phase::Survey => "answers",
         Phase::Copy => "its new system is there",

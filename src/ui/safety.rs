@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Phase;
+use crate::event::wording::waiting;
 use crate::event::wording::words::span;
-use crate::inventory::model::HostName;
-use crate::ui::host_view::{GuardView, HostView};
+use crate::inventory::model::{GuardAction, HostName};
+use crate::ui::host_view::{GuardView, HostView, Turn};
 use crate::ui::paint::Tone;
 use crate::ui::view::{FleetView, What};
 
@@ -15,21 +16,95 @@ pub enum Safety {
     /// No host was touched: nothing would.
     Untouched,
     /// Nothing is changed yet; guards are being armed.
-    Arming { armed: usize, of: usize },
-    /// Every host that this push touches goes back by itself; the last guard fires then.
-    Guarded { last: SystemTime },
+    Arming { armed: usize, of: usize, guards: Option<ArmedGuards> },
+    /// Every host that this push touches goes back by itself.
+    Guarded { guards: ArmedGuards },
     /// It is decided: the new systems become permanent, still under the guards. A signal does not stop it any more.
-    MakingPermanent { last: SystemTime },
+    MakingPermanent { guards: ArmedGuards },
     /// All is proven, and the guards go.
-    Disarming { disarmed: usize, of: usize },
+    Disarming { disarmed: usize, of: usize, guards: Option<ArmedGuards> },
     /// The push takes hosts back, under their guards.
-    GoingBack { back: usize, of: usize, last: Option<SystemTime> },
+    GoingBack { back: usize, of: usize, guards: Option<ArmedGuards>, leaving: Leaving },
     /// A host is out of reach, and its guard brings it back.
-    Awaiting { host: HostName, others: usize, fires: SystemTime, back: SystemTime },
+    Awaiting {
+        host: HostName,
+        others: usize,
+        fires: SystemTime,
+        back: SystemTime,
+        action: GuardAction,
+        leaving: Leaving,
+    },
     /// A recovery does not know yet what protects the hosts.
     TakingOver,
     /// Nothing of the fleet is guarded any more, nor needs to be.
     Through,
+    /// A rolling reboot: no guard is needed.
+    Rebooting { hosts: Vec<HostName> },
+    /// Guards that were armed by hand hold while a person works.
+    ByHand { guards: ArmedGuards },
+}
+
+/// The guards that are armed, as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArmedGuards {
+    pub first: SystemTime,
+    pub last: SystemTime,
+    /// When the last host is back at the latest, if every guard fires; `None`: an old record does not say.
+    pub back: Option<SystemTime>,
+    /// How a guard takes its host back; `None`: not all in the same way.
+    pub action: Option<GuardAction>,
+}
+
+/// What a signal does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// Hosts that still run their new system would be left to their guards.
+    ToGuards,
+    /// Every host that answers is on its old system: nothing is lost. `once`: a signal has come already.
+    Harmless { once: bool, back: Option<SystemTime> },
+}
+
+impl ArmedGuards {
+    fn of<'a>(hosts: impl IntoIterator<Item = &'a HostView>) -> Option<Self> {
+        let armed = hosts.into_iter().filter_map(|host| match host.guard {
+            GuardView::Armed { fires, back, action, .. } => {
+                Some(Self { first: fires, last: fires, back, action: Some(action) })
+            }
+            _ => None,
+        });
+        armed.reduce(|one, other| Self {
+            first: one.first.min(other.first),
+            last: one.last.max(other.last),
+            back: one.back.max(other.back),
+            action: one.action.filter(|action| other.action == Some(*action)),
+        })
+    }
+
+    /// `by a reboot, back at the latest in 17m 53s`
+    fn way(&self, now: SystemTime) -> String {
+        let how = self.action.map_or("by a reboot, or without one as the inventory says", waiting::by);
+        let back = self.back.unwrap_or(self.last);
+        let when = if self.back.is_some() { "back at the latest in" } else { "the last in" };
+        format!("{how}, {when} {}", left(back, now))
+    }
+
+    /// Guards of very different lengths look like a mistake, and are none.
+    fn spread(&self, now: SystemTime) -> String {
+        let (first, last) = (self.first.duration_since(now), self.last.duration_since(now));
+        match (first, last) {
+            (Ok(first), Ok(last)) if first + Duration::from_secs(15) < last => {
+                let (first, last) = (span(first), span(last));
+                format!(
+                    " (each guard is as long as the inventory says: the first fires in {first}, the last in {last})"
+                )
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+fn left(until: SystemTime, now: SystemTime) -> String {
+    span(until.duration_since(now).unwrap_or_default())
 }
 
 impl Safety {
@@ -37,122 +112,225 @@ impl Safety {
     #[must_use]
     pub fn of(view: &FleetView) -> Option<Self> {
         match view.what {
+            // Guards that a person arms by hand.
+            What::Query => return ArmedGuards::of(&view.hosts).map(|guards| Self::ByHand { guards }),
             // Units that a reboot stops, and boots, are under no guard.
-            What::Query | What::Reboot => return None,
+            What::Reboot => return Some(rebooting(view)),
             What::DryRun => return Some(Self::Untouched),
             What::Push | What::Recovery => {}
         }
-        if let Some(awaiting) = awaiting(view) {
+        if view.phase() == Some(Phase::Reboot) {
+            return Some(rebooting(view));
+        }
+        let leaving = match view.may_leave {
+            Some(back) => Leaving::Harmless { once: view.interrupted, back },
+            None => Leaving::ToGuards,
+        };
+        if let Some(awaiting) = awaiting(view, leaving) {
             return Some(awaiting);
         }
         let changing: Vec<&HostView> = view.hosts.iter().filter(|host| host.takes_part(Phase::Arm)).collect();
         let armed = changing.iter().filter(|host| matches!(host.guard, GuardView::Armed { .. })).count();
-        let last = changing.iter().filter_map(|host| fires(host)).max();
+        let guards = ArmedGuards::of(changing.iter().copied());
         let of = changing.len();
-        Some(match (view.phase(), last) {
-            (Some(Phase::RollBack), last) => {
+        Some(match (view.phase(), guards) {
+            (Some(Phase::RollBack), guards) => {
                 let back = changing.iter().filter(|host| is_back(host)).count();
-                Self::GoingBack { back, of, last }
+                Self::GoingBack { back, of, guards, leaving }
             }
-            (Some(Phase::Arm), _) => Self::Arming { armed, of },
-            (Some(Phase::Disarm), _) => {
+            (Some(Phase::Arm), guards) => Self::Arming { armed, of, guards },
+            (Some(Phase::Disarm), guards) => {
                 let disarmed = changing.iter().filter(|host| host.guard == GuardView::Disarmed).count();
-                Self::Disarming { disarmed, of }
+                Self::Disarming { disarmed, of, guards }
             }
-            (Some(Phase::Switch), Some(last)) => Self::MakingPermanent { last },
-            (_, Some(last)) => Self::Guarded { last },
+            (Some(Phase::Switch), Some(guards)) => Self::MakingPermanent { guards },
             (_, None) if view.what == What::Recovery => Self::TakingOver,
+            (_, Some(_)) if matches!(view.phase(), Some(Phase::Survey | Phase::TakeOver)) => Self::TakingOver,
+            (_, Some(guards)) => Self::Guarded { guards },
             (_, None) if view.has_begun(Phase::Arm) => Self::Through,
             (_, None) => Self::Untouched,
         })
     }
 
-    /// In words, with how much it should alarm.
+    /// In words, with how much it should alarm. `fleet`: its name, for what to type.
     #[must_use]
-    pub(crate) fn words(&self, now: SystemTime) -> (Tone, String) {
-        let left = |until: SystemTime| span(until.duration_since(now).unwrap_or_default());
+    pub(crate) fn words(&self, fleet: &str, now: SystemTime) -> (Tone, String) {
+        // From any workstation that has the inventory and may log in.
+        let recover = format!("fleetdeploy recover {fleet}");
         match self {
             Self::Untouched => (Tone::Good, "nothing is touched; Ctrl-C leaves every host as it is".to_owned()),
-            Self::Arming { armed, of } => {
-                (Tone::Good, format!("nothing is changed yet; guards are being armed, {armed} of {of} are"))
+            Self::Arming { armed, of, guards } => {
+                let way = guards.map_or("by itself".to_owned(), |guards| guards.way(now));
+                let text = format!(
+                    "nothing is changed yet; guards are being armed, {armed} of {of} are: from now on a host whose \
+                     guard is not disarmed goes back {way}; Ctrl-C takes the guards away; if this computer dies: \
+                     {recover}, from anywhere"
+                );
+                (Tone::Good, text)
             }
-            Self::Guarded { last } if *last <= now => {
+            Self::Guarded { guards } if guards.last <= now => {
                 let text =
                     "the guards' time is over: whatever host still has one goes back to its old system by itself";
-                (Tone::Doubtful, text.to_owned())
+                (Tone::Doubtful, format!("{text}; {recover} looks at each, from anywhere"))
             }
-            Self::Guarded { last } => {
-                let text = "guarded: whatever breaks now, this computer too, every host goes back to its old system by \
-                            itself";
-                (Tone::Good, format!("{text}, the last in {}; Ctrl-C: back at once", left(*last)))
+            Self::Guarded { guards } => {
+                let text = "guarded: whatever breaks now, this computer too, every host goes back to its old system";
+                let (way, spread) = (guards.way(now), guards.spread(now));
+                let text = format!(
+                    "{text} {way}{spread}; Ctrl-C: back at once; if this computer dies: {recover}, from anywhere"
+                );
+                (Tone::Good, text)
             }
-            Self::MakingPermanent { last } => {
-                let text = "proven: the new systems are being made permanent; if this computer dies now, every host \
-                            goes back by itself";
-                (Tone::Good, format!("{text}, the last in {}; Ctrl-C lets this finish", left(*last)))
+            Self::MakingPermanent { guards } => {
+                let text = "proven: the new systems are being made permanent; Ctrl-C lets this finish; if this \
+                            computer dies now, every host goes back";
+                (Tone::Good, format!("{text} {}, unless {recover} comes first, from anywhere", guards.way(now)))
             }
-            Self::Disarming { disarmed, of } => {
-                (Tone::Good, format!("all is proven: the guards are being disarmed, {disarmed} of {of} are"))
+            Self::Disarming { disarmed, of, guards } => {
+                let text = format!("all is proven, and stays: guards are being disarmed, {disarmed} of {of} are");
+                let dies = guards.map_or_else(String::new, |guards| {
+                    let fires = left(guards.first, now);
+                    format!(
+                        "; Ctrl-C lets this finish; if this computer dies now, type {recover} within {fires}, from \
+                         anywhere: else the others' guards fire"
+                    )
+                });
+                (Tone::Good, text + &dies)
             }
-            Self::GoingBack { back, of, last } => {
-                let guards = match last {
-                    Some(last) => {
-                        format!(
-                            "; the guards stay armed and would bring back the rest, the last one in {}",
-                            left(*last)
-                        )
-                    }
-                    None => String::new(),
-                };
-                (Tone::Doubtful, format!("going back: {back} of {of} hosts run their old system again{guards}"))
+            Self::GoingBack { back, of, guards, leaving } => {
+                (Tone::Doubtful, going_back(*back, *of, guards.as_ref(), *leaving, &recover, now))
             }
-            Self::Awaiting { host, others, fires, back } => {
+            Self::Awaiting { host, others, fires, back, action, leaving } => {
                 let who = match others {
                     0 => format!("{host} is out of reach"),
                     _ => format!("{host} and {others} more are out of reach"),
                 };
-                let boot = span(back.duration_since(*fires).unwrap_or_default());
-                if now < *fires {
-                    let text = format!(
-                        "{who}, and comes back by itself: its guard fires in {}, then up to {boot} to go back and boot",
-                        left(*fires)
-                    );
-                    (Tone::Doubtful, text)
-                } else if now < *back {
-                    let text = format!("{who}: its guard must have fired, it should be back within {}", left(*back));
-                    (Tone::Doubtful, text)
-                } else {
-                    let late = span(now.duration_since(*back).unwrap_or_default());
-                    (Tone::Bad, format!("{who} AND OVERDUE: its guard should have brought it back {late} ago"))
-                }
+                let leave = leaving.words(&recover, now, false);
+                awaited(&who, (*fires, *back), *action, &recover, now, &leave)
             }
             Self::TakingOver => {
-                (Tone::Doubtful, "looking what protects the hosts; guards that are armed hold".to_owned())
+                let text = "nothing is moved yet: looking how each host stands; guards that are armed hold, and bring \
+                            their hosts back by themselves";
+                (Tone::Doubtful, format!("{text}; Ctrl-C leaves all as it is"))
             }
             Self::Through => (Tone::Good, "no guard is armed any more".to_owned()),
+            Self::Rebooting { hosts } if hosts.is_empty() => {
+                let text = "no host is down; no system is changed; Ctrl-C: no host is rebooted";
+                (Tone::Good, text.to_owned())
+            }
+            Self::Rebooting { hosts } => {
+                let names = hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+                let (its, comes) = if hosts.len() == 1 { ("its", "comes") } else { ("their", "come") };
+                let text = format!(
+                    "only {names} may be down now, and {comes} up with {its} own system, by itself; the next host \
+                     begins when that is proven; Ctrl-C: no further reboot; if this computer dies: {recover}, from \
+                     anywhere, lets the others go"
+                );
+                (Tone::Good, text)
+            }
+            Self::ByHand { guards } => {
+                let text = format!(
+                    "guarded: every host goes back to what it ran {}, whatever you do there, unless you type \
+                     fleetdeploy guard disarm {fleet}",
+                    guards.way(now)
+                );
+                (Tone::Good, text)
+            }
         }
     }
 }
 
+fn going_back(
+    back: usize,
+    of: usize,
+    guards: Option<&ArmedGuards>,
+    leaving: Leaving,
+    recover: &str,
+    now: SystemTime,
+) -> String {
+    let hosts = if of == 1 { "host runs its" } else { "hosts run their" };
+    let mut text = format!("going back: {back} of {of} {hosts} old system again");
+    if let (Leaving::ToGuards, Some(guards)) = (leaving, guards) {
+        text += &format!(
+            "; Ctrl-C twice leaves the others to their guards, and if this computer dies they go back {}; then: \
+             {recover}, from anywhere",
+            guards.way(now)
+        );
+    } else {
+        text += &leaving.words(recover, now, true);
+    }
+    text
+}
+
+/// Who is out of reach, and when its guard fires and it is back.
+fn awaited(
+    who: &str,
+    (fires, back): (SystemTime, SystemTime),
+    action: GuardAction,
+    recover: &str,
+    now: SystemTime,
+    leave: &str,
+) -> (Tone, String) {
+    let how = waiting::by(action);
+    if now < fires {
+        let (fires, back) = (left(fires, now), left(back, now));
+        let text =
+            format!("{who}, and comes back {how}: its guard fires in {fires}, back at the latest in {back}{leave}");
+        (Tone::Doubtful, text)
+    } else if now < back {
+        let back = left(back, now);
+        let text = format!("{who}: its guard must have fired, and it comes back {how}, at the latest in {back}{leave}");
+        (Tone::Doubtful, text)
+    } else {
+        let late = left(now, back);
+        let text = format!(
+            "{who} AND OVERDUE: its guard should have brought it back {late} ago; if it does not come: switch it off and \
+             on, then {recover}{leave}"
+        );
+        (Tone::Bad, text)
+    }
+}
+
+impl Leaving {
+    /// What leaving does, from the moment on from which it is harmless. `with_end`: when the rest is back was not said.
+    fn words(self, recover: &str, now: SystemTime, with_end: bool) -> String {
+        let Self::Harmless { once, back } = self else { return String::new() };
+        let how = if once { "Ctrl-C once more" } else { "Ctrl-C twice" };
+        let rest = match back {
+            Some(back) if with_end && now < back => {
+                format!(", its guard brings the rest back within {}", left(back, now))
+            }
+            _ => String::new(),
+        };
+        let back = format!("; every host that answers is back: {how} leaves without harm{rest}");
+        format!("{back}; look later: fleetdeploy show last, {recover}")
+    }
+}
+
+/// The hosts that are down, or may be.
+fn rebooting(view: &FleetView) -> Safety {
+    let is_away = |host: &&HostView| {
+        host.phase == Some(Phase::Reboot)
+            && host.turn == Turn::Its
+            && host.through.is_none()
+            && host.takes_part(Phase::Reboot)
+    };
+    let hosts = view.hosts.iter().filter(is_away).filter(|_| view.phase() == Some(Phase::Reboot));
+    Safety::Rebooting { hosts: hosts.map(|host| host.name.clone()).collect() }
+}
+
 /// Returns the one of several hosts that is back last.
-fn awaiting(view: &FleetView) -> Option<Safety> {
-    let awaited: Vec<(&HostName, SystemTime, SystemTime)> = view
+fn awaiting(view: &FleetView, leaving: Leaving) -> Option<Safety> {
+    let awaited: Vec<(&HostName, SystemTime, SystemTime, GuardAction)> = view
         .hosts
         .iter()
         .filter_map(|host| match host.guard {
-            GuardView::Awaited { fires, back } => Some((&host.name, fires, back)),
+            GuardView::Awaited { fires, back, action } => Some((&host.name, fires, back, action)),
             _ => None,
         })
         .collect();
-    let (host, fires, back) = awaited.iter().max_by_key(|(_, _, back)| *back)?;
-    Some(Safety::Awaiting { host: (*host).clone(), others: awaited.len() - 1, fires: *fires, back: *back })
-}
-
-fn fires(host: &HostView) -> Option<SystemTime> {
-    match host.guard {
-        GuardView::Armed { fires, .. } => Some(fires),
-        _ => None,
-    }
+    let (host, fires, back, action) = *awaited.iter().max_by_key(|(_, _, back, _)| *back)?;
+    Some(Safety::Awaiting { host: host.clone(), others: awaited.len() - 1, fires, back, action, leaving })
 }
 
 fn is_back(host: &HostView) -> bool {
@@ -177,10 +355,11 @@ mod tests {
     #[test]
     fn a_guard_whose_time_is_over_is_not_counted_down() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let said = |last| Safety::Guarded { last: at(last) }.words(at(100));
+        let guards = |last| ArmedGuards { first: at(last), last: at(last), back: Some(at(last + 330)), action: None };
+        let said = |last| Safety::Guarded { guards: guards(last) }.words("homelab", at(100));
         let (tone, text) = said(110);
         assert_eq!(tone, Tone::Good);
-        assert!(text.contains("the last in 10s"), "{text}");
+        assert!(text.contains("back at the latest in 5m 40s"), "{text}");
         for last in [100, 40] {
             let (tone, text) = said(last);
             assert_eq!(tone, Tone::Doubtful);

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::event::wording::{host, words};
+use crate::event::reason::rollback::LinksCause;
+use crate::event::waiting::WaitedFor;
+use crate::event::wording::{host, waiting, words};
 use crate::event::{Cell, Event, HostPlanned, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::host_view::GuardView;
@@ -97,7 +99,9 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(Some(Tone::Good), "decided: every host and every link holds, commit")]
         }
         Event::RollBackStarted { host, reason } => {
-            let text = format!("ROLLING BACK: {}", sanitise::text(&reason.to_string()));
+            let though =
+                if view.decided { ", though it was decided to commit (no guard was disarmed yet)" } else { "" };
+            let text = format!("ROLLING BACK{though}: {}", sanitise::text(&reason.to_string()));
             vec![of_any(host.as_ref(), Some(Tone::Bad), text)]
         }
         Event::Warned { host, text } => {
@@ -136,11 +140,29 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             let text = format!("hook {}: up to {}", sanitise::line(hook), words::span_ms(*limit_ms));
             vec![of_fleet(None, text)]
         }
-        Event::LinksMoved { up, of, rounds, waiting_for, .. } => {
-            vec![of_fleet(None, links(*up, *of, *rounds, waiting_for) + &guards_left(view, now))]
+        Event::LinksMoved { up, of, rounds, waiting_for, cause, .. } => {
+            let waits = view.waits.first();
+            let left = waits.and_then(|wait| Some((wait.until.duration_since(now).ok()?, wait.then)));
+            let until =
+                left.map_or_else(String::new, |(left, then)| format!("; until {}, then {then}", words::span(left)));
+            let links = links(*up, *of, *rounds, waiting_for, cause.as_ref());
+            vec![of_fleet(None, links + &until + &guards_left(view, now))]
+        }
+        Event::WaitStarted { wait, within_ms, then } if !matches!(wait, WaitedFor::Links | WaitedFor::OldLinks) => {
+            vec![of_fleet(None, format!("waits for {wait}: until {}, then {then}", words::span_ms(*within_ms)))]
+        }
+        Event::MayLeave { may: true, back_within_ms } => {
+            let back = back_within_ms.map_or_else(String::new, |within| {
+                format!("; the others come back by their guards within {}", words::span_ms(within))
+            });
+            vec![of_fleet(None, format!("every host that answers is back: a second signal leaves without harm{back}"))]
         }
         // Tables, and what a query's command prints on stdout by itself.
         Event::MatrixSeen { .. }
+        // The links that are waited for say until when.
+        | Event::WaitStarted { .. }
+        | Event::WaitEnded { .. }
+        | Event::MayLeave { .. }
         | Event::Foreseen { .. }
         | Event::Asked { .. }
         | Event::Replied { .. }
@@ -149,13 +171,11 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
         | Event::Answer { .. }
         | Event::Ended { .. } => Vec::new(),
         // Armed by hand: there is no push that could end well.
-        Event::GuardArmed { host, left_ms } if view.what == What::Query => {
-            let left = words::span_ms(*left_ms);
-            vec![of_host(
-                host,
-                None,
-                format!("guard armed: its system and boot default go back in {left} unless it is disarmed"),
-            )]
+        Event::GuardArmed { host, left_ms, way_back } if view.what == What::Query => {
+            let (left, way) = (words::span_ms(*left_ms), waiting::way_back(way_back.as_ref()));
+            let text =
+                format!("guard armed: its system and boot default go back in {left}{way}, unless it is disarmed");
+            vec![of_host(host, None, text)]
         }
         _ => of_one_host(event, verbose).into_iter().collect(),
     }
@@ -247,9 +267,11 @@ fn guards_left(view: &FleetView, now: SystemTime) -> String {
     })
 }
 
-fn links(up: u64, of: u64, rounds: u32, waiting_for: &[String]) -> String {
+fn links(up: u64, of: u64, rounds: u32, waiting_for: &[String], cause: Option<&LinksCause>) -> String {
     let mut text = format!("{up} of {of} links up, good rounds in a row: {rounds}");
-    if !waiting_for.is_empty() {
+    if let Some(cause) = cause {
+        text += &format!(", waiting for {cause}");
+    } else if !waiting_for.is_empty() {
         let named = &waiting_for[..waiting_for.len().min(LINKS_NAMED)];
         text += &format!(", waiting for {}", sanitise::line(&named.join(", ")));
         if named.len() < waiting_for.len() {

@@ -7,7 +7,7 @@ use crate::event::wording::words;
 use crate::facts::host::Facts;
 use crate::facts::systems::NextBoot;
 use crate::inventory::model::HostName;
-use crate::ui::line::{cut, wrap};
+use crate::ui::line::{cut_between_words, wrap};
 use crate::ui::paint::{Tone, paint};
 use crate::ui::sanitise;
 use crate::ui::table::{self, TableCell};
@@ -99,7 +99,9 @@ fn table(hosts: &[HostStatusView<'_>], style: StatusStyle<'_>) -> String {
         }
     }
     // A terminal that is too narrow for any table.
-    let line = |shown: &HostStatusView<'_>| cut(&format!("{}: {}", shown.host, state(shown).1), style.columns) + "\n";
+    let line = |shown: &HostStatusView<'_>| {
+        cut_between_words(&format!("{}: {}", shown.host, state(shown).1), style.columns) + "\n"
+    };
     hosts.iter().map(line).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Aligned columns, two blanks between them.
 
-use crate::ui::line::{cut, width};
+use crate::ui::line::{cut_between_words, width};
 use crate::ui::paint::{Tone, paint};
 
 /// One cell: a text and what it means.
@@ -17,7 +17,7 @@ impl TableCell {
 
     /// With at most this many columns.
     pub(crate) fn cut(&self, columns: usize) -> Self {
-        Self { tone: self.tone, text: cut(&self.text, columns) }
+        Self { tone: self.tone, text: cut_between_words(&self.text, columns) }
     }
 }
 

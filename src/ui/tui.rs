@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::Event;
 use crate::event::line::Line;
+use crate::ui::echo::Echo;
 use crate::ui::frame::{Frame, TerminalSize};
 use crate::ui::layout::layout;
 use crate::ui::mode::Mode;
@@ -46,6 +47,7 @@ pub struct Tui {
     rows: Vec<String>,
     drawn: Option<Instant>,
     asking: Asking,
+    echo: Option<Echo>,
 }
 
 /// Whether a person is being asked something: then the terminal is theirs, and nothing is drawn on it.
@@ -79,7 +81,15 @@ impl Tui {
             rows: Vec::new(),
             drawn: None,
             asking: Asking::No,
+            echo: None,
         }
+    }
+
+    /// What is typed is not to be seen between the rows of this terminal, but for the answer to a question.
+    pub(crate) fn with_echo(mut self, echo: Option<Echo>) -> Self {
+        echo.iter().for_each(Echo::off);
+        self.echo = echo;
+        self
     }
 
     /// Takes an event in, or notices that time has passed; draws if it is time to. Answers how long to wait for the
@@ -137,6 +147,7 @@ impl Tui {
         if self.bar.is_finished() {
             // Below what was asked and answered.
             self.bar = bar(&self.frame);
+            self.echo.iter().for_each(Echo::off);
         }
         let rows = match self.asking {
             Asking::No => layout(self.kept.view(), &style, (self.now)()),
@@ -157,6 +168,7 @@ impl Tui {
         if self.asking == Asking::Begins {
             self.asking = Asking::Waits;
             self.bar.finish_and_clear();
+            self.echo.iter().for_each(Echo::restore);
         }
         if self.rows.is_empty() {
             self.frame.end_line();
@@ -184,6 +196,7 @@ impl Drop for Tui {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
         self.frame.end_line();
+        self.echo.iter().for_each(Echo::restore);
         // No screen is left to tell an error.
         let _ = self.frame.commit();
     }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
+use crate::event::reason::rollback::LinksCause;
+use crate::event::waiting::{AfterWait, WaitedFor};
 use crate::event::wording::words;
 use crate::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase};
-use crate::inventory::model::{HostName, Place};
+use crate::inventory::model::{GuardAction, HostName, Place};
 use crate::ui::host_view::{Changes, GuardView, HostView, Role, Turn};
 
 /// Everything that a screen shows of one command.
@@ -32,9 +34,15 @@ pub struct FleetView {
     pub wave: Option<WaveView>,
     /// How the links stand while they are waited for.
     pub links: Option<LinksView>,
+    /// What the run waits for, until when, and what comes then.
+    pub waits: Vec<WaitView>,
+    /// From now on a second signal leaves without harm; with the time at which the last host is back by its guard.
+    pub may_leave: Option<Option<SystemTime>>,
     pub decided: bool,
     /// Why the push turned back.
     pub rolling_back: Option<String>,
+    /// A person has asked it to.
+    pub interrupted: bool,
     /// The host that it turned back for.
     pub blamed: Option<HostName>,
     /// Before anything changed.
@@ -85,11 +93,22 @@ pub struct WaveView {
     pub hosts: Vec<HostName>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitView {
+    pub wait: WaitedFor,
+    pub until: SystemTime,
+    pub then: AfterWait,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinksView {
     pub up: u64,
     pub of: u64,
+    /// Rounds in a row that held.
+    pub rounds: u32,
     pub waiting_for: Vec<String>,
+    /// What the links that are down have in common.
+    pub cause: Option<LinksCause>,
 }
 
 /// The last event of a push, a recovery or a rolling reboot.
@@ -171,7 +190,12 @@ impl FleetView {
                 self.record = Some(record.clone());
             }
             Event::QueryStarted { fleet, hosts, .. } => self.begin(What::Query, fleet, hosts, at),
-            Event::RunChosen { record, .. } => self.record = Some(record.clone()),
+            Event::RunChosen { record, changes, .. } => {
+                self.record = Some(record.clone());
+                for host in self.hosts.iter_mut().filter(|_| !changes.is_empty()) {
+                    host.role = if changes.contains(&host.name) { Role::Changes } else { Role::Witness };
+                }
+            }
             Event::Planned { hosts } => hosts.iter().for_each(|planned| self.plan(planned)),
             Event::PhaseStarted { phase } => self.begin_phase(*phase, at),
             Event::WavesPlanned { waves } => {
@@ -192,15 +216,28 @@ impl FleetView {
                 };
             }
             Event::MatrixSeen { phase, cells } => self.see_matrix(*phase, cells),
-            Event::LinksMoved { up, of, waiting_for, hosts, .. } => {
-                self.links = Some(LinksView { up: *up, of: *of, waiting_for: waiting_for.clone() });
+            Event::LinksMoved { up, of, rounds, waiting_for, cause, hosts } => {
+                let (up, of, rounds) = (*up, *of, *rounds);
+                let (waiting_for, cause) = (waiting_for.clone(), cause.clone());
+                self.links = Some(LinksView { up, of, rounds, waiting_for, cause });
                 for host in &mut self.hosts {
                     host.links = hosts.get(&host.name).copied();
                 }
             }
+            Event::WaitStarted { wait, within_ms, then } => {
+                self.waits.retain(|known| known.wait != *wait);
+                let until = at + Duration::from_millis(*within_ms);
+                self.waits.push(WaitView { wait: *wait, until, then: *then });
+            }
+            Event::WaitEnded { wait } => self.waits.retain(|known| known.wait != *wait),
+            Event::MayLeave { may, back_within_ms } => {
+                let back = back_within_ms.map(|within| at + Duration::from_millis(within));
+                self.may_leave = may.then_some(back);
+            }
             Event::Decided => self.decided = true,
             Event::RollBackStarted { host, reason } => {
                 self.rolling_back = Some(reason.to_string());
+                self.interrupted = reason.code() == Some("interrupted");
                 self.blamed.clone_from(host);
             }
             Event::Finished { outcome, text, hosts, exit, took_ms } => {
@@ -216,7 +253,7 @@ impl FleetView {
 
     fn take_of_host(&mut self, event: &Event, at: SystemTime) {
         let Some(host) = subject(event) else { return };
-        let guard = self.guard;
+        let (guard, builds) = (self.guard, self.has_begun(Phase::Build));
         let host = self.known(host, at);
         match event {
             Event::HostMoved { doing, .. } => host.doing.clone_from(doing),
@@ -229,33 +266,42 @@ impl FleetView {
                 host.changes = Some(Changes { packages: packages.clone(), reboot_for: reboot_for.clone() });
             }
             Event::HostDone { phase, .. } => {
-                host.finish(*phase, at);
+                host.finish(*phase, at, builds);
                 self.end_phase_if_all_are_through(*phase, at);
             }
-            Event::GuardArmed { left_ms, .. }
-            | Event::GuardSeen { left_ms, .. }
-            | Event::GuardExtended { left_ms, .. } => {
+            Event::GuardArmed { left_ms, way_back, .. }
+            | Event::GuardSeen { left_ms, way_back, .. }
+            | Event::GuardExtended { left_ms, way_back, .. } => {
                 let length = Duration::from_millis(*left_ms);
                 let length = if matches!(event, Event::GuardSeen { .. }) { guard.max(length) } else { length };
-                host.guard = GuardView::Armed { fires: at + Duration::from_millis(*left_ms), length };
+                let back = way_back.map(|way| at + Duration::from_millis(way.back_ms));
+                let action = way_back.map_or(GuardAction::Reboot, |way| way.action);
+                host.guard = GuardView::Armed { fires: at + Duration::from_millis(*left_ms), length, back, action };
                 if host.phase == Some(Phase::Arm) {
-                    host.finish(Phase::Arm, at);
+                    host.finish(Phase::Arm, at, builds);
                 }
             }
             Event::GuardDisarmed { .. } => {
                 host.guard = GuardView::Disarmed;
                 if host.phase == Some(Phase::Disarm) {
-                    host.finish(Phase::Disarm, at);
+                    host.finish(Phase::Disarm, at, builds);
                 }
             }
             Event::BootDefaultMoved { generation, .. } => host.new_generation = Some(*generation),
-            Event::ContactLost { .. } => host.reachable = false,
+            Event::ContactLost { within_ms, then, .. } => {
+                host.reachable = false;
+                host.tried = within_ms.map(|within| (at + Duration::from_millis(within), *then));
+            }
             Event::ContactMade { .. } => host.reachable = true,
+            Event::HostWaits { waits_for, why, .. } => {
+                host.stands_by = why.filter(|_| !waits_for.is_empty()).map(|why| (why, waits_for.clone()));
+            }
             Event::Failed { .. } => host.failed = true,
             Event::Logged { .. } => host.logged = true,
-            Event::LeftToGuard { fires_in_ms, boot_ms, .. } => {
+            Event::LeftToGuard { fires_in_ms, boot_ms, action, .. } => {
                 let fires = at + Duration::from_millis(*fires_in_ms);
-                host.guard = GuardView::Awaited { fires, back: fires + Duration::from_millis(*boot_ms) };
+                let (back, action) = (fires + Duration::from_millis(*boot_ms), action.unwrap_or(GuardAction::Reboot));
+                host.guard = GuardView::Awaited { fires, back, action };
                 host.reachable = false;
                 host.through = None;
             }
@@ -303,8 +349,12 @@ impl FleetView {
             self.wave = None;
         }
         self.phases.push(PhaseView { phase, began: at, ended: None });
-        if !matches!(phase, Phase::Verify | Phase::RollBack | Phase::Reboot) {
+        if !matches!(phase, Phase::Reboot) {
             self.links = None;
+        }
+        if phase == Phase::RollBack {
+            // What was seen of the new systems says nothing of the old ones.
+            self.hosts.iter_mut().for_each(|host| host.links = None);
         }
         let wave = self.wave.as_ref().filter(|_| matches!(phase, Phase::Test | Phase::Reboot));
         for host in &mut self.hosts {
@@ -369,6 +419,7 @@ pub(crate) fn subject(event: &Event) -> Option<&HostName> {
         | Event::BootDefaultMoved { host, .. }
         | Event::ContactLost { host, .. }
         | Event::ContactMade { host }
+        | Event::HostWaits { host, .. }
         | Event::Logged { host, .. }
         | Event::HostFound { host, .. }
         | Event::HostRebooted { host, .. }

@@ -140,7 +140,7 @@ fn a_guard_that_must_have_fired_minutes_ago_is_not_counted_down_and_its_host_not
     let limits = "{connect: 5s, step: 5s, test: 15s, switch: 5s, rollback: 10s}";
     fleet.write_inventory(&Inventory { settle: "4s", limits, ..Inventory::default() });
     let told = |event: &Event| match event {
-        Event::LeftToGuard { host, fires_in_ms, boot_ms } => Some((host.to_string(), *fires_in_ms, *boot_ms)),
+        Event::LeftToGuard { host, fires_in_ms, boot_ms, .. } => Some((host.to_string(), *fires_in_ms, *boot_ms)),
         _ => None,
     };
     let nothing_left = ("homeserver".to_owned(), 0, 0);

@@ -298,6 +298,7 @@ fn times(chance: &mut Chance, plan: &Plan) -> Vec<Times> {
                 unseen_guard: Duration::ZERO,
                 overdue: Duration::ZERO,
                 boot_time: secs(chance.between(30, 180)),
+                guard_action: GuardAction::Reboot,
                 limits,
                 settle,
                 steady: Duration::ZERO,

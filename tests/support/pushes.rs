@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::line::Line;
 use fleetdeploy::event::reason::any::AnyReason;
-use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION};
+use fleetdeploy::event::waiting::AfterWait;
+use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION, WayBack};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
 use fleetdeploy::facts::store_path::StorePath;
-use fleetdeploy::inventory::model::{HostName, Place};
+use fleetdeploy::inventory::model::{GuardAction, HostName, Place};
 
 pub(crate) fn host(name: &str) -> HostName {
     HostName::new(name).unwrap()
@@ -81,8 +82,13 @@ fn compared(name: &str, reboot_for: &[&str]) -> Event {
     Event::Compared { host: host(name), packages: Some(packages), reboot_for }
 }
 
+/// As hosts of the defaults have it: 150 s until they reboot, and 180 s to boot.
+fn way_back(left_ms: u64) -> Option<WayBack> {
+    Some(WayBack { action: GuardAction::Reboot, back_ms: left_ms + 330_000 })
+}
+
 pub(crate) fn armed(name: &str) -> Event {
-    Event::GuardArmed { host: host(name), left_ms: 900_000 }
+    Event::GuardArmed { host: host(name), left_ms: 900_000, way_back: way_back(900_000) }
 }
 
 pub(crate) fn cell(from: &str, to: &str, kind: &str, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
@@ -117,6 +123,7 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         of: 4,
         rounds: 0,
         waiting_for: waiting.iter().map(|link| (*link).to_owned()).collect(),
+        cause: None,
         hosts: BTreeMap::from([
             (host("vps"), LinkCount { up: up - 2, of: 2 }),
             (host("homeserver"), LinkCount { up: 2, of: 2 }),
@@ -172,7 +179,15 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (35.0, moved("vps", "restarting nginx.service")),
         (45.0, moved("vps", "restarting sshd.service")),
         (46.0, done("vps", Phase::Test)),
-        (48.0, Event::ContactLost { host: host("homeserver"), why: AnyReason::without_code("connection timed out") }),
+        (
+            48.0,
+            Event::ContactLost {
+                host: host("homeserver"),
+                within_ms: Some(60_000),
+                then: Some(AfterWait::AllGoBack),
+                why: AnyReason::without_code("connection timed out"),
+            },
+        ),
         (51.0, Event::ContactMade { host: host("homeserver") }),
         (51.2, done("homeserver", Phase::Test)),
         (51.3, phase(Phase::Verify)),
@@ -180,7 +195,7 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (53.0, waiting(4, &[])),
         (57.0, matrix(Phase::Verify, Some(true))),
         (57.1, phase(Phase::Decide)),
-        (57.1, Event::GuardExtended { host: host("vps"), left_ms: 600_000 }),
+        (57.1, Event::GuardExtended { host: host("vps"), left_ms: 600_000, way_back: way_back(600_000) }),
         (57.2, Event::Decided),
         (57.2, phase(Phase::Switch)),
         (60.0, Event::BootDefaultMoved { host: host("vps"), generation: 42 }),
@@ -254,7 +269,15 @@ pub(crate) fn bad_push() -> Vec<(f64, Event)> {
             },
         ),
         (80.3, phase(Phase::RollBack)),
-        (85.0, Event::LeftToGuard { host: host("homeserver"), fires_in_ms: 823_000, boot_ms: 180_000 }),
+        (
+            85.0,
+            Event::LeftToGuard {
+                host: host("homeserver"),
+                fires_in_ms: 823_000,
+                boot_ms: 180_000,
+                action: Some(GuardAction::Reboot),
+            },
+        ),
         (
             1000.0,
             Event::CameBack {
@@ -294,8 +317,8 @@ pub(crate) fn push_by_waves() -> Vec<(f64, Event)> {
         (20.0, done("homeserver", Phase::Test)),
         (20.1, phase(Phase::Verify)),
         (25.0, matrix(Phase::Verify, Some(true))),
-        (25.4, Event::GuardExtended { host: host("vps"), left_ms: 900_000 }),
-        (25.5, Event::GuardExtended { host: host("homeserver"), left_ms: 900_000 }),
+        (25.4, Event::GuardExtended { host: host("vps"), left_ms: 900_000, way_back: way_back(900_000) }),
+        (25.5, Event::GuardExtended { host: host("homeserver"), left_ms: 900_000, way_back: way_back(900_000) }),
         (25.6, wave(2, "vps")),
         (25.6, phase(Phase::Test)),
         (25.7, moved("vps", "activating")),

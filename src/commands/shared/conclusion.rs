@@ -7,7 +7,7 @@ use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::command_end::{CommandEnd, GuardedHost};
-use crate::event::wording::command_end::{left_out, next};
+use crate::event::wording::command_end::{for_the_lost, left_out, next};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
@@ -34,11 +34,18 @@ impl Conclusion {
     }
 
     pub(crate) fn of_verdict(fleet: &Fleet, verdict: Verdict) -> Self {
-        let Verdict { outcome, hosts, text, interrupted, .. } = verdict;
+        let Verdict { outcome, hosts, text, interrupted, gone, .. } = verdict;
         let hosts = hosts.into_iter().collect();
         let text = with_skipped(text, &hosts);
         let text = match outcome {
-            Outcome::Split | Outcome::Left | Outcome::Superseded => with_next(text, fleet),
+            Outcome::Split => {
+                // A recovery says by itself what there is for hosts that are gone.
+                let is_lost = |end: &HostOutcome| gone.is_empty() && matches!(end, HostOutcome::Lost { .. });
+                let lost = hosts.iter().filter(|(_, end)| is_lost(end));
+                let lost: Vec<&str> = lost.map(|(host, _)| host.as_str()).collect();
+                with_next(text, fleet).followed_by(&for_the_lost(&fleet.name, &lost))
+            }
+            Outcome::Left | Outcome::Superseded => with_next(text, fleet),
             _ => text,
         };
         Self { ending: Ending::Pushed { outcome, interrupted }, outcome, text, hosts }
@@ -56,21 +63,14 @@ impl Conclusion {
             fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
         hosts.extend(through);
         hosts.extend(guarded.iter().map(|left| (left.host.clone(), left.outcome())));
-        let guarded = guarded.iter().map(|left| GuardedHost { name: left.host.clone(), cause: left.fate() }).collect();
-        let text = CommandEnd::LeftAtOnce { guarded };
+        let guarded: Vec<GuardedHost> =
+            guarded.iter().map(|left| GuardedHost { name: left.host.clone(), cause: left.fate() }).collect();
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
+        let others_committed = !guarded.is_empty() && any(&|end| *end == HostOutcome::Committed);
+        let text = CommandEnd::LeftAtOnce { guarded, others_committed };
         let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
-        let outcome = if any(&|end| matches!(end, HostOutcome::Lost { .. }))
-            // If one host is on its new system for good and a guard takes back another, a person must choose before it
-            // fires.
-            || (guards_armed && any(&|end| *end == HostOutcome::Committed))
-        {
-            Outcome::Split
-        } else if guards_armed {
-            Outcome::Left
-        } else {
-            Outcome::Refused
-        };
+        // Also if hosts are on both sides by now: nothing has ended, and `recover` still brings them to one side.
+        let outcome = if guards_armed { Outcome::Left } else { Outcome::Refused };
         let text = if guards_armed { with_next(text, fleet) } else { text.into() };
         Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_kept_and_split_is_only_where_somebody_must_choose() {
+    fn what_was_seen_is_kept_and_a_run_that_was_left_is_never_called_split() {
         let guarded = |seen_on_old, may_be_disarmed| LeftToGuard {
             host: name("b"),
             back_within: Duration::from_secs(194),
@@ -139,19 +139,19 @@ mod tests {
             may_be_disarmed,
         };
         let next = "\nnext: fleetdeploy recover ab";
-        let says = |what: &str| format!("left at once, as asked; b: {what}; back at the latest in 3m 14s{next}");
-        let back = "its guard brings it back to its old system";
-        assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, says(back)));
-        let seen = "was seen on its old system with its guard armed, which restarts it into that once more";
+        let text = "left at once, as asked; every guard has fired, and its host is back, in 3m 14s at the latest";
+        let says = format!("{text}{next}");
+        assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, says.clone()));
         let through = |end| vec![(name("a"), end)];
         let rolled_back = through(HostOutcome::RolledBack { by_guard: true });
-        assert_eq!(left(&[guarded(true, false)], rolled_back), (Outcome::Left, 3, says(seen)));
-        let unless = format!("{back}, unless the command that disarms it has arrived");
+        assert_eq!(left(&[guarded(true, false)], rolled_back), (Outcome::Left, 3, says));
         let committed = through(HostOutcome::Committed);
-        assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Split, 3, says(&unless)));
+        let both = "; hosts are committed already: to take the others along, recover before their guards fire";
+        let says_both = format!("{text}{both}{next}");
+        assert_eq!(left(&[guarded(false, true)], committed), (Outcome::Left, 3, says_both));
         let lost =
             left(&[guarded(false, false)], through(HostOutcome::Lost { why: AnyReason::without_code("no answer") }));
-        assert_eq!((lost.0, lost.1), (Outcome::Split, 3));
+        assert_eq!((lost.0, lost.1), (Outcome::Left, 3));
         assert_eq!(left(&[], Vec::new()), (Outcome::Refused, 130, "left at once, as asked".to_owned()));
     }
 }

@@ -306,8 +306,8 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::local::process::ProcessError;
     use crate::exit::Ending;
+    use crate::local::process::ProcessError;
 
     #[test]
     fn what_the_workstation_lacks_is_no_mistake_of_usage() {

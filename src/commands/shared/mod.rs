@@ -5,6 +5,7 @@ pub(super) mod confirm;
 mod faults;
 pub(super) mod fleet_context;
 pub(super) mod fleet_hosts;
+pub(super) mod former;
 pub(super) mod global;
 pub(super) mod history;
 pub(super) mod hooks;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::confirm::ask_whether_to_go_on;
 use super::fleet_context::{FleetContext, owner};
+use super::former::add_what_former_runs_took;
 use crate::commands::Trouble;
 use crate::decide::reboot;
 use crate::decide::vocabulary::Entry;
@@ -177,7 +178,8 @@ impl Surroundings for PushListener<'_> {
         self.events.publish(event);
     }
 
-    fn foreseen(&mut self, forecast: Forecast) {
+    fn foreseen(&mut self, mut forecast: Forecast) {
+        add_what_former_runs_took(&mut forecast);
         if self.request.first == Preview::Ask {
             self.events.publish(Event::Foreseen { forecast: Box::new(forecast), whole: true });
         } else {

@@ -172,7 +172,7 @@ mod tests {
             standing.systems = Systems { boot_default: Systems::not_known(), ..systems };
             let found = Found::of(&plan, &standing);
             assert!(!matches!(found, Found::Old { .. } | Found::New { .. }), "{found:?}");
-            assert!(found.told().to_string().contains("boot default not known"), "{}", found.told());
+            assert!(found.told().to_string().contains("what a reboot brings is not known"), "{}", found.told());
         }
     }
 

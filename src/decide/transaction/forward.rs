@@ -8,7 +8,7 @@ use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::reason::cause::Cause;
 use crate::event::reason::notice::Notice;
-use crate::event::reason::rollback::Unarmed;
+use crate::event::reason::rollback::{BootsNow, Unarmed};
 use crate::event::{Event, Phase};
 use crate::facts::host::{JobKind, JobState};
 use crate::facts::plan::HostId;
@@ -221,7 +221,7 @@ impl Transaction {
         if let (true, Some(host)) = (self.silence_counts, silent) {
             let phase = if self.stage == Stage::Test { Phase::Test } else { Phase::Switch };
             let host = self.plan.host(host).name.clone();
-            self.turn_back(RollbackReason::StepFailed { host, phase, cause: Cause::WayMayBeCut }, effects);
+            self.turn_back(RollbackReason::StepFailed { host, phase, cause: Cause::WayMayBeCut, boots: None }, effects);
             self.silence_counts = false;
         }
     }
@@ -241,7 +241,7 @@ impl Transaction {
             Answer::Said(said) => said,
             Answer::NotSent => return Some(RollbackReason::NoTimeLeft),
             Answer::Unknown { why } | Answer::Denied { why } => {
-                return Some(RollbackReason::StepFailed { host: name, phase, cause: why });
+                return Some(RollbackReason::StepFailed { host: name, phase, cause: why, boots: None });
             }
         };
         let StepAnswer { outcome, standing, log } = *said;
@@ -250,7 +250,13 @@ impl Transaction {
             JobKind::Test => Systems { current: plan.new.clone(), ..plan.old.clone() },
             JobKind::Switch | JobKind::Reactivate | JobKind::Rollback => Systems::all(&plan.new),
         };
-        let failed = |cause: Cause| Some(RollbackReason::StepFailed { host: name.clone(), phase, cause });
+        let boots = (kind != JobKind::Test).then(|| match standing.systems.known_boot_default() {
+            None => BootsNow::NotKnown,
+            Some(system) if *system == plan.new => BootsNow::New,
+            Some(system) if *system == plan.old.boot_default => BootsNow::Old,
+            Some(_) => BootsNow::Another,
+        });
+        let failed = |cause: Cause| Some(RollbackReason::StepFailed { host: name.clone(), phase, cause, boots });
         let reason = match outcome {
             StepOutcome::Refused { reason: RefusalReason::OtherBoot, .. } => {
                 return Some(RollbackReason::HostRestarted { host: name });

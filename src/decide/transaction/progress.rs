@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::decide::matrix::cells;
 use crate::decide::transaction::state::Transaction;
 use crate::decide::vocabulary::Effect;
-use crate::event::reason::rollback::DownLink;
+use crate::event::reason::rollback::{DownLink, LinkEnds, LinksCause};
 use crate::event::{Event, LinkCount, Phase};
 use crate::facts::links::{LinkAnswer, LinkId, Round};
 use crate::inventory::model::{HostName, Place};
@@ -18,6 +18,7 @@ impl Transaction {
             of: counted().count() as u64,
             rounds: self.streak,
             waiting_for: self.waited_for(),
+            cause: self.in_common(&self.last_broken),
             hosts: self.links_by_host(round),
         }
     }
@@ -57,6 +58,53 @@ impl Transaction {
                 }
             })
             .collect()
+    }
+
+    /// Returns what these links have in common, if one sentence says it all: a person looks for the cause, and a list
+    /// of links is none.
+    pub(super) fn in_common(&self, down: &BTreeSet<LinkId>) -> Option<LinksCause> {
+        let link = |id: &LinkId| &self.plan.links[*id];
+        let counts = |id: &LinkId| link(id).required && link(id).left_out.is_none() && !self.plan.accepted.contains(id);
+        let counted: Vec<LinkId> = (0..self.plan.links.len()).filter(counts).collect();
+        let checks: BTreeSet<&str> = down.iter().map(|id| link(id).check.as_str()).collect();
+        let of_checks = |id: &LinkId| checks.contains(link(id).check.as_str());
+        let is_it = |meant: &dyn Fn(&LinkId) -> bool| {
+            counted.iter().filter(|id| meant(id)).copied().collect::<BTreeSet<LinkId>>() == *down
+        };
+        let named = |checks_count: bool, at: Option<&HostName>, ends: LinkEnds| LinksCause {
+            checks: if checks_count { checks.iter().map(|check| (*check).to_owned()).collect() } else { Vec::new() },
+            at: at.cloned(),
+            ends,
+            links: down.len(),
+        };
+        // Two are named as fast as what they have in common.
+        if down.len() < 3 {
+            return None;
+        }
+        if is_it(&|_| true) {
+            return Some(named(false, None, LinkEnds::Both));
+        }
+        if is_it(&of_checks) {
+            return Some(named(true, None, LinkEnds::Both));
+        }
+        let hosts = || self.plan.hosts.iter().map(|host| &host.name);
+        [false, true].into_iter().find_map(|checks_count| {
+            [LinkEnds::Both, LinkEnds::To, LinkEnds::From].into_iter().find_map(|ends| {
+                hosts().find_map(|host| {
+                    let begins = |id: &LinkId| link(id).from == Place::Host(host.clone());
+                    let leads = |id: &LinkId| link(id).to_host.as_ref() == Some(host);
+                    let meant = |id: &LinkId| {
+                        (!checks_count || of_checks(id))
+                            && match ends {
+                                LinkEnds::Both => begins(id) || leads(id),
+                                LinkEnds::To => leads(id),
+                                LinkEnds::From => begins(id),
+                            }
+                    };
+                    is_it(&meant).then(|| named(checks_count, Some(host), ends))
+                })
+            })
+        })
     }
 
     pub(super) fn tell_matrix(&self, phase: Phase, effects: &mut Vec<Effect>) {

@@ -313,6 +313,7 @@ impl Transaction {
         let broken = self.plan.newly_broken(&round);
         self.last_broken = broken.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
         self.streak = u32::from(self.last_broken.is_empty());
+        effects.push(Effect::Tell(self.links_moved(&round)));
         let changing: Vec<HostId> = self.plan.changing().filter(|host| self.hosts[host.0].activated).collect();
         for host in changing {
             if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
@@ -401,6 +402,14 @@ impl Transaction {
             self.await_guard(host, effects);
         }
         self.go_on_back(effects);
+    }
+
+    /// Returns whether the last look after a roll back has found everything as it was before: the old links, and new
+    /// logins.
+    pub(super) fn is_back_proven(&self) -> bool {
+        let logins = self.hosts.iter().all(|host| !host.activated || host.logged_in);
+        let activated = self.hosts.iter().any(|host| host.activated);
+        self.reason.is_some() && activated && logins && self.streak > 0 && self.last_broken.is_empty()
     }
 
     fn enter_back_disarm(&mut self, effects: &mut Vec<Effect>) {

@@ -73,7 +73,7 @@ impl Transaction {
                     RollbackReason::HostRestarted { host: name }
                 } else if plan.changes && standing.systems.current != *self.runs(host) {
                     let cause = Cause::foreign(&standing.systems.current);
-                    RollbackReason::StepFailed { host: name, phase: Phase::Verify, cause }
+                    RollbackReason::StepFailed { host: name, phase: Phase::Verify, cause, boots: None }
                 } else {
                     self.hosts[host.0].logged_in = true;
                     self.verified_when_all_holds(effects);
@@ -247,7 +247,10 @@ impl Transaction {
             let steady = self.plan.host(*host).units.steady;
             RollbackReason::UnitsUnsteady { host: name(*host), units: of_host(&unsteady, *host), steady }
         } else {
-            RollbackReason::LinksDown { links: self.down_links(&self.last_broken) }
+            RollbackReason::LinksDown {
+                links: self.down_links(&self.last_broken),
+                common: self.in_common(&self.last_broken),
+            }
         };
         self.turn_back(reason, effects);
     }
@@ -261,7 +264,8 @@ impl Transaction {
                 Some(RollbackReason::HostRestarted { host: plan.name.clone() })
             } else if seen.current != self.runs(host).as_str() {
                 let cause = Cause::RunsForeignSystem { system: seen.current.clone() };
-                Some(RollbackReason::StepFailed { host: plan.name.clone(), phase: Phase::Verify, cause })
+                let (host, phase) = (plan.name.clone(), Phase::Verify);
+                Some(RollbackReason::StepFailed { host, phase, cause, boots: None })
             } else {
                 None
             }

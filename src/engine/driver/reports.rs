@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deadlines::millis;
 use super::{Driver, LAST_JOURNALS, Out};
 use crate::decide::vocabulary::{Answer, Input, Step};
 use crate::engine::activity::by_line;
@@ -58,7 +59,11 @@ impl<H: Hosts> Driver<H> {
                         None
                     }
                     StepNote::Lost { why } => {
-                        surroundings.tell(Event::ContactLost { host: name, why: why.into() });
+                        let out = self.out[host.0].as_ref().filter(|_| current);
+                        let within = out.map(|out| out.until.saturating_sub(self.clock.now()));
+                        let then = self.transaction.if_it_stays_away(host).filter(|_| current);
+                        let within_ms = within.map(millis);
+                        surroundings.tell(Event::ContactLost { host: name, within_ms, then, why: why.into() });
                         current.then_some(Input::ContactLost { host })
                     }
                     StepNote::Made => {
@@ -99,14 +104,16 @@ impl<H: Hosts> Driver<H> {
             Step::Arm { .. } => {
                 self.deadlines[host.0] = Some(deadline);
                 if done {
-                    surroundings.tell(Event::GuardArmed { host: name, left_ms: self.left_ms(deadline) });
+                    let (left_ms, way_back) = (self.left_ms(deadline), Some(self.way_back(host, deadline)));
+                    surroundings.tell(Event::GuardArmed { host: name, left_ms, way_back });
                 }
             }
             // An extension without an answer may have been made all the same. The old deadline stays then: it is never
             // later than the truth.
             Step::Extend { .. } if done => {
                 self.deadlines[host.0] = Some(deadline);
-                surroundings.tell(Event::GuardExtended { host: name, left_ms: self.left_ms(deadline) });
+                let (left_ms, way_back) = (self.left_ms(deadline), Some(self.way_back(host, deadline)));
+                surroundings.tell(Event::GuardExtended { host: name, left_ms, way_back });
             }
             Step::TakeOver { .. } => self.learn_found(host, out, answer, surroundings),
             _ => {}
@@ -149,8 +156,9 @@ impl<H: Hosts> Driver<H> {
                 // later than a guard can hold.
                 let left = Duration::from_secs(deadline.saturating_sub(standing.uptime));
                 let deadline = out.at + left.min(self.longest_guard);
+                let (left_ms, way_back) = (self.left_ms(deadline), Some(self.way_back(host, deadline)));
                 let host = self.plan.host(host).name.clone();
-                surroundings.tell(Event::GuardSeen { host, left_ms: self.left_ms(deadline) });
+                surroundings.tell(Event::GuardSeen { host, left_ms, way_back });
                 Some(deadline)
             }
             // Its time is over, so no step that needs time begins; the way back is counted from before the question.

@@ -21,6 +21,8 @@ pub enum CommandEnd {
     LeftAtOnce {
         /// The hosts that are under their guards.
         guarded: Vec<GuardedHost>,
+        /// Others are committed already, and a guard that fires takes its host to the other side.
+        others_committed: bool,
     },
     /// fleetdeploy itself has failed, before anything was touched.
     ProgramFailedUntouched,

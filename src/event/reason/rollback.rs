@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::Phase;
@@ -36,6 +36,9 @@ pub enum RollbackReason {
         host: HostName,
         phase: Phase,
         cause: Cause,
+        /// What a reboot would bring the host to at that moment; absent: what it ran before, untouched by the step.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        boots: Option<BootsNow>,
     },
     /// A host is on another boot than the one that was surveyed.
     HostRestarted {
@@ -70,7 +73,12 @@ pub enum RollbackReason {
         cause: Cause,
     },
     /// Required links are down, or links that were up before.
-    LinksDown { links: Vec<DownLink> },
+    LinksDown {
+        links: Vec<DownLink>,
+        /// What they have in common, if they have something in common.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        common: Option<LinksCause>,
+    },
     /// The guards leave too little time for the rest of the push.
     NoTimeLeft,
     /// One host says that it is not this run's any more.
@@ -132,6 +140,41 @@ pub struct DownLink {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub said: String,
     pub was_down_before: bool,
+}
+
+/// What a reboot would bring a host to, just after a step has failed that moves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootsNow {
+    Old,
+    New,
+    /// Neither the one nor the other.
+    Another,
+    /// Its boot loader does not say.
+    NotKnown,
+}
+
+/// What the links that are down have in common: they are all links of this kind, and no other required link is down.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct LinksCause {
+    /// The checks of the inventory that they belong to; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<String>,
+    /// The host at which they begin or end; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<HostName>,
+    pub ends: LinkEnds,
+    /// How many they are.
+    pub links: usize,
+}
+
+/// Which of the links at a host are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkEnds {
+    Both,
+    To,
+    From,
 }
 
 /// Why an interrupted run is undone, and not taken forward.

@@ -75,6 +75,9 @@ pub enum LinksAtEnd {
 pub struct Concluded {
     #[serde(flatten)]
     pub why: WhyEnded,
+    /// After a roll back: every link that was up before the run was seen up again, and new logins were taken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub network_as_before: bool,
     /// The hosts that the run was ended without.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ended_without: Vec<HostName>,

@@ -45,5 +45,17 @@ pub enum Judgement {
         #[serde(rename = "shortest_ms", with = "millis")]
         #[schemars(with = "u64")]
         shortest: Duration,
+        /// What that is made of, in the order of a push.
+        parts: Vec<GuardPart>,
     },
+}
+
+/// One part of the shortest guard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct GuardPart {
+    /// The key of the inventory that sets it.
+    pub key: String,
+    #[serde(rename = "time_ms", with = "millis")]
+    #[schemars(with = "u64")]
+    pub time: Duration,
 }

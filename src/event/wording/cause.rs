@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Worded;
+use super::{Worded, words};
 use crate::event::reason::cause::Cause;
 use crate::facts::file_limit::FileLimit;
 use crate::facts::privilege::RootProgram;
@@ -9,16 +9,15 @@ use crate::facts::systems::Systems;
 /// The three places of a host, as far as they differ.
 impl fmt::Display for Systems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let boots = match self.known_boot_default() {
+            Some(system) => format!("a reboot brings {}", words::bare(system)),
+            None => "what a reboot brings is not known".to_owned(),
+        };
         if self.agree() {
-            write!(formatter, "{}", self.current)
+            formatter.write_str(&words::bare(&self.current))
         } else {
-            write!(
-                formatter,
-                "current {}, profile {}, boot default {}",
-                self.current,
-                self.profile,
-                self.boot_default_text()
-            )
+            let (current, profile) = (words::bare(&self.current), words::bare(&self.profile));
+            write!(formatter, "{current} ({boots}; its profile is {profile})")
         }
     }
 }
@@ -161,7 +160,9 @@ impl fmt::Display for Cause {
                 write!(formatter, "the host is on {systems} afterwards, not where it should be")
             }
             Self::OnOtherSystems { systems } => write!(formatter, "it is on {systems}"),
-            Self::RunsForeignSystem { system } => write!(formatter, "it runs {system}, which this push did not bring"),
+            Self::RunsForeignSystem { system } => {
+                write!(formatter, "it runs {}, which this push did not bring", words::bare_text(system))
+            }
             Self::NeitherOldNorNew { systems } => write!(formatter, "it is on {systems}, neither old nor new"),
             Self::OldNotKnown { systems } => {
                 write!(formatter, "it is on {systems}, and what it ran before the run was not known yet")

@@ -1,8 +1,9 @@
 use std::fmt;
 
 use super::leftover::forget;
-use super::{Worded, names};
+use super::{Worded, names, words};
 use crate::event::reason::command_end::{CommandEnd, NotAgreed, OpenRun};
+use crate::event::reason::fate::Fate;
 use crate::inventory::model::HostName;
 
 impl fmt::Display for CommandEnd {
@@ -12,9 +13,22 @@ impl fmt::Display for CommandEnd {
             Self::InterruptedUntouched { signal } => {
                 write!(formatter, "interrupted by {signal} before anything was touched")
             }
-            Self::LeftAtOnce { guarded } => {
+            Self::LeftAtOnce { guarded, others_committed } => {
                 formatter.write_str("left at once, as asked")?;
-                guarded.iter().try_for_each(|host| write!(formatter, "; {}: {}", host.name, host.cause))
+                // What becomes of each host stands in its own line.
+                let back = guarded.iter().filter_map(|host| match &host.cause {
+                    Fate::LeftToItsGuard { back_within, .. } => Some(*back_within),
+                    _ => None,
+                });
+                if let Some(back) = back.max() {
+                    let back = words::span(back);
+                    write!(formatter, "; every guard has fired, and its host is back, in {back} at the latest")?;
+                }
+                formatter.write_str(if *others_committed {
+                    "; hosts are committed already: to take the others along, recover before their guards fire"
+                } else {
+                    ""
+                })
             }
             Self::ProgramFailedUntouched => {
                 formatter.write_str("fleetdeploy itself has failed, before anything was touched")
@@ -116,4 +130,19 @@ pub fn if_gone_for_good(fleet: &str, gone: &[HostName]) -> String {
     let they_do = if gone.len() == 1 { "it does" } else { "they do" };
     let gone: Vec<&str> = gone.iter().map(HostName::as_str).collect();
     format!("\nif {they_do} not come back: fleetdeploy recover {fleet} --without {}", gone.join(","))
+}
+
+/// Says when that helps, and what else there is for hosts that do not answer.
+pub(crate) fn for_the_lost(fleet: &str, lost: &[&str]) -> String {
+    let (is, answers) = match lost {
+        [] => return String::new(),
+        [_] => ("is", "answers"),
+        _ => ("are", "answer"),
+    };
+    format!(
+        ", when {} {answers} again (if not by itself: switch off and on); it brings all that answer to one side. What \
+         {is} gone for good: fleetdeploy recover {fleet} --without {}",
+        lost.join(" and "),
+        lost.join(",")
+    )
 }

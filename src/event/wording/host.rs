@@ -3,9 +3,9 @@
 //! Names, versions and reasons are as a host tells them: who prints the words cleans them.
 
 use crate::event::Event;
-use crate::event::wording::{packages, words};
+use crate::event::wording::{names, packages, waiting, words};
 use crate::facts::package_change::PackageChange;
-use crate::inventory::model::HostName;
+use crate::inventory::model::{GuardAction, HostName};
 
 /// Returns the host and the sentence. `most`: how many packages are named. `None`: the event is about several hosts or
 /// the whole fleet, or is said in another way: a warning, a failure, what programs print, a question.
@@ -26,23 +26,35 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
         }
         Event::Compared { host, packages, reboot_for } => (host, compared(packages.as_deref(), reboot_for, most)),
         Event::HostDone { host, phase } => (host, format!("{} done", phase.word())),
-        Event::GuardArmed { host, left_ms } => {
-            let left = words::span_ms(*left_ms);
-            (host, format!("guard armed: goes back to the old system in {left} unless the push ends well"))
+        Event::GuardArmed { host, left_ms, way_back } => {
+            let (left, back) = (words::span_ms(*left_ms), waiting::way_back(way_back.as_ref()));
+            (host, format!("guard armed: goes back to the old system in {left}{back}, unless the push ends well"))
         }
-        Event::GuardSeen { host, left_ms } => (host, format!("its guard fires in {}", words::span_ms(*left_ms))),
-        Event::GuardExtended { host, left_ms } => (host, format!("guard extended: {} left", words::span_ms(*left_ms))),
+        Event::GuardSeen { host, left_ms, way_back } => {
+            let (left, back) = (words::span_ms(*left_ms), waiting::way_back(way_back.as_ref()));
+            (host, format!("its guard fires in {left}{back}"))
+        }
+        Event::GuardExtended { host, left_ms, way_back } => {
+            let (left, back) = (words::span_ms(*left_ms), waiting::way_back(way_back.as_ref()));
+            (host, format!("guard extended: fires in {left}{back}"))
+        }
         Event::GuardDisarmed { host } => (host, "guard disarmed".to_owned()),
         Event::BootDefaultMoved { host, generation } => (host, format!("a reboot brings generation {generation} now")),
-        Event::ContactLost { host, why } => (host, format!("contact lost, connecting again: {why}")),
+        Event::ContactLost { host, within_ms, then, why } => {
+            let until = within_ms.map(|within| format!(" for up to {}", words::span_ms(within))).unwrap_or_default();
+            let then = then.map(|then| format!(", then {then}")).unwrap_or_default();
+            (host, format!("contact lost, connecting again{until}{then}: {why}"))
+        }
+        Event::HostWaits { host, waits_for, why: Some(why) } => (host, waiting::held_back(*why, &names(waits_for))),
         Event::ContactMade { host } => (host, "contact made".to_owned()),
         Event::HostFound { host, text } => (host, format!("found: {text}")),
-        Event::LeftToGuard { host, fires_in_ms, boot_ms } => {
+        Event::LeftToGuard { host, fires_in_ms, boot_ms, action } => {
             let (left, boot) = (words::span_ms(*fires_in_ms), words::span_ms(*boot_ms));
+            let reboots = if *action == Some(GuardAction::SwitchBack) { "" } else { " and boot" };
             let text = match (fires_in_ms, boot_ms) {
                 (0, 0) => "left to its guard, which must have fired: it should be back by now".to_owned(),
                 (0, _) => format!("left to its guard, which must have fired: it should be back within {boot}"),
-                _ => format!("left to its guard: fires within {left}, then up to {boot} to go back and boot"),
+                _ => format!("left to its guard: fires within {left}, then up to {boot} to go back{reboots}"),
             };
             (host, text)
         }
@@ -79,6 +91,11 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
         | Event::Printed { .. }
         | Event::MatrixSeen { .. }
         | Event::LinksMoved { .. }
+        | Event::WaitStarted { .. }
+        | Event::WaitEnded { .. }
+        // It goes on.
+        | Event::HostWaits { .. }
+        | Event::MayLeave { .. }
         | Event::Decided
         | Event::RollBackStarted { .. }
         | Event::Answer { .. }

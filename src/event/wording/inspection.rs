@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Worded, names};
+use super::{Worded, names, words};
 use crate::event::reason::inspection::{ComeBack, Elsewhere, FoundAs, GuardAtEnd, LastLook};
 
 impl fmt::Display for LastLook {
@@ -9,9 +9,10 @@ impl fmt::Display for LastLook {
             Self::SilentAtEnd { cause } => return write!(formatter, "does not answer: {cause}"),
             Self::StandsAtEnd { systems, guard } => (systems, guard),
         };
-        write!(formatter, "runs {}, would boot {}", systems.current, systems.boot_default_text())?;
+        let boots = systems.known_boot_default().map_or_else(|| "not known".to_owned(), words::bare);
+        write!(formatter, "runs {}, would boot {boots}", words::bare(&systems.current))?;
         if systems.profile != systems.boot_default {
-            write!(formatter, ", its profile is {}", systems.profile)?;
+            write!(formatter, ", its profile is {}", words::bare(&systems.profile))?;
         }
         write!(formatter, "; {guard}")
     }

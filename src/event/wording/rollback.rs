@@ -2,15 +2,27 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Worded, names};
-use crate::event::reason::rollback::{DownLink, RollbackReason, Unarmed, Undone};
+use crate::event::reason::rollback::{BootsNow, DownLink, LinkEnds, LinksCause, RollbackReason, Unarmed, Undone};
 use crate::facts::units::failing_text;
 use crate::inventory::model::Place;
+
+/// Links that are named of those that are down.
+const LINKS_NAMED: usize = 3;
 
 impl fmt::Display for RollbackReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotArmed { host, cause } => write!(formatter, "the guard on {host} could not be armed: {cause}"),
-            Self::StepFailed { host, phase, cause } => write!(formatter, "{} failed on {host}: {cause}", phase.word()),
+            Self::StepFailed { host, phase, cause, boots } => {
+                write!(formatter, "{} failed on {host}: {cause}", phase.word())?;
+                formatter.write_str(match boots {
+                    None => "",
+                    Some(BootsNow::Old) => "; a reboot now would still bring its old system",
+                    Some(BootsNow::New) => "; a reboot now would bring its new system",
+                    Some(BootsNow::Another) => "; a reboot now would bring neither its old nor its new system",
+                    Some(BootsNow::NotKnown) => "; what a reboot now would bring is not known",
+                })
+            }
             Self::HostRestarted { host } => write!(formatter, "{host} has restarted in the middle of the push"),
             Self::UnitsFailed { host, units } => {
                 write!(formatter, "units fail on {host}: {}", failing_text(units))
@@ -20,9 +32,19 @@ impl fmt::Display for RollbackReason {
                 write!(formatter, "what this push started was not up for {steady} on {host}: {}", joined(units))
             }
             Self::NoLogin { host, cause } => write!(formatter, "{host} takes no new ssh login: {cause}"),
-            Self::LinksDown { links } => {
-                let links: Vec<String> = links.iter().map(ToString::to_string).collect();
-                write!(formatter, "links are down: {}", links.join("; "))
+            Self::LinksDown { links, common: Some(common) } => {
+                write!(formatter, "{common} {} down", if common.links == 1 { "is" } else { "are" })?;
+                // One of them shows what the probes say.
+                links.first().map_or(Ok(()), |link| write!(formatter, "; for one {link}"))
+            }
+            Self::LinksDown { links, common: None } => {
+                // The matrix has all of them.
+                let named: Vec<String> = links.iter().take(LINKS_NAMED).map(ToString::to_string).collect();
+                write!(formatter, "links are down: {}", named.join("; "))?;
+                match links.len() - named.len() {
+                    0 => Ok(()),
+                    more => write!(formatter, "; and {more} more"),
+                }
             }
             Self::NoTimeLeft => formatter.write_str("the guards leave too little time for the rest of the push"),
             Self::HostDisowned { host, cause } => write!(formatter, "{host} says that {cause}"),
@@ -45,6 +67,23 @@ impl fmt::Display for Unarmed {
             Self::Cause(cause) => cause.fmt(formatter),
             Self::Disowned(disowned) => disowned.fmt(formatter),
         }
+    }
+}
+
+/// `all 8 links of vpn from and to vps`
+impl fmt::Display for LinksCause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { checks, at, ends, links } = self;
+        write!(formatter, "all {links} links")?;
+        if !checks.is_empty() {
+            write!(formatter, " of {}", checks.join(" and "))?;
+        }
+        let ends = match ends {
+            LinkEnds::Both => "from and to",
+            LinkEnds::To => "to",
+            LinkEnds::From => "from",
+        };
+        at.as_ref().map_or(Ok(()), |host| write!(formatter, " {ends} {host}"))
     }
 }
 

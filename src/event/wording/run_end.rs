@@ -69,6 +69,9 @@ impl fmt::Display for Concluded {
             WhyEnded::HeldUp(reason) => reason.fmt(formatter),
             WhyEnded::End(reason) => reason.fmt(formatter),
         }?;
+        if self.network_as_before {
+            formatter.write_str("; the network is as before: every link that was up is up again")?;
+        }
         for (what, hosts) in [
             ("missing", &self.ended_without),
             ("moved on, and not meant by that", &self.moved_on),

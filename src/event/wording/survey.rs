@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Worded;
-use crate::event::reason::survey::Judgement;
+use crate::event::reason::survey::{GuardPart, Judgement};
 use crate::facts::store_path::StorePath;
 
 impl fmt::Display for Judgement {
@@ -40,12 +40,16 @@ impl fmt::Display for Judgement {
             Self::PersonNeededAtBoot => {
                 formatter.write_str("needs a person at boot, as the inventory says (`guard_action: switch-back`)")
             }
-            Self::GuardTooShort { guard, shortest } => write!(
-                formatter,
-                "a guard of {} is shorter than what a push and its roll back may take, {}",
-                humantime::format_duration(*guard),
-                humantime::format_duration(*shortest)
-            ),
+            Self::GuardTooShort { guard, shortest, parts } => {
+                let part = |part: &GuardPart| format!("{} {}", part.key, humantime::format_duration(part.time));
+                write!(
+                    formatter,
+                    "a guard of {} is shorter than what a push and its roll back may take, {}: {}",
+                    humantime::format_duration(*guard),
+                    humantime::format_duration(*shortest),
+                    parts.iter().map(part).collect::<Vec<_>>().join(" + ")
+                )
+            }
         }
     }
 }

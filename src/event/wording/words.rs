@@ -86,6 +86,17 @@ pub(crate) fn systems(host: &HostName, old: &StorePath, new: &StorePath) -> Stri
     }
 }
 
+/// `vps-25.11 (a1b2c3d4)`: a system with enough of its hash to find it, where two may have one version.
+pub(crate) fn bare(system: &StorePath) -> String {
+    let name = system.name();
+    format!("{} ({})", name.strip_prefix("nixos-system-").unwrap_or(name), short_hash(system))
+}
+
+/// The same of a system that a host has named, if it has the form of one.
+pub(crate) fn bare_text(system: &str) -> String {
+    StorePath::new(system).map_or_else(|_| system.to_owned(), |system| bare(&system))
+}
+
 /// Eight characters of the store path's hash: enough to tell a host's systems apart, and to find them in the store.
 fn short_hash(path: &StorePath) -> &str {
     let base = path.as_str().rsplit('/').next().unwrap_or_default();
@@ -116,8 +127,8 @@ pub(crate) fn about(phase: Phase) -> &'static str {
 pub(crate) fn about_going_back(phase: Phase) -> &'static str {
     match phase {
         Phase::Build => "nothing to build: the hosts have their systems",
-        Phase::Survey => "ask every host what it runs, and what it still has",
-        Phase::Copy => "nothing to copy: keep the systems, see if they fit",
+        Phase::Survey => "ask every host what it runs and what it has",
+        Phase::Copy => "nothing to copy: keep them, see if they fit",
         Phase::Test => "activate the systems to go back to, for now",
         Phase::Switch => "make them what a reboot brings",
         Phase::RollBack => "bring every touched host back to what it ran",

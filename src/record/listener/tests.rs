@@ -142,7 +142,7 @@ fn what_concerns_a_host_leaves_a_trace_in_its_log() {
             cells: vec![cell("vps", "nas", down), cell("nas", "vps", up.clone()), cell("vps", "10.0.0.9", up)],
         },
         Event::HostFound { host: host("vps"), text: AnyReason::without_code("guarded") },
-        Event::LeftToGuard { host: host("vps"), fires_in_ms: 60_000, boot_ms: 300_000 },
+        Event::LeftToGuard { host: host("vps"), fires_in_ms: 60_000, boot_ms: 300_000, action: None },
         Event::Failed { host: Some(host("vps")), text: AnyReason::without_code("no"), hint: Some("look".into()) },
         Event::Finished {
             outcome: Outcome::RolledBack,

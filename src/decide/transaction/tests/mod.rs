@@ -9,6 +9,7 @@ mod marked;
 mod push;
 mod recover;
 mod units;
+mod waiting;
 mod walks;
 mod waves;
 mod without;

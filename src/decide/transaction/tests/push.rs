@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
-use super::world::{Fault, World};
+use super::world::{Fault, World, said};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::reason::cause::Cause;
 use crate::event::{Event, HostOutcome, Outcome};
@@ -333,7 +333,7 @@ fn a_service_that_restarts_again_and_again_rolls_back() {
     world.elapse(Timer::Settle);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
-    assert_eq!(verdict.text.to_string(), "units fail on host0: app.service");
+    assert_eq!(said(&verdict), "units fail on host0: app.service");
 }
 
 #[test]

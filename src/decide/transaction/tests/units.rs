@@ -6,7 +6,7 @@ use std::time::Duration;
 use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan};
-use super::world::{Fault, World};
+use super::world::{Fault, World, said};
 use crate::decide::vocabulary::{Entry, Step, Timer};
 use crate::event::Outcome;
 use crate::facts::host::JobKind;
@@ -95,7 +95,7 @@ fn a_unit_that_has_failed_has_the_settle_time_to_come_right() {
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
     assert_eq!(
-        verdict.text.to_string(),
+        said(&verdict),
         "units fail on host0: app.service (running before this push), new.service (not running before this push)"
     );
     let kept = ["app.service", "new.service"].map(str::to_owned);
@@ -204,7 +204,7 @@ fn a_service_that_is_started_again_and_again_is_never_steady() {
     seconds(&mut world, 1);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
-    assert_eq!(verdict.text.to_string(), "what this push started was not up for 10s on host0: app.service");
+    assert_eq!(said(&verdict), "what this push started was not up for 10s on host0: app.service");
     assert_eq!(world.remembered, [(HostId(0), ["app.service".to_owned()].into())].into());
 }
 
@@ -268,5 +268,5 @@ fn a_host_that_does_not_say_how_its_units_are_is_not_proven() {
     assert!(!is_decided(&world));
     world.elapse(Timer::Settle);
     let verdict = world.run_to_end();
-    assert_eq!(verdict.text.to_string(), "host0 takes no new ssh login: it does not say how its units are");
+    assert_eq!(said(&verdict), "host0 takes no new ssh login: it does not say how its units are");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pretty_assertions::assert_eq;
 
 use super::machine::{in_waves, job, plan, system};
-use super::world::{Fault, World};
+use super::world::{Fault, World, said};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::host::{GuardState, JobKind};
@@ -144,7 +144,7 @@ fn every_guard_is_extended_before_the_next_wave_or_all_goes_back() {
     world.end_step(at, Fault::LostCommand);
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
-    assert_eq!(verdict.text.to_string(), "the guards leave too little time for the rest of the push");
+    assert_eq!(said(&verdict), "the guards leave too little time for the rest of the push");
     assert!((0..3).all(|host| is_on(&world, host, "old")));
 }
 
@@ -180,7 +180,7 @@ fn what_fails_on_a_host_of_a_later_wave_is_not_blamed_on_the_push_and_a_restart_
     let mut world = seen_by_the_canary(&|world| world.restart(2));
     world.end_round();
     let verdict = world.run_to_end();
-    assert_eq!(verdict.text.to_string(), "host2 has restarted in the middle of the push");
+    assert_eq!(said(&verdict), "host2 has restarted in the middle of the push");
     assert_eq!(verdict.outcome, Outcome::RolledBack);
 
     let mut world = seen_by_the_canary(&|world| world.machines[2].systems = Systems::all(&system("new")));

@@ -440,3 +440,10 @@ impl World {
         assert_eq!(not_seen, split_is_named, "{context}: {verdict:?}");
     }
 }
+
+/// Why it ended so, where it was rolled back and all is proven to be as it was before.
+pub(super) fn said(verdict: &Verdict) -> String {
+    let said = verdict.text.to_string();
+    let proven = "; the network is as before: every link that was up is up again";
+    said.strip_suffix(proven).unwrap_or_else(|| panic!("it does not say that all is as before: {said}")).to_owned()
+}

@@ -1,0 +1,57 @@
+//! Tells what the run waits for, and until when: the decider knows what, and only the driver knows how long.
+
+use std::time::Duration;
+
+use super::Driver;
+use super::deadlines::millis;
+use crate::decide::vocabulary::Timer;
+use crate::engine::hosts::Hosts;
+use crate::engine::surroundings::Surroundings;
+use crate::event::{Event, WayBack};
+use crate::facts::plan::HostId;
+
+impl<H: Hosts> Driver<H> {
+    pub(super) fn tell_wait(&mut self, timer: Timer, surroundings: &mut impl Surroundings) {
+        let Some((wait, then)) = self.transaction.wait_of(timer) else { return };
+        self.waits.insert(timer, wait);
+        surroundings.tell(Event::WaitStarted { wait, within_ms: millis(self.length(timer)), then });
+    }
+
+    pub(super) fn tell_wait_is_over(&mut self, timer: Timer, surroundings: &mut impl Surroundings) {
+        if let Some(wait) = self.waits.remove(&timer) {
+            surroundings.tell(Event::WaitEnded { wait });
+        }
+    }
+
+    /// Tells, before the next wait, which hosts stand by for others, and whether a person may leave; only what is new.
+    pub(super) fn tell_what_is_waited_for(&mut self, surroundings: &mut impl Surroundings) {
+        for host in self.plan.ids() {
+            let waits = self.transaction.waits_for(host);
+            if self.stand_by.get(&host) == waits.as_ref() {
+                continue;
+            }
+            let names = |hosts: &[HostId]| hosts.iter().map(|other| self.plan.host(*other).name.clone()).collect();
+            let (why, waits_for) = match &waits {
+                Some((why, others)) => (Some(*why), names(others)),
+                None => (None, Vec::new()),
+            };
+            surroundings.tell(Event::HostWaits { host: self.plan.host(host).name.clone(), waits_for, why });
+            match waits {
+                Some(waits) => _ = self.stand_by.insert(host, waits),
+                None => _ = self.stand_by.remove(&host),
+            }
+        }
+        let may = self.transaction.may_leave();
+        if may != self.may_leave {
+            self.may_leave = may;
+            let back = self.guarded().into_iter().filter(|left| !left.seen_on_old).map(|left| left.back_within).max();
+            surroundings.tell(Event::MayLeave { may, back_within_ms: back.filter(|_| may).map(millis) });
+        }
+    }
+
+    /// Says what the guard of a host with this deadline does when it fires.
+    pub(super) fn way_back(&self, host: HostId, deadline: Duration) -> WayBack {
+        let back = self.times[host.0].awaited_until(deadline);
+        WayBack { action: self.times[host.0].guard_action, back_ms: self.left_ms(back) }
+    }
+}
