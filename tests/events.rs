@@ -83,7 +83,7 @@ fn forecast() -> Forecast {
         unknowns: vec![NotKnown::UnitsNotAsked { command: "plan --units".into() }.into()],
         gaps: vec![
             GuardGap::ActivationMovesBoot { host: name("vps") },
-            GuardGap::BootFilesNotCompared { host: name("vps"), why: AnyReason::without_code("it is signed") },
+            GuardGap::BootFilesNotCompared { host: name("vps"), why: "it is signed".into() },
         ],
     }
 }
