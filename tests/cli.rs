@@ -683,7 +683,6 @@ async fn what_was_asked_wrong_of_hosts_is_a_mistake_of_usage() {
         &["exec", "lab"],
         &["status", "--on", "vps"],
         &["status", "--build"],
-        &["doctor"],
         &["doctor", "lab", "--except", "all"],
     ] {
         assert_eq!(run(AWAY, words).await.status, Some(2), "{words:?}");

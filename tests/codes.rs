@@ -1,6 +1,7 @@
 //! Every code of a reason is told by a run: of the program, against booted hosts or without any, or of a closed world.
 //! The other tests keep their events in `CODES_TOLD`; scripts/test.sh runs this after all of them.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![expect(clippy::print_stdout, reason = "the list is what a person wants to see")]
 
 use std::collections::BTreeMap;

@@ -113,6 +113,27 @@ fleets:
     }
 
     #[test]
+    fn a_way_to_root_is_a_word_or_the_words_of_a_command() {
+        let of = |becoming: &str| {
+            let text = format!("hosts: {{a: {{become: {becoming}}}}}\nfleets: {{lab: {{hosts: all, flake: .}}}}\n");
+            parse(&text).map(|loaded| loaded.inventory.hosts[0].becoming.clone())
+        };
+        assert_eq!(of("doas"), Ok(Become::Doas));
+        assert_eq!(of("run0"), Ok(Become::Run0));
+        let words = ["sudo", "-n", "it's $HOME", ""].map(str::to_owned);
+        assert_eq!(of(r#"[sudo, -n, "it's $HOME", ""]"#), Ok(Become::Words(words.into())));
+        for (bad, said) in [
+            ("[]", "empty"),
+            ("[-n, sudo]", "`-n`"),
+            (r#"[sudo, "a\nb"]"#, "control characters"),
+            ("su", "not a word that is known"),
+        ] {
+            let wrong = of(bad).unwrap_err();
+            assert!(wrong.contains(said), "{bad}: {wrong}");
+        }
+    }
+
+    #[test]
     fn a_host_of_which_nothing_is_said_is_as_the_schema_tells_the_defaults() {
         let schema = schema();
         let defaults = |map: &str| -> Vec<String> {
@@ -156,7 +177,7 @@ fleets:
         assert_eq!(one.limits.step, Duration::from_secs(120));
         assert_eq!(one.limits.test, Duration::from_secs(60), "`limits` are laid over each other key by key");
         assert_eq!(three.identity, Some(PathBuf::from("/lab/keys/id")));
-        assert_eq!((three.becoming, three.host_key), (Become::Sudo, HostKey::AcceptNew));
+        assert_eq!((&three.becoming, three.host_key), (&Become::Sudo, HostKey::AcceptNew));
         assert_eq!((three.guard_action, three.guard_action_given), (GuardAction::SwitchBack, true));
 
         let fleet = inventory.fleet("lab").unwrap();
@@ -1283,7 +1304,7 @@ mod codes {
             ("empty-text", fleet_with("hosts: all, flake: ''")),
             ("looks-like-an-option", fleet_with("hosts: all, flake: --impure")),
             ("control-characters", fleet_with("hosts: all, flake: \"a\\tb\"")),
-            ("unknown-word", host_with("become: doas")),
+            ("unknown-word", host_with("become: su")),
             ("not-a-duration", host_with("guard: soon")),
             ("duration-without-unit", host_with("guard: 15")),
             ("zero-duration", host_with("guard: 0s")),

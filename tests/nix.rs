@@ -104,6 +104,7 @@ impl Heards {
         match heard {
             Heard::Progress(now) => self.course.push(now.clone()),
             Heard::Printed(lines) => self.printed.extend(lines),
+            Heard::Still { .. } => {}
         }
     }
 }

@@ -302,7 +302,7 @@ async fn the_end_of_a_script_is_told_apart() {
     let run = async |text: &str| run_for(text, LIMIT).await;
     for status in [3, 97, 127, 255] {
         let error = run(&format!("echo why >&2; echo half; exit {status}")).await;
-        assert_eq!(error.to_string(), format!("`try` on one exited with status {status}"));
+        assert_eq!(error.to_string(), format!("`try` on one exited with status {status}: why"));
         assert_eq!(error.stderr_tail(), Some("why"));
     }
     assert!(matches!(run("echo half").await, StepError::Truncated { .. }));
@@ -708,7 +708,7 @@ struct KnownBy {
 const KNOWN_BY_NAME: KnownBy =
     KnownBy { way: "bare name", lines: "NAME ED25519", config: "", hashed: false, certified: false };
 
-/// Every way that ssh has of knowing a host (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"; `ssh_config(5)`).
+/// Every way that ssh has of knowing a host (`sshd(8)`, "`SSH_KNOWN_HOSTS` FILE FORMAT"; `ssh_config(5)`).
 const WAYS_TO_BE_KNOWN: [KnownBy; 14] = [
     KNOWN_BY_NAME,
     KnownBy { way: "name and port", lines: "[NAME]:PORT ED25519", ..KNOWN_BY_NAME },
@@ -838,7 +838,9 @@ async fn what_is_wrong(known_by: &KnownBy, address: &str, keys: &Keys, strangers
     // What counts is what the user's files said when the host was logged into.
     let files = ["known_hosts", "my known hosts", &format!("known to {address}")].map(|file| home.path(file));
     let texts = files.each_ref().map(|file| std::fs::read(file).unwrap());
-    files.iter().for_each(|file| std::fs::write(file, "").unwrap());
+    for file in &files {
+        std::fs::write(file, "").unwrap();
+    }
     kill(master(&workspace, "one"));
     session.lost().await;
     let reopened = session.reopen(LIMIT).await;
@@ -1046,6 +1048,120 @@ async fn a_login_that_cannot_be_root_says_so() {
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
     let error = session.run(&echo("x"), LIMIT).await.unwrap_err();
     assert!(matches!(error, StepError::NoShell { status: 1, .. }), "{error:?}");
+    workspace.close().await;
+}
+
+/// Each part of a run's contact with a host, with its folder cleaned away just before.
+#[tokio::test]
+async fn a_run_whose_folder_vanishes_goes_on_in_every_phase() {
+    let home = Home::new();
+    let jump = Sshd::known(&home);
+    let sshd = Sshd::known(&home);
+    let hosts = [host("jump", jump.port), behind("jump", host("one", sshd.port))];
+    let workspace = home.workspace(&hosts).await;
+    let connect = hosts.iter().map(|host| (host.name.clone(), LIMIT)).collect();
+    let reach = Reach::new(Arc::clone(&workspace), connect, turns(16));
+    let folder = workspace.config().parent().unwrap().to_owned();
+    assert!(folder.starts_with("/tmp"), "{folder:?}: XDG_RUNTIME_DIR goes at logout");
+    let vanish = || std::fs::remove_dir_all(&folder).unwrap();
+    let said = |raw: &fleetdeploy::remote::RawAnswer| raw.one("said").map(str::to_owned);
+    // Before the first login.
+    vanish();
+    assert_eq!(said(&reach.run(&name("one"), &echo("first"), LIMIT).await.unwrap()).as_deref(), Some("first"));
+    // Between two scripts, and while one runs: that one goes on.
+    let running = script("echo begun; read -r line; echo \"got $line\"; echo end", &[]);
+    let mut stream = reach.stream(&name("one"), &running, LIMIT).await.unwrap();
+    assert_eq!(stream.next_line().await.unwrap(), Some(("begun".into(), String::new())));
+    vanish();
+    assert_eq!(said(&reach.run(&name("one"), &echo("second"), LIMIT).await.unwrap()).as_deref(), Some("second"));
+    stream.send_line("it").await.unwrap();
+    assert_eq!(stream.next_line().await.unwrap(), Some(("got".into(), "it".into())));
+    // A login of its own, the only file alone, and what Nix is told.
+    vanish();
+    let raw = reach.login_anew(&name("one"), Way::Usual, None, &echo("third"), LIMIT).await.unwrap();
+    assert_eq!(said(&raw).as_deref(), Some("third"));
+    std::fs::remove_file(workspace.config()).unwrap();
+    let raw = reach.login_anew(&name("jump"), Way::Usual, None, &echo("fourth"), LIMIT).await.unwrap();
+    assert_eq!(said(&raw).as_deref(), Some("fourth"));
+    vanish();
+    assert!(workspace.nix_ssh_options().contains(workspace.config().to_str().unwrap()));
+    assert!(workspace.config().exists());
+    // Where it cannot be made anew, that is what is said.
+    vanish();
+    std::fs::write(&folder, "in the way").unwrap();
+    let error = reach.run(&name("one"), &echo("x"), LIMIT).await.unwrap_err();
+    let StepError::NoLogin { source, .. } = &error else { panic!("{error:?}") };
+    assert!(matches!(source.cause, ConnectCause::FolderGone { .. }), "{source:?}");
+    std::fs::remove_file(&folder).unwrap();
+    assert_eq!(said(&reach.run(&name("one"), &echo("fifth"), LIMIT).await.unwrap()).as_deref(), Some("fifth"));
+    reach.close().await;
+    assert!(!folder.exists());
+}
+
+/// What stands in for a login shell says why it is none on stdout, or it never begins.
+#[tokio::test]
+async fn the_last_words_of_what_stands_in_for_a_shell_are_kept() {
+    let home = Home::new();
+    for (more, expected) in [
+        ("ForceCommand echo This account is not available; exit 1", "This account is not available"),
+        ("ForceCommand printf 'only backups here'; exit 3", "only backups here"),
+        ("ForceCommand echo Welcome; echo no shells today >&2; exit 2", "no shells today"),
+    ] {
+        let sshd = Sshd::start(&home, more);
+        home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+        let workspace = home.workspace(&[host("one", sshd.port)]).await;
+        let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+        let over_master = session.run(&echo("x"), LIMIT).await.unwrap_err();
+        let anew = login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await.unwrap_err();
+        for error in [over_master, anew] {
+            assert!(matches!(error, StepError::NoShell { .. }), "{error:?}");
+            assert_eq!(error.stderr_tail().and_then(|tail| tail.lines().last()), Some(expected));
+        }
+        workspace.close().await;
+    }
+}
+
+/// The banner of a host has any words, and is not ssh.
+#[tokio::test]
+async fn a_banner_is_not_taken_for_the_words_of_ssh() {
+    let home = Home::new();
+    let banner = "Host key verification failed.\nThat is what strangers get here. Idle sessions: Connection timed out.\n\
+                  ssh: connect to host evil port 22: Connection refused\n";
+    std::fs::write(home.path("banner"), banner).unwrap();
+    let more = format!("Banner {}\nDenyUsers *", home.path("banner").display());
+    let sshd = Sshd::start(&home, &more);
+    home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let error = Session::open(&workspace, &name("one"), LIMIT).await.unwrap_err();
+    assert!(
+        matches!(&error.cause, ConnectCause::AuthRefused(said) if said.contains("Permission denied (")),
+        "{error:?}"
+    );
+    workspace.close().await;
+}
+
+/// A login shell that never begins is told from a host that is gone, and nothing is sent to it.
+#[tokio::test]
+async fn a_script_is_sent_only_when_the_shell_of_root_has_said_that_it_runs() {
+    let home = Home::new();
+    let taken = home.path("taken");
+    // It reads all of its input, as a program does that asks for a password.
+    let more = format!("ForceCommand echo; echo fleetdeploy-shell; cat >{}; exit 1", taken.display());
+    let sshd = Sshd::start(&home, &more);
+    home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
+    let becoming = Become::Words(vec!["please".into(), "-u root".into()]);
+    let one = Host { becoming, ..host("one", sshd.port) };
+    let workspace = home.workspace(&[one]).await;
+    let limit = Duration::from_secs(3);
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    let secret = script("echo a line of the script\necho end\n", &[]);
+    let over_master = session.run(&secret, limit).await.unwrap_err();
+    let streamed = session.stream(&secret, limit).await.map(drop).unwrap_err();
+    for error in [over_master, streamed] {
+        assert!(error.nothing_ran(), "{error:?}");
+        assert!(matches!(error, StepError::NotRoot { .. }), "{error:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&taken).unwrap(), "2\nplease\n-u root\n");
     workspace.close().await;
 }
 

@@ -49,5 +49,5 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) 
         let page = lines.concat();
         Ok(Reply { yes: true, answer: serde_json::json!({ "systems": systems }), page })
     };
-    query.end(building, &workspace, &mut shutdown).await
+    Box::pin(query.end(building, &workspace, &mut shutdown)).await
 }

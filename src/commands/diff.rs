@@ -56,7 +56,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -
         let page = differences(differing.iter().map(|(host, comparison)| (host, comparison)), style);
         Ok(Reply { yes: true, answer: answer(&differing), page })
     };
-    query.end(comparing, &workspace, &mut shutdown).await
+    Box::pin(query.end(comparing, &workspace, &mut shutdown)).await
 }
 
 fn answer(differing: &[(HostName, Comparison)]) -> serde_json::Value {

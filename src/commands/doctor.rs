@@ -14,7 +14,7 @@ use crate::commands::shared::fleet_hosts::AskedHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, of_hosts, of_workstation};
 use crate::engine::ask::Gathered;
-use crate::engine::doctor::{examine, of_silence, workstation};
+use crate::engine::doctor::{examine, of_silence, signing_here, workstation};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::reason::unlinked::Unlinked;
@@ -61,7 +61,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs)
         here.unlinked = Unlinked::of(&context.fleet);
         let ask_nix = matches!(here.nix, Nix::Works(_));
         let selected = context.fleet.hosts.iter().filter(|host| context.selected.contains(&host.name));
-        let gathered: Vec<_> = examine(&reach, selected, ask_nix, &events).collect().await;
+        let signing = if ask_nix { Some(signing_here().await) } else { None };
+        let gathered: Vec<_> = examine(&reach, selected, signing.as_ref(), &events).collect().await;
         (of_workstation(&here), judge(&context, gathered))
     };
     let asked = tokio::select! {

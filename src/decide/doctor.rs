@@ -40,6 +40,10 @@ pub struct Examined {
     pub now: Option<i64>,
     /// How many seconds its clock is ahead of the workstation's; negative: behind.
     pub clock_ahead: Option<i64>,
+    /// The keys whose signatures its Nix takes.
+    pub trusted_keys: Vec<String>,
+    /// The binary caches of its Nix that do not answer.
+    pub silent_caches: Vec<String>,
     /// Why it takes no new login, though it answers; `None`: it takes one.
     #[serde(skip)]
     pub no_new_login: Option<Cause>,
@@ -50,7 +54,20 @@ pub struct Examined {
 #[serde(rename_all = "snake_case")]
 pub enum Copying {
     Trusted,
-    Untrusted,
+    /// The host's Nix does not trust the login, and the key that signs what is built here.
+    Signed {
+        /// Its name.
+        key: String,
+    },
+    /// The host's Nix does not trust the login, and what is built here is signed by a key that cannot be read.
+    SignedUnread {
+        file: String,
+    },
+    /// The host's Nix trusts neither the login nor a key of this workstation.
+    Untrusted {
+        /// The public key that signs what is built here, if one does.
+        key: Option<String>,
+    },
     /// It answers, and does not say.
     NotTold,
     /// It does not answer.
@@ -156,6 +173,7 @@ pub fn of_hosts(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec
         let patient = Patient { fleet, host, examined };
         patient.way_back(&mut findings);
         patient.programs_of_the_system(copying, &mut findings);
+        patient.caches(&mut findings);
         patient.space(&mut findings);
         patient.network(&mut findings);
         patient.sshd(&mut findings);
@@ -246,7 +264,13 @@ impl Patient<'_> {
         let login = self.examined.login.clone();
         findings.push(match copying {
             Copying::Trusted => DoctorFinding::fine(HostHealth::CopyTaken),
-            Copying::Untrusted => DoctorFinding::blocker(HostHealth::LoginNotTrusted { login }),
+            Copying::Signed { key } => DoctorFinding::fine(HostHealth::SignatureTrusted { login, key: key.clone() }),
+            Copying::SignedUnread { file } => {
+                DoctorFinding::warning(HostHealth::SignatureUnread { login, file: file.clone() })
+            }
+            Copying::Untrusted { key } => {
+                DoctorFinding::blocker(HostHealth::LoginNotTrusted { login, key: key.clone() })
+            }
             Copying::NotTold if login == "root" => DoctorFinding::fine(HostHealth::CopyTaken),
             Copying::NotTold => DoctorFinding::warning(HostHealth::LoginTrustUntold { login }),
             Copying::Failed(error) => DoctorFinding::blocker(HostHealth::CopyUnanswered {
@@ -255,6 +279,14 @@ impl Patient<'_> {
             }),
             Copying::NotAsked => DoctorFinding::warning(HostHealth::CopyUntried),
         });
+    }
+
+    /// Only a copy that fetches from them waits for binary caches.
+    fn caches(&self, findings: &mut Vec<DoctorFinding>) {
+        if self.host.nix.substitute_on_destination {
+            let silent = self.examined.silent_caches.iter();
+            findings.extend(silent.map(|url| DoctorFinding::warning(HostHealth::CacheSilent { url: url.clone() })));
+        }
     }
 
     fn space(&self, findings: &mut Vec<DoctorFinding>) {

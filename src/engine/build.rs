@@ -99,6 +99,8 @@ impl Inquiry<'_> {
                     begun.notify_one();
                 }
             }
+            // Its rows say what is being built, and for how long.
+            nix::Heard::Still { .. } => {}
             nix::Heard::Printed(lines) => {
                 self.tell(Event::Printed { host: None, by: "nix build".to_owned(), lines });
             }

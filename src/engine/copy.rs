@@ -1,6 +1,7 @@
 //! Phase 3: copies the closures to their hosts, so many at once as the window lets, and looks at each new system there.
 
 use futures::FutureExt;
+use tokio::time::Instant;
 
 use super::ask::ask_all;
 use super::diff::COMPARISON;
@@ -8,11 +9,11 @@ use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
 use super::push::Push;
 use crate::decide::survey::Surveyed;
-use crate::event::activity::Doing;
+use crate::event::activity::{Doing, StandingCopy};
 use crate::event::forecast::Comparison;
 use crate::event::reason::boot::BootDoubt;
 use crate::event::reason::cause::Cause;
-use crate::event::reason::copy::CopyFault;
+use crate::event::reason::copy::{CopyAgain, CopyFault};
 use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
@@ -22,6 +23,15 @@ use crate::inventory::model::HostName;
 use crate::nix;
 use crate::remote::answer;
 use crate::remote::step::RemoteStep;
+
+/// How a new system was found on its host.
+enum Prepared {
+    Fits,
+    /// The reasons were told.
+    Unfit,
+    /// It is not there, or not whole, and nothing was touched.
+    Again(CopyAgain),
+}
 
 impl Push<'_> {
     pub(super) async fn copy(&self, views: &[Surveyed<'_>]) -> Phased<()> {
@@ -41,12 +51,51 @@ impl Push<'_> {
         if self.request.back.is_some() {
             // A rollback's system has been on the host all the time. This workstation need not have it, and does not
             // ask about it.
-            return self.prepare_one(view, new, of_run).await;
+            return matches!(self.prepare_new(view, new, of_run, false).await, Prepared::Fits);
         }
         let turn = self.inquiry.reach.turns().copy(name).await;
         if !self.has_room(view, new).await {
             return false;
         }
+        let deadline = Instant::now() + host.limits.copy;
+        let first = match self.bring_over(view, new, deadline).await {
+            Ok(()) => {
+                // What follows is little work: another copy may begin.
+                drop(turn);
+                self.prepare_new(view, new, of_run, true).await
+            }
+            // What has arrived whole stays there, and a connection that was lost may be had again.
+            Err(nix::CopyError::Connection { message, .. }) => {
+                drop(turn);
+                Prepared::Again(CopyAgain::CopiedAgain { said: message })
+            }
+            Err(error) => return self.not_brought(view, &error),
+        };
+        let why = match first {
+            Prepared::Fits => return true,
+            Prepared::Unfit => return false,
+            Prepared::Again(why) => why,
+        };
+        // Once more, and only once: nothing on the host was touched.
+        self.inquiry.warn(Some(name), why);
+        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::CopyingAgain.to_string() });
+        // The master is made again where it was lost. If that fails, the copy says why.
+        let _ = self.inquiry.reach.ready(name, host.limits.connect).await;
+        // The wait for its turn is taken from no copy's time.
+        let waiting = Instant::now();
+        let turn = self.inquiry.reach.turns().copy(name).await;
+        let brought = self.bring_over(view, new, deadline + waiting.elapsed()).await;
+        drop(turn);
+        match brought {
+            Ok(()) => matches!(self.prepare_new(view, new, of_run, false).await, Prepared::Fits),
+            Err(error) => self.not_brought(view, &error),
+        }
+    }
+
+    /// Copies the new system to its host.
+    async fn bring_over(&self, view: &Surveyed<'_>, new: &StorePath, deadline: Instant) -> Result<(), nix::CopyError> {
+        let host = view.host;
+        let name = &host.name;
         let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
         let substitute = host.nix.substitute_on_destination;
         let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute };
@@ -58,15 +107,18 @@ impl Push<'_> {
                 nix::Heard::Printed(lines) => {
                     Event::Printed { host: Some(name.clone()), by: "nix copy".to_owned(), lines }
                 }
+                nix::Heard::Still { silent, last } => {
+                    let doing = StandingCopy { silent, last: last.map(str::to_owned) }.to_string();
+                    Event::HostMoved { host: name.clone(), doing }
+                }
             });
         };
-        if let Err(error) = nix::copy(new, destination, host.limits.copy, hear).await {
-            self.inquiry.tell(Event::failed(Some(name), fault(&error, host.user.as_deref())));
-            return false;
-        }
-        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::LookingWhetherFits.to_string() });
-        drop(turn);
-        self.prepare_one(view, new, of_run).await
+        nix::copy(new, destination, deadline.saturating_duration_since(Instant::now()), hear).await
+    }
+
+    fn not_brought(&self, view: &Surveyed<'_>, error: &nix::CopyError) -> bool {
+        self.inquiry.tell(Event::failed(Some(&view.host.name), fault(error, view.host.user.as_deref())));
+        false
     }
 
     /// Checks whether the missing paths fit on the host's disk. The host is asked which are missing only if the whole
@@ -88,8 +140,17 @@ impl Push<'_> {
         false
     }
 
-    async fn prepare_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName]) -> bool {
+    /// Roots the systems on the host, and looks whether the new one fits. `may_come_again`: if it is not there, nothing
+    /// is said of that yet.
+    async fn prepare_new(
+        &self,
+        view: &Surveyed<'_>,
+        new: &StorePath,
+        of_run: &[HostName],
+        may_come_again: bool,
+    ) -> Prepared {
         let name = &view.host.name;
+        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::LookingWhetherFits.to_string() });
         let systems = &view.facts.standing.systems;
         let script = RemoteStep::Prepare {
             run: self.request.run.clone(),
@@ -106,16 +167,20 @@ impl Push<'_> {
             Ok(raw) => raw,
             Err(error) => {
                 self.inquiry.fail(Some(name), Cause::from(&error));
-                return false;
+                return Prepared::Unfit;
             }
         };
         let fit = match answer::fit(&raw.lines) {
             Ok(fit) => fit,
             Err(error) => {
                 self.inquiry.fail(Some(name), Cause::from(&error));
-                return false;
+                return Prepared::Unfit;
             }
         };
+        // A garbage collection between the copy and the roots. The roots are there now, so it does not go again.
+        if may_come_again && fit.misfits.iter().any(|misfit| misfit.kind == "missing") {
+            return Prepared::Again(CopyAgain::CollectedAfterCopy);
+        }
         self.tell_comparison(name, &fit);
         if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.brings) {
             self.inquiry.warn(Some(name), doubt);
@@ -137,8 +202,10 @@ impl Push<'_> {
         }
         if fits {
             self.inquiry.tell(Event::HostDone { host: name.clone(), phase: Phase::Copy });
+            Prepared::Fits
+        } else {
+            Prepared::Unfit
         }
-        fits
     }
 
     fn tell_comparison(&self, host: &HostName, fit: &Fit) {

@@ -13,7 +13,7 @@ use super::new_login::new_login;
 use super::reach::Reach;
 use super::workstation::ssh_version;
 use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Workstation};
-use crate::event::reason::doctor::{RootLack, Stake};
+use crate::event::reason::doctor::Stake;
 use crate::event::reason::workstation::FolderObstacle;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
@@ -22,16 +22,17 @@ use crate::nix;
 use crate::record::folder::StateFolder;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::RemoteStep;
-use crate::remote::{ConnectCause, RootRefusal, StepError};
+use crate::remote::{ConnectCause, StepError};
 
 /// How long a program of the workstation may take to say its state.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Examines every host; the answers come in the order of `hosts`. `ask_nix`: there is a nix here to ask with.
+/// Examines every host; the answers come in the order of `hosts`. `signing`: the keys of the nix
+/// here; `None`: there is no nix to ask with.
 pub fn examine<'a>(
     reach: &'a Reach,
     hosts: impl IntoIterator<Item = &'a Host>,
-    ask_nix: bool,
+    signing: Option<&'a nix::SigningKeys>,
     events: &'a Events,
 ) -> impl Stream<Item = (HostName, Gathered<(Examined, Copying)>)> {
     gather(hosts, Phase::Ask, events, move |host| async move {
@@ -42,21 +43,36 @@ pub fn examine<'a>(
         let here = i64::try_from(here.as_secs()).unwrap_or(i64::MAX);
         examined.clock_ahead = examined.now.map(|now| now.saturating_sub(here));
         examined.no_new_login = new_login(reach, host, true).await.err();
-        if !ask_nix {
-            return Ok((examined, Copying::NotAsked));
-        }
+        let Some(signing) = signing else { return Ok((examined, Copying::NotAsked)) };
         events.publish(Event::HostMoved { host: host.name.clone(), doing: "asking its nix".to_owned() });
         let ssh_options = reach.workspace().nix_ssh_options();
         let store =
             nix::Destination { host: &host.name, alias: &host.name, ssh_options: &ssh_options, substitute: false };
         let copying = match nix::ping(Some(store), host.limits.connect + LIMIT).await {
             Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
-            Ok(nix::Pinged { trusted: Some(false), .. }) => Copying::Untrusted,
+            Ok(nix::Pinged { trusted: Some(false), .. }) => untrusted(signing, &examined.trusted_keys),
             Ok(nix::Pinged { trusted: None, .. }) => Copying::NotTold,
             Err(error) => Copying::Failed(chain(&error)),
         };
         Ok((examined, copying))
     })
+}
+
+/// Says whether signatures let a copy through to a host that does not trust the login.
+fn untrusted(signing: &nix::SigningKeys, trusted_there: &[String]) -> Copying {
+    if let Some(key) = signing.public.iter().find(|key| trusted_there.contains(key)) {
+        let name = key.split_once(':').map_or(key.as_str(), |(name, _)| name);
+        return Copying::Signed { key: name.to_owned() };
+    }
+    match signing.unread.first() {
+        Some(file) => Copying::SignedUnread { file: file.display().to_string() },
+        None => Copying::Untrusted { key: signing.public.first().cloned() },
+    }
+}
+
+/// By which keys this workstation's Nix signs.
+pub async fn signing_here() -> nix::SigningKeys {
+    nix::signing_keys(LIMIT).await
 }
 
 /// Says why a host cannot be examined at all.
@@ -67,13 +83,7 @@ pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> DoctorFinding {
     let stake = match no_answer {
         NoAnswer::Senseless(AnswerError::NotNixos) => Stake::NixosNeeded,
         NoAnswer::Step(StepError::NotRoot { refusal, .. }) => {
-            let lack = match refusal {
-                RootRefusal::PasswordNeeded | RootRefusal::WrongPassword => RootLack::Password,
-                RootRefusal::NotAllowed => RootLack::Permission,
-                RootRefusal::NoSudo => RootLack::Sudo,
-                RootRefusal::Other => RootLack::NotKnown,
-            };
-            Stake::RootNeeded { user: host.user.clone(), lack }
+            Stake::RootNeeded { user: host.user.clone(), by: refusal.by.clone(), lack: refusal.why }
         }
         NoAnswer::Step(StepError::NoLogin { source, .. }) => match &source.cause {
             ConnectCause::AuthRefused(_) => Stake::KeyNeeded { user: host.user.clone() },
@@ -139,8 +149,9 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::facts::privilege::{RootLack, RootProgram};
     use crate::inventory::model::Inventory;
-    use crate::remote::ConnectError;
+    use crate::remote::{ConnectError, RootRefusal};
 
     fn judged(optional: bool, no_answer: &NoAnswer) -> DoctorFinding {
         let text =
@@ -155,7 +166,8 @@ mod tests {
         NoAnswer::Step(StepError::NoLogin { host, script: "doctor", source: Box::new(source) })
     }
 
-    fn no_root(refusal: RootRefusal) -> NoAnswer {
+    fn no_root(why: RootLack) -> NoAnswer {
+        let refusal = RootRefusal { by: RootProgram::Sudo, why };
         let (host, stderr_tail) = (HostName::new("nas").unwrap(), String::new());
         NoAnswer::Step(StepError::NotRoot { host, script: "doctor", refusal, stderr_tail })
     }
@@ -174,13 +186,9 @@ mod tests {
                 "Permission denied",
                 "users.users.ada.openssh",
             ),
-            (
-                no_root(RootRefusal::PasswordNeeded),
-                "sudo wants a password",
-                "security.sudo.wheelNeedsPassword = false;",
-            ),
-            (no_root(RootRefusal::NotAllowed), "does not allow it", "users.users.ada.extraGroups = [ \"wheel\" ];"),
-            (no_root(RootRefusal::NoSudo), "there is no sudo", "security.sudo.enable = true;"),
+            (no_root(RootLack::Password), "sudo wants a password", "security.sudo.wheelNeedsPassword = false;"),
+            (no_root(RootLack::Permission), "does not allow it", "users.users.ada.extraGroups = [ \"wheel\" ];"),
+            (no_root(RootLack::Program), "there is no sudo", "security.sudo.enable = true;"),
             (AnswerError::NotNixos.into(), "not a NixOS", "nixos-anywhere"),
         ] {
             let finding = judged(false, &no_answer);

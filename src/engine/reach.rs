@@ -54,6 +54,14 @@ impl Reach {
         &self.workspace
     }
 
+    /// Makes the host's master again if it is lost.
+    ///
+    /// # Errors
+    /// [`StepError::NoLogin`], within `limit`.
+    pub async fn ready(&self, host: &HostName, limit: Duration) -> Result<(), StepError> {
+        self.session(host, "prepare", limit).await.map(drop)
+    }
+
     /// Runs a script over the host's master. A lost master is made again first, once.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use crate::event::reason::cause::Cause;
 use crate::facts::host::JobKind;
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
+use crate::facts::privilege::RootLack;
 use crate::facts::step_answer::StepAnswer;
 use crate::inventory::model::HostName;
 use crate::remote::answer::{self, AnswerError};
@@ -224,7 +225,9 @@ impl SshHosts {
 /// Returns whether the host can be reached and does not let us do this, so that nothing ran.
 pub(super) fn is_denial(error: &StepError) -> bool {
     match error {
-        StepError::NotRoot { .. } | StepError::NoShell { .. } | StepError::BadScript(_) => true,
+        // One that says nothing may do so only now.
+        StepError::NotRoot { refusal, .. } => refusal.why != RootLack::Silent,
+        StepError::NoShell { .. } | StepError::BadScript(_) => true,
         StepError::NoLogin { source, .. } => matches!(
             source.cause,
             ConnectCause::AuthRefused { .. }

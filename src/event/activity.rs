@@ -26,6 +26,7 @@ pub enum Doing {
         links: usize,
     },
     LookingWhetherFits,
+    CopyingAgain,
     AskedForUnits,
     Built,
     WaitingForBuild,
@@ -45,6 +46,14 @@ pub enum Doing {
     PuttingProfileBack,
     PuttingBootDefaultBack,
     ActivatingOld,
+}
+
+/// A copy in which nothing has moved for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingCopy {
+    pub silent: Duration,
+    /// What nix has said last.
+    pub last: Option<String>,
 }
 
 /// What is waited for at a host.

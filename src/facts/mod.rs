@@ -8,6 +8,7 @@ pub mod host;
 pub mod links;
 pub mod package_change;
 pub mod plan;
+pub mod privilege;
 pub mod signal;
 pub mod step_answer;
 pub mod store_path;

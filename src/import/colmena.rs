@@ -49,7 +49,7 @@ const OTHERWISE: [(&str, &str); 4] = [
         "replaceUnknownProfiles",
         "fleetdeploy shows what a host runs, and refuses one that a reboot would not bring back",
     ),
-    ("privilegeEscalationCommand", "fleetdeploy knows sudo alone: log in as root, or allow sudo there"),
+    ("privilegeEscalationCommand", "name it by `become`: `doas`, `run0`, or the words of its command"),
 ];
 
 /// Makes an inventory of nix's answer about the hive.

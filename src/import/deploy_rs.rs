@@ -169,7 +169,7 @@ fn becoming(host: &mut DraftHost, layers: &Layers<'_>, notes: &mut ImportNotes) 
         let is_sudo = sudo.as_str().is_some_and(|sudo| sudo.starts_with("sudo"));
         if !is_sudo {
             let what = "the host becomes root by another command than sudo";
-            notes.note(&at, what, "fleetdeploy knows sudo alone: log in as root, or allow sudo there");
+            notes.note(&at, what, "name it by `become`: `doas`, `run0`, or the words of its command");
         }
     }
     let is_root = host.settings.get(&DraftSetting::User).is_some_and(|user| user == "root");

@@ -76,9 +76,10 @@ by_key Settings in "a host, a group, a fleet or `defaults`" {
     /// The host of this inventory through which it is reached; `ssh:user@host:port` for any other machine; `none`.
     #[schemars(schema_with = "shapes::text")]
     jump: At<JumpTo> = |value| value.parse(scalar::jump);
-    /// How the login becomes root.
+    /// How the login becomes root. A list of words is a command that runs the words after its own as root, such as
+    /// `[sudo, -n, -u, root, --]`.
     #[schemars(schema_with = "shapes::becoming")]
-    r#become: At<Become> = |value| value.parse(scalar::becoming), default Become::Auto;
+    r#become: At<Become> = decode::becoming, owned default Become::Auto;
     /// What happens with a host key that ssh does not know. A changed key is always refused.
     #[schemars(schema_with = "shapes::host_key")]
     host_key: At<HostKey> = |value| value.parse(scalar::host_key), default HostKey::Strict;

@@ -116,7 +116,8 @@ impl Host {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How a login becomes root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Become {
     /// Root stays root; every other user uses `sudo` without a password.
@@ -125,6 +126,14 @@ pub enum Become {
     Sudo,
     /// The password is asked for once, before anything starts.
     SudoPassword,
+    /// Without a password: doas takes one from a terminal alone.
+    Doas,
+    /// Without a password, as polkit's rules allow it: it takes one from a terminal alone.
+    Run0,
+    /// A command that runs the words after its own as root, and leaves them its stdin: `[sudo, -n, -u, root, --]`. No
+    /// shell reads these words.
+    #[serde(untagged)]
+    Words(Vec<String>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -205,6 +205,14 @@ pub(crate) fn words(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
+/// A word of a command that travels on a line of its own.
+pub(crate) fn argument(text: &str) -> Result<String, Wrong> {
+    if text.chars().any(disturbs) {
+        return Err(Wrong::ControlCharacters { text: text.to_owned() });
+    }
+    Ok(text.to_owned())
+}
+
 /// A flake, without the attribute.
 pub(crate) fn flake(text: &str) -> Result<String, Wrong> {
     match text.split_once('#') {
@@ -273,8 +281,10 @@ pub(crate) fn status(number: i128) -> Result<u16, Wrong> {
 
 /// The words of `become`.
 pub(crate) fn becoming(text: &str) -> Result<Become, Wrong> {
-    use Become::{Auto, No, Sudo, SudoPassword};
-    one_of(text, &[("auto", Auto), ("no", No), ("sudo", Sudo), ("sudo-password", SudoPassword)])
+    use Become::{Auto, Doas, No, Run0, Sudo, SudoPassword};
+    let words =
+        [("auto", Auto), ("no", No), ("sudo", Sudo), ("sudo-password", SudoPassword), ("doas", Doas), ("run0", Run0)];
+    one_of(text, &words)
 }
 
 /// The words of `host_key`.
@@ -318,9 +328,9 @@ pub(crate) fn unit_pattern(text: &str) -> Result<UnitPattern, Wrong> {
 }
 
 /// One word out of a few.
-pub(crate) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
+pub(crate) fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
     let known = || words.iter().map(|(word, _)| *word);
-    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).ok_or_else(|| Wrong::UnknownWord {
+    words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning.clone()).ok_or_else(|| Wrong::UnknownWord {
         text: text.to_owned(),
         near: nearest(text, known()).map(str::to_owned),
         words: known().map(str::to_owned).collect(),

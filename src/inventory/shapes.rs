@@ -76,7 +76,12 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn becoming(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "enum": ["auto", "no", "sudo", "sudo-password"] })
+    json_schema!({
+        "oneOf": [
+            { "enum": ["auto", "no", "sudo", "sudo-password", "doas", "run0"] },
+            { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        ],
+    })
 }
 
 pub(super) fn host_key(_: &mut SchemaGenerator) -> Schema {

@@ -3,6 +3,7 @@
 //! A process group of its own keeps Ctrl-C at the terminal from reaching ssh and nix: a signal is for fleetdeploy
 //! alone, which decides what becomes of its children.
 
+mod cue;
 mod group;
 mod output;
 
@@ -18,6 +19,9 @@ use tokio::io::AsyncWriteExt;
 use group::ProcessGroup;
 use output::{CutShort, capture, capture_lines};
 
+pub(crate) use cue::{CueEar, conversation};
+pub use cue::{InputPart, StopWords};
+
 pub use group::let_children_end;
 
 /// How long the rest of the output of a child that has ended is read.
@@ -31,7 +35,8 @@ pub struct Invocation {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
-    input: Vec<u8>,
+    input: Vec<InputPart>,
+    stop: StopWords,
     stderr: Option<Arc<File>>,
     most: Option<Most>,
     longest_line: Option<usize>,
@@ -102,6 +107,7 @@ impl Invocation {
             environment: Vec::new(),
             folder: None,
             input: Vec::new(),
+            stop: StopWords::default(),
             stderr: None,
             most: None,
             longest_line: None,
@@ -130,8 +136,16 @@ impl Invocation {
     }
 
     /// Sets the child's standard input; without this it reads nothing.
-    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
-        self.input = input.into();
+    pub fn input(self, input: impl Into<Vec<u8>>) -> Self {
+        let bytes = input.into();
+        let parts = if bytes.is_empty() { Vec::new() } else { vec![InputPart { after: None, bytes }] };
+        self.input_in_parts(parts, StopWords::default())
+    }
+
+    /// Sets the child's standard input, of which each part waits for a line of the child's; see [`InputPart`]. The
+    /// input ends early after one of the stop words.
+    pub fn input_in_parts(mut self, parts: Vec<InputPart>, stop: StopWords) -> Self {
+        (self.input, self.stop) = (parts, stop);
         self
     }
 
@@ -182,14 +196,19 @@ impl Invocation {
 
         let inner = child.inner();
         let mut stdin = inner.stdin.take();
-        let input = self.input;
+        let (hear_out, mut hear_err, speaker) = conversation(self.input, self.stop);
         let feed = async move {
             if let Some(mut stdin) = stdin.take() {
                 // A child that ends without reading its input is no error here: its status says how it went.
-                let _ = stdin.write_all(&input).await;
+                let _ = speaker.speak(&mut stdin).await;
                 let _ = stdin.shutdown().await;
             }
             Ok::<(), CutShort>(())
+        };
+        let mut hears = |line: &str| {
+            hear_err.hear(line.as_bytes());
+            hear_err.hear(b"\n");
+            on_line(line);
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = (inner.stdout.take(), inner.stderr.take());
@@ -198,8 +217,8 @@ impl Invocation {
             let talking = async {
                 futures::try_join!(
                     feed,
-                    capture(out, most.map(|most| most.stdout), &mut stdout),
-                    capture_lines(err, (most.map(|most| most.stderr), longest_line), &mut stderr, &mut on_line)
+                    capture(out, most.map(|most| most.stdout), &mut stdout, hear_out),
+                    capture_lines(err, (most.map(|most| most.stderr), longest_line), &mut stderr, &mut hears)
                 )
             };
             let mut talking = std::pin::pin!(talking);

@@ -168,33 +168,61 @@ fn options(to: Destination<'_>) -> Vec<String> {
     options.chain(["--to", &store]).map(str::to_owned).collect()
 }
 
-/// Finds the words that tell one failure from another, in what nix said and in what ssh said beside it.
+/// Finds the words that tell one failure from another. Each is looked for where it is said: what a banner or a login
+/// shell prints has any words, and nix's errors are not ssh's.
 fn explain(tracker: &Tracker, path: &StorePath, host: &HostName) -> CopyError {
-    let said = tracker.everything_said().to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    let errors: Vec<String> = tracker.errors().map(str::to_lowercase).collect();
+    let nix_says = |words: &[&str]| errors.iter().any(|error| words.iter().any(|words| error.contains(words)));
     let (host, path, message) = (host.clone(), path.clone(), tracker.message());
     // ssh knows more about a connection than nix.
-    let heard = || tracker.last_of_others().map_or_else(|| tracker.message(), str::to_owned);
+    let of_ssh = || tracker.others().rev().find(|line| is_of_ssh(line)).or_else(|| tracker.last_of_others());
+    let heard = || of_ssh().map_or_else(|| tracker.message(), str::to_owned);
     if message.contains(MISREAD_MASTER) {
         CopyError::Other { host, path, message }
-    } else if has(&["no space left on device", "disk is full", "disk quota exceeded"]) {
+    } else if nix_says(&["no space left on device", "disk is full", "disk quota exceeded"]) {
         CopyError::NoRoom { host, path, message }
-    } else if has(&[
+    } else if nix_says(&[
         "lacks a signature by a trusted key",
         "lacks a valid signature",
         "not allowed to connect to the nix daemon",
         "not trusted",
     ]) {
         CopyError::Untrusted { host, path, message }
-    } else if has(&["command not found", "nix-daemon: not found", "unknown command"]) {
-        CopyError::NoNix { host, message: heard() }
-    } else if has(CONNECTION) {
+    } else if let Some(line) = tracker.others().find(|line| is_no_nix(line)) {
+        CopyError::NoNix { host, message: line.to_owned() }
+    } else if nix_says(CONNECTION) || tracker.others().any(is_of_ssh) {
         CopyError::Connection { host, message: heard() }
     } else {
         CopyError::Other { host, path, message }
     }
 }
 
+/// How bash, dash, zsh, fish and tcsh say that there is no `nix-daemon`.
+fn is_no_nix(line: &str) -> bool {
+    ["nix-daemon: command not found", "nix-daemon: not found", "nix-daemon: Command not found."]
+        .iter()
+        .any(|end| line.ends_with(end))
+        || line.ends_with("command not found: nix-daemon")
+        || line.ends_with("Unknown command: nix-daemon")
+}
+
+/// How ssh says that there is no connection, or none any more (clientloop.c, packet.c, sshconnect.c).
+fn is_of_ssh(line: &str) -> bool {
+    const BEGINNINGS: [&str; 9] = [
+        "Connection closed by ",
+        "Connection reset by ",
+        "Connection to ",
+        "Host key verification failed.",
+        "Timeout, server ",
+        "client_loop: ",
+        "kex_exchange_identification: ",
+        "mux_client_request_session: ",
+        "ssh: ",
+    ];
+    BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
+}
+
+/// What nix says when it has lost the other end.
 const CONNECTION: &[&str] = &[
     "failed to start ssh connection",
     "cannot connect to",
@@ -206,8 +234,6 @@ const CONNECTION: &[&str] = &[
     "connection reset",
     "connection closed",
     "connection to remote store",
-    "timeout, server",
-    "client_loop: send disconnect",
 ];
 
 #[cfg(test)]
@@ -278,6 +304,13 @@ mod tests {
             &error(r"writing to file: \u001b[35;1mBroken pipe\u001b[0m"),
         ]);
         assert!(matches!(&cut, CopyError::Connection { .. }), "{cut}");
+
+        // What a login shell or a banner prints is neither nix's word nor ssh's.
+        let noise = explained(&[
+            "Welcome. No space left on device alerts go to ops; a host that is not trusted: command not found.",
+            &error("path '/nix/store/jf93vdhms5pb1x0df9wlpwji9gxw7ykm-base' is corrupt"),
+        ]);
+        assert!(matches!(&noise, CopyError::Other { message, .. } if message.contains("corrupt")), "{noise}");
 
         let misread = explained(&[
             "mux_client_request_session: session request failed: Session open refused by peer",

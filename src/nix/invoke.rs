@@ -24,6 +24,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// How many ticks pass before printed lines are given on: the record gets a few lines at a time, not one by one.
 const TICKS_OF_A_BATCH: u32 = 2;
 
+/// How many ticks nothing moves until that is told, with nix's last words: 8 s. A binary cache that does not answer
+/// keeps a copy standing for minutes (134 s a try: the kernel's own limit of a connect).
+const TICKS_OF_STILL: u32 = 80;
+
 /// The most lines of a failed command's stderr that are shown; a NixOS lists every assertion that failed.
 const TAIL: usize = 40;
 
@@ -73,6 +77,12 @@ pub enum Heard<'now> {
     Progress(&'now NixProgress),
     /// Its output, for the record: some lines at a time, plain, each cut, and with a bound on all.
     Printed(Vec<String>),
+    /// Nothing has moved for so long. Told after 8 s, and again every 8 s.
+    Still {
+        silent: Duration,
+        /// What nix has said last.
+        last: Option<&'now str>,
+    },
 }
 
 /// Runs a long command that speaks `--log-format internal-json`, and follows it. It is ended when others than nix say
@@ -84,8 +94,16 @@ pub(super) async fn follow(
     hear: impl FnMut(Heard<'_>) + Send,
 ) -> (Result<Finished, ProcessError>, Tracker) {
     // Lines and ticks are taken by turns in one task, and both need all of this: the mutex only shares it.
-    let listening =
-        Mutex::new(Listening { tracker, printout: Printout::default(), hear, moved: false, told: None, ticks: 0 });
+    let listening = Mutex::new(Listening {
+        tracker,
+        printout: Printout::default(),
+        hear,
+        moved: false,
+        told: None,
+        ticks: 0,
+        still: 0,
+        last: None,
+    });
     let too_much = Notify::new();
     let take = |line: &str| {
         let mut listening = lock(&listening);
@@ -130,6 +148,9 @@ struct Listening<Hear> {
     moved: bool,
     told: Option<NixProgress>,
     ticks: u32,
+    /// How many ticks ago something has moved.
+    still: u32,
+    last: Option<String>,
 }
 
 impl<Hear: FnMut(Heard<'_>)> Listening<Hear> {
@@ -137,6 +158,7 @@ impl<Hear: FnMut(Heard<'_>)> Listening<Hear> {
         self.moved = true;
         if let Some(text) = self.tracker.take(line) {
             self.printout.take(&text);
+            self.last = text.lines().rfind(|line| !line.trim().is_empty()).map(plain).or_else(|| self.last.take());
             if self.printout.is_full() {
                 self.give_printed();
             }
@@ -151,6 +173,11 @@ impl<Hear: FnMut(Heard<'_>)> Listening<Hear> {
         if self.ticks.is_multiple_of(TICKS_OF_A_BATCH) {
             self.give_printed();
         }
+        self.still += 1;
+        let silent = TICK * self.still;
+        if self.still.is_multiple_of(TICKS_OF_STILL) {
+            (self.hear)(Heard::Still { silent, last: self.last.as_deref() });
+        }
     }
 
     fn end(&mut self) {
@@ -163,6 +190,7 @@ impl<Hear: FnMut(Heard<'_>)> Listening<Hear> {
         if self.told.as_ref() != Some(&now) {
             (self.hear)(Heard::Progress(&now));
             self.told = Some(now);
+            self.still = 0;
         }
     }
 
@@ -222,6 +250,7 @@ mod tests {
             match heard {
                 Heard::Progress(now) => running = now.running.first().map(|build| build.last_line.clone()),
                 Heard::Printed(lines) => printed.extend(lines),
+                Heard::Still { .. } => {}
             }
             // Only when both were heard does it go on, and end.
             if running == Some(Some("it hurts".to_owned())) && printed == ["building", "bad> it hurts"] {
@@ -239,6 +268,7 @@ mod tests {
         follow(speaks(script), Tracker::default(), u64::MAX, |heard| match heard {
             Heard::Progress(_) => told += 1,
             Heard::Printed(lines) => batches.push(lines.len()),
+            Heard::Still { .. } => {}
         })
         .await
         .0
@@ -259,6 +289,43 @@ mod tests {
         let line = r#"@nix {"action":"result","fields":[1,2,3,4],"id":7,"type":105}"#;
         let script = format!("i=0; while [ $i -lt 3000 ]; do echo '{line}'; i=$((i + 1)); done >&2");
         assert!(told(&script, 100_000).await.unwrap().succeeded());
+    }
+
+    #[test]
+    fn a_nix_that_stands_still_is_told_with_its_last_words_and_one_that_moves_is_not() {
+        const STILL: Duration = Duration::from_secs(8);
+        let heard = Mutex::new(Vec::new());
+        let hear = |news: Heard<'_>| {
+            if let Heard::Still { silent, last } = news {
+                lock(&heard).push((silent, last.map(str::to_owned)));
+            }
+        };
+        let mut listening = Listening {
+            tracker: Tracker::default(),
+            printout: Printout::default(),
+            hear,
+            moved: false,
+            told: None,
+            ticks: 0,
+            still: 0,
+            last: None,
+        };
+        let warning = r#"@nix {"action":"msg","level":1,"msg":"warning: unable to download 'https://cache/x'"}"#;
+        listening.take(warning);
+        let progress = |done| format!(r#"@nix {{"action":"result","fields":[{done},9,0,0],"id":7,"type":105}}"#);
+        listening
+            .take(r#"@nix {"action":"start","id":7,"level":3,"text":"copying","type":100,"fields":["a","b","c"]}"#);
+        for number in 0..TICKS_OF_STILL * 2 {
+            listening.take(&progress(number));
+            listening.tick();
+        }
+        assert_eq!(*lock(&heard), []);
+        for _ in 0..TICKS_OF_STILL * 2 {
+            listening.tick();
+        }
+        let told: Vec<Duration> = lock(&heard).iter().map(|(silent, _)| *silent).collect();
+        assert_eq!(told, [STILL, STILL * 2]);
+        assert!(lock(&heard).iter().all(|(_, last)| last.is_some()), "{heard:?}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod plain;
 mod printout;
 pub mod progress;
 pub mod said;
+mod signing;
 mod tracker;
 pub mod version;
 
@@ -30,4 +31,5 @@ pub use needs::Needs;
 pub use ping::{Pinged, ping};
 pub use progress::{Amount, Count, NixProgress, RunningBuild};
 pub use said::{MissingBuilder, UntrackedFile, evaluation_warnings, missing_builder, untracked_file};
+pub use signing::{SigningKeys, signing_keys};
 pub use version::{NixVersion, OLDEST_TEXT, version};

@@ -338,9 +338,14 @@ impl Tracker {
         }
     }
 
-    /// Returns all errors, and all lines that are not nix's own, one under the other: for a search for words in them.
-    pub(super) fn everything_said(&self) -> String {
-        self.others.iter().chain(&self.errors).map(String::as_str).collect::<Vec<_>>().join("\n")
+    /// The errors of nix, of this one and, as it tells them, of the one at the other end.
+    pub(super) fn errors(&self) -> impl Iterator<Item = &str> {
+        self.errors.iter().map(String::as_str)
+    }
+
+    /// The lines that are not nix's own: those of ssh, of the host's shell and whatever that prints.
+    pub(super) fn others(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.others.iter().map(String::as_str)
     }
 
     /// How many bytes ssh and others have said.

@@ -3,6 +3,8 @@
 use super::answer::AnswerError;
 use super::{BadScript, ConnectCause, ConnectError, RootRefusal, StepError};
 use crate::event::reason::cause::Cause;
+use crate::facts::privilege::RootLack;
+use crate::inventory::model::HostName;
 use crate::local::limits;
 
 impl From<&ConnectError> for Cause {
@@ -25,13 +27,37 @@ impl From<&ConnectError> for Cause {
                 Self::ConnectionRefused { machine, said: said.clone(), by_hand }
             }
             ConnectCause::Unreachable(said) => Self::MachineUnreachable { machine, said: said.clone(), by_hand },
+            ConnectCause::AccountRefused(said) => Self::AccountRefused { machine, said: said.clone(), by_hand },
+            ConnectCause::SessionRefused(said) => Self::SessionRefused { machine, said: said.clone(), by_hand },
             ConnectCause::JumpBlocked => Self::JumpBlocked { machine, by_hand },
             ConnectCause::TimedOut(waited) => Self::LoginTimedOut { machine, waited: *waited, by_hand },
             ConnectCause::TooMuch { bytes } => Self::LoginTooLong { machine, bytes: *bytes, by_hand },
             ConnectCause::NameUnknown(said) => Self::NameUnknown { machine, said: said.clone(), by_hand },
             ConnectCause::Other(said) => Self::LoginFailed { machine, said: said.clone() },
-            ConnectCause::Local(error) => Self::SshNotStarted { machine, limit: limits::reached(error.as_ref()) },
+            ConnectCause::FolderGone { folder, source } => {
+                Self::RunFolderGone { machine, folder: folder.display().to_string(), said: source.to_string() }
+            }
+            ConnectCause::Local(error) => Self::SshNotStarted {
+                machine,
+                limit: limits::reached(error.as_ref()),
+                said: std::error::Error::source(error.as_ref()).map(ToString::to_string).unwrap_or_default(),
+            },
         }
+    }
+}
+
+/// Makes the cause of a host where a script did not become root's.
+pub(super) fn no_root(host: &HostName, script: &str, RootRefusal { by, why }: &RootRefusal, said: String) -> Cause {
+    let (machine, script, by) = (host.to_string(), script.to_owned(), by.clone());
+    match why {
+        RootLack::Password => Cause::RootPasswordNeeded { machine, script, by, said },
+        RootLack::WrongPassword => Cause::RootPasswordWrong { machine, script, by, said },
+        RootLack::Permission => Cause::RootNotAllowed { machine, script, by, said },
+        RootLack::Program => Cause::RootProgramMissing { machine, script, by, said },
+        RootLack::Terminal => Cause::RootTerminalNeeded { machine, script, by, said },
+        RootLack::StillNotRoot => Cause::RootNotReached { machine, script, by, said },
+        RootLack::Silent => Cause::RootSilent { machine, script, by, said },
+        RootLack::NotKnown => Cause::RootFailed { machine, script, by, said },
     }
 }
 
@@ -47,16 +73,7 @@ impl From<&StepError> for Cause {
             }
             // Without a login the reason for that says it all; the script that was to run does not matter then.
             StepError::NoLogin { source, .. } => source.as_ref().into(),
-            StepError::NotRoot { host, script, refusal, .. } => {
-                let (machine, script) = (host.to_string(), (*script).to_owned());
-                match refusal {
-                    RootRefusal::PasswordNeeded => Self::SudoPasswordNeeded { machine, script, said },
-                    RootRefusal::WrongPassword => Self::SudoPasswordWrong { machine, script, said },
-                    RootRefusal::NotAllowed => Self::SudoNotAllowed { machine, script, said },
-                    RootRefusal::NoSudo => Self::SudoMissing { machine, script, said },
-                    RootRefusal::Other => Self::SudoFailed { machine, script, said },
-                }
-            }
+            StepError::NotRoot { host, script, refusal, .. } => no_root(host, script, refusal, said),
             StepError::NoShell { host, script, status, .. } => {
                 Self::LoginShellUnfit { machine: host.to_string(), script: (*script).to_owned(), status: *status, said }
             }

@@ -137,7 +137,7 @@ impl Command {
         if self.reader.begun {
             return disconnected();
         }
-        let (becoming, stderr) = (self.becoming, &self.reader.err);
+        let (becoming, stderr) = (&self.becoming, &self.reader.err);
         let said = ScriptEnd { host: &self.host, script: self.script, becoming, status, stderr };
         said.judge(Reading::of(&self.reader.out)).err().unwrap_or_else(disconnected)
     }

@@ -34,6 +34,9 @@ pub enum ConnectCause {
     },
     #[error("{0}")]
     AuthRefused(String),
+    /// sshd has taken a key, and does not let the account in: it has expired, or the machine is about to stop.
+    #[error("{0}")]
+    AccountRefused(String),
     #[error("{0}")]
     Unreachable(String),
     /// An ssh that uses a jump's master is told this, whatever the reason.
@@ -43,10 +46,20 @@ pub enum ConnectCause {
     TimedOut(Duration),
     #[error("it says more than any login has, and was cut off after {bytes} bytes")]
     TooMuch { bytes: u64 },
+    /// sshd has let us in, and opens no session.
+    #[error("{0}")]
+    SessionRefused(String),
     #[error("{0}")]
     NameUnknown(String),
     #[error("{}", if .0.is_empty() { "ssh ended without a word" } else { .0.as_str() })]
     Other(String),
+    /// The folder of the run has vanished from this workstation, and cannot be made anew.
+    #[error("{} is gone", folder.display())]
+    FolderGone {
+        folder: PathBuf,
+        #[source]
+        source: Arc<std::io::Error>,
+    },
     #[error("cannot run ssh")]
     Local(#[source] Arc<ProcessError>),
 }
@@ -73,65 +86,135 @@ impl ConnectCause {
         )
     }
 
+    /// Returns whether the machine has shown its key, and does not let us in.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::AuthRefused(_) | Self::AccountRefused(_) | Self::SessionRefused(_))
+    }
+
     /// Reads what `ssh -v` said before it gave up.
     ///
-    /// Source: the message texts of OpenSSH 9.2 and 10.0 (sshconnect.c, ssh.c, packet.c, channels.c); held by
-    /// `tests/ssh.rs` against a real sshd. The first sign from the top of this list counts: a key that cannot be
-    /// trusted also ends in "connection closed".
+    /// Only ssh's own lines count, each in ssh's own form: the banner of a host, and what PAM says there, stand between
+    /// them and may have any words. Source: the message texts of OpenSSH 9.2 and 10.0 (sshconnect.c, ssh.c, packet.c,
+    /// channels.c); held by `tests/ssh.rs` against a real sshd, and by the table below. The first sign from the top of
+    /// this list counts: a key that cannot be trusted also ends in "connection closed".
     pub(super) fn read(log: &str, waited: Duration) -> Self {
-        let lines: Vec<&str> = log.lines().map(|line| line.trim_end_matches('\r')).collect();
-        let find = |signs: &[&str]| {
-            let told = lines.iter().filter(|line| !line.starts_with("debug1: "));
-            told.copied().find(|line| signs.iter().any(|sign| line.contains(sign)))
-        };
+        let log = SshLog::of(log);
         let words = |line: &str| tail(line.trim_start_matches("ssh: ").as_bytes());
-        let fingerprint = || {
-            let key = lines.iter().rev().find_map(|line| line.strip_prefix("debug1: Server host key: "));
-            key.map(|key| tail(key.as_bytes()))
-        };
-        if find(&["REMOTE HOST IDENTIFICATION HAS CHANGED", "REVOKED HOST KEY"]).is_some() {
+        if log.own(|line| line.starts_with('@') && CHANGED.iter().any(|sign| line.contains(sign))).is_some() {
             return Self::ChangedHostKey {
-                fingerprint: fingerprint(),
-                known: find(&["Offending "]).and_then(offending),
-                known_as: find(&["Host key for "])
+                fingerprint: log.fingerprint(),
+                known: log.own(|line| line.starts_with("Offending ")).and_then(offending),
+                known_as: log
+                    .own(|line| line.starts_with("Host key for "))
                     .and_then(|line| line.strip_prefix("Host key for "))
                     .and_then(|rest| rest.split_once(" has changed"))
                     .map(|(name, _)| tail(name.as_bytes())),
             };
         }
-        if find(&["host key is known for", "Host key verification failed"]).is_some() {
-            return Self::UnknownHostKey { fingerprint: fingerprint() };
+        if log.own(|line| line == "Host key verification failed.").is_some() {
+            return Self::UnknownHostKey { fingerprint: log.fingerprint() };
         }
-        if let Some(line) =
-            find(&["Permission denied (", "Too many authentication failures", "No more authentication methods"])
-        {
-            return Self::AuthRefused(words(line));
+        if let Some(line) = log.own(is_refusal) {
+            return Self::AuthRefused(log.reason().unwrap_or_else(|| words(line)));
         }
-        if let Some(line) = find(&["Could not resolve hostname"]) {
+        let closed = |line: &str| line.starts_with("Connection closed by ") || line.starts_with("Connection reset by ");
+        if let (true, Some(line)) = (log.key_taken, log.own(closed)) {
+            // The key was right, and sshd closed all the same: PAM does not want the account.
+            return Self::AccountRefused(log.reason().unwrap_or_else(|| words(line)));
+        }
+        if let Some(line) = log.own(|line| line.starts_with("ssh: Could not resolve hostname ")) {
             return Self::NameUnknown(words(line));
         }
-        if find(&["timed out during banner exchange", "Connection timed out", "Operation timed out", "not responding"])
-            .is_some()
-        {
+        if log.own(is_time_out).is_some() {
             return Self::TimedOut(waited);
         }
-        if find(&["Stdio forwarding request failed", "stdio forwarding failed"]).is_some() {
+        if log.own(|line| FORWARDING.iter().any(|sign| line.starts_with(sign))).is_some() {
             return Self::JumpBlocked;
         }
-        if let Some(line) = find(&[
-            "Connection refused",
-            "No route to host",
-            "Network is unreachable",
-            "Host is down",
-            "open failed:",
-            "Connection closed by",
-            "Connection reset by",
-            "kex_exchange_identification",
-            "Broken pipe",
-        ]) {
+        if let Some(line) = log.own(|line| line.starts_with("channel 0: open failed: ")) {
+            return Self::SessionRefused(words(line));
+        }
+        if let Some(line) = log.own(|line| closed(line) || CUT.iter().any(|sign| line.starts_with(sign))) {
             return Self::Unreachable(words(line));
         }
-        Self::Other(tail(log.as_bytes()))
+        Self::Other(log.all_own())
+    }
+}
+
+const CHANGED: [&str; 2] = ["REMOTE HOST IDENTIFICATION HAS CHANGED", "REVOKED HOST KEY"];
+const FORWARDING: [&str; 2] = ["Stdio forwarding request failed", "stdio forwarding failed"];
+const CUT: [&str; 4] =
+    ["ssh: connect to host ", "kex_exchange_identification: ", "ssh_dispatch_run_fatal: Connection to ", "Broken pipe"];
+
+fn is_refusal(line: &str) -> bool {
+    let by_name = line.split_once(": Permission denied (").is_some_and(|(login, _)| !login.contains(' '));
+    by_name
+        || ["Too many authentication failures", "No more authentication methods available"]
+            .iter()
+            .any(|sign| line.ends_with(sign) && line.starts_with("Received disconnect from "))
+}
+
+fn is_time_out(line: &str) -> bool {
+    let of_connect = line.starts_with("ssh: connect to host ");
+    line == "Connection timed out during banner exchange"
+        || (of_connect && [": Connection timed out", ": Operation timed out"].iter().any(|sign| line.ends_with(sign)))
+        || (line.starts_with("Connection to ") && line.ends_with(" timed out"))
+        || (line.starts_with("Timeout, server ") && line.contains("not responding"))
+}
+
+/// What ssh with `-v` has printed, taken apart.
+struct SshLog<'a> {
+    lines: Vec<&'a str>,
+    /// What the host has said since it knows who wants in: the reasons of PAM. The banner comes before.
+    reason: Vec<&'a str>,
+    key: Option<&'a str>,
+    /// sshd has taken a key, and what came then was not an "authenticated".
+    key_taken: bool,
+}
+
+impl<'a> SshLog<'a> {
+    fn of(log: &'a str) -> Self {
+        // ssh ends its own lines by CR and LF, and passes a banner on as it is (log.c, sshconnect2.c).
+        let marked = log.contains("\r\n");
+        let mut read = Self { lines: Vec::new(), reason: Vec::new(), key: None, key_taken: false };
+        let mut is_known = false;
+        for line in log.split_terminator('\n') {
+            let (line, is_own) = match line.strip_suffix('\r') {
+                Some(line) => (line, true),
+                None => (line, !marked),
+            };
+            let Some(debug) = line.strip_prefix("debug1: ") else {
+                if is_own {
+                    read.lines.push(line);
+                    read.key_taken &= !line.starts_with("Authenticated to ");
+                } else if is_known && !line.trim().is_empty() {
+                    read.reason.push(line);
+                }
+                continue;
+            };
+            is_known |= debug.starts_with("Authentications that can continue");
+            read.key_taken |= debug.starts_with("Server accepts key: ");
+            read.key = debug.strip_prefix("Server host key: ").or(read.key);
+        }
+        read
+    }
+
+    fn own(&self, is_it: impl Fn(&str) -> bool) -> Option<&'a str> {
+        self.lines.iter().copied().find(|line| is_it(line))
+    }
+
+    fn fingerprint(&self) -> Option<String> {
+        self.key.map(|key| tail(key.as_bytes()))
+    }
+
+    /// Returns the last line that the host has given as a reason.
+    fn reason(&self) -> Option<String> {
+        self.reason.last().map(|line| tail(line.as_bytes()))
+    }
+
+    fn all_own(&self) -> String {
+        tail(self.lines.join("\n").as_bytes())
     }
 }
 

@@ -1,13 +1,15 @@
-//! Makes the private folder of a run, and removes those of runs that were killed.
+//! Makes the private folder of a run, makes it anew if it vanishes, and removes those of runs that were killed.
 //!
 //! A process that uses a folder holds the lock in it. The kernel frees the lock when the process dies, in whatever way,
 //! and our children do not inherit it. So a folder with a free lock is not used any more, and the next run removes it.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
@@ -34,24 +36,31 @@ const REMOVED: usize = 100;
 #[derive(Debug)]
 pub(super) struct PrivateFolder {
     folder: tempfile::TempDir,
+    kept: Mutex<FolderKept>,
+}
+
+#[derive(Debug)]
+struct FolderKept {
     /// `None` only if the file system has no locks. Then no run takes the folder for a left-over, because its lock has
     /// another name.
-    _lock: Option<Flock<File>>,
+    lock: Option<Flock<File>>,
+    /// The files that were written here, by their names.
+    files: BTreeMap<OsString, Vec<u8>>,
 }
 
 impl PrivateFolder {
-    /// Makes the folder with mode 0700 whatever the umask, and with a path short enough for sockets: under
-    /// `XDG_RUNTIME_DIR`, else under `/tmp`.
+    /// Makes the folder with mode 0700 whatever the umask, and with a path short enough for sockets: under `/tmp`, else
+    /// under `XDG_RUNTIME_DIR`, which goes with the last login of the person while a run goes on (`pam_systemd(8)`).
     ///
     /// # Errors
     /// [`WorkspaceError::Folder`] where there is no place for it.
     pub(super) fn make() -> Result<Self, WorkspaceError> {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|parent| fits(parent));
-        if let Some(folder) = runtime.and_then(|parent| Self::make_in(&parent).ok()) {
-            return Ok(folder);
-        }
         let parent = PathBuf::from("/tmp");
-        Self::make_in(&parent).map_err(|source| WorkspaceError::Folder { folder: parent, source })
+        Self::make_in(&parent).or_else(|source| {
+            let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|parent| fits(parent));
+            let made = runtime.and_then(|parent| Self::make_in(&parent).ok());
+            made.ok_or(WorkspaceError::Folder { folder: parent, source })
+        })
     }
 
     fn make_in(parent: &Path) -> io::Result<Self> {
@@ -64,7 +73,54 @@ impl PrivateFolder {
         // A umask can have left less of them.
         std::fs::set_permissions(folder.path(), private::folder_permissions())?;
         let lock = lock(folder.path()).ok();
-        Ok(Self { folder, _lock: lock })
+        Ok(Self { folder, kept: Mutex::new(FolderKept { lock, files: BTreeMap::new() }) })
+    }
+
+    /// Keeps a copy of this file, and of those that were not there the last time. What cannot be read is not kept.
+    pub(super) fn keep(&self, changed: &OsStr) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(entries) = std::fs::read_dir(self.path()) else { return };
+        for entry in entries.filter_map(Result::ok) {
+            let name = entry.file_name();
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            let is_whole = name != LOCK && !name.as_encoded_bytes().ends_with(b".new");
+            if is_file && is_whole && (name == changed || !kept.files.contains_key(&name)) {
+                let Ok(bytes) = std::fs::read(entry.path()) else { continue };
+                kept.files.insert(name, bytes);
+            }
+        }
+    }
+
+    /// Makes the folder and its files anew where somebody has cleaned them away. The sockets in it are lost: masters
+    /// must be started again.
+    ///
+    /// # Errors
+    /// They cannot be made, or somebody else has put something in their place.
+    pub(super) fn mend(&self, wanted: &OsStr) -> io::Result<()> {
+        if std::fs::symlink_metadata(self.path().join(wanted)).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(());
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match private::make_folder(self.path()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Below /tmp anybody may make a folder of this name once ours is gone.
+                let found = std::fs::symlink_metadata(self.path())?;
+                if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() || found.mode() & 0o077 != 0 {
+                    return Err(error);
+                }
+            }
+            made => made?,
+        }
+        if !self.path().join(LOCK).exists() {
+            kept.lock = lock(self.path()).ok();
+        }
+        for (name, bytes) in &kept.files {
+            let path = self.path().join(name);
+            if !path.exists() {
+                private::open(File::options().write(true).create_new(true), &path)?.write_all(bytes)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -198,6 +254,35 @@ mod tests {
         after.sort();
         assert_eq!(after, before);
         assert!(precious.join("config").exists());
+    }
+
+    #[test]
+    fn what_somebody_has_cleaned_away_is_made_anew_and_is_no_left_over() {
+        let parent = tempfile::tempdir().unwrap();
+        let made = PrivateFolder::make_in(parent.path()).unwrap();
+        let config = made.path().join("config");
+        for text in ["Host old", "Host vps"] {
+            std::fs::write(&config, text).unwrap();
+            made.keep(OsStr::new("config"));
+        }
+        let mend = || made.mend(OsStr::new("config"));
+        std::fs::remove_file(&config).unwrap();
+        mend().unwrap();
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), "Host vps");
+        std::fs::remove_dir_all(made.path()).unwrap();
+        mend().unwrap();
+        assert_eq!((mode(made.path()), mode(&config)), (0o700, 0o600));
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), "Host vps");
+        drop(PrivateFolder::make_in(parent.path()).unwrap());
+        assert!(config.exists(), "a run that lives keeps its folder");
+        // What somebody else has put in its place is not used.
+        std::fs::remove_dir_all(made.path()).unwrap();
+        symlink(parent.path(), made.path()).unwrap();
+        assert!(mend().is_err());
+        std::fs::remove_file(made.path()).unwrap();
+        private::make_folder(made.path()).unwrap();
+        std::fs::set_permissions(made.path(), Permissions::from_mode(0o777)).unwrap();
+        assert!(mend().is_err());
     }
 
     #[test]

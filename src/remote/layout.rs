@@ -127,6 +127,9 @@ impl LayoutPlan<'_> {
         let control = self.next_control();
         let mut routes = Vec::new();
         let addresses = std::iter::once(&host.address).chain(&host.other_addresses);
+        let users = settings.iter().map(|settings| &settings.user).chain([&host.after.user]).flatten();
+        let logs_in_as_root = users.fold(None, |so_far, user| Some(so_far.unwrap_or(true) && user == "root"));
+        let logs_in_as_root = logs_in_as_root.unwrap_or(false);
         for (number, (address, settings)) in addresses.zip(settings).enumerate() {
             // `+` cannot be in a host's name, so no other machine has these aliases.
             let alias = if number == 0 { alias.clone() } else { format!("{alias}+way{number}") };
@@ -137,7 +140,8 @@ impl LayoutPlan<'_> {
             routes,
             settled: OnceLock::new(),
             connect: host.limits.connect,
-            becoming: host.becoming,
+            becoming: host.becoming.clone(),
+            logs_in_as_root,
             boot_loader: host.boot_loader.clone(),
             password,
             slot: Slot::new(control),
@@ -264,6 +268,7 @@ impl LayoutPlan<'_> {
             settled: OnceLock::new(),
             connect: Limits::default().connect,
             becoming: Become::No,
+            logs_in_as_root: false,
             boot_loader: BootLoaderHint::default(),
             password: None,
             slot: Slot::new(control.clone()),

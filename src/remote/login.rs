@@ -11,9 +11,10 @@ use super::machine::Machine;
 use super::master::{Want, ensure, seconds_below, whole_seconds};
 use super::transport::{NOTHING_RUN, RawAnswer, Reading, frame};
 use super::workspace::Workspace;
-use super::{BadScript, Password, RootRefusal, Script, StepError, privilege, tail};
+use super::{BadScript, RootRefusal, Script, StepError, privilege, tail};
+use crate::facts::privilege::RootLack;
 use crate::inventory::model::{Become, HostName};
-use crate::local::process::ProcessError;
+use crate::local::process::{InputPart, ProcessError, StopWords};
 
 /// Which of a host's addresses and logins a new login uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +63,11 @@ pub async fn login_anew_all_the_way(
 ) -> Result<RawAnswer, StepError> {
     let deadline = Instant::now() + limit;
     let machine = machine(workspace, host);
-    let input = input(machine, script)?;
+    let (parts, stop) = input(machine, script)?;
     let no_login =
         |source: ConnectError| StepError::NoLogin { host: host.clone(), script: script.name, source: Box::new(source) };
     let here = |cause| no_login(machine.error(cause));
+    workspace.mend().map_err(here)?;
     if let Some(jump) = workspace.via(machine) {
         ensure(workspace, jump, Want::Any, deadline).await.map_err(no_login)?;
     }
@@ -76,7 +78,6 @@ pub async fn login_anew_all_the_way(
         format!("-oProxyCommand=ssh -F {config} -oControlPath=none -W [%h]:%p {}", self::alias(jump, way))
     });
     let remaining = deadline.saturating_duration_since(Instant::now());
-    // ssh says this last before it gives the host anything to do (OpenSSH, clientloop.c).
     let mut logged_in = false;
     let finished = workspace
         .ssh(remaining)
@@ -84,10 +85,10 @@ pub async fn login_anew_all_the_way(
         .arg(format!("-oConnectTimeout={}", seconds_below(remaining.min(machine.connect))))
         .args(through)
         .arg(alias)
-        .arg(privilege::command(machine.becoming))
-        .input(input)
+        .arg(privilege::command(&machine.becoming))
+        .input_in_parts(parts, stop)
         .at_most(ANSWER, LOGIN + STDERR)
-        .run_with(|line| logged_in |= line.starts_with("debug1: Sending command: "))
+        .run_with(|line| logged_in |= line.starts_with(SENDING))
         .await;
     let finished = match finished {
         Ok(finished) => finished,
@@ -106,9 +107,20 @@ pub async fn login_anew_all_the_way(
     if status.is_none() && !logged_in {
         return Err(here(workspace.cause(alias, &finished.stderr_text(), whole_seconds(remaining))));
     }
-    let said = ScriptEnd { host, script: script.name, becoming: machine.becoming, status, stderr: &finished.stderr };
+    let said_there = said_by_host(&finished.stderr);
+    let said = ScriptEnd { host, script: script.name, becoming: &machine.becoming, status, stderr: said_there };
     said.judge(Reading::of(&finished.stdout))
 }
+
+/// Returns the part of `ssh -v`'s stderr that comes after the login: before it stand ssh's own words, and the host's
+/// banner, which says nothing about what was run.
+fn said_by_host(stderr: &[u8]) -> &[u8] {
+    let at = stderr.windows(SENDING.len()).rposition(|window| window == SENDING.as_bytes());
+    at.map_or(stderr, |at| &stderr[at..])
+}
+
+/// ssh says this last before it gives the host anything to do (OpenSSH, clientloop.c).
+const SENDING: &str = "debug1: Sending command: ";
 
 /// Returns the block of the config that is used.
 fn alias(machine: &Machine, way: Way) -> &str {
@@ -122,30 +134,63 @@ pub(super) fn machine<'a>(workspace: &'a Workspace, host: &HostName) -> &'a Mach
     workspace.machine(host).expect("a workspace is made with all hosts of its run")
 }
 
-/// Makes the command's input: the sudo password if one is wanted, then the framed script.
-pub(super) fn input(machine: &Machine, script: &Script) -> Result<String, BadScript> {
-    let password = match machine.becoming {
-        Become::SudoPassword => machine.password.as_ref().map(Password::lines).unwrap_or_default(),
-        Become::Auto | Become::No | Become::Sudo => String::new(),
-    };
-    Ok(password + &frame(script, &machine.boot_loader)?)
+/// Makes the command's input: what becoming root needs, then the framed script.
+pub(super) fn input(machine: &Machine, script: &Script) -> Result<(Vec<InputPart>, StopWords), BadScript> {
+    let framed = frame(script, &machine.boot_loader)?;
+    Ok(privilege::input(&machine.becoming, machine.logs_in_as_root, machine.password.as_ref(), framed))
 }
 
 /// The rest of a script's answer, beside stdout.
 pub(super) struct ScriptEnd<'a> {
     pub(super) host: &'a HostName,
     pub(super) script: &'static str,
-    pub(super) becoming: Become,
+    pub(super) becoming: &'a Become,
     /// `None`: unknown.
     pub(super) status: Option<i32>,
     pub(super) stderr: &'a [u8],
 }
 
 impl ScriptEnd<'_> {
+    /// Says why a script was not sent whole; `out_of_time`: because its time was over.
+    pub(super) fn unsent(&self, reading: &Reading, out_of_time: bool) -> StepError {
+        let (host, script) = (self.host.clone(), self.script);
+        if (self.status.is_some() || reading.uid.is_some_and(|uid| uid != 0))
+            && let Err(error) = self.judge(reading.clone())
+        {
+            return error;
+        }
+        if out_of_time && reading.shell_seen && reading.uid.is_none() && *self.becoming != Become::No {
+            let mut refusal = self.refusal(reading);
+            if refusal.why == RootLack::NotKnown {
+                refusal.why = RootLack::Silent;
+            }
+            return StepError::NotRoot { host, script, refusal, stderr_tail: tail(self.stderr) };
+        }
+        let reason = if out_of_time && !reading.shell_seen {
+            "its login shell does not begin"
+        } else {
+            "the connection was lost while sending"
+        };
+        StepError::NotBegun { host, script, reason: reason.to_owned() }
+    }
+
+    fn refusal(&self, reading: &Reading) -> RootRefusal {
+        RootRefusal::read(self.becoming, reading.uid, &String::from_utf8_lossy(self.stderr))
+    }
+
     pub(super) fn judge(&self, reading: Reading) -> Result<RawAnswer, StepError> {
         let (host, script, stderr_tail) = (self.host.clone(), self.script, tail(self.stderr));
+        // Whoever stands in for a shell, or for root's, may have said on either stream why there is none.
+        let said = || {
+            let noise: Vec<&str> = reading.noise.iter().map(String::as_str).collect();
+            tail(&[noise.join("\n").as_bytes(), self.stderr].join(&b'\n'))
+        };
         if let Some(Excess { most }) = reading.excess {
             return Err(StepError::TooMuch { host, script, bytes: most });
+        }
+        if reading.uid.is_some_and(|uid| uid != 0) && !reading.answer_seen {
+            let refusal = self.refusal(&reading);
+            return Err(StepError::NotRoot { host, script, refusal, stderr_tail });
         }
         match (self.status, reading.answer_seen) {
             (_, true) if reading.end_seen && self.status.is_none_or(|status| status == 0) => {
@@ -158,11 +203,11 @@ impl ScriptEnd<'_> {
                 let reason = "the connection was lost while sending".to_owned();
                 Err(StepError::NotBegun { host, script, reason })
             }
-            (Some(_), false) if reading.shell_seen && self.becoming != Become::No => {
-                let refusal = RootRefusal::read(&String::from_utf8_lossy(self.stderr));
-                Err(StepError::NotRoot { host, script, refusal, stderr_tail })
+            (Some(_), false) if reading.shell_seen && *self.becoming != Become::No => {
+                let refusal = self.refusal(&reading);
+                Err(StepError::NotRoot { host, script, refusal, stderr_tail: said() })
             }
-            (Some(status), false) => Err(StepError::NoShell { host, script, status, stderr_tail }),
+            (Some(status), false) => Err(StepError::NoShell { host, script, status, stderr_tail: said() }),
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Machine {
     pub(super) settled: OnceLock<Settled>,
     pub(super) connect: Duration,
     pub(super) becoming: Become,
+    /// Whether every login there, also after the push, is that of `root` by name.
+    pub(super) logs_in_as_root: bool,
     /// The boot loader that the inventory gives it.
     pub(super) boot_loader: BootLoaderHint,
     pub(super) password: Option<Password>,

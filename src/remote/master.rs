@@ -130,7 +130,7 @@ pub(super) async fn ensure(
             (Ok(master), _) => return Ok(master),
             (Err(cause), None) => return Err(failed(cause)),
             // A host key that cannot be trusted is no reason to look elsewhere.
-            (Err(cause), Some(_)) if !cause.is_silence() && !matches!(cause, ConnectCause::AuthRefused(_)) => {
+            (Err(cause), Some(_)) if !cause.is_silence() && !cause.is_refusal() => {
                 return Err(failed(cause));
             }
             (Err(cause), Some(after)) => (cause, after),
@@ -224,6 +224,7 @@ async fn log_in(
     limit: Duration,
 ) -> Result<StartedMaster, ConnectCause> {
     let local = |source| ConnectCause::Local(Arc::new(ProcessError::Start { program: "ssh".to_owned(), source }));
+    workspace.mend()?;
     // Logins to several addresses of one machine may run at once, and each needs a socket of its own.
     let number = machine.slot.starts.fetch_add(1, Ordering::SeqCst) + 1;
     let socket = numbered(&machine.slot.link, &number.to_string());

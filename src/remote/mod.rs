@@ -22,6 +22,8 @@ mod privilege;
 mod session;
 mod ssh_config;
 pub mod step;
+#[cfg(test)]
+mod table;
 pub mod transport;
 mod workspace;
 mod workspace_error;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openssh::Stdio;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -20,6 +20,7 @@ use super::transport::{RawAnswer, Reading};
 use super::workspace::Workspace;
 use super::{Script, StepError, privilege, tail};
 use crate::inventory::model::{Become, HostName};
+use crate::local::process::{CueEar, conversation};
 
 pub use stream::Stream;
 
@@ -27,6 +28,8 @@ pub use stream::Stream;
 /// more have room.
 const AT_ONCE: usize = 8;
 
+/// How long the last words of a host are waited for that took no script.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What a master says whose sshd refuses one more session. Source: OpenSSH, mux.c, `mux_session_confirm`; held by
 /// `a_host_with_one_session_for_each_connection_is_spoken_to_all_the_same` in `tests/ssh.rs`.
 const REFUSED: &str = "Session open refused by peer";
@@ -134,28 +137,33 @@ impl Session {
         // the caller has.
         let deadline = Instant::now() + limit;
         let machine = self.machine();
-        let input = input(machine, script)?;
+        let (parts, stop) = input(machine, script)?;
         let Ok(_slot) = timeout_at(deadline, self.slots.acquire()).await else {
             return Err(self.not_begun(script, "too many scripts at once on this host".to_owned()));
         };
         // The connection is looked up only now: while this one waited for a place, another may have logged in again.
-        let (mut child, _live) = match timeout_at(deadline, self.spawn(machine.becoming, deadline)).await {
+        let (mut child, _live) = match timeout_at(deadline, self.spawn(&machine.becoming, deadline)).await {
             Ok(spawned) => spawned.map_err(|reason| self.not_begun(script, reason))?,
             Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
         };
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
         let mut sent = false;
         let (mut out, mut err) = (Vec::new(), Vec::new());
+        let (hear_out, hear_err, speaker) = conversation(parts, stop);
         let talk = async {
             // Input and output flow side by side: a host that prints before it reads would else wait for us, and we for
             // it.
             let feed = async {
                 if let Some(mut stdin) = stdin {
-                    sent = stdin.write_all(input.as_bytes()).await.is_ok();
+                    sent = speaker.speak(&mut stdin).await;
                 }
                 Ok(())
             };
-            tokio::try_join!(feed, read_up_to(stdout, ANSWER, &mut out), read_up_to(stderr, STDERR, &mut err))
+            tokio::try_join!(
+                feed,
+                read_and_hear(stdout, ANSWER, &mut out, hear_out),
+                read_and_hear(stderr, STDERR, &mut err, hear_err)
+            )
         };
         let talked = timeout_at(deadline, talk).await;
         let status = match talked {
@@ -168,49 +176,89 @@ impl Session {
             }
             Err(_) => None,
         };
+        let reading = Reading::of(&out);
+        let said =
+            ScriptEnd { host: &self.host, script: script.name, becoming: &machine.becoming, status, stderr: &err };
         // The host does nothing before the last line of the input has arrived.
         if !sent && status.is_none() {
-            return Err(self.not_begun(script, "the connection was lost while sending".to_owned()));
+            return Err(said.unsent(&reading, talked.is_err()));
         }
-        let said =
-            ScriptEnd { host: &self.host, script: script.name, becoming: machine.becoming, status, stderr: &err };
-        said.judge(Reading::of(&out))
+        said.judge(reading)
     }
 
     /// Sends a script, whole, and leaves the rest to the caller.
     pub(super) async fn begin(&self, script: &Script, limit: Duration) -> Result<SentScript, StepError> {
         let deadline = Instant::now() + limit;
         let machine = self.machine();
-        let input = input(machine, script)?;
+        let (parts, stop) = input(machine, script)?;
         // It takes none of the places of `run`: a prober talks for as long as the push lasts, and would keep one all
         // that time.
         let begin = async {
-            let (mut child, live) = self.spawn(machine.becoming, deadline).await?;
+            let (mut child, live) = self.spawn(&machine.becoming, deadline).await?;
             let lost = || "the connection was lost while sending".to_owned();
-            let mut stdin = child.stdin().take().ok_or_else(lost)?;
+            let stdin = child.stdin().take().ok_or_else(lost)?;
             let stdout = child.stdout().take().ok_or_else(lost)?;
             let stderr = child.stderr().take().ok_or_else(lost)?;
-            // A host that fills the pipe with noise before it reads its input would wait for us, and we for it.
-            // `deadline` ends that.
-            stdin.write_all(input.as_bytes()).await.map_err(|_| lost())?;
             Ok((child, live, stdin, stdout, stderr))
         };
-        let (child, live, stdin, stdout, stderr) = match timeout_at(deadline, begin).await {
+        let (child, live, mut stdin, mut stdout, mut stderr) = match timeout_at(deadline, begin).await {
             Ok(spawned) => spawned.map_err(|reason: String| self.not_begun(script, reason))?,
             Err(_) => return Err(self.not_begun(script, "the connection does not answer".to_owned())),
         };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let (hear_out, hear_err, speaker) = conversation(parts, stop);
+        let sent = {
+            let hear = async {
+                // A host that says too much ends the sending, and is judged below.
+                let _ = tokio::join!(
+                    read_and_hear(Some(&mut stdout), ANSWER, &mut out, hear_out),
+                    read_and_hear(Some(&mut stderr), STDERR, &mut err, hear_err)
+                );
+                std::future::pending::<bool>().await
+            };
+            // Both streams are heard only until all is sent: from then on they are the caller's. A host that fills the
+            // pipe with noise before it reads its input would else wait for us, and we for it.
+            let talk = async {
+                tokio::select! {
+                    biased;
+                    sent = speaker.speak(&mut stdin) => sent,
+                    never = hear => never,
+                }
+            };
+            timeout_at(deadline, talk).await
+        };
+        if !matches!(sent, Ok(true)) {
+            // The end of its input ends what still waits for some.
+            drop(stdin);
+            let status = timeout_at(deadline, status(child)).await.ok().flatten();
+            // The last words may still be in the pipes.
+            let last_words = async {
+                let (hear_out, hear_err, _) = conversation(Vec::new(), stop);
+                tokio::join!(
+                    read_and_hear(Some(&mut stdout), ANSWER, &mut out, hear_out),
+                    read_and_hear(Some(&mut stderr), STDERR, &mut err, hear_err)
+                )
+            };
+            let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+            if out.len() as u64 > ANSWER {
+                return Err(self.too_much(script, Excess { most: ANSWER }));
+            }
+            let becoming = &machine.becoming;
+            let said = ScriptEnd { host: &self.host, script: script.name, becoming, status, stderr: &err };
+            return Err(said.unsent(&Reading::of(&out), sent.is_err()));
+        }
         Ok(SentScript {
             child,
             stdin: Box::new(stdin),
-            stdout: Box::new(stdout),
-            stderr: Box::new(stderr),
-            becoming: machine.becoming,
+            stdout: Box::new(std::io::Cursor::new(out).chain(stdout)),
+            stderr: Box::new(std::io::Cursor::new(err).chain(stderr)),
+            becoming: machine.becoming.clone(),
             live,
         })
     }
 
     /// Opens a session on the master, or, where its sshd opens no more there, on a connection beside it.
-    async fn spawn(&self, becoming: Become, deadline: Instant) -> Result<(Child, Arc<Live>), String> {
+    async fn spawn(&self, becoming: &Become, deadline: Instant) -> Result<(Child, Arc<Live>), String> {
         let live = self.live();
         let refusal = match spawn(&live, becoming).await {
             Ok(child) => return Ok((child, live)),
@@ -267,7 +315,7 @@ pub(super) struct SentScript {
     pub(super) live: Arc<Live>,
 }
 
-async fn spawn(live: &Live, becoming: Become) -> Result<Child, openssh::Error> {
+async fn spawn(live: &Live, becoming: &Become) -> Result<Child, openssh::Error> {
     openssh::Session::to_raw_command(Arc::clone(&live.mux), privilege::command(becoming))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -296,6 +344,29 @@ pub(super) async fn status(child: Child) -> Option<i32> {
         Err(openssh::Error::Remote(_)) => Some(127),
         Err(_) => None,
     }
+}
+
+/// As [`read_up_to`], and gives every piece to an ear as it comes.
+///
+/// # Errors
+/// As for [`read_up_to`].
+async fn read_and_hear(
+    stream: Option<impl AsyncRead + Unpin>,
+    limit: u64,
+    bytes: &mut Vec<u8>,
+    mut ear: CueEar,
+) -> Result<(), Excess> {
+    let Some(stream) = stream else { return Ok(()) };
+    let mut stream = stream.take((limit + 1).saturating_sub(bytes.len() as u64));
+    loop {
+        let before = bytes.len();
+        match stream.read_buf(bytes).await {
+            Ok(count @ 1..) => ear.hear(&bytes[before..before + count]),
+            // A stream that breaks has ended. The status and the missing last line say that it was cut.
+            Ok(0) | Err(_) => break,
+        }
+    }
+    if bytes.len() as u64 > limit { Err(Excess { most: limit }) } else { Ok(()) }
 }
 
 /// Reads to the end. An honest host never says more than `limit` bytes.

@@ -1,7 +1,8 @@
 //! Says how a script travels to a host and how its answer comes back: text in, text out, no connection here.
 //!
 //! The command line given to ssh is one constant per kind of [`Become`](crate::inventory::model::Become) (see
-//! [`becoming`](super::privilege)); it reads everything that varies from its standard input:
+//! [`privilege`](super::privilege)); it reads everything that varies from its standard input. Once root's shell has
+//! said that it runs ([`ROOT_MARK`]), that is
 //!
 //! ```text
 //! fleetdeploy-script
@@ -16,10 +17,11 @@
 //! ```
 //!
 //! A host runs nothing before it has read `fleetdeploy-go`: a connection that dies while sending leaves no half script
-//! behind. On stdout the host says [`SHELL_MARK`], then (as root) [`ANSWER_MARK`]; lines that a login shell prints
-//! before these are skipped. Then come the script's lines, `key value`, and `end` as the last one: an answer without it
-//! was cut.
+//! behind. On stdout the host says [`SHELL_MARK`], then (as root) [`ROOT_MARK`] and [`ANSWER_MARK`]; lines that a login
+//! shell prints before these are skipped, and their end is kept for the case that no answer comes. Then come the
+//! script's lines, `key value`, and `end` as the last one: an answer without it was cut.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use super::bounds::{Excess, LINE, Meter};
@@ -28,6 +30,12 @@ use crate::inventory::model::BootLoaderHint;
 
 /// Says that the host's `/bin/sh` is running, not root yet.
 pub(super) const SHELL_MARK: &str = "fleetdeploy-shell";
+/// Says that sudo has taken the password, and is asked a second time.
+pub(super) const AGAIN_MARK: &str = "fleetdeploy-again";
+/// Says that root's shell runs.
+pub(super) const ROOT_MARK: &str = "fleetdeploy-root 0";
+/// Begins the line of a shell that runs as somebody else: their id follows.
+pub(super) const ROOT_MARK_OF_NOBODY: &str = "fleetdeploy-root";
 /// Says that the whole script has arrived, and begins now.
 pub(super) const ANSWER_MARK: &str = "fleetdeploy-answer";
 /// The last line of a complete answer.
@@ -145,13 +153,20 @@ impl RawAnswer {
     }
 }
 
+/// How many lines before the answer are kept.
+const NOISE_LINES: usize = 20;
+
 /// How far a host got, as far as its stdout tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Reading {
     pub(super) shell_seen: bool,
+    /// As whom the shell runs that takes the script, if it has said so.
+    pub(super) uid: Option<u32>,
     pub(super) answer_seen: bool,
     pub(super) end_seen: bool,
     pub(super) lines: Vec<(String, String)>,
+    /// The last lines before the answer: what a login shell, or what stands in for one, has printed.
+    pub(super) noise: VecDeque<String>,
     /// Set if it has more lines than any answer, or a line that is longer than any; the rest was not read.
     pub(super) excess: Option<Excess>,
 }
@@ -162,7 +177,10 @@ impl Reading {
         let mut meter = Meter::of_answer();
         for line in stdout.split_inclusive(|byte| *byte == b'\n') {
             // A line without its newline was cut: it is no line, least of all an `end`.
-            let Some(line) = line.strip_suffix(b"\n") else { break };
+            let Some(line) = line.strip_suffix(b"\n") else {
+                reading.take_rest(line);
+                break;
+            };
             let too_long = if line.len() > LINE { Err(Excess { most: LINE as u64 }) } else { Ok(()) };
             reading.excess = too_long.and_then(|()| meter.take_line()).err();
             if reading.excess.is_some() {
@@ -175,6 +193,14 @@ impl Reading {
         reading
     }
 
+    /// Takes what came after the last newline. A program in the place of a shell may leave its only line so.
+    fn take_rest(&mut self, rest: &[u8]) {
+        let rest = String::from_utf8_lossy(&rest[..rest.len().min(LINE)]);
+        if !self.answer_seen && !rest.trim().is_empty() {
+            self.noise.push_back(rest.into_owned());
+        }
+    }
+
     /// Takes the next line of stdout; gives it back if it belongs to the script's answer.
     pub(super) fn take(&mut self, line: &str) -> Option<(String, String)> {
         if !self.answer_seen {
@@ -182,6 +208,16 @@ impl Reading {
             // host that ended there has run nothing.
             self.shell_seen |= line == SHELL_MARK;
             self.answer_seen = line == ANSWER_MARK;
+            match line.strip_prefix(ROOT_MARK_OF_NOBODY) {
+                Some(uid) => self.uid = uid.trim().parse().ok(),
+                None if line.trim().is_empty() || [SHELL_MARK, AGAIN_MARK, ANSWER_MARK].contains(&line) => {}
+                None => {
+                    if self.noise.len() == NOISE_LINES {
+                        self.noise.pop_front();
+                    }
+                    self.noise.push_back(line.to_owned());
+                }
+            }
             return None;
         }
         // Lines that a trap or a child prints after the end are not part of the answer.
@@ -228,25 +264,28 @@ mod tests {
     async fn run_by(login_shell: &str, input: String) -> Finished {
         Invocation::new(login_shell, LIMIT)
             .arg("-c")
-            .arg(privilege::command(Become::No))
+            .arg(privilege::command(&Become::No))
             .input(input)
             .run()
             .await
             .unwrap()
     }
 
-    /// The three that are always there, and two more where they are installed.
+    /// The three that are always there, and three more where they are installed.
     fn login_shells() -> Vec<&'static str> {
         let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
         let is_there = |name: &&str| folders.iter().any(|folder| folder.join(name).exists());
-        ["sh", "bash", "dash"].into_iter().chain(["zsh", "fish"].into_iter().filter(is_there)).collect()
+        ["sh", "bash", "dash"].into_iter().chain(["zsh", "fish", "tcsh"].into_iter().filter(is_there)).collect()
     }
 
     #[test]
     fn the_command_line_is_read_alike_by_every_shell() {
-        for becoming in [Become::Auto, Become::No, Become::Sudo, Become::SudoPassword] {
-            let command = privilege::command(becoming);
-            assert_eq!(command.matches('\'').count(), 4, "{command}");
+        use Become::{Auto, Doas, No, Run0, Sudo, SudoPassword};
+
+        let words = Become::Words(vec!["please".into(), "a 'b' $c".into()]);
+        for becoming in [Auto, No, Sudo, SudoPassword, Doas, Run0, words] {
+            let command = privilege::command(&becoming);
+            assert_eq!(command.matches('\'').count(), 6, "{command}");
             assert!(!command.contains(['\\', '\n', '!']), "{command}");
         }
     }
@@ -344,7 +383,14 @@ mod tests {
         let expected = vec![("a".to_owned(), "\\n\n.".to_owned()), ("b".to_owned(), String::new())];
         assert_eq!(
             reading,
-            Reading { shell_seen: true, answer_seen: true, end_seen: true, lines: expected, excess: None }
+            Reading {
+                shell_seen: true,
+                answer_seen: true,
+                end_seen: true,
+                lines: expected,
+                noise: ["Welcome!", "end", "key x", "no newline"].map(str::to_owned).into(),
+                ..Reading::default()
+            }
         );
     }
 

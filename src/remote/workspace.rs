@@ -1,6 +1,7 @@
 //! Keeps the folder of one run: the generated ssh config and the sockets of the masters.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -117,6 +118,8 @@ impl Workspace {
     /// uses the host's master, but only with `?max-connections=1` (docs/facts.md, "Nix over a master connection").
     #[must_use]
     pub fn nix_ssh_options(&self) -> String {
+        // If it cannot be made anew, Nix's ssh says what is missing.
+        let _ = self.mend();
         format!("-F {}", self.config.display())
     }
 
@@ -163,6 +166,22 @@ impl Workspace {
         // Only a holder of the machine's slot comes here, and only as long as nothing is settled, so no two can race.
         let _ = machine.settled.set(Settled { route: number, passed_over });
         self.write_config()
+    }
+
+    /// Makes the folder anew, with all that was written into it, if somebody has cleaned it away.
+    ///
+    /// # Errors
+    /// [`ConnectCause::FolderGone`].
+    pub(super) fn mend(&self) -> Result<(), ConnectCause> {
+        let gone = |source: io::Error| ConnectCause::FolderGone {
+            folder: self.folder.path().to_owned(),
+            source: Arc::new(source),
+        };
+        self.folder.mend(self.config_name()).map_err(gone)
+    }
+
+    fn config_name(&self) -> &OsStr {
+        self.config.file_name().unwrap_or_default()
     }
 
     /// Makes an `ssh` that reads the run's config and never asks a question.
@@ -254,9 +273,15 @@ impl Workspace {
 
     /// Writes the config so that a reader sees the old one or the new one, whole.
     fn write_config(&self) -> io::Result<()> {
+        // A first write has nothing to mend.
+        if !self.folder.path().exists() {
+            self.mend().map_err(|error| io::Error::other(error.to_string()))?;
+        }
         // It is held until the rename, because two writers would share the draft.
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        private::write_whole(&self.config, &render(&blocks))
+        private::write_whole(&self.config, &render(&blocks))?;
+        self.folder.keep(self.config_name());
+        Ok(())
     }
 }
 

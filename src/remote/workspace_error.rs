@@ -48,6 +48,9 @@ impl WorkspaceError {
             Self::Folder { folder, .. } => {
                 WorkstationFault::SocketsHaveNoPlace { path: folder.display().to_string(), said }
             }
+            Self::Ssh { destination, source: ProcessError::TimedOut { .. } } => {
+                WorkstationFault::SshConfigSlow { destination: destination.clone(), said }
+            }
             Self::Ssh { destination, .. } => {
                 WorkstationFault::SshConfigNotAsked { destination: destination.clone(), said }
             }

@@ -31,6 +31,7 @@ mod by_hand;
 mod chaos;
 mod claimed;
 mod container;
+mod copied;
 mod dead_end;
 mod doctor;
 mod exec;

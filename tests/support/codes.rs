@@ -1,5 +1,7 @@
 //! Keeps an event for each code that a run has told, for tests/codes.rs: a run of the program, or of a closed world.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -307,17 +307,21 @@ mod tests {
 
     use super::*;
     use crate::exit::Ending;
+    use crate::local::process::ProcessError;
 
     #[test]
     fn what_the_workstation_lacks_is_no_mistake_of_usage() {
         let source = || Error::from(ErrorKind::NotFound);
         let folder = WorkspaceError::Folder { folder: "/tmp".into(), source: source() };
-        let start = crate::local::process::ProcessError::Start { program: "ssh".into(), source: source() };
+        let start = ProcessError::Start { program: "ssh".into(), source: source() };
         let ssh = WorkspaceError::Ssh { destination: "vps".into(), source: start };
-        for lacking in [folder, ssh] {
+        // What takes its time there is in the config; ssh itself is not missing.
+        let slow = ProcessError::TimedOut { program: "ssh".into(), limit: std::time::Duration::from_secs(10) };
+        let slow = WorkspaceError::Ssh { destination: "vps".into(), source: slow };
+        for (lacking, mend) in [(folder, "XDG_RUNTIME_DIR"), (ssh, "install OpenSSH"), (slow, "ssh -G vps")] {
             let trouble = no_workspace(lacking);
             assert_eq!(trouble.ending, Ending::NotBegun);
-            assert!(trouble.hint().is_some());
+            assert!(trouble.hint().is_some_and(|hint| hint.contains(mend)), "{:?}", trouble.hint());
         }
         let config = WorkspaceError::Config { destination: "vps".into(), stderr_tail: "line 3".into() };
         assert_eq!(no_workspace(config).ending, Ending::NotUnderstood);

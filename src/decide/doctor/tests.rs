@@ -37,6 +37,8 @@ fn healthy() -> Examined {
             .into(),
         now: Some(1_795_364_100),
         clock_ahead: Some(0),
+        trusted_keys: vec!["cache.example.org-1:abc=".into()],
+        silent_caches: Vec::new(),
         no_new_login: None,
     }
 }
@@ -189,8 +191,8 @@ fn everything_that_could_stop_a_push_is_found_and_has_its_mend() {
 #[test]
 fn a_login_s_name_stays_a_text_in_what_is_to_be_pasted() {
     let host = Examined { login: "a\" ]; x = ${y}\\".into(), ..healthy() };
-    let mend = found(&host, &Copying::Untrusted).remove(0).mend().unwrap();
-    assert_eq!(mend, r#"nix.settings.trusted-users = [ "root" "a\" ]; x = \${y}\\" ];"#);
+    let mend = found(&host, &Copying::Untrusted { key: None }).remove(0).mend().unwrap();
+    assert!(mend.ends_with(r#"nix.settings.trusted-users = [ "root" "a\" ]; x = \${y}\\" ];"#), "{mend}");
 }
 
 #[test]
@@ -205,14 +207,37 @@ fn an_address_is_the_same_however_it_is_written() {
 }
 
 #[test]
+fn a_binary_cache_that_does_not_answer_is_a_warning_where_a_copy_asks_there() {
+    let host = Examined { silent_caches: vec!["https://cache.example.org".into()], ..healthy() };
+    let warned = |text: &str| {
+        let fleet = fleet(text);
+        let (_, findings) = of_hosts(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
+        findings.iter().any(|finding| finding.what.to_string().contains("https://cache.example.org does not answer"))
+    };
+    assert!(!warned(LAB));
+    assert!(warned(&format!("defaults: {{nix: {{substitute_on_destination: true}}}}\n{LAB}")));
+}
+
+#[test]
 fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     let first = |login: &str, copying: &Copying| {
         let host = Examined { login: login.into(), ..healthy() };
         let first = found(&host, copying).remove(0);
         (first.severity, first.mend())
     };
-    let trusting = Some("nix.settings.trusted-users = [ \"root\" \"deploy\" ];".to_owned());
-    assert_eq!(first("deploy", &Copying::Untrusted), (Severity::Blocker, trusting));
+    // Signing is the first mend: to be a trusted user is to be root.
+    let (severity, mend) = first("deploy", &Copying::Untrusted { key: None });
+    let mend = mend.unwrap();
+    assert_eq!(severity, Severity::Blocker);
+    assert!(mend.starts_with("sign what is built here") && mend.contains("secret-key-files"), "{mend}");
+    assert!(mend.ends_with("nix.settings.trusted-users = [ \"root\" \"deploy\" ];"), "{mend}");
+    let key = Some("laptop-1:abc=".to_owned());
+    let (severity, mend) = first("deploy", &Copying::Untrusted { key });
+    assert_eq!(severity, Severity::Blocker);
+    assert!(mend.unwrap().starts_with("nix.settings.trusted-public-keys = [ \"laptop-1:abc=\" ];"));
+    assert_eq!(first("deploy", &Copying::Signed { key: "laptop-1".into() }), (Severity::Fine, None));
+    let unread = Copying::SignedUnread { file: "/etc/nix/key".into() };
+    assert_eq!(first("deploy", &unread).0, Severity::Warning);
     assert_eq!(first("deploy", &Copying::NotTold).0, Severity::Warning);
     assert_eq!(first("root", &Copying::NotTold).0, Severity::Fine);
     assert_eq!(first("deploy", &Copying::NotAsked).0, Severity::Warning);

@@ -8,6 +8,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::millis;
 use crate::facts::file_limit::FileLimit;
+use crate::facts::privilege::RootProgram;
 use crate::facts::step_answer::{RefusalReason, StepOutcome};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
@@ -54,6 +55,14 @@ pub enum Cause {
         /// How a person would log in there.
         by_hand: String,
     },
+    /// The machine takes the key, and does not let the account in: it has expired, or the machine is about to stop.
+    AccountRefused {
+        /// The host itself, or the jump on the way to it.
+        machine: String,
+        said: String,
+        /// How a person would log in there.
+        by_hand: String,
+    },
     /// Nothing listens at the machine's ssh port.
     ConnectionRefused {
         /// The host itself, or the jump on the way to it.
@@ -74,6 +83,13 @@ pub enum Cause {
     JumpBlocked {
         /// The machine behind the jump.
         machine: String,
+        /// How a person would log in there.
+        by_hand: String,
+    },
+    /// The machine lets us in, and opens no session (sshd's `MaxSessions`).
+    SessionRefused {
+        machine: String,
+        said: String,
         /// How a person would log in there.
         by_hand: String,
     },
@@ -117,43 +133,99 @@ pub enum Cause {
         /// The limit of open files that was reached, if it was that.
         #[serde(skip_serializing_if = "Option::is_none")]
         limit: Option<FileLimit>,
+        /// What the kernel says.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
+    /// The folder that this run has on the workstation has vanished, and cannot be made anew.
+    RunFolderGone {
+        /// The machine that it was to log in to.
+        machine: String,
+        folder: String,
+        /// Why it cannot be made anew.
+        said: String,
     },
     /// What was to run cannot travel as it is.
     ScriptUnsendable { script: String, said: String },
     /// The host had not received the whole script, and ran nothing of it.
     ScriptNotBegun { machine: String, script: String, said: String },
-    /// sudo wants a password there.
-    SudoPasswordNeeded {
+    /// What makes the login root wants a password that it cannot be given.
+    RootPasswordNeeded {
         machine: String,
         script: String,
+        /// The program: `sudo`, `doas`, `run0`, or the first word of a command of your own.
+        #[schemars(with = "String")]
+        by: RootProgram,
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },
-    /// sudo does not take the password.
-    SudoPasswordWrong {
+    /// What makes the login root does not take the password.
+    RootPasswordWrong {
         machine: String,
         script: String,
+        /// The program: `sudo`, `doas`, `run0`, or the first word of a command of your own.
+        #[schemars(with = "String")]
+        by: RootProgram,
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },
-    /// sudo does not let this user run what it must.
-    SudoNotAllowed {
+    /// What makes the login root does not let this user run what it must.
+    RootNotAllowed {
         machine: String,
         script: String,
+        /// The program: `sudo`, `doas`, `run0`, or the first word of a command of your own.
+        #[schemars(with = "String")]
+        by: RootProgram,
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },
-    /// The host has no sudo.
-    SudoMissing {
+    /// What is to make the login root is not there.
+    RootProgramMissing {
         machine: String,
         script: String,
+        /// The program: `sudo`, `doas`, `run0`, or the first word of a command of your own.
+        #[schemars(with = "String")]
+        by: RootProgram,
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },
-    /// sudo failed for a reason that is not known here.
-    SudoFailed {
+    /// What makes the login root wants a terminal, and a run has none.
+    RootTerminalNeeded {
         machine: String,
         script: String,
+        /// The program: `sudo`, `doas`, `run0`, or the first word of a command of your own.
+        #[schemars(with = "String")]
+        by: RootProgram,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
+    /// What was to make the login root has left it somebody else.
+    RootNotReached {
+        machine: String,
+        script: String,
+        /// The program: `sudo`, `doas`, `run0`, or the first word of a command of your own.
+        #[schemars(with = "String")]
+        by: RootProgram,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
+    /// What makes the login root has not answered in its time.
+    RootSilent {
+        machine: String,
+        script: String,
+        /// The program: `sudo`, `doas`, `run0`, or the first word of a command of your own.
+        #[schemars(with = "String")]
+        by: RootProgram,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
+    /// What makes the login root failed for a reason that is not known here.
+    RootFailed {
+        machine: String,
+        script: String,
+        /// The program: `sudo`, `doas`, `run0`, or the first word of a command of your own.
+        #[schemars(with = "String")]
+        by: RootProgram,
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },

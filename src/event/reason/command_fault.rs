@@ -146,6 +146,8 @@ pub enum WorkstationFault {
     SocketsHaveNoPlace { path: String, said: String },
     /// ssh could not be asked about its config.
     SshConfigNotAsked { destination: String, said: String },
+    /// ssh took too long to say what its config says.
+    SshConfigSlow { destination: String, said: String },
     /// ssh cannot read its config.
     SshConfigUnreadable {
         destination: String,

@@ -9,6 +9,17 @@ use strum::{IntoStaticStr, VariantNames};
 use crate::event::reason::millis;
 use crate::facts::store_path::StorePath;
 
+/// Why a system is copied a second time. It is a warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum CopyAgain {
+    /// The connection, or the host's Nix, broke off in the middle.
+    CopiedAgain { said: String },
+    /// A garbage collection on the host has taken away what had just come.
+    CollectedAfterCopy,
+}
+
 /// Why a copy has failed, or is not begun. `said` is always the words of Nix, of ssh or of the operating system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "code", rename_all = "kebab-case")]

@@ -5,6 +5,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::command_end::OpenRun;
+use crate::facts::privilege::{RootLack, RootProgram};
 use crate::facts::systems::BootLoader;
 use crate::inventory::model::HostName;
 
@@ -57,8 +58,25 @@ pub enum HostHealth {
     KernelSeen { release: String, system_type: String },
     /// Its Nix takes unsigned paths from the user that logs in.
     CopyTaken,
+    /// Its Nix takes what this workstation signs.
+    SignatureTrusted {
+        login: String,
+        /// The name of the key.
+        key: String,
+    },
+    /// Its Nix takes no unsigned paths from the user that logs in, and which key signs them here cannot be seen.
+    SignatureUnread {
+        login: String,
+        /// The file of the secret key.
+        file: String,
+    },
     /// Its Nix takes no unsigned paths from the user that logs in.
-    LoginNotTrusted { login: String },
+    LoginNotTrusted {
+        login: String,
+        /// The public key that signs what is built here, and that it does not trust either.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
     /// Its Nix does not say whether it trusts the user that logs in.
     LoginTrustUntold { login: String },
     /// Its Nix does not answer a copy.
@@ -70,6 +88,8 @@ pub enum HostHealth {
     },
     /// There is no nix here to try a copy with.
     CopyUntried,
+    /// A binary cache of its Nix does not answer, and a copy to it asks there.
+    CacheSilent { url: String },
     /// A file system has room for a new system.
     SpaceEnough { place: String, free_bytes: u64, size_bytes: u64 },
     /// A file system may be too small for a new system.
@@ -133,7 +153,7 @@ pub enum Stake {
     /// It is no NixOS.
     NixosNeeded,
     /// The login does not become root.
-    RootNeeded { user: Option<String>, lack: RootLack },
+    RootNeeded { user: Option<String>, by: RootProgram, lack: RootLack },
     /// Nobody is let in, for another cause than those below.
     LoginNeeded,
     /// The key of the person is not taken.
@@ -144,16 +164,4 @@ pub enum Stake {
     OptionalAway,
     /// It is away.
     Away { host: HostName },
-}
-
-/// What keeps a login from becoming root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RootLack {
-    /// sudo asks for a password.
-    Password,
-    /// sudo does not allow it.
-    Permission,
-    /// There is no sudo.
-    Sudo,
-    NotKnown,
 }

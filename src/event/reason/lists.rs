@@ -13,7 +13,7 @@ use crate::event::reason::claim::Claim;
 use crate::event::reason::command::CommandNote;
 use crate::event::reason::command_end::{CommandEnd, NotAgreed, OpenRun};
 use crate::event::reason::command_fault::{Misuse, WorkstationFault};
-use crate::event::reason::copy::CopyFault;
+use crate::event::reason::copy::{CopyAgain, CopyFault};
 use crate::event::reason::cut::Cut;
 use crate::event::reason::disowned::Disowned;
 use crate::event::reason::doctor::HostHealth;
@@ -61,7 +61,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 61] = [
+pub const LISTS: [ReasonList; 62] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -80,6 +80,7 @@ pub const LISTS: [ReasonList; 61] = [
     ReasonList::of::<Misuse>(),
     ReasonList::of::<WorkstationFault>(),
     ReasonList::of::<CopyFault>(),
+    ReasonList::of::<CopyAgain>(),
     ReasonList::of::<Cut>(),
     ReasonList::of::<Disowned>(),
     ReasonList::of::<HostHealth>(),

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::names;
-use crate::event::activity::{Awaiting, Doing, UnsteadyUnit};
+use crate::event::activity::{Awaiting, Doing, StandingCopy, UnsteadyUnit};
 
 impl fmt::Display for Doing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,6 +24,7 @@ impl fmt::Display for Doing {
             Self::Probing { links: 1 } => "probing 1 link",
             Self::Probing { links } => return write!(formatter, "probing {links} links"),
             Self::LookingWhetherFits => "looking whether it fits",
+            Self::CopyingAgain => "copying once more",
             Self::AskedForUnits => "asking what it would do to its units",
             Self::Built => "its system is built",
             Self::WaitingForBuild => "waiting for the build",
@@ -42,6 +43,16 @@ impl fmt::Display for Doing {
             Self::PuttingBootDefaultBack => "putting its boot default back",
             Self::ActivatingOld => "activating its old system",
         })
+    }
+}
+
+impl fmt::Display for StandingCopy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "nothing has moved for {} s", self.silent.as_secs())?;
+        match &self.last {
+            Some(last) => write!(formatter, ": {last}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -77,8 +77,8 @@ impl Worded for BuildFault {
                 shlex::try_join(words).ok().or_else(|| Some(format!("`git add` it in {repository}")))
             }
             Self::BuilderMissing { system_type, features, .. } if features.is_empty() => Some(format!(
-                "nix.buildMachines with one that is {system_type}, or boot.binfmt.emulatedSystems = [ \"{system_type}\" ]; \
-                 here"
+                "nix.buildMachines with one that is {system_type}, or boot.binfmt.emulatedSystems = [ \
+                 \"{system_type}\" ]; here"
             )),
             Self::BuilderMissing { features, .. } => {
                 Some(format!("nix.settings.system-features with {}, here or in nix.buildMachines", features.join(", ")))

@@ -3,6 +3,7 @@ use std::fmt;
 use super::{Worded, words};
 use crate::event::reason::cause::Cause;
 use crate::facts::file_limit::FileLimit;
+use crate::facts::privilege::RootProgram;
 use crate::facts::systems::Systems;
 
 /// The three places of a host, as far as they differ.
@@ -58,6 +59,12 @@ impl fmt::Display for Cause {
             | Self::ConnectionRefused { machine, said, .. }
             | Self::MachineUnreachable { machine, said, .. }
             | Self::NameUnknown { machine, said, .. } => no_login(formatter, machine, said),
+            Self::AccountRefused { machine, said, .. } => {
+                no_login(formatter, machine, &format_args!("its sshd takes the key, and not the account: {said}"))
+            }
+            Self::SessionRefused { machine, said, .. } => {
+                no_login(formatter, machine, &format_args!("its sshd lets us in, and opens no session: {said}"))
+            }
             Self::JumpBlocked { machine, .. } => {
                 no_login(formatter, machine, &"the jump on the way does not get through to it, or does not forward")
             }
@@ -70,21 +77,42 @@ impl fmt::Display for Cause {
                 &format_args!("it says more than any login has, and was cut off after {bytes} bytes"),
             ),
             Self::SshNotStarted { machine, .. } => no_login(formatter, machine, &"cannot run ssh"),
+            Self::RunFolderGone { machine, folder, said } => no_login(
+                formatter,
+                machine,
+                &format_args!(
+                    "{folder}, where this run has its ssh config and sockets, is gone from this workstation, \
+                               and cannot be made anew: {said}"
+                ),
+            ),
             Self::ScriptUnsendable { script, said } => write!(formatter, "`{script}` cannot be sent: {said}"),
             Self::ScriptNotBegun { machine, script, said } => {
                 write!(formatter, "`{script}` was not begun on {machine}: {said}")
             }
-            Self::SudoPasswordNeeded { machine, script, .. } => {
-                no_root(formatter, machine, script, "sudo wants a password")
+            Self::RootPasswordNeeded { machine, script, by, .. } => {
+                no_root(formatter, machine, script, &format!("{by} wants a password"))
             }
-            Self::SudoPasswordWrong { machine, script, .. } => {
-                no_root(formatter, machine, script, "sudo refused the password")
+            Self::RootPasswordWrong { machine, script, by, .. } => {
+                no_root(formatter, machine, script, &format!("{by} refused the password"))
             }
-            Self::SudoNotAllowed { machine, script, .. } => {
-                no_root(formatter, machine, script, "sudo does not allow it to this user")
+            Self::RootNotAllowed { machine, script, by, .. } => {
+                no_root(formatter, machine, script, &format!("{by} does not allow it to this user"))
             }
-            Self::SudoMissing { machine, script, .. } => no_root(formatter, machine, script, "there is no sudo"),
-            Self::SudoFailed { machine, script, .. } => no_root(formatter, machine, script, "sudo failed"),
+            Self::RootProgramMissing { machine, script, by, .. } => {
+                no_root(formatter, machine, script, &format!("there is no {by}"))
+            }
+            Self::RootTerminalNeeded { machine, script, by, .. } => {
+                no_root(formatter, machine, script, &format!("{by} wants a terminal"))
+            }
+            Self::RootNotReached { machine, script, by, .. } => {
+                no_root(formatter, machine, script, &format!("after {by} the shell is not root's"))
+            }
+            Self::RootSilent { machine, script, by, .. } => {
+                no_root(formatter, machine, script, &format!("{by} does not answer"))
+            }
+            Self::RootFailed { machine, script, by, .. } => {
+                no_root(formatter, machine, script, &format!("{by} failed"))
+            }
             Self::LoginShellUnfit { machine, script, status, .. } => {
                 write!(formatter, "the login shell of {machine} cannot run `{script}` (status {status})")
             }
@@ -155,11 +183,15 @@ impl Cause {
     /// Returns the words of the host, or of a program there, that end the sentence.
     fn last_words(&self) -> Option<&str> {
         let said = match self {
-            Self::SudoPasswordNeeded { said, .. }
-            | Self::SudoPasswordWrong { said, .. }
-            | Self::SudoNotAllowed { said, .. }
-            | Self::SudoMissing { said, .. }
-            | Self::SudoFailed { said, .. }
+            Self::RootPasswordNeeded { said, .. }
+            | Self::RootPasswordWrong { said, .. }
+            | Self::RootNotAllowed { said, .. }
+            | Self::RootProgramMissing { said, .. }
+            | Self::RootTerminalNeeded { said, .. }
+            | Self::RootNotReached { said, .. }
+            | Self::RootSilent { said, .. }
+            | Self::RootFailed { said, .. }
+            | Self::SshNotStarted { said, .. }
             | Self::LoginShellUnfit { said, .. }
             | Self::ScriptFailed { said, .. }
             | Self::ConnectionLost { said, .. }
@@ -179,14 +211,16 @@ impl Cause {
             Self::HostKeyUnknown { .. }
             | Self::HostKeyChanged { .. }
             | Self::LoginRefused { .. }
+            | Self::AccountRefused { .. }
             | Self::ConnectionRefused { .. }
             | Self::MachineUnreachable { .. }
             | Self::JumpBlocked { .. }
+            | Self::SessionRefused { .. }
             | Self::LoginTimedOut { .. }
             | Self::LoginTooLong { .. }
             | Self::NameUnknown { .. }
             | Self::LoginFailed { .. }
-            | Self::SshNotStarted { .. }
+            | Self::RunFolderGone { .. }
             | Self::ScriptUnsendable { .. }
             | Self::ScriptNotBegun { .. }
             | Self::NoAnswer { .. }
@@ -214,6 +248,40 @@ impl Cause {
     }
 }
 
+/// What to do where a password is wanted that nobody can give.
+fn password_needed(by: &RootProgram) -> String {
+    match by {
+        RootProgram::Sudo => "set `become: sudo-password` for this host, or let its user run sudo without a password \
+                              (`security.sudo.wheelNeedsPassword = false;`), or log in as root"
+            .to_owned(),
+        RootProgram::Doas => "doas reads a password from a terminal alone, and a run has none: let the user run doas \
+                              without one (`permit nopass NAME as root` in doas.conf), or log in as root"
+            .to_owned(),
+        RootProgram::Run0 => "run0 asks polkit, which asks a person at a terminal, and a run has none: let polkit \
+                              answer YES for this user and `org.freedesktop.systemd1.manage-units` \
+                              (`security.polkit.extraConfig`), or log in as root"
+            .to_owned(),
+        RootProgram::Other(_) => "the words of `become` must make root without a question".to_owned(),
+    }
+}
+
+/// What to do where the user may not become root.
+fn not_allowed(by: &RootProgram) -> String {
+    match by {
+        RootProgram::Sudo => {
+            "let the user run everything by sudo (put it into the group `wheel`), or log in as root".to_owned()
+        }
+        RootProgram::Doas => {
+            "let the user run everything by doas (`permit nopass NAME as root` in doas.conf), or log in as root"
+                .to_owned()
+        }
+        RootProgram::Run0 => "enable polkit there (`security.polkit.enable = true;`) and let it answer YES for this \
+                              user and `org.freedesktop.systemd1.manage-units`, or log in as root"
+            .to_owned(),
+        RootProgram::Other(word) => format!("let the user run everything by {word}, or log in as root"),
+    }
+}
+
 impl Worded for Cause {
     fn mend(&self) -> Option<String> {
         match self {
@@ -238,29 +306,47 @@ impl Worded for Cause {
             Self::LoginRefused { by_hand, .. } => {
                 Some(format!("nothing is asked during a run: this must log in without a question: {by_hand}"))
             }
+            Self::AccountRefused { by_hand, .. } => Some(format!(
+                "look there for why: `chage -l` of the user that logs in, /run/nologin; then try it by hand: {by_hand}"
+            )),
             Self::ConnectionRefused { by_hand, .. }
             | Self::MachineUnreachable { by_hand, .. }
             | Self::JumpBlocked { by_hand, .. }
             | Self::LoginTimedOut { by_hand, .. }
             | Self::LoginTooLong { by_hand, .. }
             | Self::NameUnknown { by_hand, .. } => Some(format!("try it by hand: {by_hand}")),
+            Self::SessionRefused { by_hand, .. } => Some(format!(
+                "a push needs sessions: services.openssh.settings.MaxSessions = 10; and try it by hand: {by_hand} true"
+            )),
             Self::SshNotStarted { limit, .. } => limit.map(|limit| limit.to_string()),
-            Self::SudoPasswordNeeded { .. } => Some(
-                "set `become: sudo-password` for this host, or let its user run sudo without a password \
-                 (`security.sudo.wheelNeedsPassword = false;`), or log in as root"
+            Self::RootPasswordNeeded { by, .. } => Some(password_needed(by)),
+            Self::RootPasswordWrong { by, .. } => {
+                Some(format!("the {by} password is wrong: begin again with the right one"))
+            }
+            Self::RootNotAllowed { by, .. } => Some(not_allowed(by)),
+            Self::RootProgramMissing { by: RootProgram::Sudo, .. } => Some(
+                "this host has no sudo: set `user: root`, or `become: doas` or `become: run0` if it has one of these"
                     .to_owned(),
             ),
-            Self::SudoPasswordWrong { .. } => {
-                Some("the sudo password is wrong: begin again with the right one".to_owned())
+            Self::RootProgramMissing { by, .. } => {
+                Some(format!("this host has no {by}: set another `become` for it, or `user: root`"))
             }
-            Self::SudoNotAllowed { .. } => Some(
-                "let the user run everything by sudo (put it into the group `wheel`), or log in as root".to_owned(),
+            Self::RootTerminalNeeded { .. } => Some(
+                "a run has no terminal: take `Defaults requiretty` out of the host's sudoers, or write \
+                 `Defaults:NAME !requiretty` for the user that logs in"
+                    .to_owned(),
             ),
-            Self::SudoMissing { .. } => Some("this host has no sudo: set `user: root`".to_owned()),
+            Self::RootNotReached { .. } => {
+                Some("the words of `become` must make root of the user that logs in".to_owned())
+            }
+            Self::RunFolderGone { folder, .. } => {
+                Some(format!("see to it that {folder} can be made again on this workstation: room, and rights"))
+            }
             Self::LoginFailed { .. }
             | Self::ScriptUnsendable { .. }
             | Self::ScriptNotBegun { .. }
-            | Self::SudoFailed { .. }
+            | Self::RootSilent { .. }
+            | Self::RootFailed { .. }
             | Self::LoginShellUnfit { .. }
             | Self::ScriptFailed { .. }
             | Self::NoAnswer { .. }

@@ -148,7 +148,7 @@ impl fmt::Display for WorkstationFault {
                 write!(formatter, "cannot make the folder for ssh's sockets under {path}")?;
                 said
             }
-            Self::SshConfigNotAsked { destination, said } => {
+            Self::SshConfigNotAsked { destination, said } | Self::SshConfigSlow { destination, said } => {
                 write!(formatter, "cannot read what ssh's config says about `{destination}`")?;
                 said
             }
@@ -188,7 +188,13 @@ impl Worded for WorkstationFault {
             }
             Self::ReportCutShort { .. } => "make room, and write it again with --output FILE",
             Self::SocketsHaveNoPlace { .. } => {
-                "set XDG_RUNTIME_DIR to a folder of yours, with a short path, that you can write"
+                "make room in /tmp, or set XDG_RUNTIME_DIR to a folder of yours, with a short path"
+            }
+            Self::SshConfigSlow { destination, .. } => {
+                return Some(format!(
+                    "something in ssh's config takes longer than that, such as a `Match exec`: try `ssh -G \
+                     {destination}`"
+                ));
             }
             Self::SshConfigNotAsked { .. } => "`ssh` must be in PATH: install OpenSSH",
             Self::ProgramNotServed { .. }

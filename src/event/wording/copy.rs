@@ -1,7 +1,8 @@
 use std::fmt;
 
 use super::Worded;
-use crate::event::reason::copy::CopyFault;
+use super::doctor::SIGN_HERE;
+use crate::event::reason::copy::{CopyAgain, CopyFault};
 
 impl fmt::Display for CopyFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,12 +42,31 @@ impl fmt::Display for CopyFault {
     }
 }
 
+impl fmt::Display for CopyAgain {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CopiedAgain { said } => write!(formatter, "the copy broke off, and is begun once more: {said}"),
+            Self::CollectedAfterCopy => {
+                formatter.write_str("a garbage collection took away what was copied: it is copied once more")
+            }
+        }
+    }
+}
+
+impl Worded for CopyAgain {
+    fn mend(&self) -> Option<String> {
+        None
+    }
+}
+
 impl Worded for CopyFault {
     fn mend(&self) -> Option<String> {
         match self {
             Self::RoomTooLittle { .. } => Some("run `nix-collect-garbage -d` there, or make room".to_owned()),
             Self::CopyUntrusted { user, .. } => Some(format!(
-                "in the host's NixOS configuration: nix.settings.trusted-users = [ \"root\" \"{}\" ];",
+                "sign what is built here: {SIGN_HERE} and in the host's configuration \
+                 nix.settings.trusted-public-keys = [ \"its public key\" ]; or, which makes it as good as root: \
+                 nix.settings.trusted-users = [ \"root\" \"{}\" ];",
                 user.as_deref().unwrap_or("the user that logs in")
             )),
             Self::CopyNoRoom { .. }

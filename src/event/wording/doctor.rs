@@ -2,7 +2,8 @@ use std::fmt;
 
 use super::Worded;
 use super::status::more_space;
-use crate::event::reason::doctor::{HostHealth, RootLack, Stake};
+use crate::event::reason::doctor::{HostHealth, Stake};
+use crate::facts::privilege::{RootLack, RootProgram};
 
 impl fmt::Display for HostHealth {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,11 +24,25 @@ impl fmt::Display for HostHealth {
             Self::NixTried { version } | Self::SystemdTried { version } => formatter.write_str(version),
             Self::KernelSeen { release, system_type } => write!(formatter, "kernel {release}, {system_type}"),
             Self::CopyTaken => formatter.write_str("takes what is copied to it"),
-            Self::LoginNotTrusted { login } => write!(formatter, "its Nix does not trust {}", in_nix(login)),
+            Self::SignatureTrusted { login, key } => {
+                write!(formatter, "its Nix takes what {} brings, signed by {}", in_nix(login), in_nix(key))
+            }
+            Self::SignatureUnread { login, .. } => write!(
+                formatter,
+                "its Nix does not trust {}, and whether it trusts the key that signs here cannot be seen",
+                in_nix(login)
+            ),
+            Self::LoginNotTrusted { login, key: None } => {
+                write!(formatter, "its Nix does not trust {}, and nothing is signed here", in_nix(login))
+            }
+            Self::LoginNotTrusted { login, key: Some(_) } => {
+                write!(formatter, "its Nix trusts neither {} nor the key that signs here", in_nix(login))
+            }
             Self::LoginTrustUntold { login } => {
                 write!(formatter, "its Nix does not say whether it trusts {}", in_nix(login))
             }
             Self::CopyUnanswered { error, .. } => write!(formatter, "nothing can be copied to it: {error}"),
+            Self::CacheSilent { url } => write!(formatter, "its binary cache {url} does not answer within 5 s"),
             Self::CopyUntried => formatter.write_str("whether anything can be copied to it was not tried"),
             Self::SpaceEnough { place, free_bytes, size_bytes }
             | Self::SpaceScarce { place, free_bytes, size_bytes }
@@ -73,7 +88,23 @@ impl Worded for HostHealth {
             Self::SystemdOlderThanTried { .. } => {
                 "update it to a NixOS that is still maintained, for once without a guard".to_owned()
             }
-            Self::LoginNotTrusted { login } => trusted(login),
+            Self::SignatureUnread { file, .. } => format!(
+                "its `nix.settings.trusted-public-keys` must have the public key of {}: `nix key \
+                 convert-secret-to-public <{0}`, as root",
+                in_nix(file)
+            ),
+            Self::LoginNotTrusted { login, key: Some(key) } => {
+                format!(
+                    "nix.settings.trusted-public-keys = [ \"{}\" ];  # or, which makes it as good as root: {}",
+                    in_nix(key),
+                    trusted(login)
+                )
+            }
+            Self::LoginNotTrusted { login, key: None } => format!(
+                "sign what is built here: {SIGN_HERE} and there nix.settings.trusted-public-keys = [ \"its public \
+                 key\" ];  # or, which makes it as good as root: {}",
+                trusted(login)
+            ),
             Self::LoginTrustUntold { login } => format!("make sure of it: {}", trusted(login)),
             Self::CopyUnanswered { daemon_in_path: true, .. } => {
                 "see there whether `systemctl status nix-daemon.socket` is well".to_owned()
@@ -82,6 +113,10 @@ impl Worded for HostHealth {
                 "a login without a terminal finds no `nix-daemon`: see what sets its PATH".to_owned()
             }
             Self::CopyUntried => "install Nix here".to_owned(),
+            Self::CacheSilent { .. } => {
+                "take it out of its nix.settings.substituters, or set `nix: {substitute_on_destination: false}`"
+                    .to_owned()
+            }
             Self::SpaceScarce { place, .. } | Self::SpaceUsedUp { place, .. } => more_space(place).to_owned(),
             Self::ClockOff { .. } => "services.timesyncd.enable = true;  # and look at the clock here, too".to_owned(),
             Self::VpnAddressMissing { .. } => {
@@ -103,6 +138,7 @@ impl Worded for HostHealth {
             | Self::SystemdTried { .. }
             | Self::KernelSeen { .. }
             | Self::CopyTaken
+            | Self::SignatureTrusted { .. }
             | Self::SpaceEnough { .. }
             | Self::ClockRight
             | Self::VpnAddressThere { .. }
@@ -120,10 +156,11 @@ impl Worded for HostHealth {
             Self::NixVersionUnknown => "the new system is copied into its store by its own Nix",
             Self::NixOlderThanTried { .. } => "nobody has tried a copy to it",
             Self::SystemdOlderThanTried { .. } => "nobody has tried the guard with it",
-            Self::LoginNotTrusted { .. } | Self::LoginTrustUntold { .. } => {
-                "what was built here is signed by nobody, and only a trusted user may bring that"
+            Self::SignatureUnread { .. } | Self::LoginNotTrusted { .. } | Self::LoginTrustUntold { .. } => {
+                "a host takes what is signed by a key that it trusts, and anything from a user that it trusts"
             }
             Self::CopyUnanswered { .. } => "the new system comes to it by `nix copy`",
+            Self::CacheSilent { .. } => "a copy waits for it, for minutes",
             Self::CopyUntried => "there is no nix on this workstation to try it with",
             Self::SpaceScarce { .. } => "a new system, its kernel or its logs may not fit",
             Self::SpaceUsedUp { .. } => "nothing new fits in there",
@@ -150,6 +187,7 @@ impl Worded for HostHealth {
             | Self::SystemdTried { .. }
             | Self::KernelSeen { .. }
             | Self::CopyTaken
+            | Self::SignatureTrusted { .. }
             | Self::SpaceEnough { .. }
             | Self::ClockRight
             | Self::VpnAddressThere { .. }
@@ -196,12 +234,21 @@ impl Stake {
             Self::NixosNeeded => {
                 Some("install NixOS there, for example by nixos-anywhere, or take it out of the fleet".to_owned())
             }
-            Self::RootNeeded { user, lack } => {
-                let nixos = match lack {
-                    RootLack::Password => Some("security.sudo.wheelNeedsPassword = false;".to_owned()),
-                    RootLack::Permission => Some(format!("users.users.{}.extraGroups = [ \"wheel\" ];", name(user))),
-                    RootLack::Sudo => Some("security.sudo.enable = true;".to_owned()),
-                    RootLack::NotKnown => None,
+            Self::RootNeeded { user, by, lack } => {
+                let doas = |user| {
+                    format!("security.doas.extraRules = [ {{ users = [ \"{}\" ]; noPass = true; }} ];", name(user))
+                };
+                let nixos = match (by, lack) {
+                    (RootProgram::Sudo, RootLack::Password | RootLack::WrongPassword) => {
+                        Some("security.sudo.wheelNeedsPassword = false;".to_owned())
+                    }
+                    (RootProgram::Sudo, RootLack::Permission) => {
+                        Some(format!("users.users.{}.extraGroups = [ \"wheel\" ];", name(user)))
+                    }
+                    (RootProgram::Sudo, RootLack::Program) => Some("security.sudo.enable = true;".to_owned()),
+                    (RootProgram::Doas, RootLack::Password | RootLack::Permission) => Some(doas(user)),
+                    (RootProgram::Doas, RootLack::Program) => Some("security.doas.enable = true;".to_owned()),
+                    _ => None,
                 };
                 let mend = [nixos, own].into_iter().flatten().collect::<Vec<_>>().join("  # or: ");
                 Some(mend).filter(|mend| !mend.is_empty())
@@ -220,6 +267,10 @@ impl Stake {
         }
     }
 }
+
+/// How a workstation comes to sign what it builds.
+pub(super) const SIGN_HERE: &str = "`nix key generate-secret --key-name NAME-1 >/etc/nix/key`, \
+                                    nix.settings.secret-key-files = [ \"/etc/nix/key\" ];";
 
 fn trusted(login: &str) -> String {
     format!("nix.settings.trusted-users = [ \"root\" \"{}\" ];", in_nix(login))

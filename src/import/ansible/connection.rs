@@ -158,11 +158,16 @@ impl ConnectionReader<'_, '_> {
 
     fn becoming(&mut self) {
         let password = self.host.find(&["ansible_sudo_pass", "ansible_become_pass", "ansible_become_password"]);
+        let mut way = "sudo";
         if let Some((method, _, place)) = self.text(&["ansible_become_method"]) {
-            let short = method.rsplit('.').next().unwrap_or(&method);
-            if short != "sudo" {
-                let what = format!("the host becomes root by `{}`", shown(&method));
-                self.notes.note(&place, what, "fleetdeploy knows sudo alone: log in as root, or allow sudo there");
+            match method.rsplit('.').next().unwrap_or(&method) {
+                "sudo" => {}
+                "doas" => way = "doas",
+                "run0" => way = "run0",
+                _ => {
+                    let what = format!("the host becomes root by `{}`", shown(&method));
+                    self.notes.note(&place, what, "name it by `become`: `doas`, `run0`, or the words of its command");
+                }
             }
         }
         if let Some((user, _, place)) = self.text(&["ansible_become_user"])
@@ -182,13 +187,13 @@ impl ConnectionReader<'_, '_> {
             }
             Some((_, origin, place)) => {
                 let (word, origin) = match &password {
-                    Some(found) => ("sudo-password", origin.max(found.origin.clone())),
-                    None => ("sudo", origin),
+                    Some(found) if way == "sudo" => ("sudo-password", origin.max(found.origin.clone())),
+                    _ => (way, origin),
                 };
                 self.put(DraftSetting::Become, word, &origin, &place);
             }
             None => {
-                if let Some(found) = password {
+                if let Some(found) = password.filter(|_| way == "sudo") {
                     self.put(DraftSetting::Become, "sudo-password", &found.origin, &found.variable.place);
                 }
             }

@@ -86,7 +86,7 @@ fn rest(variables: &[(&String, &Variable)], notes: &mut ImportNotes) {
     }
     let mend = "not read; a password is asked for, a secret of a host goes to sops-nix or agenix";
     encrypted.note("encrypted with Ansible Vault", mend, notes);
-    let mend = "fleetdeploy knows plain sudo alone, with or without a password";
+    let mend = "`become` names another way: `doas`, `run0`, or the words of its command";
     of_becoming.note("how a login becomes root", mend, notes);
     let mend = "nothing to do: they say how Ansible runs its modules, and fleetdeploy runs none";
     of_ansible.note("for Ansible alone", mend, notes);

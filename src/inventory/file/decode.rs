@@ -5,7 +5,7 @@ pub(super) mod checks;
 pub(super) mod hooks;
 
 use super::super::fields::{At, FieldValue, Fields, Heap};
-use super::super::model::{LoaderKind, Size, UnitPattern};
+use super::super::model::{Become, LoaderKind, Size, UnitPattern};
 use super::super::scalar;
 use super::super::words::nearest;
 use super::super::wrong::Wrong;
@@ -197,6 +197,21 @@ pub(super) fn texts(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {
 pub(super) fn some_texts(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {
     ensure_not_empty(value)?;
     texts(value)
+}
+
+pub(super) fn becoming(value: &FieldValue<'_>) -> Option<At<Become>> {
+    if !value.is_list() {
+        return value.parse(scalar::becoming);
+    }
+    let items = value.list()?;
+    let Some((program, arguments)) = items.split_first() else {
+        value.wrong(Wrong::EmptyCommand { is_list: true });
+        return None;
+    };
+    let program = program.parse(scalar::words)?;
+    let arguments: Option<Vec<_>> =
+        arguments.iter().map(|value| value.parse(scalar::argument).map(|at| at.value)).collect();
+    Some(value.at(Become::Words([vec![program.value], arguments?].concat())))
 }
 
 pub(super) fn waves(value: &FieldValue<'_>) -> Option<Vec<Size>> {

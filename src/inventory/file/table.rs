@@ -10,15 +10,15 @@ use super::super::fields::At;
 /// Before its name stands how a layer lies over the one below it: `by_key`, or `whole`. Behind it stands where its keys
 /// belong, for a person who wrote one of them elsewhere. Each key has its comment (for editors and the reference), its
 /// shape in the schema, its type, its rule, which reads the value, and its default, if that is one value: the schema
-/// tells it, and `map.key()` is what the file says, or else that. `and settings: Settings` takes in the keys of that
-/// map.
+/// tells it, and `map.key()` is what the file says, or else that; it is an `owned default` where it cannot be copied.
+/// `and settings: Settings` takes in the keys of that map.
 macro_rules! keys {
     (
         $(#[$of_map:meta])*
         $layers:ident $map:ident in $place:literal {
             $(
                 $(#[$of_key:meta])*
-                $key:ident: $type:ty = $read:expr $(, default $default:expr)?;
+                $key:ident: $type:ty = $read:expr $(, default $default:expr)? $(, owned default $owned:expr)?;
             )*
         } $(and $field:ident: $settings:ident)*
     ) => {
@@ -29,6 +29,7 @@ macro_rules! keys {
             $(
                 $(#[$of_key])*
                 $(#[schemars(transform = $crate::inventory::shapes::with_default(keys!(@default $map $key $default)))])?
+                $(#[schemars(transform = $crate::inventory::shapes::with_default(keys!(@default $map $key $owned)))])?
                 pub(super) $key: Option<$type>,
             )*
             $(#[schemars(flatten)] pub(super) $field: $settings,)*
@@ -44,6 +45,14 @@ macro_rules! keys {
                         Some(given) => given.value,
                         None => $default,
                     }
+                }
+            )?)*
+            $($(
+                /// The same for a value that is no plain number or word.
+                pub(in crate::inventory) fn $key(
+                    &self,
+                ) -> <$type as $crate::inventory::file::table::Given>::Value {
+                    self.$key.as_ref().map_or($owned, |given| given.value.clone())
                 }
             )?)*
         }
@@ -108,10 +117,10 @@ pub(in crate::inventory) trait Keys: Sized {
 
 /// A value that a key may have a default for.
 pub(in crate::inventory) trait Given {
-    type Value: Copy;
+    type Value: Clone;
 }
 
-impl<T: Copy> Given for At<T> {
+impl<T: Clone> Given for At<T> {
     type Value = T;
 }
 

@@ -2,6 +2,8 @@
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
+use super::cue::CueEar;
+
 /// How much of a child's stdout is kept: enough for any answer of nix about a fleet of hundreds, and a bound on what a
 /// broken program can make us keep.
 const ANSWER_LIMIT: u64 = 64 * 1024 * 1024;
@@ -20,9 +22,19 @@ pub(super) async fn capture(
     stream: Option<impl AsyncRead + Unpin>,
     most: Option<u64>,
     bytes: &mut Vec<u8>,
+    mut ear: CueEar,
 ) -> Result<(), CutShort> {
     let Some(mut stream) = stream else { return Ok(()) };
-    (&mut stream).take(most.unwrap_or(ANSWER_LIMIT)).read_to_end(bytes).await.map_err(CutShort::Broken)?;
+    let mut kept = (&mut stream).take(most.unwrap_or(ANSWER_LIMIT));
+    loop {
+        let before = bytes.len();
+        if kept.read_buf(bytes).await.map_err(CutShort::Broken)? == 0 {
+            break;
+        }
+        ear.hear(&bytes[before..]);
+    }
+    // The end of this stream may be what the input waits for.
+    drop(ear);
     match most {
         // One byte more tells whether the child has printed too much.
         Some(most) if stream.read(&mut [0]).await.map_err(CutShort::Broken)? > 0 => Err(CutShort::TooMuch(most)),

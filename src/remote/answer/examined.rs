@@ -18,6 +18,8 @@ pub fn examined(lines: &Lines) -> Result<Examined, AnswerError> {
         sshd: all(lines, "sshd").map(setting).collect(),
         now: one(lines, "now").and_then(|now| now.parse().ok()),
         clock_ahead: None,
+        trusted_keys: texts(lines, "trusted_key"),
+        silent_caches: texts(lines, "cache_silent"),
         no_new_login: None,
     })
 }

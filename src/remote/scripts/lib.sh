@@ -192,8 +192,8 @@ find_system() {
     is_store_path "$resolved" || resolve "$1"
 }
 
-# Whether any process holds the lock of switch-to-configuration; $switch_text then says which. The kernel's list is read:
-# taking the lock, even for an instant, would make a switch that begins just then fail.
+# Whether any process holds the lock of switch-to-configuration; $switch_text then says which. The kernel's list is
+# read: taking the lock, even for an instant, would make a switch that begins just then fail.
 switch_runs() {
     [ -e "$switch_lock" ] && [ -r "$root/proc/locks" ] || return 1
     # shellcheck disable=SC2046

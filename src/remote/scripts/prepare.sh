@@ -34,7 +34,8 @@ main() {
         finish
     fi
     look_for_paths
-    if [ "$new" = - ]; then
+    # Of a system that is not there nothing else is true either.
+    if [ "$new" = - ] || [ -n "$prepare_gone" ]; then
         put check unknown
         finish
     fi
@@ -59,9 +60,11 @@ look_for_paths() {
     [ "$new" = - ] || set -- "$@" "$new"
     # If it cannot tell, none of them counts as there.
     prepare_missing=$(timeout 20 nix-store --check-validity --print-invalid "$@" 2>/dev/null) || prepare_missing="$*"
+    prepare_gone=
     # A name in the store may have a question mark.
     set -f
     for prepare_path in $prepare_missing; do
+        [ "$prepare_path" != "$new" ] || prepare_gone=yes
         put misfit "missing $prepare_path is not in this host's store"
     done
     set +f

@@ -180,7 +180,7 @@ impl Stream {
         // stderr comes after the status: it has its end only when the script has.
         let stderr = self.stderr().await;
         let said =
-            ScriptEnd { host: &self.host, script: self.script.name, becoming: self.becoming, status, stderr: &stderr };
+            ScriptEnd { host: &self.host, script: self.script.name, becoming: &self.becoming, status, stderr: &stderr };
         said.judge(self.reading.clone()).err().unwrap_or_else(|| self.disconnected())
     }
 

@@ -149,8 +149,8 @@ fn a_program_gets_nodes_ways_and_links() {
 fn mesh_of(hosts: usize) -> Inventory {
     let entries: Vec<String> =
         (0..hosts).map(|host| format!("  h{host}: {{vpn: 10.0.{}.{}}}", host / 250, host % 250)).collect();
-    let checks = "[{vpn: mesh}, {ping: [all, 192.0.2.1], from: [all, workstation]}, {wireguard: 'h*', required: false}, \
-                  {ping: h1, from: h0}]";
+    let checks = "[{vpn: mesh}, {ping: [all, 192.0.2.1], from: [all, workstation]}, \
+                  {wireguard: 'h*', required: false}, {ping: h1, from: h0}]";
     let entries = entries.join("\n");
     let text = format!("hosts:\n{entries}\nfleets: {{lab: {{flake: ., hosts: all, checks: {checks}}}}}\n");
     let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/lab"), &text);
