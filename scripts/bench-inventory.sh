@@ -16,7 +16,7 @@ HELP
 }
 
 case ${1:-} in -h | --help) usage && exit ;; esac
-binary=${1:-target/release/fleetdeploy}
+binary=$(readlink -m "${1:-target/release/fleetdeploy}")
 [ -x "$binary" ] || { echo "no $binary: cargo build --release --locked" >&2 && exit 1; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1125,7 +1125,7 @@ async fn the_last_words_of_what_stands_in_for_a_shell_are_kept() {
 #[tokio::test]
 async fn a_banner_is_not_taken_for_the_words_of_ssh() {
     let home = Home::new();
-    let banner = "Host key verification failed.\nThat is what strangers get here. Idle sessions: Connection timed out.\n\
+    let banner = "Host key verification failed.\nSo say strangers. Idle sessions: Connection timed out.\n\
                   ssh: connect to host evil port 22: Connection refused\n";
     std::fs::write(home.path("banner"), banner).unwrap();
     let more = format!("Banner {}\nDenyUsers *", home.path("banner").display());

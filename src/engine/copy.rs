@@ -25,7 +25,7 @@ use crate::remote::answer;
 use crate::remote::step::RemoteStep;
 
 /// How a new system was found on its host.
-enum Prepared {
+enum CopyCheck {
     Fits,
     /// The reasons were told.
     Unfit,
@@ -51,7 +51,7 @@ impl Push<'_> {
         if self.request.back.is_some() {
             // A rollback's system has been on the host all the time. This workstation need not have it, and does not
             // ask about it.
-            return matches!(self.prepare_new(view, new, of_run, false).await, Prepared::Fits);
+            return matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits);
         }
         let turn = self.inquiry.reach.turns().copy(name).await;
         if !self.has_room(view, new).await {
@@ -67,14 +67,14 @@ impl Push<'_> {
             // What has arrived whole stays there, and a connection that was lost may be had again.
             Err(nix::CopyError::Connection { message, .. }) => {
                 drop(turn);
-                Prepared::Again(CopyAgain::CopiedAgain { said: message })
+                CopyCheck::Again(CopyAgain::CopiedAgain { said: message })
             }
             Err(error) => return self.not_brought(view, &error),
         };
         let why = match first {
-            Prepared::Fits => return true,
-            Prepared::Unfit => return false,
-            Prepared::Again(why) => why,
+            CopyCheck::Fits => return true,
+            CopyCheck::Unfit => return false,
+            CopyCheck::Again(why) => why,
         };
         // Once more, and only once: nothing on the host was touched.
         self.inquiry.warn(Some(name), why);
@@ -87,7 +87,7 @@ impl Push<'_> {
         let brought = self.bring_over(view, new, deadline + waiting.elapsed()).await;
         drop(turn);
         match brought {
-            Ok(()) => matches!(self.prepare_new(view, new, of_run, false).await, Prepared::Fits),
+            Ok(()) => matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits),
             Err(error) => self.not_brought(view, &error),
         }
     }
@@ -148,7 +148,7 @@ impl Push<'_> {
         new: &StorePath,
         of_run: &[HostName],
         may_come_again: bool,
-    ) -> Prepared {
+    ) -> CopyCheck {
         let name = &view.host.name;
         self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::LookingWhetherFits.to_string() });
         let systems = &view.facts.standing.systems;
@@ -167,19 +167,19 @@ impl Push<'_> {
             Ok(raw) => raw,
             Err(error) => {
                 self.inquiry.fail(Some(name), Cause::from(&error));
-                return Prepared::Unfit;
+                return CopyCheck::Unfit;
             }
         };
         let fit = match answer::fit(&raw.lines) {
             Ok(fit) => fit,
             Err(error) => {
                 self.inquiry.fail(Some(name), Cause::from(&error));
-                return Prepared::Unfit;
+                return CopyCheck::Unfit;
             }
         };
         // A garbage collection between the copy and the roots. The roots are there now, so it does not go again.
         if may_come_again && fit.misfits.iter().any(|misfit| misfit.kind == "missing") {
-            return Prepared::Again(CopyAgain::CollectedAfterCopy);
+            return CopyCheck::Again(CopyAgain::CollectedAfterCopy);
         }
         self.tell_comparison(name, &fit);
         if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.brings) {
@@ -202,9 +202,9 @@ impl Push<'_> {
         }
         if fits {
             self.inquiry.tell(Event::HostDone { host: name.clone(), phase: Phase::Copy });
-            Prepared::Fits
+            CopyCheck::Fits
         } else {
-            Prepared::Unfit
+            CopyCheck::Unfit
         }
     }
 

@@ -144,7 +144,7 @@ fn allow(fleet: &Fleet, host: &str) {
 
 const SUDO_RS: &str = "ln -sf /usr/lib/cargo/bin/sudo /run/wrappers/bin/sudo";
 
-/// Each with the real program: sudo-rs 0.2.5, OpenDoas 6.8.2, run0 of systemd 257 with polkit 126.
+/// Each with the real program: sudo-rs 0.2.5, `OpenDoas` 6.8.2, run0 of systemd 257 with polkit 126.
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn sudo_rs_doas_run0_and_words_of_ones_own_push_like_root() {
