@@ -284,8 +284,8 @@ fn awaited(
     } else {
         let late = left(now, back);
         let text = format!(
-            "{who} AND OVERDUE: its guard should have brought it back {late} ago; if it does not come: switch it off and \
-             on, then {recover}{leave}"
+            "{who} AND OVERDUE: its guard should have brought it back {late} ago; if it does not come: switch it off \
+             and on, then {recover}{leave}"
         );
         (Tone::Bad, text)
     }
