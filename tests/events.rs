@@ -40,8 +40,8 @@ fn cell(from: Place, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
     }
 }
 
-fn way_back() -> Option<WayBack> {
-    Some(WayBack { action: GuardAction::Reboot, back_ms: 1_230_000 })
+fn way_back() -> WayBack {
+    WayBack { action: GuardAction::Reboot, back_ms: 1_230_000 }
 }
 
 /// With everything that may be absent.
@@ -173,9 +173,9 @@ fn samples() -> Vec<Event> {
         Event::HostMoved { host: digits.clone(), doing: "copying \u{1b}[1m".into() },
         Event::CopyMoved { host: vps.clone(), done_bytes: 1, expected_bytes: 2 },
         Event::HostDone { host: vps.clone(), phase: Phase::RollBack },
-        Event::GuardArmed { host: vps.clone(), left_ms: 900_000, way_back: way_back() },
-        Event::GuardSeen { host: vps.clone(), left_ms: 1, way_back: way_back() },
-        Event::GuardExtended { host: vps.clone(), left_ms: 900_000, way_back: way_back() },
+        Event::GuardArmed { host: vps.clone(), left_ms: 900_000, way_back: Some(way_back()) },
+        Event::GuardSeen { host: vps.clone(), left_ms: 1, way_back: Some(way_back()) },
+        Event::GuardExtended { host: vps.clone(), left_ms: 900_000, way_back: Some(way_back()) },
         Event::GuardDisarmed { host: vps.clone() },
         Event::ContactLost {
             host: vps.clone(),

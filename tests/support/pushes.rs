@@ -83,12 +83,16 @@ fn compared(name: &str, reboot_for: &[&str]) -> Event {
 }
 
 /// As hosts of the defaults have it: 150 s until they reboot, and 180 s to boot.
-fn way_back(left_ms: u64) -> Option<WayBack> {
-    Some(WayBack { action: GuardAction::Reboot, back_ms: left_ms + 330_000 })
+fn way_back(left_ms: u64) -> WayBack {
+    WayBack { action: GuardAction::Reboot, back_ms: left_ms + 330_000 }
+}
+
+fn extended(name: &str, left_ms: u64) -> Event {
+    Event::GuardExtended { host: host(name), left_ms, way_back: Some(way_back(left_ms)) }
 }
 
 pub(crate) fn armed(name: &str) -> Event {
-    Event::GuardArmed { host: host(name), left_ms: 900_000, way_back: way_back(900_000) }
+    Event::GuardArmed { host: host(name), left_ms: 900_000, way_back: Some(way_back(900_000)) }
 }
 
 pub(crate) fn cell(from: &str, to: &str, kind: &str, answer: LinkAnswer, was_up: Option<bool>) -> Cell {
@@ -117,6 +121,11 @@ pub(crate) fn matrix(phase: Phase, was_up: Option<bool>) -> Event {
     Event::MatrixSeen { phase, cells }
 }
 
+fn workstation_seen() -> Event {
+    let (nix, ssh) = (Some("nix 2.26.3".into()), Some("OpenSSH_10.0".into()));
+    Event::WorkstationSeen { fleetdeploy: "0.1.0".into(), nix, ssh }
+}
+
 pub(crate) fn good_push() -> Vec<(f64, Event)> {
     let waiting = |up, waiting: &[&str]| Event::LinksMoved {
         up,
@@ -137,14 +146,7 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (0.0, moved("homeserver", "connecting")),
         (0.1, building(0, 0, "evaluating")),
         (4.0, building(9, 212, "linux-6.12")),
-        (
-            4.1,
-            Event::WorkstationSeen {
-                fleetdeploy: "0.1.0".into(),
-                nix: Some("nix 2.26.3".into()),
-                ssh: Some("OpenSSH_10.0".into()),
-            },
-        ),
+        (4.1, workstation_seen()),
         (5.2, surveyed("vps")),
         (5.2, done("vps", Phase::Survey)),
         (5.9, surveyed("homeserver")),
@@ -195,7 +197,7 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (53.0, waiting(4, &[])),
         (57.0, matrix(Phase::Verify, Some(true))),
         (57.1, phase(Phase::Decide)),
-        (57.1, Event::GuardExtended { host: host("vps"), left_ms: 600_000, way_back: way_back(600_000) }),
+        (57.1, extended("vps", 600_000)),
         (57.2, Event::Decided),
         (57.2, phase(Phase::Switch)),
         (60.0, Event::BootDefaultMoved { host: host("vps"), generation: 42 }),
@@ -317,8 +319,8 @@ pub(crate) fn push_by_waves() -> Vec<(f64, Event)> {
         (20.0, done("homeserver", Phase::Test)),
         (20.1, phase(Phase::Verify)),
         (25.0, matrix(Phase::Verify, Some(true))),
-        (25.4, Event::GuardExtended { host: host("vps"), left_ms: 900_000, way_back: way_back(900_000) }),
-        (25.5, Event::GuardExtended { host: host("homeserver"), left_ms: 900_000, way_back: way_back(900_000) }),
+        (25.4, extended("vps", 900_000)),
+        (25.5, extended("homeserver", 900_000)),
         (25.6, wave(2, "vps")),
         (25.6, phase(Phase::Test)),
         (25.7, moved("vps", "activating")),

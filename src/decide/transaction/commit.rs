@@ -330,7 +330,9 @@ impl Transaction {
         let end = |host: HostId| self.hosts[host.0].end.as_ref();
         Concluded {
             why: self.why_ended(),
-            network_as_before: self.outcome() == Outcome::RolledBack && self.is_back_proven(),
+            network_as_before: self.outcome() == Outcome::RolledBack
+                && self.is_back_proven()
+                && self.plan.links.iter().any(|link| link.left_out.is_none()),
             ended_without: named(&|host| end(host) == Some(&HostOutcome::Missing)),
             moved_on: named(&|host| matches!(end(host), Some(HostOutcome::MovedOn { .. }))),
             not_marked: named(&|host| {
