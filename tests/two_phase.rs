@@ -189,7 +189,7 @@ impl FakeFleet {
             assert!(trouble != Some(Trouble::Panics), "a mistake in the code that talks to a host");
             let mut systems = self.systems.lock().unwrap();
             match (kind, trouble) {
-                (_, Some(_)) => outcome = StepOutcome::Failed { text: "status 1".to_owned() },
+                (_, Some(_)) => outcome = StepOutcome::said_to_have_failed("status 1"),
                 (JobKind::Test, None) => systems[host.0].current = system("new"),
                 (JobKind::Rollback, None) => systems[host.0] = Systems::all(&system("old")),
                 (JobKind::Switch | JobKind::Reactivate, None) => systems[host.0] = Systems::all(&system("new")),

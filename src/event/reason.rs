@@ -26,6 +26,7 @@ pub mod guard;
 pub mod hooks;
 pub mod inspection;
 pub mod inventory_fault;
+pub mod job;
 pub mod leftover;
 pub mod lists;
 pub mod notice;

@@ -27,6 +27,7 @@ pub(crate) mod host;
 pub(crate) mod host_log;
 mod inspection;
 mod inventory_fault;
+mod job;
 pub mod leftover;
 mod notice;
 mod obstacle;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::host::Standing;
+use crate::facts::host::{JobKind, Standing};
 
 /// How a step that changes a host ended, as the host says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,8 +17,37 @@ pub enum StepOutcome {
     },
     /// It ran and did not do what it should.
     Failed {
-        text: String,
+        failure: StepFailure,
     },
+}
+
+impl StepOutcome {
+    /// A step of which the host itself says so that it failed.
+    #[must_use]
+    pub fn said_to_have_failed(text: impl Into<String>) -> Self {
+        Self::Failed { failure: StepFailure::Said(text.into()) }
+    }
+}
+
+/// How a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepFailure {
+    /// In words, from the host.
+    Said(String),
+    /// A detached step has not ended as it should.
+    Job(JobKind, JobEnd),
+}
+
+/// The end of a detached step that is no success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobEnd {
+    /// It still runs, and its time is over.
+    Unfinished,
+    Killed,
+    NotBegun,
+    Status(i32),
 }
 
 /// The reason why a host's fence refuses.

@@ -47,7 +47,7 @@ fn refused(reason: RefusalReason) -> Reaction {
 }
 
 fn failed() -> Reaction {
-    Reaction::Answers(StepOutcome::Failed { text: String::new() })
+    Reaction::Answers(StepOutcome::said_to_have_failed(String::new()))
 }
 
 const DONE: Reaction = Reaction::Answers(StepOutcome::Done);

@@ -179,7 +179,7 @@ impl World {
         if self.hosts[host].boot != boot || self.hosts[host].power != Power::On {
             return;
         }
-        let failed = |text: &str| StepOutcome::Failed { text: text.to_owned() };
+        let failed = |text: &str| StepOutcome::said_to_have_failed(text);
         let outcome = match self.hosts[host].run.jobs.get(&kind).map(|job| job.work) {
             Some(Work::Exited(0)) => StepOutcome::Done,
             Some(Work::Exited(_)) => failed("a status"),

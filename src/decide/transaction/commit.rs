@@ -102,9 +102,7 @@ impl Transaction {
                     StepOutcome::Refused { reason, text } => {
                         HostOutcome::Lost { why: Cause::refused(reason, text).into() }
                     }
-                    StepOutcome::Failed { text } => {
-                        HostOutcome::Lost { why: Cause::HostReportsFailure { said: text }.into() }
-                    }
+                    StepOutcome::Failed { failure } => HostOutcome::Lost { why: Cause::failed(failure).into() },
                     StepOutcome::Done => {
                         HostOutcome::Lost { why: Fate::DisarmedElsewhere { systems: said.standing.systems }.into() }
                     }
@@ -196,7 +194,7 @@ impl Transaction {
             Answer::Said(said) => match said.outcome {
                 StepOutcome::Done => return,
                 StepOutcome::Refused { reason, text } => Cause::refused(reason, text),
-                StepOutcome::Failed { text } => Cause::HostReportsFailure { said: text },
+                StepOutcome::Failed { failure } => Cause::failed(failure),
             },
             Answer::Unknown { why } | Answer::Denied { why } => why,
             Answer::NotSent => Cause::NoTimeToClean,

@@ -48,7 +48,7 @@ impl Transaction {
                     self.hosts[host.0].armed = reason == RefusalReason::Fired;
                     Cause::refused(reason, text)
                 }
-                StepOutcome::Failed { text } => Cause::HostReportsFailure { said: text },
+                StepOutcome::Failed { failure } => Cause::failed(failure),
             },
             Answer::Unknown { why } => why,
             Answer::Denied { why } => {
@@ -262,7 +262,7 @@ impl Transaction {
                 return Some(RollbackReason::HostRestarted { host: name });
             }
             StepOutcome::Refused { reason, text } => return failed(Cause::refused(reason, text)),
-            StepOutcome::Failed { text } => failed(Cause::HostReportsFailure { said: text }),
+            StepOutcome::Failed { failure } => failed(Cause::failed(failure)),
             // Status 4 counts as done: some unit of the whole machine is failed. It may have been so before, and has
             // the settle time to recover. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
             StepOutcome::Done if standing.systems != expected => {

@@ -280,7 +280,7 @@ impl Transaction {
                 now.boot_id.clone_from(&said.standing.boot_id);
                 now.on.clone_from(&said.standing.systems.current);
                 match said.outcome {
-                    StepOutcome::Failed { text } => Found::Silent { why: Cause::HostReportsFailure { said: text } },
+                    StepOutcome::Failed { failure } => Found::Silent { why: Cause::failed(failure) },
                     StepOutcome::Refused { reason: RefusalReason::Ended, .. } => {
                         let stands = Side::of(plan, &said.standing.systems);
                         match said.standing.run_traces.and_then(|traces| traces.ended) {

@@ -137,7 +137,7 @@ impl Transaction {
                 let name = self.plan.host(host).name.clone();
                 let cause = match outcome {
                     StepOutcome::Refused { reason, text } => Cause::refused(reason, text),
-                    StepOutcome::Failed { text } => Cause::HostReportsFailure { said: text },
+                    StepOutcome::Failed { failure } => Cause::failed(failure),
                     StepOutcome::Done => Cause::OnOtherSystems { systems: said.standing.systems },
                 };
                 effects.push(Effect::Tell(Event::Logged {

@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
+use crate::event::reason::job::JobFailure;
 use crate::event::reason::millis;
 use crate::facts::file_limit::FileLimit;
 use crate::facts::privilege::RootProgram;
-use crate::facts::step_answer::{RefusalReason, StepOutcome};
+use crate::facts::step_answer::{RefusalReason, StepFailure, StepOutcome};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 
@@ -354,8 +355,10 @@ pub enum Cause {
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },
-    /// The step ran and did not do what it should.
+    /// The step ran and did not do what it should, as the host says.
     HostReportsFailure { said: String },
+    /// A detached step has not ended as it should.
+    JobFailed { cause: JobFailure },
     /// After its step the host is not on the systems that the step was to bring.
     NotWhereExpected { systems: Systems },
     /// The host is on these systems, and not where it should be.
@@ -400,7 +403,16 @@ impl Cause {
         match outcome {
             StepOutcome::Done => None,
             StepOutcome::Refused { reason, text } => Some(Self::refused(reason, text)),
-            StepOutcome::Failed { text } => Some(Self::HostReportsFailure { said: text }),
+            StepOutcome::Failed { failure } => Some(Self::failed(failure)),
+        }
+    }
+
+    /// Makes the cause of a step that failed.
+    #[must_use]
+    pub fn failed(failure: StepFailure) -> Self {
+        match failure {
+            StepFailure::Said(said) => Self::HostReportsFailure { said },
+            StepFailure::Job(kind, end) => Self::JobFailed { cause: JobFailure::new(kind, end) },
         }
     }
 

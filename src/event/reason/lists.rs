@@ -24,6 +24,7 @@ use crate::event::reason::guard::HandGuard;
 use crate::event::reason::hooks::{HookFault, HooksEnd};
 use crate::event::reason::inspection::{ComeBack, FoundAs, LastLook};
 use crate::event::reason::inventory_fault::{ImportFault, InventoryFault};
+use crate::event::reason::job::JobFailure;
 use crate::event::reason::leftover::Left;
 use crate::event::reason::notice::Notice;
 use crate::event::reason::obstacle::HeldUp;
@@ -61,7 +62,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 62] = [
+pub const LISTS: [ReasonList; 63] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -97,6 +98,7 @@ pub const LISTS: [ReasonList; 62] = [
     ReasonList::of::<ComeBack>(),
     ReasonList::of::<InventoryFault>(),
     ReasonList::of::<ImportFault>(),
+    ReasonList::of::<JobFailure>(),
     ReasonList::of::<Left>(),
     ReasonList::of::<Notice>(),
     ReasonList::of::<HeldUp>(),

@@ -156,6 +156,7 @@ impl fmt::Display for Cause {
             Self::ArgumentRejected { .. } => formatter.write_str("the host could not take what it was sent"),
             Self::HostRefused { .. } => formatter.write_str("the host refused"),
             Self::HostReportsFailure { said } => formatter.write_str(said),
+            Self::JobFailed { cause } => cause.fmt(formatter),
             Self::NotWhereExpected { systems } => {
                 write!(formatter, "the host is on {systems} afterwards, not where it should be")
             }
@@ -235,6 +236,7 @@ impl Cause {
             | Self::NoTimeToClean
             | Self::StepGivenUp
             | Self::HostReportsFailure { .. }
+            | Self::JobFailed { .. }
             | Self::NotWhereExpected { .. }
             | Self::OnOtherSystems { .. }
             | Self::RunsForeignSystem { .. }
@@ -375,6 +377,7 @@ impl Worded for Cause {
             | Self::ArgumentRejected { .. }
             | Self::HostRefused { .. }
             | Self::HostReportsFailure { .. }
+            | Self::JobFailed { .. }
             | Self::NotWhereExpected { .. }
             | Self::OnOtherSystems { .. }
             | Self::RunsForeignSystem { .. }

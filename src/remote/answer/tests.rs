@@ -284,7 +284,7 @@ fn a_job_s_status_becomes_an_outcome() {
         ("lost", "`test` was killed before its end"),
         ("nonsense", "`test` did not begin"),
     ] {
-        assert_eq!(outcome(state), StepOutcome::Failed { text: text.into() });
+        assert_eq!(Cause::of_outcome(outcome(state)).unwrap().to_string(), text);
     }
     let answer = said("asked test\njob test exited 0\njob rollback running\nlog one\nlog two");
     assert_eq!(answer.log, ["one", "two"]);
@@ -302,7 +302,7 @@ fn a_refusal_outweighs_an_old_job() {
         answer.outcome,
         StepOutcome::Refused { reason: RefusalReason::Superseded, text: "ada@desktop has taken this run over".into() }
     );
-    assert_eq!(said("failed no disk").outcome, StepOutcome::Failed { text: "no disk".into() });
+    assert_eq!(said("failed no disk").outcome, StepOutcome::said_to_have_failed("no disk"));
     assert!(matches!(said("refused what").outcome, StepOutcome::Refused { reason: RefusalReason::Other, .. }));
 }
 

@@ -227,7 +227,7 @@ impl Machine {
             }
             Step::Job { kind, .. } if machine.jobs.get(kind).is_some_and(|(_, by)| *by == epoch) => {
                 let failed = machine.jobs[kind].0 != JobState::Exited { status: 0 };
-                return if failed { StepOutcome::Failed { text: "status 1".to_owned() } } else { StepOutcome::Done };
+                return if failed { StepOutcome::said_to_have_failed("status 1") } else { StepOutcome::Done };
             }
             Step::Extend { .. } | Step::Job { .. } if !armed => return refused(RefusalReason::NoGuard),
             Step::Job { kind: JobKind::Test | JobKind::Switch, .. }
@@ -286,7 +286,7 @@ impl Machine {
             (_, true) => self.systems.profile = plan.new.clone(),
             (_, false) => self.systems = Systems::all(&plan.new),
         }
-        if fails { StepOutcome::Failed { text: "status 1".to_owned() } } else { StepOutcome::Done }
+        if fails { StepOutcome::said_to_have_failed("status 1") } else { StepOutcome::Done }
     }
 }
 

@@ -1,0 +1,80 @@
+//! Why a detached step on a host did not do what it should: its end, read as docs/facts.md, "Exit statuses of
+//! switch-to-configuration", and job.sh say.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::facts::host::JobKind;
+use crate::facts::step_answer::JobEnd;
+
+/// What became of a detached step. `step` is its word in the scripts: `test`, `switch`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum JobFailure {
+    /// Its time is over, and it still runs.
+    JobUnfinished { step: &'static str },
+    /// It left no status.
+    JobKilled { step: &'static str },
+    /// It was sent, and nothing of it ran.
+    JobNotBegun { step: &'static str },
+    /// The new system's activation script has failed.
+    ActivationScriptFailed { step: &'static str, status: i32 },
+    /// Another switch is under way.
+    SwitchLockTaken { step: &'static str, status: i32 },
+    /// The old system did not come up again.
+    OldSystemNotActivated,
+    /// What the boot loader starts is not what it started before.
+    BootDefaultNotPutBack,
+    /// The system profile is not what it was before.
+    ProfileNotPutBack,
+    /// The boot loader does not start the new system.
+    BootDefaultNotMoved,
+    /// The number of the generation that is about to be made could not be kept.
+    GenerationNotWrittenDown,
+    /// The file with what the run does there is not whole.
+    PlanThereDamaged,
+    /// A kernel or an initrd that the boot loader would start is not whole.
+    BootedFilesNotWhole,
+    /// What the activation changed of the next boot could not be undone.
+    NextBootNotPutBack,
+    /// There is neither an ESP nor a disk for a boot loader.
+    NoPlaceForLoader,
+    /// The new system cannot be activated without a reboot.
+    ActivationNeedsReboot { step: &'static str, status: i32 },
+    /// The program of the new system that activates it has crashed.
+    SwitchProgramCrashed { step: &'static str, status: i32 },
+    /// It ended with a status that nothing is known of.
+    JobStatusUnknown { step: &'static str, status: i32 },
+}
+
+impl JobFailure {
+    /// Says what this end of a step means.
+    #[must_use]
+    pub fn new(kind: JobKind, end: JobEnd) -> Self {
+        let step = kind.word();
+        let status = match end {
+            JobEnd::Unfinished => return Self::JobUnfinished { step },
+            JobEnd::Killed => return Self::JobKilled { step },
+            JobEnd::NotBegun => return Self::JobNotBegun { step },
+            JobEnd::Status(status) => status,
+        };
+        match status {
+            2 => Self::ActivationScriptFailed { step, status },
+            11 => Self::SwitchLockTaken { step, status },
+            91 => Self::OldSystemNotActivated,
+            92 => Self::BootDefaultNotPutBack,
+            93 => Self::ProfileNotPutBack,
+            94 => Self::BootDefaultNotMoved,
+            95 => Self::GenerationNotWrittenDown,
+            96 => Self::PlanThereDamaged,
+            97 => Self::BootedFilesNotWhole,
+            98 => Self::NextBootNotPutBack,
+            99 => Self::NoPlaceForLoader,
+            100 => Self::ActivationNeedsReboot { step, status },
+            101 => Self::SwitchProgramCrashed { step, status },
+            status => Self::JobStatusUnknown { step, status },
+        }
+    }
+}
