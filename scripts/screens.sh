@@ -83,16 +83,20 @@ heard() {
     local tries=600
     until grep -q -- "$1" "$target/screens.jsonl" 2>/dev/null; do
         tries=$((tries - 1))
-        [ $tries -gt 0 ] && kill -0 $typed 2>/dev/null || { echo "never heard: $1" >&2 && return 1; }
+        if [ $tries = 0 ] || ! kill -0 "$typed" 2>/dev/null; then
+            echo "never heard: $1" >&2
+            return 1
+        fi
         sleep 0.2
     done
 }
 
 # The process of fleetdeploy below this one: no other fleetdeploy of this machine is meant.
 below() { # PID
-    local child
+    local child children
     if [ "$(cat "/proc/$1/comm" 2>/dev/null)" = fleetdeploy ]; then echo "$1" && return; fi
-    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do below "$child"; done
+    read -ra children <"/proc/$1/task/$1/children" || true
+    for child in "${children[@]}"; do below "$child"; done
 }
 
 # Sends a signal to what was started.
@@ -106,7 +110,7 @@ signal() { # NAME
 # Waits for the end of what was started, and keeps its events as NAME.
 keep() { # NAME
     local status=0
-    wait $typed || status=$?
+    wait "$typed" || status=$?
     cp "$target/screens.jsonl" "$out/$1.jsonl"
     hosts_now "$1" "$status"
 }

@@ -201,13 +201,13 @@ fn waited_for(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Str
     strips
 }
 
-/// What the run waits for, until when, and what comes then: `4 of 13 links up, waits for all 8 links of vpn from and to
-/// vps: until 12s, then all go back`.
+/// What the run waits for, for how long at most, and what comes then: `4 of 13 links up, waits for all 8 links of vpn
+/// from and to vps: 12s more, then all go back`.
 fn waits(view: &FleetView, now: SystemTime) -> Vec<(Tone, String)> {
     let mut said = Vec::new();
     let looks = matches!(view.phase(), Some(Phase::Verify | Phase::Switch | Phase::RollBack | Phase::Reboot));
     let end = |wait: &WaitView| match wait.until.duration_since(now) {
-        Ok(left) if !left.is_zero() => format!("until {}, then {}", words::span(left), wait.then),
+        Ok(left) if !left.is_zero() => format!("{} more, then {}", words::span(left), wait.then),
         _ => "until the look under way is over".to_owned(),
     };
     let is_of_links = |wait: &&WaitView| matches!(wait.wait, WaitedFor::Links | WaitedFor::OldLinks);

@@ -44,8 +44,26 @@ pub fn render(view: &FleetView, style: RecapStyle) -> String {
     for line in sanitise::text(&finished.text).trim_end().lines().chain(reboots(view, finished).lines()) {
         out += &(if style.wrapped { wrap(line, style.columns).join("\n") } else { line.to_owned() } + "\n");
     }
+    if no_guard_is_left(finished) {
+        out += "no guard is armed any more\n";
+    }
     out += &where_to_look(view, finished);
     out
+}
+
+/// Whether a run has gone back, and each host has ended so that its guard was taken away or has fired.
+fn no_guard_is_left(finished: &FinishedView) -> bool {
+    finished.outcome == Outcome::RolledBack
+        && finished.hosts.values().all(|end| {
+            matches!(
+                end,
+                HostOutcome::RolledBack { .. }
+                    | HostOutcome::Unchanged
+                    | HostOutcome::Untouched
+                    | HostOutcome::Witness
+                    | HostOutcome::Skipped
+            )
+        })
 }
 
 /// A run's outcome in capitals, as the recap and the list of runs have it.

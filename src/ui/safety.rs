@@ -298,9 +298,9 @@ impl Leaving {
         let how = if once { "Ctrl-C once more" } else { "Ctrl-C twice" };
         let rest = match back {
             Some(back) if with_end && now < back => {
-                format!(", its guard brings the rest back within {}", left(back, now))
+                format!(": kept guards then fire as well, and the rest is back within {}", left(back, now))
             }
-            _ => String::new(),
+            _ => ": kept guards then fire as well".to_owned(),
         };
         let back = format!("; every host that answers is back: {how} leaves without harm{rest}");
         format!("{back}; look later: fleetdeploy show last, {recover}")

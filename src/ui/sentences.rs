@@ -144,12 +144,12 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             let waits = view.waits.first();
             let left = waits.and_then(|wait| Some((wait.until.duration_since(now).ok()?, wait.then)));
             let until =
-                left.map_or_else(String::new, |(left, then)| format!("; until {}, then {then}", words::span(left)));
+                left.map_or_else(String::new, |(left, then)| format!("; {} more, then {then}", words::span(left)));
             let links = links(*up, *of, *rounds, waiting_for, cause.as_ref());
             vec![of_fleet(None, links + &until + &guards_left(view, now))]
         }
         Event::WaitStarted { wait, within_ms, then } if !matches!(wait, WaitedFor::Links | WaitedFor::OldLinks) => {
-            vec![of_fleet(None, format!("waits for {wait}: until {}, then {then}", words::span_ms(*within_ms)))]
+            vec![of_fleet(None, format!("waits for {wait}: {} more, then {then}", words::span_ms(*within_ms)))]
         }
         Event::MayLeave { may: true, back_within_ms } => {
             let back = back_within_ms.map_or_else(String::new, |within| {

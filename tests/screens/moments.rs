@@ -71,7 +71,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
             &["each guard is as long as the inventory says: the first fires in #, the last in #"],
         ),
         lost: ("No.", &["guarded: whatever breaks now"]),
-        todo: ("Nothing: the links are waited for, and then all go on or all go back.", &["until #, then all go back"]),
+        todo: ("Nothing: the links are waited for, and then all go on or all go back.", &["# more, then all go back"]),
     },
     Moment {
         title: "The decision was written, the boot defaults move",
@@ -118,10 +118,10 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "All hosts run their new systems, under their guards, and the links of web through \
  the VPN are down. If that stays so, all go back.",
-            &["of all 14 links up, waits for all", "from and to web", "until #, then all go back"],
+            &["of all 14 links up, waits for all", "from and to web", "# more, then all go back"],
         ),
         lost: ("No: web is reached, and under a guard.", &["guarded: whatever breaks now"]),
-        todo: ("Nothing: wait for the end of the settle time.", &["until #, then all go back", "Ctrl-C: back at once"]),
+        todo: ("Nothing: wait for the end of the settle time.", &["# more, then all go back", "Ctrl-C: back at once"]),
     },
     Moment {
         title: "The push goes back",
@@ -162,13 +162,13 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "vps and web are through, and homeserver is tried again; after the settle time all go \
  back. homeserver is under its guard.",
-            &["waits for hosts out of reach: until #, then all go back"],
+            &["waits for hosts out of reach: # more, then all go back"],
         ),
         lost: (
             "No: if it stays away, its guard reboots it into its old system.",
             &["every host goes back to its old system by a reboot, back at the latest in #"],
         ),
-        todo: ("Nothing: wait.", &["until #, then all go back"]),
+        todo: ("Nothing: wait.", &["# more, then all go back"]),
     },
     Moment {
         title: "Two are back, one is out of reach",
@@ -185,7 +185,10 @@ pub(crate) const MOMENTS: &[Moment] = &[
                 "out of reach, connecting again",
             ],
         ),
-        lost: ("No: the guard of homeserver brings it back.", &["its guard brings the rest back within #"]),
+        lost: (
+            "No: the guard of homeserver brings it back.",
+            &["kept guards then fire as well", "the rest is back within #"],
+        ),
         todo: (
             "Nothing; or leave: nothing is lost by it.",
             &[

@@ -1,5 +1,6 @@
-//! Why a detached step on a host did not do what it should: its end, read as docs/facts.md, "Exit statuses of
-//! switch-to-configuration", and job.sh say.
+//! Why a detached step on a host did not do what it should: what its status means.
+//!
+//! Source: docs/facts.md, "Exit statuses of switch-to-configuration"; job.sh.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -285,6 +285,7 @@ fn not_allowed(by: &RootProgram) -> String {
 }
 
 impl Worded for Cause {
+    #[expect(clippy::too_many_lines, reason = "one line for each of what has no mend")]
     fn mend(&self) -> Option<String> {
         match self {
             Self::HostKeyUnknown { by_hand, .. } => Some(format!(
