@@ -1,5 +1,7 @@
 //! Every code of a reason is told by a run: of the program, against booted hosts or without any, or of a closed world.
-//! The other tests keep their events in `CODES_TOLD`; scripts/test.sh runs this after all of them.
+//! The other tests keep their events in a folder, from which this one makes the list:
+//! `CODES_TOLD=FOLDER scripts/test.sh`, then `CODES_TOLD=FOLDER cargo test --test codes -- --ignored --nocapture`. Not
+//! all are told yet, so scripts/test.sh does not run it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![expect(clippy::print_stdout, reason = "the list is what a person wants to see")]

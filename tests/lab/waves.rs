@@ -36,7 +36,7 @@ fn a_canary_that_breaks_the_vpn_goes_back_and_no_other_host_is_touched() {
     fleet.set("web", "wg_key", "\"wrong\"");
     let pushed = fleet.push(&["homelab", "--canary", "web"]);
     pushed.assert_ended(1, Outcome::RolledBack);
-    pushed.assert_says(None, &["links are down", "web"]);
+    pushed.assert_says(None, &["links from and to web are down"]);
     assert_eq!(order(&pushed), ["wave 1 of 2", "web", "verify", "roll back"]);
     assert_eq!(pushed.host("web"), &HostOutcome::RolledBack { by_guard: false });
     let jobs = |host: &str| fleet.host(host, "journalctl -q -o cat -u fleetdeploy-job").lines().count();
