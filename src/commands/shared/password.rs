@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::time::Duration;
 
-use ::nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
+use ::nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::commands::Trouble;
 use crate::decide::vocabulary::Signal;
@@ -51,11 +53,25 @@ async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Troubl
             Err(_) => Err(Trouble::not_understood(Misuse::PasswordTerminalGone)),
         },
         signal = shutdown.requested() => {
-            // A terminal that was closed takes no settings, and needs none.
-            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &before);
+            give_back(&before).await;
             Err(interrupted(signal))
         }
     }
+}
+
+/// How long the thread may take from its question to its settings of the terminal; a loaded machine keeps that.
+const SETTINGS_LIMIT: Duration = Duration::from_secs(2);
+
+/// Sets the terminal to what it was, once the thread has set it: a signal can come between the question and that, and
+/// what is set after our settings would stay. Nothing but the terminal tells when that is.
+async fn give_back(before: &Termios) {
+    let deadline = Instant::now() + SETTINGS_LIMIT;
+    let is_set = || tcgetattr(std::io::stdin()).map_or(true, |now| now.local_flags != before.local_flags);
+    while !is_set() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // A terminal that was closed takes no settings, and needs none.
+    let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, before);
 }
 
 /// Handles a question without an answer. The terminal is read raw: Ctrl-C is a letter there, and no signal.
