@@ -98,7 +98,9 @@ fn correct_suggestions(error: &mut clap::Error, words: &[OsString]) {
             }
         }
         // Words that are not behind `--` are not taken: an option among them could be meant for fleetdeploy.
-        ErrorKind::UnknownArgument if is_exec(words) && !words.iter().any(|word| word == "--") => {
+        ErrorKind::UnknownArgument
+            if is_exec(error) && !wrong.starts_with('-') && !words.iter().any(|word| word == "--") =>
+        {
             let text = "put `--` before the command: fleetdeploy exec FLEET -- COMMAND";
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![text.into()]));
         }
@@ -106,8 +108,9 @@ fn correct_suggestions(error: &mut clap::Error, words: &[OsString]) {
     }
 }
 
-fn is_exec(words: &[OsString]) -> bool {
-    words.iter().skip(1).any(|word| word == "exec")
+/// Whether it is about `exec`: another word of the command line may be a fleet of that name.
+fn is_exec(error: &clap::Error) -> bool {
+    error.get(ContextKind::Usage).is_some_and(|usage| usage.to_string().contains("fleetdeploy exec "))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]

@@ -45,7 +45,7 @@ pub fn render(view: &FleetView, style: RecapStyle) -> String {
         out += &(if style.wrapped { wrap(line, style.columns).join("\n") } else { line.to_owned() } + "\n");
     }
     if no_guard_is_left(finished) {
-        out += "no guard is armed any more\n";
+        out += "no guard of this run is armed any more\n";
     }
     out += &where_to_look(view, finished);
     out

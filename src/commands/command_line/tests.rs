@@ -235,6 +235,11 @@ fn what_is_nearly_right_is_told_what_was_meant() {
     assert!(!hidden.contains("'replay'"), "{hidden}");
     let without = said("fleetdeploy exec homelab uptime");
     assert!(without.contains("put `--` before the command: fleetdeploy exec FLEET -- COMMAND"), "{without}");
+    // A fleet may have that name, and an option that is nearly right is one.
+    for words in ["fleetdeploy push exec uptime", "fleetdeploy exec homelab --strem"] {
+        let other = said(words);
+        assert!(!other.contains("put `--`"), "{other}");
+    }
 }
 
 #[test]
