@@ -17,6 +17,7 @@ use fleetdeploy::record::journal::{HostStarted, JournalEntry, RunStarted};
 use pretty_assertions::assert_eq;
 
 #[path = "support/codes.rs"]
+#[expect(dead_code, reason = "a program says its end itself")]
 mod codes;
 #[path = "support/workstation.rs"]
 mod workstation;
@@ -95,7 +96,7 @@ impl Workstation {
 
     /// ssh is there; nix and the hosts are not.
     async fn run_alone(&self, words: &[&str]) -> Finished {
-        self.invocation(words).env("PATH", ssh_alone(self.home.path())).run().await.unwrap()
+        self.run_with(words, |program| program.env("PATH", ssh_alone(self.home.path()))).await
     }
 
     /// Exits with 2 and says this; no record of it is left, since nothing was begun.

@@ -113,7 +113,9 @@ fn request() -> RecoverRequest {
 struct Records(Vec<Entry>);
 
 impl Surroundings for Records {
-    fn tell(&mut self, _: Event) {}
+    fn tell(&mut self, event: Event) {
+        crate::codes::keep(&event);
+    }
 
     fn started(&mut self, _: &Plan) -> std::io::Result<()> {
         Ok(())
@@ -140,7 +142,9 @@ struct Asked {
 }
 
 impl Surroundings for Asked {
-    fn tell(&mut self, _: Event) {}
+    fn tell(&mut self, event: Event) {
+        crate::codes::keep(&event);
+    }
 
     fn started(&mut self, _: &Plan) -> std::io::Result<()> {
         Ok(())
@@ -274,6 +278,9 @@ async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<Record
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
     let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
+    if let Recovered::NotBegun(why) = &recovered {
+        crate::codes::keep(&Event::failed(None, why.clone()));
+    }
     (recovered, records.0)
 }
 
