@@ -301,6 +301,13 @@ impl Fleet {
         self.start_query(words).ended()
     }
 
+    /// The same with these assignments in its environment.
+    pub(crate) fn query_in(&self, environment: &[&str], words: &[&str]) -> Pushed {
+        let mut command = self.lab("ws", &["--", "env"]);
+        command.args(environment).args(["fleetdeploy", "--json"]).args(words);
+        self.follow(command, true).ended()
+    }
+
     /// The same, followed while it runs.
     pub(crate) fn start_query(&self, words: &[&str]) -> Pushing {
         let words: Vec<&str> = ["--json"].iter().chain(words).copied().collect();

@@ -48,6 +48,7 @@ mod login;
 mod next_boot;
 mod old_runs;
 mod plan;
+mod reasons;
 mod reboot;
 mod recover;
 mod refused;

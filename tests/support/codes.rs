@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use fleetdeploy::decide::vocabulary::Verdict;
 use fleetdeploy::event::Event;
+use fleetdeploy::event::reason::any::AnyReason;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -48,6 +49,13 @@ pub(crate) fn keep(event: &impl Serialize) {
     let path = folder.join(format!("{}.jsonl", std::process::id()));
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("CODES_TOLD is a folder");
     file.write_all(format!("{line}\n").as_bytes()).expect("there is room");
+}
+
+/// Keeps what a judge of the decider has said of a world that was made up for it, as an engine tells it.
+pub(crate) fn keep_judged(reasons: impl IntoIterator<Item = impl Into<AnyReason>>) {
+    if folder().is_some() {
+        reasons.into_iter().for_each(|reason| keep(&Event::warned(None, reason)));
+    }
 }
 
 /// Keeps the end of a closed world as the event that a command makes of it.
