@@ -15,6 +15,7 @@ const FLAKE: &str = r##"{
     slow = make "slow" "while :; do :; done";
     top = system: { config.system.build.toplevel = system; };
   in {
+    deploy = 3;
     nixosConfigurations = {
       good = top (make "nixos-system-good-1" "echo fine > $out");
       text = top "hello";
@@ -26,7 +27,6 @@ const FLAKE: &str = r##"{
         name = "nixos-system-floating-1"; system = "@SYSTEM@"; builder = "/bin/sh"; args = [ "-c" "echo > $out" ];
         __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256";
       });
-      new = top (import ./new.nix);
     };
   };
 }
@@ -70,7 +70,7 @@ fn why_there_is_no_system_has_a_code() {
         &["NIX_CONFIG=extra-experimental-features = ca-derivations"],
         &["system-path-unknown"],
     );
-    tells("good:", "system: {good: ./nowhere}", &[], &["system-not-in-store"]);
-    fleet.ws("cd sick && git init -q . && git add flake.nix && echo '{ }' >new.nix");
-    tells("new:", "flake: .", &[], &["file-untracked"]);
+    let import = |tool: &str| fleet.query(&["inventory", "import", "--from", tool, "path:/root/fleet/sick"]);
+    assert_tells(&import("deploy-rs"), &["output-strange"]);
+    assert_tells(&import("colmena"), &["output-missing"]);
 }
