@@ -1,0 +1,3 @@
+//! The codes that no run tells in a test, each with why.
+
+pub(crate) const UNTOLD: &[(&str, &str)] = &[];
