@@ -2,8 +2,8 @@
 //! of a closed world. They stand in tests/codes/told.jsonl; the runs that tell none are named here, each with why.
 //!
 //! The other tests keep their events in a folder if they are asked to, from which the file is made anew:
-//! `CODES_TOLD=FOLDER scripts/test.sh`, then `CODES_TOLD=FOLDER FLEETDEPLOY_BLESS=1 cargo test --test codes`. What is in
-//! the file and still right stays.
+//! `CODES_TOLD=FOLDER scripts/test.sh`, then `CODES_TOLD=FOLDER FLEETDEPLOY_BLESS=1 cargo test --test codes`. What is
+//! in the file and still right stays.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
