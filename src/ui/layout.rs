@@ -11,7 +11,7 @@ use crate::ui::host_view::HostView;
 use crate::ui::line::{Strip, cut_between_words, fitting, wrap};
 use crate::ui::paint::Tone;
 use crate::ui::row::{Health, name_width, row};
-use crate::ui::safety::Safety;
+use crate::ui::safety::{Safety, Sides};
 use crate::ui::sanitise;
 use crate::ui::screen_style::ScreenStyle;
 use crate::ui::view::{FleetView, WaitView, What};
@@ -49,7 +49,7 @@ fn heading(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Strip>
         strips.push(phases(view, style));
     }
     let fleet = sanitise::line(view.fleet.as_deref().unwrap_or_default());
-    if let Some((tone, text)) = Safety::of(view).map(|safety| safety.words(&style.text(&fleet), now)) {
+    if let Some((tone, text)) = Safety::of(view).map(|safety| safety.words(&style.text(&fleet), Sides::of(view), now)) {
         strips.extend(wrap(&text, style.columns).into_iter().map(|line| strip(Some(tone), &line)));
     }
     strips
@@ -185,7 +185,9 @@ fn waited_for(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Str
     let mut strips = Vec::new();
     let builds = view.phases.iter().any(|begun| begun.phase == Phase::Build && begun.ended.is_none());
     if builds && view.rolling_back.is_none() {
-        strips.push(strip(Some(Tone::Faint), &style.text(&building(view))));
+        strips.extend(
+            wrap(&style.text(&building(view, now)), style.columns).iter().map(|line| strip(Some(Tone::Faint), line)),
+        );
     }
     for (tone, text) in waits(view, now) {
         strips.extend(wrap(&style.text(&text), style.columns).iter().map(|line| strip(Some(tone), line)));
@@ -206,7 +208,7 @@ fn waited_for(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Str
 fn waits(view: &FleetView, now: SystemTime) -> Vec<(Tone, String)> {
     let mut said = Vec::new();
     let looks = matches!(view.phase(), Some(Phase::Verify | Phase::Switch | Phase::RollBack | Phase::Reboot));
-    let end = |wait: &WaitView| match wait.until.duration_since(now) {
+    let end = |wait: &WaitView| match view.end_of(wait).duration_since(now) {
         Ok(left) if !left.is_zero() => format!("{} more, then {}", words::span(left), wait.then),
         _ => "until the look under way is over".to_owned(),
     };
@@ -244,8 +246,8 @@ fn rounds(rounds: u32) -> String {
     if rounds == 1 { "1 good look".to_owned() } else { format!("{rounds} good looks") }
 }
 
-/// `build: 9 of 212 derivations, linux-6.12.8 and 2 more; 120 MiB of 700 MiB from caches`.
-fn building(view: &FleetView) -> String {
+/// `build: 9 of 212 derivations, linux-6.12.8 and 2 more; 120 MiB of 700 MiB from caches; 42s so far, without a limit`.
+fn building(view: &FleetView, now: SystemTime) -> String {
     let build = &view.build;
     let mut text = "build: ".to_owned();
     if build.expected > 0 {
@@ -268,7 +270,10 @@ fn building(view: &FleetView) -> String {
             text += &format!(" ({})", sanitise::line(name));
         }
     }
-    text
+    // Nothing but nix ends it, or a person.
+    let began = view.phases.iter().find(|begun| begun.phase == Phase::Build).map_or(now, |begun| begun.began);
+    let so_far = words::span(now.duration_since(began).unwrap_or_default());
+    format!("{text}; {so_far} so far, without a limit")
 }
 
 fn strip(tone: Option<Tone>, text: &str) -> Strip {

@@ -141,7 +141,7 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(None, text)]
         }
         Event::LinksMoved { up, of, rounds, waiting_for, cause, .. } => {
-            let waits = view.waits.first();
+            let waits = view.waits.iter().find(|wait| matches!(wait.wait, WaitedFor::Links | WaitedFor::OldLinks));
             let left = waits.and_then(|wait| Some((wait.until.duration_since(now).ok()?, wait.then)));
             let until =
                 left.map_or_else(String::new, |(left, then)| format!("; {} more, then {then}", words::span(left)));
@@ -149,7 +149,14 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(None, links + &until + &guards_left(view, now))]
         }
         Event::WaitStarted { wait, within_ms, then } if !matches!(wait, WaitedFor::Links | WaitedFor::OldLinks) => {
-            vec![of_fleet(None, format!("waits for {wait}: {} more, then {then}", words::span_ms(*within_ms)))]
+            let left = words::span_ms(*within_ms);
+            // It ends a longer wait that was told when their contact was lost.
+            let text = if *wait == WaitedFor::SilentHosts {
+                format!("all others are through: waits for {wait} no longer than {left}, then {then}")
+            } else {
+                format!("waits for {wait}: {left} more, then {then}")
+            };
+            vec![of_fleet(None, text)]
         }
         Event::MayLeave { may: true, back_within_ms } => {
             let back = back_within_ms.map_or_else(String::new, |within| {

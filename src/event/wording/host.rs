@@ -12,7 +12,7 @@ use crate::inventory::model::{GuardAction, HostName};
 pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)> {
     Some(match event {
         Event::HostLeftOut { host } => (host, "left out: it takes no part".to_owned()),
-        Event::HostMoved { host, doing } => (host, doing.clone()),
+        Event::HostMoved { host, doing, .. } => (host, doing.clone()),
         Event::AddressChosen { host, address } => (host, format!("is reached at {address}")),
         Event::CopyMoved { host, done_bytes, expected_bytes } if *expected_bytes > 0 => {
             (host, format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes)))

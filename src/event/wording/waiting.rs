@@ -30,6 +30,7 @@ impl fmt::Display for AfterWait {
             Self::EndsAsItIs => "the roll back ends, and says what is still down",
             Self::AskedAgain => "silent hosts are asked once more",
             Self::GoesOnWithout => "the run is ended without them",
+            Self::NoFurtherReboot => "no further host is rebooted",
         })
     }
 }
