@@ -230,7 +230,13 @@ fn waits(view: &FleetView, now: SystemTime) -> Vec<(Tone, String)> {
             None => {}
         }
         if let Some(wait) = of_links {
-            text += &format!(": {}", end(wait));
+            // As long as nothing is down it is not the going back that is waited for.
+            let left = wait.until.duration_since(now).ok().filter(|left| !left.is_zero() && !waits);
+            let end = left.map_or_else(
+                || end(wait),
+                |left| format!("proven in at most {}, else {}", words::span(left), wait.then),
+            );
+            text += &format!(": {end}");
         }
         said.push((if waits { Tone::Doubtful } else { Tone::Faint }, text));
     } else if let Some(wait) = of_links {

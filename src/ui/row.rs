@@ -21,8 +21,8 @@ const NAME_LIMIT: usize = 20;
 /// From this width on a row also has the phase's name; below, the heading has it.
 const WITH_PHASE: usize = 76;
 
-/// `1h 02m 03s`, `15m 00s`.
-const TIME: usize = 7;
+/// `59s`: what is kept free for a time at the least, so that a row does not change its words each second.
+const TIME: usize = 3;
 
 /// `fires 14m 59s`.
 const GUARD: usize = 13;

@@ -79,9 +79,9 @@ impl Sides {
 /// What a signal does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaving {
-    /// Hosts that still run their new system would be left to their guards.
-    ToGuards,
-    /// Every host that answers is on its old system: nothing is lost. `once`: a signal has come already.
+    /// Hosts that still run their new system would be left to their guards. `once`: a signal has come already.
+    ToGuards { once: bool },
+    /// Every host that answers is on its old system: nothing is lost.
     Harmless { once: bool, back: Option<SystemTime> },
 }
 
@@ -145,7 +145,7 @@ impl Safety {
         }
         let leaving = match view.may_leave {
             Some(back) => Leaving::Harmless { once: view.interrupted, back },
-            None => Leaving::ToGuards,
+            None => Leaving::ToGuards { once: view.interrupted },
         };
         if let Some(awaiting) = awaiting(view, leaving) {
             return Some(awaiting);
@@ -286,9 +286,10 @@ fn going_back(
 ) -> String {
     let hosts = if of == 1 { "host runs" } else { "hosts run" };
     let mut text = format!("going back: {back} of {of} {hosts} {their_old} again");
-    if let (Leaving::ToGuards, Some(guards)) = (leaving, guards) {
+    if let (Leaving::ToGuards { once }, Some(guards)) = (leaving, guards) {
+        let signal = signal(once);
         text += &format!(
-            "; Ctrl-C twice leaves the others to their guards, and if this computer dies they go back {}; then: \
+            "; {signal} leaves the others to their guards, and if this computer dies they go back {}; then: \
              {recover}, at any time, from anywhere, ends it there",
             guards.way(now)
         );
@@ -296,6 +297,11 @@ fn going_back(
         text += &leaving.words(recover, now, true);
     }
     text
+}
+
+/// What makes it leave; `once`: the first of two signals has come.
+fn signal(once: bool) -> &'static str {
+    if once { "Ctrl-C once more" } else { "Ctrl-C twice" }
 }
 
 /// Who is out of reach, and when its guard fires and it is back.
@@ -331,7 +337,7 @@ impl Leaving {
     /// What leaving does, from the moment on from which it is harmless. `with_end`: when the rest is back was not said.
     fn words(self, recover: &str, now: SystemTime, with_end: bool) -> String {
         let Self::Harmless { once, back } = self else { return String::new() };
-        let how = if once { "Ctrl-C once more" } else { "Ctrl-C twice" };
+        let how = signal(once);
         let rest = match back {
             Some(back) if with_end && now < back => {
                 format!(": kept guards then fire as well, and the rest is back within {}", left(back, now))

@@ -41,7 +41,7 @@ pub struct FleetView {
     pub decided: bool,
     /// Why the push turned back.
     pub rolling_back: Option<String>,
-    /// A person has asked it to.
+    /// A first signal has come: the next one leaves.
     pub interrupted: bool,
     /// The host that it turned back for.
     pub blamed: Option<HostName>,
@@ -267,8 +267,12 @@ impl FleetView {
             Event::Decided => self.decided = true,
             Event::RollBackStarted { host, reason } => {
                 self.rolling_back = Some(reason.to_string());
-                self.interrupted = reason.code() == Some("interrupted");
+                self.interrupted |= reason.code() == Some("interrupted");
                 self.blamed.clone_from(host);
+            }
+            Event::Warned { text, .. } => {
+                let heard = ["signal-too-late", "signal-in-doubt", "signal-while-going-back"];
+                self.interrupted |= text.code().is_some_and(|code| heard.contains(&code));
             }
             Event::Finished { outcome, text, hosts, exit, took_ms } => {
                 let (outcome, exit, took) = (*outcome, *exit, Duration::from_millis(*took_ms));

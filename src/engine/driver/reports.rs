@@ -72,7 +72,7 @@ impl<H: Hosts> Driver<H> {
                     }
                     StepNote::StillAway { answers } => {
                         let doing = self.countdown(host, answers);
-                        surroundings.tell(Event::moved(&name, doing));
+                        surroundings.tell(self.still_doing(host, doing));
                         None
                     }
                 }
