@@ -406,7 +406,7 @@ fn a_lost_contact_has_one_end_on_every_row_and_below() {
         let mut watched = Watched::new(LIVE, 100, 24);
         watched.until(&in_test(events), 10.0);
         let shown = watched.shown();
-        let end = format!("{left} more, then all go back");
+        let end = format!("{left} more, else all go back");
         for name in ["b", "c"] {
             assert!(row_of(&shown, name).contains(&format!("out of reach: {end}")), "{shown}");
         }

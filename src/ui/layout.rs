@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::event::Phase;
 use crate::event::waiting::WaitedFor;
-use crate::event::wording::words;
+use crate::event::wording::{waiting, words};
 use crate::ui::host_view::HostView;
 use crate::ui::line::{Strip, cut_between_words, fitting, wrap};
 use crate::ui::paint::Tone;
@@ -204,12 +204,14 @@ fn waited_for(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Str
 }
 
 /// What the run waits for, for how long at most, and what comes then: `4 of 13 links up, waits for all 8 links of vpn
-/// from and to vps: 12s more, then all go back`.
+/// from and to vps: 12s more, else all go back`.
 fn waits(view: &FleetView, now: SystemTime) -> Vec<(Tone, String)> {
     let mut said = Vec::new();
     let looks = matches!(view.phase(), Some(Phase::Verify | Phase::Switch | Phase::RollBack | Phase::Reboot));
     let end = |wait: &WaitView| match view.end_of(wait).duration_since(now) {
-        Ok(left) if !left.is_zero() => format!("{} more, then {}", words::span(left), wait.then),
+        Ok(left) if !left.is_zero() => {
+            format!("{} more, {} {}", words::span(left), waiting::then(wait.wait), wait.then)
+        }
         _ => "until the look under way is over".to_owned(),
     };
     let is_of_links = |wait: &&WaitView| matches!(wait.wait, WaitedFor::Links | WaitedFor::OldLinks);

@@ -277,7 +277,7 @@ fn away(host: &HostView, view: &FleetView, now: SystemTime) -> Vec<String> {
         return vec!["out of reach, connecting again".to_owned()];
     };
     let left = words::span(until.duration_since(now).unwrap_or_default());
-    let then = then.map(|then| format!("out of reach: {left} more, then {then}"));
+    let then = then.map(|then| format!("out of reach: {left} more, else {then}"));
     then.into_iter().chain([format!("out of reach: {left} more"), "out of reach".to_owned()]).collect()
 }
 

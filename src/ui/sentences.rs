@@ -144,7 +144,7 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             let waits = view.waits.iter().find(|wait| matches!(wait.wait, WaitedFor::Links | WaitedFor::OldLinks));
             let left = waits.and_then(|wait| Some((wait.until.duration_since(now).ok()?, wait.then)));
             let until =
-                left.map_or_else(String::new, |(left, then)| format!("; {} more, then {then}", words::span(left)));
+                left.map_or_else(String::new, |(left, then)| format!("; {} more, else {then}", words::span(left)));
             let links = links(*up, *of, *rounds, waiting_for, cause.as_ref());
             vec![of_fleet(None, links + &until + &guards_left(view, now))]
         }
@@ -152,9 +152,9 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             let left = words::span_ms(*within_ms);
             // It ends a longer wait that was told when their contact was lost.
             let text = if *wait == WaitedFor::SilentHosts {
-                format!("all others are through: waits for {wait} no longer than {left}, then {then}")
+                format!("all others are through: waits for {wait} no longer than {left}, else {then}")
             } else {
-                format!("waits for {wait}: {left} more, then {then}")
+                format!("waits for {wait}: {left} more, {} {then}", waiting::then(*wait))
             };
             vec![of_fleet(None, text)]
         }

@@ -74,7 +74,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
             &["each guard is as long as the inventory says: the first fires in #, the last in #"],
         ),
         lost: ("No.", &["guarded: whatever breaks now"]),
-        todo: ("Nothing: the links are waited for, and then all go on or all go back.", &["# more, then all go back"]),
+        todo: ("Nothing: the links are waited for, and then all go on or all go back.", &["# more, else all go back"]),
     },
     Moment {
         title: "The decision was written, the boot defaults move",
@@ -127,10 +127,10 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "All hosts run their new systems, under their guards, and the links of web through \
  the VPN are down. If that stays so, all go back.",
-            &["of all 14 links up, waits for all", "from and to web", "# more, then all go back"],
+            &["of all 14 links up, waits for all", "from and to web", "# more, else all go back"],
         ),
         lost: ("No: web is reached, and under a guard.", &["guarded: whatever breaks now"]),
-        todo: ("Nothing: wait for the end of the settle time.", &["# more, then all go back", "Ctrl-C: back at once"]),
+        todo: ("Nothing: wait for the end of the settle time.", &["# more, else all go back", "Ctrl-C: back at once"]),
     },
     Moment {
         title: "The push goes back",
@@ -174,13 +174,13 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "vps and web are through, and homeserver is tried again; after the settle time all go \
  back. homeserver is under its guard.",
-            &["out of reach: # more", "waits for hosts out of reach: # more, then all go back"],
+            &["out of reach: # more", "waits for hosts out of reach: # more, else all go back"],
         ),
         lost: (
             "No: if it stays away, its guard reboots it into its old system.",
             &["every host goes back to its old system by a reboot, back at the latest in #"],
         ),
-        todo: ("Nothing: wait.", &["# more, then all go back"]),
+        todo: ("Nothing: wait.", &["# more, else all go back"]),
     },
     Moment {
         title: "Two are back, one is out of reach",

@@ -42,7 +42,7 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
         Event::BootDefaultMoved { host, generation } => (host, format!("a reboot brings generation {generation} now")),
         Event::ContactLost { host, within_ms, then, why } => {
             let until = within_ms.map(|within| format!(" for up to {}", words::span_ms(within))).unwrap_or_default();
-            let then = then.map(|then| format!(", then {then}")).unwrap_or_default();
+            let then = then.map(|then| format!(", else {then}")).unwrap_or_default();
             (host, format!("contact lost, connecting again{until}{then}: {why}"))
         }
         Event::HostWaits { host, waits_for, why: Some(why) } => (host, waiting::held_back(*why, &names(waits_for))),

@@ -35,6 +35,18 @@ impl fmt::Display for AfterWait {
     }
 }
 
+/// What stands between the end of a wait and what comes: only some come if it was in vain.
+pub(crate) fn then(wait: WaitedFor) -> &'static str {
+    match wait {
+        WaitedFor::Links
+        | WaitedFor::SilentHosts
+        | WaitedFor::SteadyUnits
+        | WaitedFor::Handshakes
+        | WaitedFor::OldLinks => "else",
+        WaitedFor::Guards | WaitedFor::OtherRecovery => "then",
+    }
+}
+
 /// `, by a reboot, back at the latest in 17m 53s`
 pub(crate) fn way_back(way: Option<&WayBack>) -> String {
     way.map_or_else(String::new, |way| {
