@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Phase;
-use crate::event::waiting::HeldBack;
+use crate::event::waiting::{AfterWait, HeldBack};
 use crate::event::wording::activity::in_a_rollback;
 use crate::event::wording::{waiting, words};
 use crate::inventory::model::{GuardAction, HostName};
@@ -157,9 +157,13 @@ pub(crate) fn row(host: &HostView, view: &FleetView, names: usize, style: &Scree
 fn times(host: &HostView, health: Health, now: SystemTime) -> Vec<String> {
     let so_far = host.time(now);
     let plain = words::span(so_far);
-    let ends = host.ends.filter(|(until, _)| health == Health::AtWork && *until > now);
+    // Where it is tried until its guard fires, the guard's time is that end.
+    let is_own = |then: Option<AfterWait>| then != Some(AfterWait::ItsGuard);
+    let ends = host.ends.filter(|(until, then)| health == Health::AtWork && *until > now && is_own(*then));
     let Some((until, _)) = ends else { return vec![plain] };
-    let whole = words::span(so_far + until.duration_since(now).unwrap_or_default());
+    // Rounded: a limit comes as milliseconds, of which a few are gone already.
+    let whole = so_far + until.duration_since(now).unwrap_or_default();
+    let whole = words::span(whole + Duration::from_millis(500));
     vec![format!("{plain} of at most {whole}"), format!("{plain} of {whole}"), plain]
 }
 
@@ -276,6 +280,14 @@ fn away(host: &HostView, view: &FleetView, now: SystemTime) -> Vec<String> {
     let Some((until, then)) = view.tried_until(host).filter(|(until, _)| *until > now) else {
         return vec!["out of reach, connecting again".to_owned()];
     };
+    if then == Some(AfterWait::ItsGuard) {
+        return vec![
+            "out of reach: tried until its guard fires, which brings it back".to_owned(),
+            "out of reach: tried until its guard fires".to_owned(),
+            "out of reach: tried till it fires".to_owned(),
+            "out of reach".to_owned(),
+        ];
+    }
     let left = words::span(until.duration_since(now).unwrap_or_default());
     let then = then.map(|then| format!("out of reach: {left} more, else {then}"));
     then.into_iter().chain([format!("out of reach: {left} more"), "out of reach".to_owned()]).collect()
@@ -296,7 +308,7 @@ fn stands_by(why: HeldBack, others: &[HostName]) -> Vec<String> {
         ],
         HeldBack::OthersAway => vec![
             format!("on its old system; guard kept until {names} is back"),
-            format!("back; kept until {names} is back"),
+            format!("on old; kept until {names} is back"),
             format!("kept until {names} is back"),
             format!("kept until {count} are back"),
         ],

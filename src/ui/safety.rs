@@ -211,8 +211,8 @@ impl Safety {
                 // From elsewhere the decision is not known as long as no host is through on new.
                 let text = format!(
                     "proven: {new} are being made permanent; Ctrl-C lets this finish; if this computer dies now, every \
-                     host goes back {}; {recover} before that finishes it, if typed here; typed elsewhere it takes all \
-                     back",
+                     host goes back {}; {recover}, typed before that, finishes it on this computer, and takes all back \
+                     from any other",
                     guards.way(now)
                 );
                 (Tone::Good, text)

@@ -178,14 +178,11 @@ impl FleetView {
     /// all of them: the first end counts, its own, another's, or that of what the whole run waits for.
     #[must_use]
     pub fn tried_until(&self, host: &HostView) -> Option<(SystemTime, Option<AfterWait>)> {
-        let (own, then) = host.ends?;
         let of_run = self.waits.iter().filter(|wait| is_for_hosts(wait.wait)).min_by_key(|wait| wait.until);
-        if then != Some(AfterWait::AllGoBack) {
-            let of_run = of_run.filter(|wait| wait.until < own).map(|wait| (wait.until, Some(wait.then)));
-            return Some(of_run.unwrap_or((own, then)));
-        }
-        let until = of_run.map(|wait| wait.until).into_iter().chain(self.all_back_at()).min();
-        Some((until.unwrap_or(own), then))
+        let of_run = of_run.map(|wait| (wait.until, Some(wait.then)));
+        let of_all = self.all_back_at().filter(|_| matches!(host.ends, Some((_, Some(AfterWait::AllGoBack)))));
+        let of_all = of_all.map(|until| (until, Some(AfterWait::AllGoBack)));
+        [host.ends, of_run, of_all].into_iter().flatten().min_by_key(|(until, _)| *until)
     }
 
     /// The true end of a wait of the whole run.

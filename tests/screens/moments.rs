@@ -95,7 +95,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
  finishes it on this laptop, and takes all back from any other.",
             &[
                 "Ctrl-C lets this finish",
-                "fleetdeploy recover homelab before that finishes it, if typed here; typed elsewhere it takes all back",
+                "fleetdeploy recover homelab, typed before that, finishes it on this computer, and takes all back from any other",
             ],
         ),
     },
@@ -194,7 +194,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
                 "2 of 3 hosts run their old systems again",
                 "kept until homeserver is back",
                 "guard kept",
-                "out of reach: # more",
+                "out of reach: tried",
             ],
         ),
         lost: (

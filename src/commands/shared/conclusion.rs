@@ -145,7 +145,7 @@ mod tests {
         let next = "\nnext: fleetdeploy recover ab";
         let text = "left at once, as asked; every guard has fired, and its host is back, in 3m 14s at the latest";
         let (one, back) = (
-            ", now or after that: it brings all to one side",
+            ", now or after that: it brings all to one side, the old or the new",
             "it ends this with every host on what it ran before this run",
         );
         assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, format!("{text}{next}{one}")));

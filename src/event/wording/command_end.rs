@@ -138,7 +138,7 @@ pub(crate) fn for_the_left(goes_back: bool) -> &'static str {
     if goes_back {
         ", now or after that: it ends this with every host on what it ran before this run"
     } else {
-        ", now or after that: it brings all to one side"
+        ", now or after that: it brings all to one side, the old or the new"
     }
 }
 
