@@ -603,6 +603,7 @@ impl Event {
     /// Returns what a host does, and where it is known for how long at most from now on, and what comes if that is not
     /// enough.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers give what they have just made")]
     pub fn moved_until(
         host: &HostName,
         doing: impl ToString,

@@ -141,12 +141,8 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(None, text)]
         }
         Event::LinksMoved { up, of, rounds, waiting_for, cause, .. } => {
-            let waits = view.waits.iter().find(|wait| matches!(wait.wait, WaitedFor::Links | WaitedFor::OldLinks));
-            let left = waits.and_then(|wait| Some((wait.until.duration_since(now).ok()?, wait.then)));
-            let until =
-                left.map_or_else(String::new, |(left, then)| format!("; {} more, else {then}", words::span(left)));
             let links = links(*up, *of, *rounds, waiting_for, cause.as_ref());
-            vec![of_fleet(None, links + &until + &guards_left(view, now))]
+            vec![of_fleet(None, links + &links_end(view, now) + &guards_left(view, now))]
         }
         Event::WaitStarted { wait, within_ms, then } if !matches!(wait, WaitedFor::Links | WaitedFor::OldLinks) => {
             let left = words::span_ms(*within_ms);
@@ -272,6 +268,13 @@ fn guards_left(view: &FleetView, now: SystemTime) -> String {
     fires.min().map_or_else(String::new, |first| {
         format!(" [guards: {} left]", words::span(first.duration_since(now).unwrap_or_default()))
     })
+}
+
+/// `; 12s more, else all go back`: until when links are waited for.
+fn links_end(view: &FleetView, now: SystemTime) -> String {
+    let wait = view.waits.iter().find(|wait| matches!(wait.wait, WaitedFor::Links | WaitedFor::OldLinks));
+    let left = wait.and_then(|wait| Some((wait.until.duration_since(now).ok()?, wait.then)));
+    left.map_or_else(String::new, |(left, then)| format!("; {} more, else {then}", words::span(left)))
 }
 
 fn links(up: u64, of: u64, rounds: u32, waiting_for: &[String], cause: Option<&LinksCause>) -> String {
