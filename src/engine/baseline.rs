@@ -8,7 +8,7 @@ use futures::FutureExt;
 
 use super::ask::ask_all;
 use super::inquiry::Inquiry;
-use super::new_login::new_login;
+use super::new_login::{longest_new_login, new_login};
 use super::probing::Probing;
 use crate::decide::absent;
 use crate::decide::matrix::{cells, link_text};
@@ -39,7 +39,7 @@ impl Inquiry<'_> {
     /// as what it means for that.
     pub(super) async fn baseline(&self, mut plan: Plan, skipped: &BTreeSet<HostName>, changes: bool) -> Baseline {
         let probing = Probing::of_plan(Arc::clone(&self.reach), &plan);
-        self.tell_probing(&plan);
+        self.tell_probing(&plan, changes);
         let rounds = async {
             let round = probing.round(&plan.links, false).await;
             let counts = |link: &usize| plan.links[*link].left_out.is_none();
@@ -126,12 +126,14 @@ impl Inquiry<'_> {
         is_shut
     }
 
-    fn tell_probing(&self, plan: &Plan) {
+    /// `changes`: a new login is taken as well, which may take the longest by far.
+    fn tell_probing(&self, plan: &Plan, changes: bool) {
         for host in &plan.hosts {
             let count = plan.links.iter().filter(|link| link.from == Place::Host(host.name.clone())).count();
             let doing = if count == 0 { Doing::LookingAtUnits } else { Doing::Probing { links: count } };
-            let doing = doing.to_string();
-            self.tell(Event::HostMoved { host: host.name.clone(), doing });
+            let known = self.scope.fleet.hosts.iter().find(|known| known.name == host.name);
+            let within = known.filter(|_| changes).map(longest_new_login);
+            self.tell(Event::moved_until(&host.name, doing, within, None));
         }
     }
 }

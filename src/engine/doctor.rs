@@ -44,7 +44,7 @@ pub fn examine<'a>(
         examined.clock_ahead = examined.now.map(|now| now.saturating_sub(here));
         examined.no_new_login = new_login(reach, host, true).await.err();
         let Some(signing) = signing else { return Ok((examined, Copying::NotAsked)) };
-        events.publish(Event::HostMoved { host: host.name.clone(), doing: "asking its nix".to_owned() });
+        events.publish(Event::moved_within(&host.name, "asking its nix", host.limits.connect + LIMIT));
         let ssh_options = reach.workspace().nix_ssh_options();
         let store =
             nix::Destination { host: &host.name, alias: &host.name, ssh_options: &ssh_options, substitute: false };

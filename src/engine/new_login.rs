@@ -13,6 +13,12 @@ use crate::remote::{Way, answer};
 /// How long after a login that failed the next one is tried: an sshd that has too many at once drops some.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long [`new_login`] may take, once it has its turn.
+pub(super) fn longest_new_login(host: &Host) -> Duration {
+    let tries = if host.after == After::default() { 2 } else { 3 };
+    (host.limits.connect + host.limits.step + PAUSE) * tries
+}
+
 /// Takes a new login on a host, as verify will, and once more if it fails by chance. `changes`: the push is to change
 /// it.
 ///

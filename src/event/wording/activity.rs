@@ -46,6 +46,17 @@ impl fmt::Display for Doing {
     }
 }
 
+/// Says the same of a run that goes back to earlier systems: there the new systems are the older ones. `None`: it says
+/// nothing of new and old.
+pub(crate) fn in_a_rollback(doing: &str) -> Option<&'static str> {
+    let said = [
+        (Doing::Activating, "activating the earlier system"),
+        (Doing::GoingBack, "going back to what it ran until now"),
+        (Doing::ActivatingOld, "activating what it ran until now"),
+    ];
+    said.into_iter().find(|(known, _)| known.to_string() == doing).map(|(_, instead)| instead)
+}
+
 impl fmt::Display for StandingCopy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "nothing has moved for {} s", self.silent.as_secs())?;
