@@ -24,6 +24,13 @@ pub enum Doing {
     LookingAtUnits,
     Probing {
         links: usize,
+        /// When it is given up.
+        longest: Duration,
+    },
+    /// It is probed, and a login of its own is taken on it.
+    ProbingAndLoggingIn {
+        links: usize,
+        longest: Duration,
     },
     LookingWhetherFits,
     CopyingAgain,
@@ -41,6 +48,7 @@ pub enum Doing {
     },
     Copying,
     AskingCaches,
+    AskedForItsNix,
     InstallingLoader,
     WaitingForStep,
     PuttingProfileBack,

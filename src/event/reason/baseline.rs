@@ -35,6 +35,8 @@ pub enum BaselineLink {
     LinkDownMendable { link: LinkName },
     /// No host that this push changes can mend it.
     LinkDownHopeless { link: LinkName },
+    /// It would be looked at by a program that the inventory names, and such a one was not run.
+    LinkNotTried { link: LinkName },
     /// A host that takes no part may be the cause of it, and whether it could mend it is not known.
     LinkDownAbsentHub { link: LinkName, cause: AbsentHub },
 }

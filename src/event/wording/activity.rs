@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use super::names;
 use crate::event::activity::{Awaiting, Doing, StandingCopy, UnsteadyUnit};
@@ -21,8 +22,16 @@ impl fmt::Display for Doing {
             Self::NotingReturn => "noting who is back",
             Self::CleaningUp => "cleaning up",
             Self::LookingAtUnits => "looking at its units",
-            Self::Probing { links: 1 } => "probing 1 link",
-            Self::Probing { links } => return write!(formatter, "probing {links} links"),
+            Self::Probing { links, longest } => {
+                return write!(formatter, "probing {}, {} at most", links_of(*links), seconds(*longest));
+            }
+            Self::ProbingAndLoggingIn { links: 0, longest } => {
+                return write!(formatter, "logging in anew, {} at most", seconds(*longest));
+            }
+            Self::ProbingAndLoggingIn { links, longest } => {
+                let links = links_of(*links);
+                return write!(formatter, "probing {links}, logging in anew, {} at most", seconds(*longest));
+            }
             Self::LookingWhetherFits => "looking whether it fits",
             Self::CopyingAgain => "copying once more",
             Self::AskedForUnits => "asking what it would do to its units",
@@ -36,6 +45,7 @@ impl fmt::Display for Doing {
             Self::WaitingForCopy { at_once } => {
                 return write!(formatter, "waiting for its turn to be copied to: {at_once} at once");
             }
+            Self::AskedForItsNix => "asking its nix",
             Self::AskingCaches => "asking the binary caches",
             Self::InstallingLoader => "installing the boot loader",
             Self::WaitingForStep => "waiting for the step under way",
@@ -44,6 +54,14 @@ impl fmt::Display for Doing {
             Self::ActivatingOld => "activating its old system",
         })
     }
+}
+
+fn links_of(links: usize) -> String {
+    if links == 1 { "1 link".to_owned() } else { format!("{links} links") }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{}s", time.as_secs())
 }
 
 impl fmt::Display for StandingCopy {
