@@ -212,6 +212,7 @@ impl fmt::Display for Stake {
             Self::RootNeeded { .. } => "systems are activated as root",
             Self::LoginNeeded | Self::KeyNeeded { .. } => "everything goes over a login that asks nothing",
             Self::IdentityNeeded => "whoever answers may not be that host",
+            Self::WitnessAway => "a push goes on without it, unless a required link begins or ends there",
             Self::OptionalAway => "a push goes on without it, and its links are not proven",
             Self::Away { .. } => "a host that does not answer refuses the push, unless it is left out or `optional`",
         })
@@ -229,6 +230,7 @@ impl Stake {
             | Self::NothingProven
             | Self::LoginNeeded
             | Self::IdentityNeeded
+            | Self::WitnessAway
             | Self::OptionalAway => own,
             Self::RunUnfinished(open) => Some(open.command()),
             Self::NixosNeeded => {
