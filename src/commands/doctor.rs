@@ -96,8 +96,9 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs)
     if let Some((here, Diagnosis { hosts, fleet })) = asked.ok().filter(|_| mode != Mode::Json) {
         let mut patients = vec![("this workstation", here.as_slice())];
         patients.extend(hosts.iter().map(|(host, findings)| (host.as_str(), findings.as_slice())));
+        let of_fleet = format!("fleet {}", context.fleet.name);
         if !fleet.is_empty() {
-            patients.push(("the links", fleet.as_slice()));
+            patients.push((&of_fleet, fleet.as_slice()));
         }
         print(&render(
             &patients,

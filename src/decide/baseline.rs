@@ -70,7 +70,12 @@ fn of_login(host: &HostName, login: &Result<LoginBefore, Cause>) -> Option<Findi
 /// Says what it means that this required link is down.
 fn of_link(plan: &Plan, round: &Round, id: LinkId, terms: BaselineTerms<'_>) -> Finding {
     let one = &plan.links[id];
-    let link = LinkName::from(one);
+    let why = match round.answer(id) {
+        // Where nothing changes the matrix is the answer, and says it.
+        LinkAnswer::Down { why } if terms.changes => Some(why.trim().to_owned()).filter(|why| !why.is_empty()),
+        LinkAnswer::Up { .. } | LinkAnswer::Down { .. } | LinkAnswer::Unknown => None,
+    };
+    let link = LinkName { why, ..LinkName::from(one) };
     let cause = absent::likely_cause(terms.fleet, one, terms.skipped);
     let reason = match cause {
         cause if !terms.changes && *round.answer(id) == LinkAnswer::Unknown => {
@@ -111,7 +116,7 @@ fn is_mendable(plan: &Plan, link: &Link) -> bool {
 
 impl From<&Link> for LinkName {
     fn from(link: &Link) -> Self {
-        Self { from: link.from.clone(), to: link.to.clone(), kind: link.probe.kind().to_owned() }
+        Self { from: link.from.clone(), to: link.to.clone(), kind: link.probe.kind().to_owned(), why: None }
     }
 }
 

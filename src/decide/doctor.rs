@@ -17,6 +17,7 @@ use crate::decide::survey::{Allowed, Finding, Surveyed, Weight};
 use crate::decide::time::Times;
 use crate::decide::waves::Waves;
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::copy::CopyFault;
 use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
 use crate::facts::store_path::StorePath;
@@ -68,6 +69,8 @@ pub enum Copying {
     },
     /// It answers, and does not say.
     NotTold,
+    /// Its login shell has printed this before Nix there.
+    Garbled(String),
     /// It does not answer.
     Failed(String),
     /// The workstation has no nix to ask with.
@@ -329,6 +332,11 @@ impl Patient<'_> {
             }
             Copying::NotTold if login == "root" => DoctorFinding::fine(HostHealth::CopyTaken),
             Copying::NotTold => DoctorFinding::warning(HostHealth::LoginTrustUntold { login }),
+            Copying::Garbled(said) => {
+                let (machine, said) = (self.host.name.to_string(), said.clone());
+                let fault = CopyFault::CopyGarbled { machine, said };
+                DoctorFinding::taken(Severity::Blocker, fault, Stake::PushRefused)
+            }
             Copying::Failed(error) => DoctorFinding::blocker(HostHealth::CopyUnanswered {
                 error: error.clone(),
                 daemon_in_path: self.examined.programs.contains("nix-daemon"),
@@ -397,12 +405,15 @@ impl Patient<'_> {
             None => {}
         }
         let name = &self.host.name;
-        // Where the hosts behind it answer it does forward, whatever is written above a `Match` of its settings.
-        let is_jump = |host: &Host| {
+        // Where the hosts behind it answer it does forward, whatever is written above a `Match` of its settings. Where
+        // one does not, that is what refuses a push, and this may be the cause.
+        let silent_behind = |host: &Host| {
             matches!(&host.jump, Some(Jump::Host(jump)) if jump == name) && self.silent.contains(&host.name)
         };
-        if self.fleet.hosts.iter().any(is_jump) && matches!(setting("allowtcpforwarding"), Some("no" | "remote")) {
-            findings.push(DoctorFinding::blocker(HostHealth::SshForwardsNothing));
+        let forwards_nothing = matches!(setting("allowtcpforwarding"), Some("no" | "remote"))
+            || setting("disableforwarding") == Some("yes");
+        if forwards_nothing && self.fleet.hosts.iter().any(silent_behind) {
+            findings.push(DoctorFinding::warning(HostHealth::SshForwardsNothing));
         }
         if setting("persourcepenalties").is_some_and(|penalties| penalties != "no") {
             findings.push(DoctorFinding::fine(HostHealth::SshPenaltiesOn));

@@ -67,7 +67,7 @@ impl Inquiry<'_> {
     async fn diagnose(&self, waves: &Waves, signing: Option<&nix::SigningKeys>) -> Diagnosis {
         let FleetScope { fleet, selected, without, .. } = self.scope;
         let hosts = || fleet.hosts.iter().filter(|host| !without.contains(&host.name));
-        let gathered: BTreeMap<HostName, Gathered<Answers>> =
+        let gathered: BTreeMap<HostName, Gathered<Examination>> =
             gather(hosts(), Phase::Ask, self.events, |host| self.examine(host, signing)).collect().await;
         let mut survey =
             FleetSurvey { answered: BTreeMap::new(), skipped: without.clone(), all_answer_that_must: true };
@@ -102,23 +102,24 @@ impl Inquiry<'_> {
         found.take(self.needed_witnesses(&survey));
         let (not_run, links): (Vec<Link>, Vec<Link>) =
             self.links(&survey).into_iter().partition(|link| link.probe.is_command());
-        // What is down at a host that must answer and does not is said by its silence.
-        let is_told = |link: &Link| hosts().any(|host| silent.contains(&host.name) && absent::touches(link, host));
+        // What is down at a host that is silent is said by its silence, also of a witness that is needed.
+        let is_silent = |host: &Host| !survey.answered.contains_key(&host.name) && !survey.skipped.contains(&host.name);
+        let is_told = |link: &Link| hosts().any(|host| is_silent(host) && absent::touches(link, host));
         let links: Vec<Link> = links.into_iter().filter(|link| !is_told(link)).collect();
         let another = another_system();
         let plan = plan(&as_pushed(fleet, &visits, &another), links);
         found.take(baseline::not_tried(&plan, &not_run));
         if !visits.is_empty() {
             self.tell(Event::PhaseStarted { phase: Phase::Baseline });
-            let changes = plan.changing().next().is_some();
-            found.take(self.look_at_baseline(plan, &survey.skipped, changes).await.findings);
+            // Also where the hosts that are to change are silent: once they answer, a push of them goes this far.
+            found.take(self.look_at_baseline(plan, &survey.skipped, true).await.findings);
         }
         let FleetFindings { hosts: mut of_hosts, fleet: of_fleet } = found.sorted();
         let hosts = hosts().filter_map(|host| Some((host.name.clone(), of_hosts.remove(&host.name)?))).collect();
         Diagnosis { hosts, fleet: of_fleet }
     }
 
-    async fn examine(&self, host: &Host, signing: Option<&nix::SigningKeys>) -> Gathered<Answers> {
+    async fn examine(&self, host: &Host, signing: Option<&nix::SigningKeys>) -> Gathered<Examination> {
         let script = RemoteStep::Doctor.script();
         let raw = self.reach.run(&host.name, &script, host.limits.connect + host.limits.step).await?;
         let at = BootClock.now();
@@ -133,7 +134,7 @@ impl Inquiry<'_> {
         };
         let facts = examined.condition.facts.clone();
         let surveyed = Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts };
-        Ok(Answers { examined, surveyed, copying })
+        Ok(Examination { examined, surveyed, copying })
     }
 
     /// Asks whether a copy to the host would be taken.
@@ -146,13 +147,16 @@ impl Inquiry<'_> {
             Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
             Ok(nix::Pinged { trusted: Some(false), .. }) => untrusted(signing, &examined.trusted_keys),
             Ok(nix::Pinged { trusted: None, .. }) => Copying::NotTold,
-            Err(error) => Copying::Failed(chain(&error)),
+            Err(error) => {
+                let said = chain(&error);
+                nix::printed_before(&said).map_or(Copying::Failed(said), Copying::Garbled)
+            }
         }
     }
 }
 
 /// The answers of one host.
-struct Answers {
+struct Examination {
     examined: Examined,
     surveyed: Answered,
     /// `None`: it is a witness.

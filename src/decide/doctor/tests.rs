@@ -162,9 +162,15 @@ const CASES: &[Case] = &[
     ),
     (
         |host| _ = host.sshd.insert("allowtcpforwarding".into(), "no".into()),
-        Blocker,
+        Warning,
         "its sshd forwards nothing",
         "AllowTcpForwarding",
+    ),
+    (
+        |host| _ = host.sshd.insert("disableforwarding".into(), "yes".into()),
+        Warning,
+        "its sshd forwards nothing",
+        "DisableForwarding = false;",
     ),
     (
         |host| _ = host.condition.facts.standing.failed_units.insert("a.service".into()),
@@ -244,6 +250,9 @@ fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     assert_eq!(first("root", &Copying::NotTold).0, Severity::Fine);
     assert_eq!(first("deploy", &Copying::NotAsked).0, Severity::Warning);
     assert_eq!(first("deploy", &Copying::Failed("no".into())).0, Severity::Blocker);
+    let (severity, mend) = first("deploy", &Copying::Garbled("Welcome".into()));
+    assert_eq!(severity, Severity::Blocker);
+    assert!(mend.unwrap().contains("[ -t 1 ]"));
 }
 
 #[test]

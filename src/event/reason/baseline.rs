@@ -59,4 +59,7 @@ pub struct LinkName {
     pub to: String,
     /// `ping`, `tcp`, `vpn`.
     pub kind: String,
+    /// What its probe has said, if it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }

@@ -103,6 +103,7 @@ impl fmt::Display for LinkName {
             Place::Workstation => "the workstation",
             Place::Host(name) => name.as_str(),
         };
-        write!(formatter, "the link {from} -> {} ({})", self.to, self.kind)
+        let why = self.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        write!(formatter, "the link {from} -> {} ({}{why})", self.to, self.kind)
     }
 }
