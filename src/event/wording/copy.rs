@@ -73,8 +73,8 @@ impl Worded for CopyFault {
                 user.as_deref().unwrap_or("the user that logs in")
             )),
             Self::CopyGarbled { .. } => Some(
-                "let its shell print only where there is a terminal: `[ -t 1 ] || return` above what greets, as .bashrc, \
-                 .zshenv, config.fish or .cshrc write it"
+                "let its shell print only where there is a terminal: `[ -t 1 ] || return` above what greets, as \
+                 .bashrc, .zshenv, config.fish or .cshrc write it"
                     .to_owned(),
             ),
             Self::CopyNoRoom { .. }
