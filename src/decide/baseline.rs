@@ -174,6 +174,7 @@ fleets:
     }
 
     fn said(judged: &JudgedBaseline) -> Vec<(&str, Weight)> {
+        crate::codes::keep_judged(judged.findings.iter().map(|finding| finding.text.clone()));
         judged.findings.iter().map(|finding| (finding.text.code().unwrap(), finding.weight)).collect()
     }
 
@@ -230,6 +231,7 @@ fleets:
         let fleet = fleet(LAB);
         let plan = plan(&fleet, &["vps"]);
         let said = not_tried(&plan, &plan.links);
+        crate::codes::keep_judged(said.iter().map(|finding| finding.text.clone()));
         let links: Vec<String> = said.iter().map(|finding| finding.text.to_string()).collect();
         assert_eq!(links.len(), 1, "{links:#?}");
         assert!(links[0].contains("far.example.org") && links[0].contains("was not looked at"), "{links:#?}");

@@ -11,6 +11,7 @@
 #![expect(clippy::print_stderr, reason = "a failing test shows what happened")]
 
 #[path = "../support/codes.rs"]
+#[expect(dead_code, reason = "a program says its end itself")]
 mod codes;
 mod fleet;
 mod inventory;
@@ -49,6 +50,7 @@ mod next_boot;
 mod odd;
 mod old_runs;
 mod plan;
+mod reasons;
 mod reboot;
 mod recover;
 mod refused;

@@ -52,7 +52,14 @@ fn found(examined: &Examined, copying: &Copying) -> Vec<DoctorFinding> {
 fn found_in(fleet: &Fleet, examined: &Examined, copying: &Copying) -> Vec<DoctorFinding> {
     let visit = Visit { host: &fleet.hosts[0], examined, copying: Some(copying) };
     let silent = fleet.hosts[1..].iter().map(|host| host.name.clone()).collect();
-    of_hosts(fleet, &[visit], &silent, &Waves::default()).sorted().hosts.remove(&fleet.hosts[0].name).unwrap()
+    judged(fleet, &[visit], &silent).hosts.remove(&fleet.hosts[0].name).unwrap()
+}
+
+fn judged(fleet: &Fleet, visits: &[Visit<'_>], silent: &BTreeSet<HostName>) -> FleetFindings {
+    let found = of_hosts(fleet, visits, silent, &Waves::default()).sorted();
+    let all = found.hosts.values().flatten().chain(&found.fleet);
+    crate::codes::keep_judged(all.map(|finding| finding.what.clone()));
+    found
 }
 
 #[test]
@@ -262,7 +269,7 @@ fn one_machine_under_two_names_is_found() {
     let found = |two: &Examined| {
         let visit = |host, examined| Visit { host, examined, copying: Some(&Copying::Trusted) };
         let visits = [visit(&fleet.hosts[0], &one), visit(&fleet.hosts[1], two)];
-        of_hosts(&fleet, &visits, &BTreeSet::new(), &Waves::default()).sorted().hosts
+        judged(&fleet, &visits, &BTreeSet::new()).hosts
     };
     let same = "is the same machine as vps: both have its machine id, and are on one boot";
     let of_second = &found(&two)[&fleet.hosts[1].name];
@@ -319,7 +326,11 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
         refused: None,
         unlinked: None,
     };
-    let worst = |workstation: &Workstation| of_workstation(workstation).remove(0).severity;
+    let worst = |workstation: &Workstation| {
+        let findings = of_workstation(workstation);
+        crate::codes::keep_judged(findings.iter().map(|finding| finding.what.clone()));
+        findings[0].severity
+    };
     assert_eq!(worst(&well), Severity::Fine);
     for nix in [Nix::Missing(String::new()), Nix::TooOld("Nix 2.11".into()), Nix::Broken("no daemon".into())] {
         assert_eq!(worst(&Workstation { nix, ..well.clone() }), Severity::Blocker);
@@ -376,7 +387,7 @@ fn a_jump_whose_hosts_answer_forwards_whatever_its_settings_say() {
     behind.addresses = vec!["10.100.0.2".into()];
     let visit = |host, examined| Visit { host, examined, copying: Some(&Copying::Trusted) };
     let visits = [visit(&fleet.hosts[0], &jump), visit(&fleet.hosts[1], &behind)];
-    let found = of_hosts(&fleet, &visits, &BTreeSet::new(), &Waves::default()).sorted();
+    let found = judged(&fleet, &visits, &BTreeSet::new());
     assert!(found.hosts.values().flatten().all(|finding| finding.severity == Severity::Fine), "{found:#?}");
 }
 
@@ -394,7 +405,7 @@ fn of_a_witness_only_that_counts_which_would_refuse_a_push_of_the_others() {
             Visit { host: &fleet.hosts[0], examined: &one, copying: Some(&Copying::Trusted) },
             Visit { host: &fleet.hosts[1], examined: witness, copying: None },
         ];
-        of_hosts(&fleet, &visits, &BTreeSet::new(), &Waves::default()).sorted().hosts
+        judged(&fleet, &visits, &BTreeSet::new()).hosts
     };
     assert_eq!(found(&witness).get(&fleet.hosts[1].name), None);
     witness.condition.facts.standing.guard = GuardState::Armed { run: "r-1".into(), deadline: 90_000 };
