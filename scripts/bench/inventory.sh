@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # How long `inventory check` takes for files with many mistakes, one a host, and for deep nesting, how long a TAB in a
 # shell waits with such files, and how long `inventory graph` takes for hosts that all look at each other: the time
-# grows with the file, not with its square (tests/inventory.rs and src/ui/graph hold that). `scripts/bench.sh inventory`.
+# grows with the file, not with its square (tests/inventory.rs and src/ui/graph hold that).
+# `scripts/bench.sh inventory`.
 set -eu
 : "${binary:?}"
 folder=$(mktemp -d)

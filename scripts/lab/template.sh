@@ -23,7 +23,8 @@ while read -r name _; do
     pairs=''
     for n in 1 2 wrong; do
         private=$(in_ws wg genkey)
-        pairs="$pairs${pairs:+, }\"$n\": { \"private\": \"$private\", \"public\": \"$(in_ws wg pubkey <<<"$private")\" }"
+        public=$(in_ws wg pubkey <<<"$private")
+        pairs="$pairs${pairs:+, }\"$n\": { \"private\": \"$private\", \"public\": \"$public\" }"
     done
     numbered="$numbered${numbered:+, }\"$name\": { $pairs }"
 done <"$template/hosts.tsv"

@@ -16,6 +16,7 @@ main() {
     shift 3
     demand is_missing "$@"
     with_lock clean "$@" || fail "cannot get the lock of $place"
+    standing_units=no
     print_standing
     finish
 }
@@ -33,6 +34,7 @@ clean() {
     # What is in /run may be another run's; our roots are ours.
     if [ "$clean_place" = yes ]; then
         read_token
+        ask_systemd
         if [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
             refuse other "a guard is on this host"
             return 0
@@ -99,8 +101,8 @@ clean_generations() {
     read_plan old_generation "$roots/$run/plan"
     clean_number=$planned
     if [ "$loader $generation $profile $current" = "init $((clean_added + 1)) $clean_old $clean_old" ] &&
-        [ "$(readlink "$profiles/system-$clean_added-link")" = "$(readlink "$roots/$run/new")" ] &&
-        [ "$(readlink "$profiles/system-$clean_number-link")" = "$clean_old" ]; then
+        [ "$(exec readlink "$profiles/system-$clean_added-link")" = "$(exec readlink "$roots/$run/new")" ] &&
+        [ "$(exec readlink "$profiles/system-$clean_number-link")" = "$clean_old" ]; then
         {
             timeout -k 5 20 nix-env -p "$profiles/system" --switch-generation "$clean_number" &&
                 timeout -k 5 20 nix-env -p "$profiles/system" --delete-generations "$clean_added" "$generation"
