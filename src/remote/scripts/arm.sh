@@ -149,7 +149,12 @@ write_roots() {
     if [ ! -L "$roots/$run/old-boot" ]; then
         ln -s "${boot_default:-$profile}" "$roots/$run/old-boot" || return
     fi
-    [ $# -eq 0 ] || write_lines "$roots/$run/hosts" "$@" || [ "$armed_before" = yes ]
+    # Prepare has written them already.
+    roots_hosts=''
+    if [ -r "$roots/$run/hosts" ]; then
+        while read -r roots_host; do roots_hosts="$roots_hosts${roots_hosts:+ }$roots_host"; done <"$roots/$run/hosts"
+    fi
+    [ "$roots_hosts" = "$*" ] || [ $# -eq 0 ] || write_lines "$roots/$run/hosts" "$@" || [ "$armed_before" = yes ]
 }
 
 # What the guard restores, by store paths and programs that the old system's root keeps alive.

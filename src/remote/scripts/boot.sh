@@ -249,16 +249,18 @@ look_for_boot_place() {
         boot_missing="this system installs $loader, and $boot_looked"
     fi
     [ -r "$root/etc/fstab" ] && [ -r "$root/proc/self/mountinfo" ] || return 0
-    boot_unmounted=$(exec awk -v places="/boot /efi /boot/efi $told_esp" '
-        BEGIN { count = split(places, place, " "); for (at = 1; at <= count; at++) watched[place[at]] = 1 }
-        FILENAME ~ /fstab$/ {
-            if ($2 != "/") sub(/\/+$/, "", $2)
-            if ($2 in watched && $1 !~ /^#/ && $4 !~ /x-systemd\.automount/) wanted[++wants] = $2
-            next
-        }
-        { mounted[$5] = 1 }
-        END { for (at = 1; at <= wants; at++) if (!(wanted[at] in mounted)) { print wanted[at]; exit } }
-        ' "$root/etc/fstab" "$root/proc/self/mountinfo")
+    boot_mounted=' '
+    while read -r _ _ _ _ boot_mount _; do
+        boot_mounted="$boot_mounted$boot_mount "
+    done <"$root/proc/self/mountinfo"
+    boot_unmounted=''
+    while read -r boot_device boot_mount _ boot_options _ || [ -n "$boot_device" ]; do
+        case $boot_device in '' | '#'*) continue ;; esac
+        while :; do case $boot_mount in ?*/) boot_mount=${boot_mount%/} ;; *) break ;; esac done
+        case " /boot /efi /boot/efi $told_esp " in *" $boot_mount "*) ;; *) continue ;; esac
+        case $boot_options in *x-systemd.automount*) continue ;; esac
+        case $boot_mounted in *" $boot_mount "*) ;; *) boot_unmounted=$boot_mount && break ;; esac
+    done <"$root/etc/fstab"
     [ -z "$boot_unmounted" ] ||
         boot_missing="${boot_missing:+$boot_missing; }$boot_unmounted is in /etc/fstab and is not mounted"
 }

@@ -54,16 +54,16 @@ clean() {
     clean_generations
     # The lease before the lock, and the lock last: who waits for it finds it gone and makes a new one.
     if [ "$clean_place" = yes ]; then
-        rm -rf "$place/token" "$place/jobs"
-        rm -f "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" "$place/fired-at" "$place/reactivated" \
-            "$place"/*.new.* "$place/lease" \
+        rm -rf "$place/token" "$place/jobs" "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" \
+            "$place/fired-at" "$place/reactivated" "$place"/*.new.* "$place/lease" \
             "$root"/sbin/init.fleetdeploy.* "$root"/bin/init.fleetdeploy.* "$root"/init.fleetdeploy.*
     fi
     clean_roots
-    rmdir "$roots" 2>/dev/null
+    # Of folders only those that are empty.
     if [ "$clean_place" = yes ]; then
-        rm -f "$place/lock"
-        rmdir "$place" 2>/dev/null
+        rm -fd "$roots" "$place/lock" "$place" 2>/dev/null
+    else
+        rmdir "$roots" 2>/dev/null
     fi
     return 0
 }

@@ -16,7 +16,9 @@ compare_systems() {
         store diff-closures "$1" "$2" </dev/null 2>/dev/null); then
         put compared yes
         # A package with many outputs has many versions on its line.
-        [ -z "$compare_changes" ] || printf '%s\n' "$compare_changes" | put_lines change 4000
+        [ -z "$compare_changes" ] || (put_lines change 4000) <<CHANGES
+$compare_changes
+CHANGES
     fi
     put_reboot_for "$2"
 }

@@ -334,23 +334,25 @@ switch_to() {
 with_lock() {
     while :; do
         [ -d "$place" ] || mkdir -m 700 "$place" 2>/dev/null || [ -d "$place" ] || return 75
-        (
-            flock -w 20 9 || exit 75
+        lock_status=75
+        {
             # shellcheck disable=SC3013 # dash and bash have -ef
             # Clean removes the lock with the rest: a lock that is no longer the one in the folder protects nothing.
-            [ "$place/lock" -ef /proc/self/fd/9 ] || exit 76
-            "$@"
-            lock_status=$?
-            # A host that is not held keeps nothing: a step was refused on it. After a clean-up the lock may be the next
-            # one's.
-            # shellcheck disable=SC3013
-            if is_alone "$place"/* "$place"/.[!.]* && [ "$place/lock" -ef /proc/self/fd/9 ]; then
-                rm -f "$place/lock"
-                rmdir "$place"
+            if flock -w 20 9; then
+                if [ "$place/lock" -ef /proc/self/fd/9 ]; then
+                    "$@"
+                    lock_status=$?
+                    # A host that is not held keeps nothing: a step was refused on it. After a clean-up the lock may be
+                    # the next one's.
+                    if is_alone "$place"/* "$place"/.[!.]* && [ "$place/lock" -ef /proc/self/fd/9 ]; then
+                        rm -f "$place/lock"
+                        rmdir "$place"
+                    fi
+                else
+                    lock_status=76
+                fi
             fi
-            exit "$lock_status"
-        ) 9>"$place/lock"
-        lock_status=$?
+        } 9>"$place/lock"
         [ "$lock_status" -eq 76 ] || return "$lock_status"
     done
 }

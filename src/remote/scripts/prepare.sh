@@ -86,7 +86,12 @@ look_at_new() {
     if read_line "$root$new/etc/hostname" && [ "${line%%.*}" != "${prepare_here%%.*}" ]; then
         put misfit "host_name the new system calls itself $line, this host is $prepare_here"
     fi
-    installer_kind "$old_boot"
+    if [ "$old_boot" = "$current" ]; then
+        installer_kind=$boot_installer
+        [ "$installer_kind" != other ] || installer_kind=''
+    else
+        installer_kind "$old_boot"
+    fi
     prepare_here=$installer_kind
     installer_kind "$new"
     prepare_new=$installer_kind
@@ -103,10 +108,14 @@ look_at_new() {
 
 # The new system's own pre-switch checks. Older programs do not know the action: they are asked first.
 check_new() {
-    if ! { switch_by="exec" && switch_to "$new" --help 10 2>&1; } | grep -qw check; then
+    prepare_help=$(switch_by="exec" && switch_to "$new" --help 10 2>&1)
+    case " $prepare_help " in
+    *[!a-zA-Z0-9_]check[!a-zA-Z0-9_]*) ;;
+    *)
         put check unknown
         return
-    fi
+        ;;
+    esac
     read_uptime
     prepare_end=$((uptime + check_limit))
     prepare_log=$(switch_by="exec" && switch_to "$new" check "$check_limit" 2>&1)

@@ -62,13 +62,32 @@ survey_rolling() {
 }
 
 survey_system() {
-    survey_kernel=$(exec uname -rm)
-    put architecture "${survey_kernel##* }"
-    put kernel "${survey_kernel% *}"
+    # Kernels before 6.1 do not say the one.
+    if read_line "$root/proc/sys/kernel/arch"; then
+        put architecture "$line"
+        read_line "$root/proc/sys/kernel/osrelease"
+        put kernel "$line"
+    else
+        survey_kernel=$(exec uname -rm)
+        put architecture "${survey_kernel##* }"
+        put kernel "${survey_kernel% *}"
+    fi
     ! read_line "$root$current/nixos-version" || put nixos_version "$line"
     ! read_line "$root$current/system" || put system_type "$line"
     # The version stands in the store path; asking the program itself takes longer than all the rest.
-    survey_nix=$(exec readlink -f "$(command -v nix)")
+    # The first of PATH, as the shell would take it.
+    survey_nix=''
+    IFS=:
+    set -f
+    for survey_folder in $PATH; do
+        [ -n "$survey_nix" ] || [ ! -x "$survey_folder/nix" ] || survey_nix=$survey_folder/nix
+    done
+    set +f
+    unset IFS
+    # A line for each of the two; an empty name is none.
+    survey_programs=$(exec readlink -f "${survey_nix:-/}" "$root/run/current-system/systemd")
+    survey_nix=${survey_programs%%
+*}
     case $survey_nix in
     /nix/store/*-nix-[0-9]* | /nix/store/*-lix-[0-9]* | /nix/store/*-determinate-nix-[0-9]*)
         survey_nix=${survey_nix#/nix/store/*-}
@@ -76,7 +95,8 @@ survey_system() {
         ;;
     *) put nix_version "$(exec timeout 5 nix --version 2>/dev/null | head -n 1)" ;;
     esac
-    survey_systemd=$(exec readlink -f "$root/run/current-system/systemd")
+    survey_systemd=${survey_programs#*
+}
     case $survey_systemd in
     /nix/store/*-systemd-[0-9]*) put systemd_version "systemd ${survey_systemd##*-systemd-}" ;;
     *) put systemd_version "$(exec timeout 5 systemctl --version 2>/dev/null | head -n 1)" ;;
@@ -93,13 +113,23 @@ survey_system() {
 survey_space() {
     # A file system of its own, or 0: then its bytes are those of / already. The boot partition is the first of those
     # that are one: where it is not, df answers with another's mount point.
-    df -P -k "$root/" "$root/nix/store" "$root/boot" "$root/efi" "$root/boot/efi" 2>/dev/null |
-        awk -v root="$root" '
-            NR == 2 || NR == 3 { printf "%s %.0f\n", (NR == 2 ? "free_root" : "free_store"), $4 * 1024; next }
-            NR > 3 && !told && ($6 == root "/boot" || $6 == root "/efi" || $6 == root "/boot/efi") {
-                told = 1
-                printf "free_boot %.0f\n", $4 * 1024
-            }'
+    survey_df=$(exec df -P -k "$root/" "$root/nix/store" "$root/boot" "$root/efi" "$root/boot/efi" 2>/dev/null)
+    survey_line=0
+    while read -r _ _ _ survey_free _ survey_mount; do
+        survey_line=$((survey_line + 1))
+        is_number "$survey_free" || survey_free=0
+        case $survey_line:$survey_mount in
+        1:*) ;;
+        2:*) put free_root "$((survey_free * 1024))" ;;
+        3:*) put free_store "$((survey_free * 1024))" ;;
+        *:"$root/boot" | *:"$root/efi" | *:"$root/boot/efi")
+            put free_boot "$((survey_free * 1024))"
+            break
+            ;;
+        esac
+    done <<TABLE
+$survey_df
+TABLE
 }
 
 # survey_port PID: the port of the sshd that we came through. sudo drops SSH_CONNECTION; the process that called sudo
@@ -133,14 +163,15 @@ survey_port() {
 # are its machine's, which stays up when it reboots.
 survey_crypto() {
     [ "$loader" != init ] || [ ! -s "$root/run/systemd/container" ] || return 0
-    {
+    survey_crypto=$(
         for survey_luks in /sys/block/dm-*; do
             [ -r "$survey_luks/dm/uuid" ] || continue
             read -r survey_uuid <"$survey_luks/dm/uuid" || :
             case $survey_uuid in CRYPT-LUKS*) crypto_below "$survey_luks" ;; esac
         done
         crypto_below_system
-    } | sort -u
+    )
+    [ -z "$survey_crypto" ] || printf '%s\n' "$survey_crypto" | sort -u
 }
 
 crypto_below_system() {

@@ -55,10 +55,21 @@ print_logs() {
     done
 }
 
+# put_log_end FILE: its last 60 lines; most logs have no more.
+put_log_end() {
+    ending_lines=0
+    while [ "$ending_lines" -le 60 ] && read -r _; do ending_lines=$((ending_lines + 1)); done <"$1"
+    if [ "$ending_lines" -le 60 ]; then
+        (put_lines log) <"$1"
+    else
+        tail -n 60 "$1" | put_lines log
+    fi
+}
+
 # print_ending KIND: the standing, the end of the log, and what failed units have to say.
 print_ending() {
     print_standing
-    [ ! -r "$place/jobs/$1.log" ] || tail -n 60 "$place/jobs/$1.log" | put_lines log
+    [ ! -r "$place/jobs/$1.log" ] || put_log_end "$place/jobs/$1.log"
     case $units in *failed_unit*) ;; *) return 0 ;; esac
     printf '%s\n' "$units" | sed -n 's/^failed_unit //p' | head -n 8 | while read -r ending_unit; do
         timeout 3 journalctl -q --no-pager -b -n 6 -o cat -u "$ending_unit" 2>/dev/null |
