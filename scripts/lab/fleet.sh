@@ -210,7 +210,7 @@ lab_down() { # FLEET | --all; also half of one, also twice
         umount "$path" 2>/dev/null || umount -l "$path"
     done
     if [ -n "$id" ]; then
-        for group in "$cgroup2/$id" ${cgroup1:+"$cgroup1/$id"} /sys/fs/cgroup/memory/"$id"-* /sys/fs/cgroup/cpu/"$id"-*; do
+        for group in "$cgroup2/$id" ${cgroup1:+"$cgroup1/$id"} /sys/fs/cgroup/{memory,cpu}/"$id"-*; do
             until_true 5 remove_group "$group" || die "cannot remove $group"
         done
     fi

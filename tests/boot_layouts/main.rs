@@ -20,6 +20,7 @@ mod systemd;
 
 mod missing;
 mod once;
+mod short;
 mod whole;
 
 use std::collections::BTreeSet;
@@ -100,47 +101,6 @@ async fn grub_is_read_as_it_reads_itself() {
 #[tokio::test]
 async fn extlinux_and_a_bare_init_are_read() {
     read(others::layouts()).await;
-}
-
-/// Both ways of one look, with all that they leave behind for whoever asks next, and whether the short one is gone.
-const BOTH_WAYS: &str = r#"left() {
-    echo "$loader|$boot_default|$boot_note|$next_boot|$next_boot_system|$boot_found|$boot_place|$boot_esp"
-    echo "$boot_image|$boot_kernel|$boot_initrds|$boot_partition|$current|$booted|$profile|$generation"
-}
-both_ways() {
-    root=$FLEETDEPLOY_ROOT/$1 profiles=$FLEETDEPLOY_ROOT/$1/nix/var/nix/profiles told_loader=$2 boot_partition=''
-    read_systems
-    left
-    (
-        read_plain_entry() { return 1; }
-        boot_partition=''
-        read_systems
-        left
-    )
-    if read_plain_entry; then echo short; else echo long; fi
-}
-"#;
-
-/// The entry that systemd-boot starts is most often found without a process; the loader's own order finds it too.
-#[tokio::test]
-async fn the_short_way_to_an_entry_leads_where_the_long_way_does() {
-    let layouts: Vec<Layout> = every_layout().into_iter().filter(|layout| layout.loader == "systemd-boot").collect();
-    for host in Host::each(&Tree::default()) {
-        let mut words = BOTH_WAYS.to_owned();
-        for (row, layout) in layouts.iter().enumerate() {
-            layout.tree.write_to(&host.path(&row.to_string()));
-            writeln!(words, "both_ways {row} '{}'", layout.told).unwrap();
-        }
-        let said = host.says(&words).await;
-        let lines: Vec<&str> = said.lines().collect();
-        assert_eq!(lines.len(), 5 * layouts.len());
-        let mut shorter = 0;
-        for (layout, lines) in layouts.iter().zip(lines.chunks(5)) {
-            assert_eq!(lines[..2], lines[2..4], "{} ({})", layout.name, host.kind());
-            shorter += usize::from(lines[4] == "short");
-        }
-        assert!(shorter >= 5, "{shorter} layouts are read in the short way ({})", host.kind());
-    }
 }
 
 #[test]

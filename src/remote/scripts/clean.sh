@@ -95,6 +95,9 @@ clean_generations() {
     read_line "$roots/$run/added-generation"
     clean_added=$line
     is_number "$clean_added" || return 0
+    # Most often there is nothing behind it, and nothing to ask.
+    read_newest_generation
+    [ "$newest" -gt "$clean_added" ] || return 0
     read_systems
     read_plan old_profile "$roots/$run/plan"
     clean_old=$planned

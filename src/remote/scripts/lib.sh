@@ -201,15 +201,11 @@ find_system() {
 # read: taking the lock, even for an instant, would make a switch that begins just then fail.
 switch_runs() {
     [ -e "$switch_lock" ] && [ -r "$root/proc/locks" ] || return 1
-    # shellcheck disable=SC2046
-    set -- $(exec stat -c '%D %i' "$switch_lock")
-    [ $# -eq 2 ] || return 1
-    switch_device=$((0x$1))
-    switch_device="$((switch_device >> 8 & 0xfff)) $((switch_device & 0xff | switch_device >> 12 & 0xfff00))"
+    find_switch_lock || return 1
     # MAJOR:MINOR:INODE, two of them hexadecimal.
     while read -r _ switch_kind _ _ switch_pid switch_where _; do
         case $switch_kind:$switch_where in
-        FLOCK:*:*:"$2")
+        FLOCK:*:*:"$switch_inode")
             switch_minor=${switch_where#*:}
             if [ "$((0x${switch_where%%:*})) $((0x${switch_minor%%:*}))" = "$switch_device" ]; then
                 name_switch_holder
@@ -219,6 +215,28 @@ switch_runs() {
         esac
     done <"$root/proc/locks"
     return 1
+}
+
+# $switch_device and $switch_inode of the lock: from what the kernel says of a file that is open, and, before Linux 5.14,
+# from a process. Opening it takes nothing.
+find_switch_lock() {
+    switch_inode='' switch_mount='' switch_device=''
+    {
+        while read -r switch_key switch_value; do
+            case $switch_key in mnt_id:) switch_mount=$switch_value ;; ino:) switch_inode=$switch_value ;; esac
+        done </proc/self/fdinfo/7
+    } 2>/dev/null 7<"$switch_lock"
+    if [ -n "$switch_inode" ]; then
+        while read -r switch_key _ switch_value _; do
+            [ "$switch_key" != "$switch_mount" ] || switch_device="${switch_value%:*} ${switch_value#*:}"
+        done </proc/self/mountinfo
+    fi
+    [ -z "$switch_device" ] || return 0
+    # shellcheck disable=SC2046
+    set -- $(exec stat -c '%D %i' "$switch_lock")
+    [ $# -eq 2 ] || return 1
+    switch_inode=$2 switch_device=$((0x$1))
+    switch_device="$((switch_device >> 8 & 0xfff)) $((switch_device & 0xff | switch_device >> 12 & 0xfff00))"
 }
 
 # The list names the process that took the lock. A child that it left behind holds the lock on, and is nowhere named.
@@ -252,17 +270,19 @@ ask_systemd() {
         Id) systemd_unit=$systemd_value ;;
         ActiveState) systemd_state=$systemd_value ;;
         Job) systemd_job=$systemd_value ;;
-        '')
-            [ -z "$systemd_unit" ] || systemd_says="$systemd_says $systemd_unit=$systemd_state=$systemd_job "
-            systemd_unit='' systemd_state='' systemd_job=''
-            ;;
+        '') note_unit ;;
         esac
     done <<ANSWER
 $systemd_answer
-
 ANSWER
+    note_unit
 }
 systemd_says=''
+
+note_unit() {
+    [ -z "$systemd_unit" ] || systemd_says="$systemd_says $systemd_unit=$systemd_state=$systemd_job "
+    systemd_unit='' systemd_state='' systemd_job=''
+}
 
 # unit_lives UNIT…: one of them runs, or systemd is about to start it again.
 unit_lives() {
