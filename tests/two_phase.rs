@@ -313,7 +313,10 @@ async fn drive(fleet: &Arc<FakeFleet>, guard: u64, notebook: &mut Notebook) -> (
     let times = vec![times(guard); plan.hosts.len()];
     let driver = Driver::new(Arc::clone(fleet), plan, times, fleet.clock.clone());
     match driver.drive(notebook, &mut Shutdown::listen().unwrap()).await {
-        DriverEnd::Verdict(verdict) => (verdict.outcome, verdict.text.to_string()),
+        DriverEnd::Verdict(verdict) => {
+            codes::keep_end(&verdict);
+            (verdict.outcome, verdict.text.to_string())
+        }
         DriverEnd::Left { .. } => panic!("nobody sent a signal"),
     }
 }
