@@ -21,31 +21,18 @@ const PROLOGUE: &str = concat!(
     r#"PATH="${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin"; LC_ALL=C; export PATH LC_ALL; "#,
 );
 
-/// The effective user id in `$u`, in the kernel's own words where they can be read: `id` would be one more process in
-/// each session.
-macro_rules! who {
-    () => {
-        concat!(
-            "u=; while read -r k r e r; do case $k in Uid:) u=$e; break;; esac; done 2>/dev/null </proc/self/status; ",
-            r#"u=${u:-$(exec id -u)}; unset k r e; "#
-        )
-    };
-}
-
 /// What the shell of root says first. A script is sent only then: what becomes root may read its input, too, and would
 /// take the script's lines for passwords.
 /// PATH once more: run0 gives the shell that of a unit, in which there is no `id`.
 const IS_ROOT: &str = concat!(
     r#"PATH="${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin"; "#,
-    who!(),
-    r#"echo; echo "fleetdeploy-root $u"; unset u; "#,
+    "echo; echo fleetdeploy-root $(id -u); ",
 );
 
 /// This shell is as good as the next.
 const DIRECTLY: &str = r#"eval "$2""#;
 const UNLESS_ROOT: &str = concat!(
-    who!(),
-    r#"if [ "$u" = 0 ]; then echo fleetdeploy-root 0; eval "$2"; exit; fi; "#,
+    r#"if [ "$(id -u)" = 0 ]; then echo fleetdeploy-root 0; eval "$2"; exit; fi; "#,
     r#"exec sudo -n -- /bin/sh -c "$1$2" fleetdeploy"#,
 );
 const SUDO: &str = r#"exec sudo -n -- /bin/sh -c "$1$2" fleetdeploy"#;
