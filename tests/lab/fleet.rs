@@ -303,8 +303,13 @@ impl Fleet {
 
     /// The same with these assignments in its environment.
     pub(crate) fn query_in(&self, environment: &[&str], words: &[&str]) -> Pushed {
-        let mut command = self.lab("ws", &["--", "env"]);
-        command.args(environment).args(["fleetdeploy", "--json"]).args(words);
+        self.query_by(&[&["env"], environment, &["fleetdeploy", "--json"], words].concat())
+    }
+
+    /// The same, begun by this command line.
+    pub(crate) fn query_by(&self, words: &[&str]) -> Pushed {
+        let mut command = self.lab("ws", &["--"]);
+        command.args(words);
         self.follow(command, true).ended()
     }
 
