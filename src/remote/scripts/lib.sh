@@ -217,8 +217,8 @@ switch_runs() {
     return 1
 }
 
-# $switch_device and $switch_inode of the lock: from what the kernel says of a file that is open, and, before Linux 5.14,
-# from a process. Opening it takes nothing.
+# $switch_device and $switch_inode of the lock: from what the kernel says of a file that is open, and, before Linux
+# 5.14, from a process. Opening it takes nothing.
 find_switch_lock() {
     switch_inode='' switch_mount='' switch_device=''
     {
@@ -362,8 +362,8 @@ with_lock() {
                 if [ "$place/lock" -ef /proc/self/fd/9 ]; then
                     "$@"
                     lock_status=$?
-                    # A host that is not held keeps nothing: a step was refused on it. After a clean-up the lock may be
-                    # the next one's.
+                    # A host that is not held keeps nothing: a step was refused on it. After a clean-up the lock may
+                    # be the next one's.
                     if is_alone "$place"/* "$place"/.[!.]* && [ "$place/lock" -ef /proc/self/fd/9 ]; then
                         rm -f "$place/lock"
                         rmdir "$place"
