@@ -321,7 +321,8 @@ impl Fleet {
 
     /// Any command of fleetdeploy, to its end, with the output a person gets.
     pub(crate) fn plain(&self, words: &[&str]) -> Pushed {
-        // What a person reads has the same reasons: as events they have codes. Only what changes nothing is asked twice.
+        // What a person reads has the same reasons: as events they have codes. Only what changes nothing is asked
+        // twice.
         if codes::folder().is_some() && matches!(words, ["status" | "doctor" | "check" | "plan" | "diff", ..]) {
             self.query(words);
         }

@@ -113,6 +113,7 @@ fn what_a_full_or_a_read_only_disk_of_the_workstation_keeps_from_a_command_has_a
     assert_tells(&inside(read_only, "doctor homelab"), &["records-unwritable", "not-writable"]);
     // Of a report that is larger than what is left only the beginning is there.
     fleet.push(&["homelab"]).assert_ended(0, fleetdeploy::event::Outcome::Unchanged);
-    let full = "mkdir -p /tmp/full && mount -t tmpfs -o size=4k none /tmp/full && ! head -c 9000 /dev/zero >/tmp/full/all";
+    let full =
+        "mkdir -p /tmp/full && mount -t tmpfs -o size=4k none /tmp/full && ! head -c 9000 /dev/zero >/tmp/full/all";
     assert_tells(&inside(full, "show last --report --output /tmp/full/report"), &["report-cut-short"]);
 }
