@@ -100,15 +100,14 @@ impl Inquiry<'_> {
             let links = plan.links.iter().filter(|link| link.from == place).count();
             let look = longest_look(&plan.links, &place);
             let host = self.scope.fleet.hosts.iter().find(|host| host.name == planned.name);
-            let doing = match host.filter(|_| changes) {
-                Some(host) => {
-                    let longest = look.max(longest_new_login(host, planned.changes));
-                    Doing::ProbingAndLoggingIn { links, longest }
-                }
+            let known = host.filter(|_| changes);
+            let login = known.map(|host| longest_new_login(host, planned.changes)).unwrap_or_default();
+            let doing = match known {
+                Some(_) => Doing::ProbingAndLoggingIn { links },
                 None if links == 0 => Doing::LookingAtUnits,
-                None => Doing::Probing { links, longest: look },
+                None => Doing::Probing { links },
             };
-            self.tell(Event::HostMoved { host: planned.name.clone(), doing: doing.to_string() });
+            self.tell(Event::moved_within(&planned.name, doing, look.max(login)));
         }
     }
 }

@@ -139,7 +139,7 @@ impl Inquiry<'_> {
 
     /// Asks whether a copy to the host would be taken.
     async fn ask_nix(&self, host: &Host, examined: &Examined, signing: &nix::SigningKeys) -> Copying {
-        self.tell(Event::HostMoved { host: host.name.clone(), doing: Doing::AskedForItsNix.to_string() });
+        self.tell(Event::moved_within(&host.name, Doing::AskedForItsNix, host.limits.connect + LIMIT));
         let ssh_options = self.reach.workspace().nix_ssh_options();
         let store =
             nix::Destination { host: &host.name, alias: &host.name, ssh_options: &ssh_options, substitute: false };

@@ -24,13 +24,10 @@ pub enum Doing {
     LookingAtUnits,
     Probing {
         links: usize,
-        /// When it is given up.
-        longest: Duration,
     },
     /// It is probed, and a login of its own is taken on it.
     ProbingAndLoggingIn {
         links: usize,
-        longest: Duration,
     },
     LookingWhetherFits,
     CopyingAgain,

@@ -266,7 +266,9 @@ mod tests {
             tracker.take(line);
         }
         let path = StorePath::new("/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-nixos-system-vps-1").unwrap();
-        explain(&tracker, &path, &HostName::new("vps").unwrap())
+        let error = explain(&tracker, &path, &HostName::new("vps").unwrap());
+        crate::codes::keep_judged([CopyFault::from(&error)]);
+        error
     }
 
     fn error(text: &str) -> String {

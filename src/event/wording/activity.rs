@@ -1,5 +1,4 @@
 use std::fmt;
-use std::time::Duration;
 
 use super::names;
 use crate::event::activity::{Awaiting, Doing, StandingCopy, UnsteadyUnit};
@@ -22,15 +21,10 @@ impl fmt::Display for Doing {
             Self::NotingReturn => "noting who is back",
             Self::CleaningUp => "cleaning up",
             Self::LookingAtUnits => "looking at its units",
-            Self::Probing { links, longest } => {
-                return write!(formatter, "probing {}, {} at most", links_of(*links), seconds(*longest));
-            }
-            Self::ProbingAndLoggingIn { links: 0, longest } => {
-                return write!(formatter, "logging in anew, {} at most", seconds(*longest));
-            }
-            Self::ProbingAndLoggingIn { links, longest } => {
-                let links = links_of(*links);
-                return write!(formatter, "probing {links}, logging in anew, {} at most", seconds(*longest));
+            Self::Probing { links } => return write!(formatter, "probing {}", links_of(*links)),
+            Self::ProbingAndLoggingIn { links: 0 } => "logging in anew",
+            Self::ProbingAndLoggingIn { links } => {
+                return write!(formatter, "probing {}, logging in anew", links_of(*links));
             }
             Self::LookingWhetherFits => "looking whether it fits",
             Self::CopyingAgain => "copying once more",
@@ -56,12 +50,19 @@ impl fmt::Display for Doing {
     }
 }
 
-fn links_of(links: usize) -> String {
-    if links == 1 { "1 link".to_owned() } else { format!("{links} links") }
+/// Says the same of a run that goes back to earlier systems: there the new systems are the older ones. `None`: it says
+/// nothing of new and old.
+pub(crate) fn in_a_rollback(doing: &str) -> Option<&'static str> {
+    let said = [
+        (Doing::Activating, "activating the earlier system"),
+        (Doing::GoingBack, "going back to what it ran until now"),
+        (Doing::ActivatingOld, "activating what it ran until now"),
+    ];
+    said.into_iter().find(|(known, _)| known.to_string() == doing).map(|(_, instead)| instead)
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{}s", time.as_secs())
+fn links_of(links: usize) -> String {
+    if links == 1 { "1 link".to_owned() } else { format!("{links} links") }
 }
 
 impl fmt::Display for StandingCopy {
