@@ -663,6 +663,10 @@ async fn jumps_outside_the_inventory_and_of_the_users_config_are_shared_too() {
     for host in ["a", "b"] {
         let session = Session::open(&workspace, &name(host), LIMIT).await.unwrap();
         assert_eq!(session.run(&echo(host), LIMIT).await.unwrap().one("said"), Some(host));
+        // The port that it was logged in to: the host's, and not the one of the jump.
+        let place = script("printf 'said %s\\n' \"${SSH_CONNECTION##* }\"\necho end\n", &[]);
+        let far = far.port.to_string();
+        assert_eq!(session.run(&place, LIMIT).await.unwrap().one("said"), Some(far.as_str()), "{host}");
     }
     assert_eq!((jump.logins(), far.logins()), (1, 2));
     workspace.close().await;

@@ -174,6 +174,9 @@ pub struct Visit<'a> {
 }
 
 /// Makes a system that no host has: a push would change every host to which it is to come.
+///
+/// # Panics
+/// Never: the text has the form of a store path.
 #[must_use]
 pub fn another_system() -> StorePath {
     StorePath::new("/nix/store/00000000000000000000000000000000-what-a-push-would-bring")

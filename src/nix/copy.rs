@@ -208,6 +208,7 @@ fn explain(tracker: &Tracker, path: &StorePath, host: &HostName) -> CopyError {
 
 /// Returns what stood before the words of the host's nix: its first line. Source: Nix, `remote-store.cc`: it shows what
 /// came in the place of its greeting, to the end of that.
+#[must_use]
 pub fn printed_before(message: &str) -> Option<String> {
     let (_, got) = message.split_once(MISREAD)?;
     let (got, _) = got.rsplit_once('\'').unwrap_or((got, ""));

@@ -110,6 +110,8 @@ pub(super) struct LayoutPlan<'a> {
     pub(super) folder: &'a Path,
     pub(super) user_config: Option<&'a Path>,
     pub(super) machines: HashMap<String, Machine>,
+    /// How many masters have their place.
+    pub(super) controls: usize,
     pub(super) blocks: Vec<HostBlock>,
     /// Jumps that are no hosts, by their names for the user or in the inventory.
     pub(super) jumps: HashMap<String, String>,
@@ -293,8 +295,11 @@ impl LayoutPlan<'_> {
         Ok(alias)
     }
 
-    fn next_control(&self) -> PathBuf {
-        self.folder.join(format!("m{}", self.machines.len()))
+    /// Each is given once: over the master of another machine everything for this one would go there.
+    fn next_control(&mut self) -> PathBuf {
+        let control = self.folder.join(format!("m{}", self.controls));
+        self.controls += 1;
+        control
     }
 }
 

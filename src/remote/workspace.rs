@@ -82,6 +82,7 @@ impl Workspace {
             folder: folder.path(),
             user_config,
             machines: HashMap::new(),
+            controls: 0,
             blocks: Vec::new(),
             jumps: HashMap::new(),
             hosts,

@@ -14,7 +14,7 @@ impl fmt::Display for Doing {
             Self::MadePermanent => "making it what a reboot brings",
             Self::Reactivating => "activating it once more, and making it what a reboot brings",
             Self::GoingBack => "going back to its old system",
-            Self::LoggingIn => "logging in anew",
+            Self::LoggingIn | Self::ProbingAndLoggingIn { links: 0 } => "logging in anew",
             Self::WaitingForGuard => "waiting for its guard",
             Self::Disarming => "disarming its guard",
             Self::Releasing => "giving its claim back",
@@ -22,7 +22,6 @@ impl fmt::Display for Doing {
             Self::CleaningUp => "cleaning up",
             Self::LookingAtUnits => "looking at its units",
             Self::Probing { links } => return write!(formatter, "probing {}", links_of(*links)),
-            Self::ProbingAndLoggingIn { links: 0 } => "logging in anew",
             Self::ProbingAndLoggingIn { links } => {
                 return write!(formatter, "probing {}, logging in anew", links_of(*links));
             }
