@@ -154,7 +154,7 @@ async fn an_inventory_that_cannot_be_read_is_named() {
     if nix::unistd::geteuid().is_root() {
         chown(desk.path("inventory.yaml"), Some(4242), None).unwrap();
         std::fs::create_dir(desk.path("below")).unwrap();
-        let below = desk.invocation(&["check", "homelab"]).folder(&desk.path("below"));
+        let below = desk.invocation(&["check", "homelab"]).folder(desk.path("below"));
         desk.tells_in(below, &["inventory-not-ours"]).await;
     }
 }

@@ -8,7 +8,7 @@ use crate::inventory::Inventory;
 use crate::pushed::Pushed;
 
 /// Hosts whose systems are wrong, each in its own way.
-const FLAKE: &str = r##"{
+const FLAKE: &str = r#"{
   outputs = { self }: let
     make = name: script: derivation {
       inherit name; system = "@SYSTEM@"; builder = "/bin/sh"; args = [ "-c" script ];
@@ -31,7 +31,7 @@ const FLAKE: &str = r##"{
     };
   };
 }
-"##;
+"#;
 
 /// Fails unless these codes were told.
 fn assert_tells(pushed: &Pushed, wanted: &[&str]) {
