@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for round in 0..ROUNDS {
         let began = Instant::now();
         for host in &hosts {
-            tui.take(&line(Event::HostMoved { host: host.clone(), doing: format!("starting unit-{round}.service") }));
+            tui.take(&line(Event::moved(host, format!("starting unit-{round}.service"))));
         }
         events += began.elapsed();
         let began = Instant::now();

@@ -1,47 +1,55 @@
 #!/usr/bin/env bash
-# Measures a push of the two-host fleet on the lab: how long each phase takes, and what is left when build, copy and
-# activation are taken away. Prints figures; asserts nothing.
+# Measures fleetdeploy: where the time of a push goes, and the processes and the CPU that it takes on each host. Prints
+# figures; asserts nothing.
 set -eu
-cd "$(dirname "$(readlink -f "$0")")/.."
+code=$(dirname "$(readlink -f "$0")")/bench
+cd "$code/../.."
 
 usage() {
     cat <<'HELP'
-usage: scripts/bench.sh [RUNS]
-  RUNS   pushes of a changed version to measure (default 5), one after another
+usage: scripts/bench.sh COMMAND [OPTIONS]
+  phases      how long each phase of a push to two hosts takes, and what is left without build, copy and activation
+  processes   the processes (threads too) and CPU seconds of each phase of a push, on each host
+  floor       the same of the six steps by hand, in parallel: build, copy, test, ping, switch, look
+  inventory   how long `inventory check`, a TAB and `inventory graph` take for thousands of hosts
 
-As root, where the lab runs (scripts/lab.sh needs). Build first: cargo build --release --locked
+  --binary PATH     the fleetdeploy to measure (default target/release/fleetdeploy, then target/debug/fleetdeploy)
+  --runs N          how often, one after another; the figures are medians (default 5)
+  --hosts LIST      of the lab, e.g. vps,n1..n7 (default vps,homeserver)         [processes, floor]
+  --links KIND      `none`, or `mesh`, the links of the VPN (default)            [processes, floor]
+  --same            push what runs already                                       [processes]
+  --cpu PERCENT     of one processor, for every host: 20 is a Raspberry Pi or so [processes, floor]
+
+As root, where the lab runs (scripts/lab.sh needs), but for `inventory`. Build first: cargo build --release --locked
 HELP
 }
 
-runs=${1:-5}
-case $runs in '' | *[!0-9]*) usage >&2 && exit 2 ;; esac
-binary=target/release/fleetdeploy
-[ -x "$binary" ] || { echo "no $binary: cargo build --release --locked" >&2 && exit 1; }
-command -v jq >/dev/null || { echo "jq is not installed: apt-get install jq" >&2 && exit 1; }
-
-fleet=bench-$$
-trap 'scripts/lab.sh down "$fleet"' EXIT
-scripts/lab.sh up "$fleet" --binary "$binary" >/dev/null
-
-# Of one push's events: seconds from each phase's beginning to the next one's, and the sum of those that are not build,
-# copy, test or switch. Build and survey run side by side and count as build.
-# shellcheck disable=SC2016 # jq's variables
-figures='
-def seconds: sub("\\.(?<ms>[0-9]+)Z$"; "Z") as $whole
-  | ($whole | fromdateiso8601) + ((capture("\\.(?<ms>[0-9]+)Z$").ms | tonumber) / 1000);
-[.[] | select(.event == "phase_started" or .event == "push_started" or .event == "finished")
-  | {phase: (.phase // .event), at: (.at | seconds)}] as $marks
-| [range(0; ($marks | length) - 1) as $i
-  | {key: $marks[$i].phase, value: ($marks[$i + 1].at - $marks[$i].at)}] as $phases
-| ($marks[-1].at - $marks[0].at) as $total
-| ([$phases[] | select(.key | IN("push_started", "build", "survey", "copy", "test", "switch") | not)
-  | .value] | add) as $own
-| "total \($total * 100 | round / 100) s, beyond build, copy and activation \($own * 100 | round / 100) s:"
-  + ([$phases[] | select(.key != "push_started") | " \(.key) \(.value * 100 | round / 100)"] | add)'
-
-for run in $(seq "$runs"); do
-    for host in vps homeserver; do
-        scripts/lab.sh set "$fleet" "$host" version "\"bench-$run\""
-    done
-    scripts/lab.sh ws "$fleet" -- fleetdeploy push homelab --json | jq -rs "$figures"
+command=${1:-help}
+[ $# = 0 ] || shift
+runs=5 hosts=vps,homeserver links=mesh same='' cpu='' binary=target/release/fleetdeploy
+[ -x "$binary" ] || binary=target/debug/fleetdeploy
+while [ $# -gt 0 ]; do
+    case $1 in
+    --same) same=yes && shift && continue ;;
+    --binary | --runs | --hosts | --links | --cpu) [ $# -ge 2 ] || { usage >&2 && exit 2; } ;;
+    *) usage >&2 && exit 2 ;;
+    esac
+    printf -v "${1#--}" %s "$2"
+    shift 2
 done
+case $runs:$links:$cpu in *[!0-9]*:*:* | :*:* | 0:*:* | *:*:*[!0-9]*) usage >&2 && exit 2 ;; esac
+case $links in none | mesh) ;; *) usage >&2 && exit 2 ;; esac
+export runs hosts links same cpu binary
+
+case $command in
+phases | processes | floor | inventory)
+    binary=$(readlink -m "$binary")
+    [ -x "$binary" ] || { echo "no $binary: cargo build --release --locked" >&2 && exit 1; }
+    ;;
+help | -h | --help) usage && exit ;;
+*) usage >&2 && exit 2 ;;
+esac
+case $command in
+phases | inventory) exec "$code/$command.sh" ;;
+*) exec "$code/processes.sh" "$command" ;;
+esac

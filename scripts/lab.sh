@@ -12,7 +12,7 @@ usage() {
     cat <<'EOF'
 usage: lab.sh COMMAND
   needs | install | base               can this machine do it; apt-get what is missing; build the base file system
-  up FLEET [--hosts A,B] [--binary PATH] [--params JSON] [--no-wait]
+  up FLEET [--hosts A,B,n1..n7] [--binary PATH] [--params JSON] [--no-wait]
   down FLEET | down --all | list
   ws FLEET [--as NAME] -- CMD...       run CMD on the workstation (another one with --as: laptop2)
   host FLEET HOST -- CMD...            run CMD inside a host, also with its network down
@@ -21,6 +21,7 @@ usage: lab.sh COMMAND
   power FLEET HOST cut|off|on
   freeze FLEET HOST on|off             on: accepts TCP, never answers
   memory FLEET HOST MEGABYTES          how much more its processes may take, until it reboots
+  cpu FLEET HOST PERCENT|all           how much of one processor it may take, until it reboots
   boots FLEET HOST                     how many times it has booted
   console FLEET HOST                   path of its console's log
   path FLEET [ws|HOST]                 where the fleet, a file system of it, lies on this machine
@@ -38,7 +39,7 @@ needs | install | base | up | down)
     . "$code/fleet.sh"
     "lab_$command" "$@"
     ;;
-ws | host | set | cable | power | freeze | memory | boots | console | path | list | wait-ssh)
+ws | host | set | cable | power | freeze | memory | cpu | boots | console | path | list | wait-ssh)
     "lab_${command/-/_}" "$@" ;;
 help | -h | --help) usage ;;
 *) usage >&2 && exit 2 ;;

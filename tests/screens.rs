@@ -49,16 +49,20 @@ alone. It was right about what happens to the machines in 2, 5, 8, 13 and 18, an
 | 3, 6, 9 | `until 17s` was read as a time of the clock | it says `17s more` |
 | 8, 15 | whether any guard is still armed at the end | the last lines say so |
 | 10, 20 | whether hosts that are back restart once more if one leaves | it says that kept guards then fire as well |
-| 4, 7, 11, 12, 21 | whether `recover` is typed now or after the time that is named, and where it goes | each sentence says when, and to which side |
-| 16 | in a rollback `old` and `new` are the other way round | it says *the earlier system* and *what it ran until now* |
+| 4, 7, 11, 12, 21 | whether `recover` is typed now or after the time that is named, and where it goes | \
+each sentence says when, and to which side |
+| 16 | in a rollback `old` and `new` are the other way round | \
+it says *the earlier system* and *what it ran until now* |
 | 17 | until when a reboot is waited for, and what comes then | the sentence and the row say it |
-| 19 | of a guard by hand the latest return is shown first, and not until when it can be disarmed | that stands first now |
-| 14, 15 | whether a host starts whose boot loader could not be installed, though its line says so | it says that what it boots is unchanged |
+| 19 | of a guard by hand the latest return is shown first, and not until when it can be disarmed | \
+that stands first now |
+| 14, 15 | whether a host starts whose boot loader could not be installed, though its line says so | \
+it says that what it boots is unchanged |
 | 5 | with what to reboot a host that needs it | the command stands there |
 
 An author then read them once more as a stranger would, at 80 columns, with the questions what happens, whether anything
-is wrong, what to type and when. That is a second look of somebody who knows the answers, and proves less than the first.
-It found:
+is wrong, what to type and when. That is a second look of somebody who knows the answers, and proves less than the
+first. It found:
 
 | where | what can be misread | since then |
 |---|---|---|

@@ -99,7 +99,7 @@ impl Host {
             .map(|file| std::fs::read_to_string(scripts().join(file)).unwrap())
             .collect();
         // As it is sent: an argument of a program has no room for all the comments.
-        let is_sent = |line: &&str| !line.trim_start().starts_with('#');
+        let is_sent = |line: &&str| !line.is_empty() && !line.trim_start().starts_with('#');
         let text: String = text.lines().filter(is_sent).flat_map(|line| [line, "\n"]).collect();
         Invocation::new(shell, Duration::from_secs(60))
             .args(["-c", "eval \"$1\"", "test"])
@@ -223,6 +223,41 @@ async fn held() -> Host {
     host.write("run/fleetdeploy/plan", "run r-1\n");
     host.write("run/fleetdeploy/token/armed-1500", "");
     host
+}
+
+/// What systemd 257 says of these units: a blank line between two, and the job of each, or none.
+#[tokio::test]
+async fn one_question_tells_of_the_units_and_of_a_shutdown() {
+    let host = held().await;
+    let words = "ask_systemd; echo asked\n\
+                 unit_lives fleetdeploy-guard.service && echo guard\n\
+                 unit_lives fleetdeploy-job.service fleetdeploy-rollback.service && echo step\n\
+                 shutdown_due && echo \"$shutdown_text\"\n\
+                 systemd_says=''; shutdown_due && echo \"again: $shutdown_text\"; echo \"[$systemd_says]\"";
+    for (guard, rollback, shutdown, job, told) in [
+        ("active", "inactive", "inactive", "", "guard\n[]\n"),
+        ("activating", "deactivating", "inactive", "", "guard\n[]\n"),
+        ("failed", "active", "inactive", "", "step\n[]\n"),
+        ("inactive", "inactive", "inactive", "275", "a shutdown is under way\nagain: a shutdown is under way\n[]\n"),
+        ("inactive", "inactive", "active", "", "a shutdown is under way\nagain: a shutdown is under way\n[]\n"),
+    ] {
+        let shown = [
+            ("fleetdeploy-guard.service", guard, ""),
+            ("fleetdeploy-job.service", "inactive", "12"),
+            ("fleetdeploy-rollback.service", rollback, ""),
+            ("shutdown.target", shutdown, job),
+        ];
+        let shown = shown.map(|(unit, state, job)| format!("Id={unit}\nActiveState={state}\nJob={job}\n")).join("\n");
+        host.program("systemctl", &format!("echo asked >>\"$FLEETDEPLOY_ROOT/asked\"\ncat <<'EOF'\n{shown}EOF"));
+        assert_eq!(
+            host.says(&["lib.sh"], words).await,
+            format!("asked\n{told}"),
+            "{guard} {rollback} {shutdown} {job}"
+        );
+    }
+    // Once before the fence, and once where nobody had asked; in each shell, of each row.
+    let asked = std::fs::read_to_string(host.path("asked")).unwrap();
+    assert_eq!(asked.lines().count(), 5 * 2 * shells().len());
 }
 
 #[tokio::test]

@@ -77,12 +77,30 @@ lab_base() {
     echo "$base"
 }
 
-# The fleet's part of hosts.tsv: hosts_of A,B prints their lines.
+# The fleet's part of hosts.tsv: hosts_of A,B prints their lines. Numbered hosts stand in no table.
 hosts_of() {
-    local host
+    local host n
     for host in ${1//,/ }; do
-        grep -P "^$host\t" "$code/hosts.tsv" || die "hosts.tsv knows no host '$host'"
+        n=${host#n}
+        case $host:$n in
+        n[1-9]:? | n[1-9][0-9]:??) printf '%s\t198.51.100.%s\t10.100.0.%s\t-\tsystemd-boot\n' "$host" \
+            $((100 + n)) $((100 + n)) ;;
+        *) grep -P "^$host\t" "$code/hosts.tsv" || die "hosts.tsv knows no host '$host'" ;;
+        esac
     done
+}
+
+# expand_hosts A,n1..n3: A,n1,n2,n3
+expand_hosts() {
+    local host n expanded=''
+    for host in ${1//,/ }; do
+        if [[ $host =~ ^n([1-9][0-9]?)\.\.n([1-9][0-9]?)$ ]]; then
+            for ((n = BASH_REMATCH[1]; n <= BASH_REMATCH[2]; n++)); do expanded+=,n$n; done
+        else
+            expanded+=,$host
+        fi
+    done
+    echo "${expanded#,}"
 }
 
 # $template: the directory for these hosts and first parameters, made if it is not there yet. Its name goes to FILE

@@ -184,7 +184,7 @@ lab_freeze() { # FLEET HOST on|off
 # Until it reboots: what its processes have now is not counted, and what they take from now on may not be more than
 # this.
 lab_memory() { # FLEET HOST MEGABYTES
-    local group=/sys/fs/cgroup/memory pid
+    local group=/sys/fs/cgroup/memory
     host_dir "${1:?}" "${2:?}"
     leader "$2"
     [ -n "$leader" ] || die "$2 is off"
@@ -192,14 +192,36 @@ lab_memory() { # FLEET HOST MEGABYTES
         group=$group/$id-$2
         mkdir -p "$group"
         echo "${3:?}M" >"$group/memory.limit_in_bytes"
-        find "$cgroup2/$id/$2/payload" -name cgroup.procs -exec cat {} + | while read -r pid; do
-            echo "$pid" >"$group/cgroup.procs" 2>/dev/null || true # it has ended meanwhile
-        done
+        move_processes "$group"
     else
         for group in "$cgroup2" "$cgroup2/$id" "$cgroup2/$id/$2"; do echo +memory >"$group/cgroup.subtree_control"; done
         group=$cgroup2/$id/$2/payload
         echo "$(($(cat "$group/memory.current") + ${3:?} * 1048576))" >"$group/memory.max"
     fi
+}
+
+# Until it reboots: how much of one processor it may take, at most.
+lab_cpu() { # FLEET HOST PERCENT|all
+    local group=/sys/fs/cgroup/cpu quota=-1
+    host_dir "${1:?}" "${2:?}"
+    [ "${3:?}" = all ] || quota=$(($3 * 1000))
+    if [ -e "$group/cgroup.procs" ]; then
+        group=$group/$id-$2
+        mkdir -p "$group"
+        echo "$quota" >"$group/cpu.cfs_quota_us"
+        move_processes "$group"
+    else
+        for group in "$cgroup2" "$cgroup2/$id"; do echo +cpu >"$group/cgroup.subtree_control"; done
+        echo "${quota/#-1/max} 100000" >"$cgroup2/$id/$2/cpu.max"
+    fi
+}
+
+# All of $host's into a group of one of the old hierarchies.
+move_processes() { # GROUP
+    local pid
+    find "$cgroup2/$id/${host##*/}/payload" -name cgroup.procs -exec cat {} + | while read -r pid; do
+        echo "$pid" >"$1/cgroup.procs" 2>/dev/null || true # it has ended meanwhile
+    done
 }
 
 lab_boots() {

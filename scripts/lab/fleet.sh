@@ -8,7 +8,7 @@ lab_up() { # FLEET [--hosts A,B] [--binary PATH] [--params JSON] [--no-wait]
     shift
     while [ $# -gt 0 ]; do
         case $1 in
-        --hosts) hosts=$2 && shift ;;
+        --hosts) hosts=$(expand_hosts "$2") && shift ;;
         --binary) binary=$(readlink -f "$2") && shift ;;
         --params) params=$2 && shift ;;
         --no-wait) wait= ;;
@@ -210,7 +210,7 @@ lab_down() { # FLEET | --all; also half of one, also twice
         umount "$path" 2>/dev/null || umount -l "$path"
     done
     if [ -n "$id" ]; then
-        for group in "$cgroup2/$id" ${cgroup1:+"$cgroup1/$id"} /sys/fs/cgroup/memory/"$id"-*; do
+        for group in "$cgroup2/$id" ${cgroup1:+"$cgroup1/$id"} /sys/fs/cgroup/{memory,cpu}/"$id"-*; do
             until_true 5 remove_group "$group" || die "cannot remove $group"
         done
     fi

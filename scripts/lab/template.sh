@@ -14,6 +14,23 @@ mount --rbind /dev "$ws/dev"
 cp -r "$code/fleet" "$ws/root/fleet"
 cp "$base/keys.json" "$template/params.json" "$ws/root/fleet/"
 in_ws() { chroot "$ws" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root "$@"; }
+# A numbered host has no keys in the base: a fleet has as many of them as were asked for.
+cp -r "$base/ssh" "$template/ssh"
+numbered=''
+while read -r name _; do
+    [ ! -e "$template/ssh/$name" ] || continue
+    ssh-keygen -q -t ed25519 -N '' -C "$name" -f "$template/ssh/$name"
+    pairs=''
+    for n in 1 2 wrong; do
+        private=$(in_ws wg genkey)
+        public=$(in_ws wg pubkey <<<"$private")
+        pairs="$pairs${pairs:+, }\"$n\": { \"private\": \"$private\", \"public\": \"$public\" }"
+    done
+    numbered="$numbered${numbered:+, }\"$name\": { $pairs }"
+done <"$template/hosts.tsv"
+# shellcheck disable=SC2016 # jq's variable
+[ -z "$numbered" ] || in_ws jq --argjson numbered "{ $numbered }" '.hosts += $numbered' \
+    <"$base/keys.json" >"$ws/root/fleet/keys.json"
 mkdir -p "$ws/etc/nix" "$ws/root/.ssh"
 printf '%s\n' 'experimental-features = nix-command flakes' 'sandbox = false' 'build-users-group =' 'substituters =' \
     >"$ws/etc/nix/nix.conf"
@@ -29,7 +46,7 @@ while IFS=$'\t' read -r name address vpn behind loader; do
     host="\"address\": \"$address\", \"gateway\": \"${address%.*}.1\", \"vpn\": \"$vpn\""
     host="$host, \"behind\": \"$behind\", \"loader\": \"$loader\""
     json="$json${json:+, }\"$name\": { $host }"
-    known="$known$address,$vpn $(cut -d' ' -f1,2 "$base/ssh/$name.pub")"$'\n'
+    known="$known$address,$vpn $(cut -d' ' -f1,2 "$template/ssh/$name.pub")"$'\n'
 done <"$template/hosts.tsv"
 echo "{ \"platform\": \"$(uname -m)-linux\", \"hosts\": { $json } }" >"$ws/root/fleet/hosts.json"
 printf '%s' "$known" >"$ws/root/.ssh/known_hosts"
@@ -58,8 +75,8 @@ while read -r name address _; do
     rmdir "$ws/mnt/$name"
 
     install -m 755 "$code/firmware" "$root/usr/lib/lab/firmware"
-    install -m 600 "$base/ssh/$name" "$root/etc/ssh/ssh_host_ed25519_key"
-    cp "$base/ssh/$name.pub" "$root/etc/ssh/ssh_host_ed25519_key.pub"
+    install -m 600 "$template/ssh/$name" "$root/etc/ssh/ssh_host_ed25519_key"
+    cp "$template/ssh/$name.pub" "$root/etc/ssh/ssh_host_ed25519_key.pub"
     printf 'fleetdeploy lab %s' "$name" | md5sum | cut -c 1-32 >"$root/etc/machine-id"
     touch "$root/etc/NIXOS"
     mount -t proc proc "$root/proc"

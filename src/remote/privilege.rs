@@ -29,9 +29,10 @@ const IS_ROOT: &str = concat!(
     "echo; echo fleetdeploy-root $(id -u); ",
 );
 
-const DIRECTLY: &str = r#"exec /bin/sh -c "$2" fleetdeploy"#;
+/// This shell is as good as the next.
+const DIRECTLY: &str = r#"eval "$2""#;
 const UNLESS_ROOT: &str = concat!(
-    r#"if [ "$(id -u)" = 0 ]; then echo fleetdeploy-root 0; exec /bin/sh -c "$2" fleetdeploy; fi; "#,
+    r#"if [ "$(id -u)" = 0 ]; then echo fleetdeploy-root 0; eval "$2"; exit; fi; "#,
     r#"exec sudo -n -- /bin/sh -c "$1$2" fleetdeploy"#,
 );
 const SUDO: &str = r#"exec sudo -n -- /bin/sh -c "$1$2" fleetdeploy"#;

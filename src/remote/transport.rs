@@ -6,12 +6,12 @@
 //!
 //! ```text
 //! fleetdeploy-script
-//! 1234                       how many bytes the script has
-//! ...the script...
+//! 1234                       how many bytes the script has, and the x behind it
+//! ...the script...x          (a shell drops the newlines at the end of what a process has said)
 //! =first argument            one line each, as it is
 //! %second\nargument          one with a backslash or a newline: these as \\ and \n
-//! #5678                      a long one: how many bytes, and then these
-//! ...third argument...
+//! #5678                      a long one: how many bytes, and then these, and an x
+//! ...third argument...x
 //! fleetdeploy-go
 //! ...the script's own input...
 //! ```
@@ -56,7 +56,7 @@ const GO: &str = "fleetdeploy-go";
 /// where NixOS has `sudo` and the rest if a login shell has set no PATH. The script finds its own text in `$s`.
 pub(super) const BOOT: &str = concat!(
     r#"PATH="${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin"; LC_ALL=C; export PATH LC_ALL; "#,
-    r#"take() { t=$(head -c "$1"; echo x); t=${t%x}; [ "${#t}" -eq "$1" ] || exit 97; }; "#,
+    r#"take() { t=$(exec head -c "$1"); [ "${#t}" -eq "$1" ] || exit 97; t=${t%x}; }; "#,
     r"p=0; s=; set --; ",
     r"while [ $p -lt 3 ]; do IFS= read -r l || exit 97; case $p$l in ",
     r"0fleetdeploy-script) p=1;; 0*) ;; ",
@@ -82,13 +82,13 @@ pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, Ba
     if let Some(character) = unfit(&script.text) {
         return Err(bad(format!("its text has the control character {character:?}")));
     }
-    let _ = write!(input, "{SCRIPT}\n{}\n{}", script.text.len(), script.text);
+    let _ = write!(input, "{SCRIPT}\n{}\n{}x", script.text.len() + 1, script.text);
     for (number, argument) in script.words(hint).enumerate() {
         if let Some(character) = unfit(&argument) {
             return Err(bad(format!("argument {} has the control character {character:?}", number + 1)));
         }
         let _ = if argument.len() > LONG {
-            write!(input, "#{}\n{argument}", argument.len())
+            write!(input, "#{}\n{argument}x", argument.len() + 1)
         } else if argument.contains(['\\', '\n']) {
             writeln!(input, "%{}", encode(&argument))
         } else {

@@ -296,6 +296,7 @@ fn away(host: &HostView, view: &FleetView, now: SystemTime) -> Vec<String> {
 fn stands_by(why: HeldBack, others: &[HostName]) -> Vec<String> {
     let names = others.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
     let count = format!("{} others", others.len());
+    let is = if others.len() == 1 { "is" } else { "are" };
     match why {
         HeldBack::FirstAlone => {
             vec![format!("begins after {names}, which comes first alone"), format!("begins after {names}")]
@@ -307,9 +308,9 @@ fn stands_by(why: HeldBack, others: &[HostName]) -> Vec<String> {
             format!("begins after {count}"),
         ],
         HeldBack::OthersAway => vec![
-            format!("on its old system; guard kept until {names} is back"),
-            format!("on old; kept until {names} is back"),
-            format!("kept until {names} is back"),
+            format!("on its old system; guard kept until {names} {is} back"),
+            format!("on old; kept until {names} {is} back"),
+            format!("kept until {names} {is} back"),
             format!("kept until {count} are back"),
         ],
     }

@@ -174,8 +174,8 @@ impl FleetView {
         self.hosts.iter().find(|host| host.name == *name)
     }
 
-    /// Until when a host out of reach is tried, and what comes then. Where all go back then, one such host is enough for
-    /// all of them: the first end counts, its own, another's, or that of what the whole run waits for.
+    /// Until when a host out of reach is tried, and what comes then. Where all go back then, one such host is enough
+    /// for all of them: the first end counts, its own, another's, or that of what the whole run waits for.
     #[must_use]
     pub fn tried_until(&self, host: &HostView) -> Option<(SystemTime, Option<AfterWait>)> {
         let of_run = self.waits.iter().filter(|wait| is_for_hosts(wait.wait)).min_by_key(|wait| wait.until);

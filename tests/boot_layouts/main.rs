@@ -20,6 +20,7 @@ mod systemd;
 
 mod missing;
 mod once;
+mod short;
 mod whole;
 
 use std::collections::BTreeSet;

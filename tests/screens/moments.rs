@@ -95,7 +95,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
  finishes it on this laptop, and takes all back from any other.",
             &[
                 "Ctrl-C lets this finish",
-                "fleetdeploy recover homelab, typed before that, finishes it on this computer, and takes all back from any other",
+                "fleetdeploy recover homelab, typed before that, finishes it on this computer, and \
+ takes all back from any other",
             ],
         ),
     },
@@ -226,9 +227,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
         lost: ("No.", &["every guard has fired, and its host is back, in # at the latest"]),
         todo: (
             "`fleetdeploy recover homelab`, now or after the times on the screen.",
-            &[
-                "next: fleetdeploy recover homelab, now or after that: it ends this with every host on what it ran before this run",
-            ],
+            &["next: fleetdeploy recover homelab, now or after that: it ends this with every host on what it \
+ ran before this run"],
         ),
     },
     Moment {

@@ -50,6 +50,7 @@ arm() {
         still_here "$run" || return 0
     fi
     read_token
+    ask_systemd
     guard_lives=no
     ! unit_lives fleetdeploy-guard.service || guard_lives=yes
     read_plan run
@@ -110,7 +111,7 @@ arm_anew() {
     [ ! -e "$roots/$run/plan" ] || armed_before=yes
     deadline=$((uptime + seconds))
     # One that is over: it would count again after this host's next boot.
-    rm -f "$reboot_lease"
+    [ ! -e "$reboot_lease" ] || rm -f "$reboot_lease"
     # The fence after what it syncs with it.
     if write_roots "$@" && write_plan && hold && write_programs; then
         # A crashed machine must not stand still for ever.
@@ -121,7 +122,9 @@ arm_anew() {
         else
             move_token "$token_state" "armed-$deadline"
         fi
-        rm -f "$place/fired-at" "$place/reactivated"
+        if [ -e "$place/fired-at" ] || [ -e "$place/reactivated" ]; then
+            rm -f "$place/fired-at" "$place/reactivated"
+        fi
         start_guard && return
     else
         fail "cannot write to $place or $roots"
@@ -146,7 +149,12 @@ write_roots() {
     if [ ! -L "$roots/$run/old-boot" ]; then
         ln -s "${boot_default:-$profile}" "$roots/$run/old-boot" || return
     fi
-    [ $# -eq 0 ] || write_lines "$roots/$run/hosts" "$@" || [ "$armed_before" = yes ]
+    # Prepare has written them already.
+    roots_hosts=''
+    if [ -r "$roots/$run/hosts" ]; then
+        while read -r roots_host; do roots_hosts="$roots_hosts${roots_hosts:+ }$roots_host"; done <"$roots/$run/hosts"
+    fi
+    [ "$roots_hosts" = "$*" ] || [ $# -eq 0 ] || write_lines "$roots/$run/hosts" "$@" || [ "$armed_before" = yes ]
 }
 
 # What the guard restores, by store paths and programs that the old system's root keeps alive.
@@ -163,39 +171,51 @@ write_plan() {
     [ -n "$panic" ] || read -r panic <"$root/proc/sys/kernel/panic" || panic=0
     # One path on each line, also of what is not there.
     # shellcheck disable=SC2046
-    set -- $(readlink "$roots/$run/old-current" "$roots/$run/old-boot") \
-        $(readlink -m /run/current-system/sw /run/current-system/systemd /bin/sh)
+    set -- $(exec readlink "$roots/$run/old-current" "$roots/$run/old-boot") \
+        $(exec readlink -m /run/current-system/sw /run/current-system/systemd /bin/sh)
     [ $# -eq 5 ] || return
-    {
-        echo "run $run"
-        echo "epoch $epoch"
-        echo "owner $owner_name"
-        echo "boot_id $boot_id"
-        echo "old_current $1"
-        echo "old_boot $2"
-        echo "old_profile ${old_profile:-$profile}"
-        echo "old_generation ${old_generation:-$generation}"
-        # How the loader is read, and where activation moves it: what is read later may be what that has left.
-        echo "boot_loader ${told_loader:--}"
-        print_init_links
-        echo "action $action"
-        echo "panic $panic"
-        # Whole folders: a coreutils program resolved by itself may be one that acts by the name it is called by.
-        echo "path $3/bin:$4/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        echo "shell $5"
-        [ "$tuning" = - ] || printf '%s\n' "$tuning" | tr ',=' '\n ' | grep -E '^[a-z_]+ [0-9]+$'
-    } | tr -d '\000-\011\013-\037\177' >"$place/plan.new.$$" && mv -f "$place/plan.new.$$" "$place/plan" || return
-    { cp "$place/plan" "$roots/$run/plan.new" && sync_traces "$roots/$run/plan.new" &&
+    # How the loader is read, and where activation moves it: what is read later may be what that has left. For PATH
+    # whole folders: a coreutils program resolved by itself may be one that acts by the name it is called by.
+    set -- "run $run" "epoch $epoch" "owner $owner_name" "boot_id $boot_id" "old_current $1" "old_boot $2" \
+        "old_profile ${old_profile:-$profile}" "old_generation ${old_generation:-$generation}" \
+        "boot_loader ${told_loader:--}" "action $action" "panic $panic" \
+        "path $3/bin:$4/bin:/usr/sbin:/usr/bin:/sbin:/bin" "shell $5"
+    set -f
+    IFS=,
+    for plan_word in $tuning; do
+        case ${plan_word%%=*}:${plan_word#*=} in
+        "$plan_word:"* | :* | *[!a-z_]*:* | *: | *:*[!0-9]*) ;;
+        *) set -- "$@" "${plan_word%%=*} ${plan_word#*=}" ;;
+        esac
+    done
+    if [ "$loader" = init ]; then
+        IFS='
+'
+        # shellcheck disable=SC2046 # lines
+        set -- "$@" $(print_init_links)
+    fi
+    unset IFS
+    case $* in
+    *[[:cntrl:]]*)
+        IFS='
+'
+        # shellcheck disable=SC2046
+        set -- $(printf '%s\n' "$@" | tr -d '\000-\011\013-\037\177')
+        ;;
+    esac
+    unset IFS
+    set +f
+    write_lines "$place/plan" "$@" || return
+    { printf '%s\n' "$@" 2>/dev/null >"$roots/$run/plan.new" && sync_traces "$roots/$run/plan.new" &&
         mv -f "$roots/$run/plan.new" "$roots/$run/plan"; } || [ "$armed_before" = yes ]
 }
 
 # `init_link FILE TARGET` for each link that activation may move and that a reboot starts: where it leads in the old
 # system. A host that is armed a second time may stand on the new one.
 print_init_links() {
-    [ "$loader" = init ] || return 0
-    links_old=$(readlink "$roots/$run/old-boot") links_new=$(readlink "$roots/$run/new")
+    links_old=$(exec readlink "$roots/$run/old-boot") links_new=$(exec readlink "$roots/$run/new")
     for links_file in /sbin/init /bin/init /init; do
-        links_target=$(readlink "$root$links_file") || continue
+        links_target=$(exec readlink "$root$links_file") || continue
         case $links_target in
         "$links_old"/* | "${links_new:-$links_old}"/*)
             echo "init_link $links_file $links_old/${links_target#/nix/store/*/}"
@@ -215,11 +235,16 @@ write_programs() {
 # not delayed, since systemd kills what is left without asking. It is not collected away, isolated away, limited in
 # restarts, or the first to go when memory is short.
 start_guard() {
-    timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null
+    # One of an older version may have failed, and is in the way.
+    case $systemd_says in
+    *' fleetdeploy-guard.service=inactive='*) ;;
+    *) timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null ;;
+    esac
+    systemd_says=''
     read_plan path
     arm_path=$planned
     read_plan shell
-    arm_said=$(timeout 20 systemd-run --quiet --collect --no-ask-password --unit=fleetdeploy-guard \
+    arm_said=$(exec timeout 20 systemd-run --quiet --collect --no-ask-password --unit=fleetdeploy-guard \
         --description="fleetdeploy guard of $run" --service-type=exec --setenv=PATH="$arm_path" \
         -p DefaultDependencies=no -p IgnoreOnIsolate=yes -p Restart=on-failure -p RestartSec=1 \
         -p StartLimitIntervalSec=0 -p OOMScoreAdjust=-1000 -p OOMPolicy=continue -p TasksMax=infinity \

@@ -142,7 +142,7 @@ find_installers() {
     if [ -n "$booted" ] && [ "$booted" != "$current" ]; then
         set -- "$@" "$root$booted/bin/switch-to-configuration"
     fi
-    installer_found=$(grep -a -o -H -m 1 -E "$installer_names" "$@" 2>/dev/null)
+    installer_found=$(exec grep -a -o -H -m 1 -E "$installer_names" "$@" 2>/dev/null)
     installer_kind_of "$1" && boot_installer=$installer_is
     [ $# -eq 1 ] || { installer_kind_of "$2" && boot_installer_before=$installer_is; }
 }
@@ -162,7 +162,7 @@ installer_kind_of() {
 *}
     case $installer_line in
     /nix/store/*-bootinstall | /nix/store/*-install-bootloader)
-        installer_line=$(grep -a -o -h -m 1 -E '[/-](lzbt|systemd-boot|install-grub|extlinux-conf|limine)' \
+        installer_line=$(exec grep -a -o -h -m 1 -E '[/-](lzbt|systemd-boot|install-grub|extlinux-conf|limine)' \
             "$root$installer_line" "$root$installer_line".sh 2>/dev/null)
         installer_line=${installer_line%%
 *}
@@ -183,7 +183,7 @@ installer_kind_of() {
 # cannot be told.
 installer_kind() {
     set -- "$root$1/bin/switch-to-configuration"
-    installer_kind='' installer_found=$(grep -a -o -H -m 1 -E "$installer_names" "$1" 2>/dev/null)
+    installer_kind='' installer_found=$(exec grep -a -o -H -m 1 -E "$installer_names" "$1" 2>/dev/null)
     ! installer_kind_of "$1" || [ "$installer_is" = other ] || installer_kind=$installer_is
 }
 
@@ -196,7 +196,7 @@ read_efi_variable() {
     efi_value=
     efi_file=$root$efi_variables/$1-${2-$systemd_boot_vendor}
     [ -e "$efi_file" ] || return 1
-    efi_value=$(tr -d '\000' <"$efi_file" 2>/dev/null)
+    efi_value=$(exec tr -d '\000' <"$efi_file" 2>/dev/null)
     efi_value=${efi_value#?}
     [ -n "$efi_value" ]
 }
@@ -206,7 +206,7 @@ read_firmware_once() {
     firmware_once=$root$efi_variables/BootNext-$firmware_vendor
     [ -z "$next_boot" ] && [ -e "$firmware_once" ] || return 0
     # shellcheck disable=SC2046 # four bytes of attributes and the two of the number
-    set -- $(od -A n -v -t u1 <"$firmware_once" 2>/dev/null)
+    set -- $(exec od -A n -v -t u1 <"$firmware_once" 2>/dev/null)
     [ $# -ge 6 ] || return 0
     next_boot=$(printf 'Boot%02X%02X' "$6" "$5")
 }
@@ -249,16 +249,18 @@ look_for_boot_place() {
         boot_missing="this system installs $loader, and $boot_looked"
     fi
     [ -r "$root/etc/fstab" ] && [ -r "$root/proc/self/mountinfo" ] || return 0
-    boot_unmounted=$(awk -v places="/boot /efi /boot/efi $told_esp" '
-        BEGIN { count = split(places, place, " "); for (at = 1; at <= count; at++) watched[place[at]] = 1 }
-        FILENAME ~ /fstab$/ {
-            if ($2 != "/") sub(/\/+$/, "", $2)
-            if ($2 in watched && $1 !~ /^#/ && $4 !~ /x-systemd\.automount/) wanted[++wants] = $2
-            next
-        }
-        { mounted[$5] = 1 }
-        END { for (at = 1; at <= wants; at++) if (!(wanted[at] in mounted)) { print wanted[at]; exit } }
-        ' "$root/etc/fstab" "$root/proc/self/mountinfo")
+    boot_mounted=' '
+    while read -r _ _ _ _ boot_mount _; do
+        boot_mounted="$boot_mounted$boot_mount "
+    done <"$root/proc/self/mountinfo"
+    boot_unmounted=''
+    while read -r boot_device boot_mount _ boot_options _ || [ -n "$boot_device" ]; do
+        case $boot_device in '' | '#'*) continue ;; esac
+        while :; do case $boot_mount in ?*/) boot_mount=${boot_mount%/} ;; *) break ;; esac done
+        case " /boot /efi /boot/efi $told_esp " in *" $boot_mount "*) ;; *) continue ;; esac
+        case $boot_options in *x-systemd.automount*) continue ;; esac
+        case $boot_mounted in *" $boot_mount "*) ;; *) boot_unmounted=$boot_mount && break ;; esac
+    done <"$root/etc/fstab"
     [ -z "$boot_unmounted" ] ||
         boot_missing="${boot_missing:+$boot_missing; }$boot_unmounted is in /etc/fstab and is not mounted"
 }

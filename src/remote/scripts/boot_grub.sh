@@ -25,7 +25,7 @@ read_grub_menu() {
     [ ! -d "$root/sys/firmware/efi" ] || grub_platform=efi
     set -- "$root$1"
     [ ! -s "$root$grub_environment" ] || set -- "$root$grub_environment" "$@"
-    grub_menu=$(awk -v platform="$grub_platform" '
+    grub_menu=$(exec awk -v platform="$grub_platform" '
         # A variable. Pass 1 has all of them; 0 and 2 are without what may be chosen once.
         function value(name, pass) {
             if ((pass, name) in variables) return variables[pass, name]
@@ -236,7 +236,7 @@ empty_grub_once() {
             continue
         fi
         # shellcheck disable=SC2094 # read as a whole before it is written
-        grub_new=$(awk -v once="$grub_once" '
+        grub_new=$(exec awk -v once="$grub_once" '
             { size += length($0) + 1 }
             /^#+$/ || index($0, once "=") == 1 { next }
             { kept = kept $0 "\n" }

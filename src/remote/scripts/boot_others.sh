@@ -9,7 +9,7 @@ read_extlinux() {
         boot_note="there is no extlinux.conf"
         return
     fi
-    extlinux_default=$(awk '
+    extlinux_default=$(exec awk '
         { sub(/\r$/, ""); key = toupper($1) }
         key == "DEFAULT" || key == "ONTIMEOUT" { $1 = ""; sub(/^[ \t]+/, ""); wanted = $0 }
         key == "LABEL" { $1 = ""; sub(/^[ \t]+/, ""); label = $0; if (first == "") first = label; labels[label] = 1 }
@@ -38,7 +38,7 @@ read_extlinux() {
 find_init() {
     for boot_config in /sbin/init /init; do
         [ -e "$root$boot_config" ] || [ -L "$root$boot_config" ] || continue
-        init_target=$(readlink "$root$boot_config") || init_of_script
+        init_target=$(exec readlink "$root$boot_config") || init_of_script
         case $init_target in
         /nix/store/*/init) ;;
         # With systemd in the initrd `init` is systemd itself, and this is what containers start.

@@ -38,7 +38,7 @@ choose_esp() {
     # The partition that this boot was started from, by its device.
     if read_efi_variable LoaderDevicePartUUID; then
         esp_device=$(printf %s "$efi_value" | tr A-F a-f)
-        esp_device=$(readlink "$root/dev/disk/by-partuuid/$esp_device")
+        esp_device=$(exec readlink "$root/dev/disk/by-partuuid/$esp_device")
         for esp_place in $esp_rivals; do
             case $boot_mounts in *" $esp_place=${esp_device##*/} "*) boot_esp=$esp_place && return ;; esac
         done
@@ -52,7 +52,7 @@ choose_esp() {
 
 # $boot_mounts: ` PLACE=DEVICE` of each mount, by the last part of its device's name.
 read_mounts() {
-    boot_mounts=$(awk '{
+    boot_mounts=$(exec awk '{
         for (at = 7; at < NF && $at != "-"; at++) { }
         device = $(at + 2)
         sub(/.*\//, "", device)
@@ -87,6 +87,7 @@ read_systemd_boot() {
         return
     fi
     find_extra
+    ! read_plain_entry || return 0
     list_systemd_boot
     case $preferred_variable$preferred_file in
     ?*) loader_knows_preferred || preferred_variable='' preferred_file='' ;;
@@ -110,9 +111,54 @@ read_systemd_boot() {
     return 0
 }
 
+# read_plain_entry: the usual case, which needs no process: no variable chooses, `default` of loader.conf is an entry's
+# name, and of that name there is one entry, as an installer writes it. Everything else is left to the loader's order.
+read_plain_entry() {
+    [ -z "$boot_extra" ] && [ -r "$root$boot_config" ] || return 1
+    for plain_file in OneShot Preferred Default; do
+        [ ! -e "$root$efi_variables/LoaderEntry$plain_file-$systemd_boot_vendor" ] || return 1
+    done
+    plain_name=''
+    while read -r plain_key plain_value || [ -n "$plain_key" ]; do
+        case $plain_key:$plain_key$plain_value in
+        *[[:cntrl:]]* | preferred:*) return 1 ;;
+        default:*) plain_name=$plain_value ;;
+        esac
+    done <"$root$boot_config"
+    # Small letters only: the loader's comparison knows no others.
+    case $plain_name in *[!a-z0-9._-]* | .* | auto-*) return 1 ;; *.conf) ;; *) return 1 ;; esac
+    plain_file=$root$boot_esp/loader/entries/$plain_name
+    [ -s "$plain_file" ] && [ -r "$plain_file" ] || return 1
+    # One with counters, or with other letters, may have the same name.
+    for plain_other in "${plain_file%.conf}"+* "${plain_file%/*}"/*[A-Z]*; do
+        [ ! -e "$plain_other" ] || return 1
+    done
+    plain_kernel='' plain_initrds='' plain_options=''
+    while read -r plain_key plain_value || [ -n "$plain_key" ]; do
+        case $plain_key:$plain_key$plain_value in
+        *[\"\\\|[:cntrl:]]* | efi:* | uki:* | uki-url:* | architecture:*) return 1 ;;
+        linux:*)
+            [ -z "$plain_kernel" ] || return 1
+            plain_kernel=$plain_value
+            ;;
+        initrd:*) plain_initrds="$plain_initrds${plain_initrds:+ }$plain_value" ;;
+        options:*) plain_options="$plain_options $plain_value" ;;
+        esac
+    done <"$plain_file"
+    case $plain_kernel in /*) ;; *) return 1 ;; esac
+    [ -e "$root$boot_esp$plain_kernel" ] || return 1
+    plain_init=${plain_options#*init=/nix/store/}
+    case $plain_init in "$plain_options" | *init=/nix/store/*) return 1 ;; esac
+    case $plain_init in */init*) plain_init=/nix/store/${plain_init%%/*}/init ;; *) return 1 ;; esac
+    case $plain_options in *"init=$plain_init"*) ;; *) return 1 ;; esac
+    is_store_path "${plain_init%/init}" || return 1
+    boot_variable='' boot_found=$plain_init boot_image='' boot_kernel=$root$boot_esp$plain_kernel
+    boot_initrds=$plain_initrds boot_partition=$root$boot_esp
+}
+
 # loader_knows_preferred: whether the loader on the ESP is new enough for that word; one that cannot be asked is.
 loader_knows_preferred() {
-    loader_version=$(grep -a -o -h -m 1 'LoaderInfo: systemd-boot [0-9]*' \
+    loader_version=$(exec grep -a -o -h -m 1 'LoaderInfo: systemd-boot [0-9]*' \
         "$root$boot_esp"/EFI/systemd/systemd-boot*.efi 2>/dev/null)
     loader_version=${loader_version%%
 *}

@@ -6,9 +6,9 @@
 main() {
     demand is_number "$1"
     # Any state counts that is not on the way: units that have failed are in the standing.
-    booted_state=$(timeout -k 1 "$1" systemctl is-system-running --wait 2>/dev/null)
+    booted_state=$(exec timeout -k 1 "$1" systemctl is-system-running --wait 2>/dev/null)
     case $booted_state in running | degraded | maintenance) ;; *) put starting "${booted_state:-starting}" ;; esac
-    put kernel "$(uname -r)"
+    put kernel "$(exec uname -r)"
     print_standing
     finish
 }

@@ -16,6 +16,7 @@ main() {
     shift 3
     demand is_missing "$@"
     with_lock clean "$@" || fail "cannot get the lock of $place"
+    standing_units=no
     print_standing
     finish
 }
@@ -33,6 +34,7 @@ clean() {
     # What is in /run may be another run's; our roots are ours.
     if [ "$clean_place" = yes ]; then
         read_token
+        ask_systemd
         if [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
             refuse other "a guard is on this host"
             return 0
@@ -52,16 +54,16 @@ clean() {
     clean_generations
     # The lease before the lock, and the lock last: who waits for it finds it gone and makes a new one.
     if [ "$clean_place" = yes ]; then
-        rm -rf "$place/token" "$place/jobs"
-        rm -f "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" "$place/fired-at" "$place/reactivated" \
-            "$place"/*.new.* "$place/lease" \
+        rm -rf "$place/token" "$place/jobs" "$place/plan" "$place/guard.sh" "$place/job.sh" "$place/nap" \
+            "$place/fired-at" "$place/reactivated" "$place"/*.new.* "$place/lease" \
             "$root"/sbin/init.fleetdeploy.* "$root"/bin/init.fleetdeploy.* "$root"/init.fleetdeploy.*
     fi
     clean_roots
-    rmdir "$roots" 2>/dev/null
+    # Of folders only those that are empty.
     if [ "$clean_place" = yes ]; then
-        rm -f "$place/lock"
-        rmdir "$place" 2>/dev/null
+        rm -fd "$roots" "$place/lock" "$place" 2>/dev/null
+    else
+        rmdir "$roots" 2>/dev/null
     fi
     return 0
 }
@@ -93,14 +95,17 @@ clean_generations() {
     read_line "$roots/$run/added-generation"
     clean_added=$line
     is_number "$clean_added" || return 0
+    # Most often there is nothing behind it, and nothing to ask.
+    read_newest_generation
+    [ "$newest" -gt "$clean_added" ] || return 0
     read_systems
     read_plan old_profile "$roots/$run/plan"
     clean_old=$planned
     read_plan old_generation "$roots/$run/plan"
     clean_number=$planned
     if [ "$loader $generation $profile $current" = "init $((clean_added + 1)) $clean_old $clean_old" ] &&
-        [ "$(readlink "$profiles/system-$clean_added-link")" = "$(readlink "$roots/$run/new")" ] &&
-        [ "$(readlink "$profiles/system-$clean_number-link")" = "$clean_old" ]; then
+        [ "$(exec readlink "$profiles/system-$clean_added-link")" = "$(exec readlink "$roots/$run/new")" ] &&
+        [ "$(exec readlink "$profiles/system-$clean_number-link")" = "$clean_old" ]; then
         {
             timeout -k 5 20 nix-env -p "$profiles/system" --switch-generation "$clean_number" &&
                 timeout -k 5 20 nix-env -p "$profiles/system" --delete-generations "$clean_added" "$generation"

@@ -19,7 +19,7 @@ main() {
         for compare_part in kernel initrd kernel-modules; do
             put booted "$compare_part $(part_of "$booted" "$compare_part")"
         done
-        put booted_params "$(cat "$root$booted/kernel-params" 2>/dev/null)"
+        put booted_params "$(exec cat "$root$booted/kernel-params" 2>/dev/null)"
     fi
     finish
 }

@@ -12,11 +12,13 @@ is_kept() {
 # left out, and stops nothing.
 compare_systems() {
     # Offline: what is not in the store here is not to be fetched for this.
-    if compare_changes=$(timeout -k 1 20 nix --extra-experimental-features nix-command --offline store diff-closures \
-        "$1" "$2" </dev/null 2>/dev/null); then
+    if compare_changes=$(exec timeout -k 1 20 nix --extra-experimental-features nix-command --offline \
+        store diff-closures "$1" "$2" </dev/null 2>/dev/null); then
         put compared yes
         # A package with many outputs has many versions on its line.
-        [ -z "$compare_changes" ] || printf '%s\n' "$compare_changes" | put_lines change 4000
+        [ -z "$compare_changes" ] || (put_lines change 4000) <<CHANGES
+$compare_changes
+CHANGES
     fi
     put_reboot_for "$2"
 }

@@ -7,7 +7,7 @@ main() {
     survey_all
     status_all
     # The user who has logged in, before sudo (run0 sets the same) or doas.
-    put login "${SUDO_USER:-${DOAS_USER:-$(id -un)}}"
+    put login "${SUDO_USER:-${DOAS_USER:-$(exec id -un)}}"
     doctor_sshd
     # The keys whose signatures Nix takes here.
     doctor_nix trusted-public-keys | put_lines trusted_key
@@ -17,7 +17,7 @@ main() {
         ! command -v "$doctor_program" >/dev/null || put program "$doctor_program"
     done
     # Last, so that it is as new as the answer.
-    put now "$(date +%s)"
+    put now "$(exec date +%s)"
     finish
 }
 
@@ -43,9 +43,9 @@ doctor_caches() {
 
 # `sshd KEY VALUE` of the settings that a push depends on, as the running sshd would read them.
 doctor_sshd() {
-    doctor_pid=$(timeout 5 systemctl show -p MainPID --value sshd.service 2>/dev/null)
+    doctor_pid=$(exec timeout 5 systemctl show -p MainPID --value sshd.service 2>/dev/null)
     doctor_program=''
-    [ "${doctor_pid:-0}" -le 0 ] || doctor_program=$(readlink "/proc/$doctor_pid/exe")
+    [ "${doctor_pid:-0}" -le 0 ] || doctor_program=$(exec readlink "/proc/$doctor_pid/exe")
     # Started by its socket there is none that listens.
     [ -x "$doctor_program" ] || doctor_program=$(command -v sshd) || return 0
     # Its title is its command line: `sshd: /nix/store/.../bin/sshd -D -f /etc/ssh/sshd_config [listener] ...`.

@@ -16,7 +16,7 @@ export LC_ALL
 main() {
     exec_mark=$1 exec_who=$2 exec_limit=$3
     shift 3
-    if [ "$exec_who" = root ] && [ "$(id -u)" != 0 ]; then
+    if [ "$exec_who" = root ] && [ "$(exec id -u)" != 0 ]; then
         printf '%s refused it must run as root, and this login is not root and does not become it (become: no)\n' \
             "$exec_mark" >&2
         exit 0

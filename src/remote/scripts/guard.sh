@@ -101,7 +101,7 @@ fire() {
     whom=''
     for found_system in "$current" "$profile" "$boot_default"; do
         case $found_system in
-        "$old_current" | "$old_boot" | "$old_profile" | "$(readlink "$roots/$run/new")" | '') ;;
+        "$old_current" | "$old_boot" | "$old_profile" | "$(exec readlink "$roots/$run/new")" | '') ;;
         *) whom="somebody had moved this host to $found_system: overruled" ;;
         esac
     done
@@ -196,7 +196,7 @@ trace() {
     mkdir -p "$roots/$run" && {
         trace_whose="the guard of run $run (${lease_owner:-owner not known}, epoch ${lease_epoch:-not known})"
         trace_fired="fired $fired_at s after the boot, due at $token_deadline s"
-        trace_now="$(date -u +%Y-%m-%dT%H:%M:%SZ), $((uptime - fired_at)) s later"
+        trace_now="$(exec date -u +%Y-%m-%dT%H:%M:%SZ), $((uptime - fired_at)) s later"
         echo "$trace_whose $trace_fired; $trace_now: $1"
         echo "found: $found"
         [ -z "$whom" ] || echo "$whom"

@@ -61,7 +61,7 @@ run_test() {
 # new_links [FILE TARGET]…: FILE with what it leads to now, where that is in the new system.
 new_links() {
     while [ $# -ge 2 ]; do
-        new_link=$(readlink "$root$1")
+        new_link=$(exec readlink "$root$1")
         case $new_link in "$new"/*) echo "$1 $new_link" ;; esac
         shift 2
     done
@@ -89,7 +89,7 @@ run_switch() {
     # On some hosts only activation moves it: to where `test` has seen it.
     if [ -n "$init_links" ] && [ "$boot_default" != "$new" ]; then
         # shellcheck disable=SC2046
-        point_links $(cat "$place/jobs/new-links" 2>/dev/null)
+        point_links $(exec cat "$place/jobs/new-links" 2>/dev/null)
         read_systems
     fi
     echo "profile: $profile"
@@ -121,7 +121,7 @@ begin_switch() {
 # safe from a power cut: a roll back deletes exactly this one.
 mark_generation() {
     read_newest_generation
-    [ "$profile" != "$new" ] && [ "$(readlink "$profiles/system-$newest-link")" != "$new" ] || return 0
+    [ "$profile" != "$new" ] && [ "$(exec readlink "$profiles/system-$newest-link")" != "$new" ] || return 0
     write_lines "$roots/$run/added-generation" "$((newest + 1))" || return
     timeout -k 1 20 sync "$roots/$run/added-generation" || :
 }

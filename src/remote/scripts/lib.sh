@@ -38,11 +38,11 @@ put() {
     esac
 }
 
-# put_lines KEY [LIMIT]: each line of the input as a line of the answer, as soon as it has come; cut to 500 bytes or
-# LIMIT. A program that buffers would hold back what a job prints until it has ended. Colours go as a whole; \ is
-# written as \\.
+# put_lines KEY [LIMIT]: at the end of a pipe; each line of the input as a line of the answer, as soon as it has come;
+# cut to 500 bytes or LIMIT. A program that buffers would hold back what a job prints until it has ended. Colours go as
+# a whole; \ is written as \\.
 put_lines() {
-    sed -u -n -e 's/\x1b\[[0-9;:?]*[@-~]//g' -e 'y/\t/ /' -e 's/[[:cntrl:]]//g' -e "s/^\(.\{${2-500}\}\).*/\1/" \
+    exec sed -u -n -e 's/\x1b\[[0-9;:?]*[@-~]//g' -e 'y/\t/ /' -e 's/[[:cntrl:]]//g' -e "s/^\(.\{${2-500}\}\).*/\1/" \
         -e 's/\\/&&/g' -e "s/^/$1 /" -e 'G;P'
 }
 
@@ -150,26 +150,31 @@ same_boot() {
 
 # resolve LINK: the store path a link leads to, in $resolved.
 resolve() {
-    resolved=$(readlink "$root$1" 2>/dev/null) || resolved=
+    resolved=$(exec readlink "$root$1" 2>/dev/null) || resolved=
     is_store_path "$resolved" && return
-    [ -n "$root" ] || resolved=$(readlink -f "$1" 2>/dev/null) || resolved=
+    [ -n "$root" ] || resolved=$(exec readlink -f "$1" 2>/dev/null) || resolved=
     is_store_path "$resolved" || resolved=
 }
 
 # $current, $booted, $profile and $generation, and the loader's $boot_default and $next_boot (see boot.sh).
 read_systems() {
-    # One process for three links. It says nothing of one that is not there. Source: coreutils, stat, %N and
-    # QUOTING_STYLE.
-    systems_links=$(QUOTING_STYLE=shell-always stat -c %N "$root/run/current-system" \
-        "$root/run/booted-system" "$profiles/system" 2>/dev/null)
+    # One process for all links; that of the newest generation is the profile's as a rule. It says nothing of one that
+    # is not there. Source: coreutils, stat, %N and QUOTING_STYLE.
+    read_newest_generation
+    systems_links=$(
+        QUOTING_STYLE=shell-always
+        export QUOTING_STYLE
+        exec stat -c %N "$root/run/current-system" "$root/run/booted-system" "$profiles/system" \
+            "$profiles/system-$newest-link" 2>/dev/null
+    )
     find_system /run/current-system
     current=$resolved
     find_system /run/booted-system
     booted=$resolved
     link_target "$profiles/system"
-    [ -n "$link_target" ] || link_target=$(readlink "$profiles/system" 2>/dev/null)
+    [ -n "$link_target" ] || link_target=$(exec readlink "$profiles/system" 2>/dev/null)
     generation=${link_target##*/}
-    resolve "/nix/var/nix/profiles/${generation:-system}"
+    find_system "/nix/var/nix/profiles/${generation:-system}"
     profile=$resolved
     generation=${generation#system-}
     generation=${generation%-link}
@@ -196,15 +201,11 @@ find_system() {
 # read: taking the lock, even for an instant, would make a switch that begins just then fail.
 switch_runs() {
     [ -e "$switch_lock" ] && [ -r "$root/proc/locks" ] || return 1
-    # shellcheck disable=SC2046
-    set -- $(stat -c '%D %i' "$switch_lock")
-    [ $# -eq 2 ] || return 1
-    switch_device=$((0x$1))
-    switch_device="$((switch_device >> 8 & 0xfff)) $((switch_device & 0xff | switch_device >> 12 & 0xfff00))"
+    find_switch_lock || return 1
     # MAJOR:MINOR:INODE, two of them hexadecimal.
     while read -r _ switch_kind _ _ switch_pid switch_where _; do
         case $switch_kind:$switch_where in
-        FLOCK:*:*:"$2")
+        FLOCK:*:*:"$switch_inode")
             switch_minor=${switch_where#*:}
             if [ "$((0x${switch_where%%:*})) $((0x${switch_minor%%:*}))" = "$switch_device" ]; then
                 name_switch_holder
@@ -214,6 +215,28 @@ switch_runs() {
         esac
     done <"$root/proc/locks"
     return 1
+}
+
+# $switch_device and $switch_inode of the lock: from what the kernel says of a file that is open, and, before Linux
+# 5.14, from a process. Opening it takes nothing.
+find_switch_lock() {
+    switch_inode='' switch_mount='' switch_device=''
+    {
+        while read -r switch_key switch_value; do
+            case $switch_key in mnt_id:) switch_mount=$switch_value ;; ino:) switch_inode=$switch_value ;; esac
+        done </proc/self/fdinfo/7
+    } 2>/dev/null 7<"$switch_lock"
+    if [ -n "$switch_inode" ]; then
+        while read -r switch_key _ switch_value _; do
+            [ "$switch_key" != "$switch_mount" ] || switch_device="${switch_value%:*} ${switch_value#*:}"
+        done </proc/self/mountinfo
+    fi
+    [ -z "$switch_device" ] || return 0
+    # shellcheck disable=SC2046
+    set -- $(exec stat -c '%D %i' "$switch_lock")
+    [ $# -eq 2 ] || return 1
+    switch_inode=$2 switch_device=$((0x$1))
+    switch_device="$((switch_device >> 8 & 0xfff)) $((switch_device & 0xff | switch_device >> 12 & 0xfff00))"
 }
 
 # The list names the process that took the lock. A child that it left behind holds the lock on, and is nowhere named.
@@ -233,9 +256,45 @@ name_switch_holder() {
     done
 }
 
+# ask_systemd: with one question all that a fence asks of systemd. unit_lives and shutdown_due answer by it, until
+# $systemd_says is emptied: before anything is waited for or started.
+# Every way down has a job of shutdown.target, and reaches it. Source: systemd.special(7); units/systemd-reboot.service,
+# and its sisters, in systemd.
+ask_systemd() {
+    systemd_says=''
+    systemd_answer=$(exec systemctl show -p Id -p ActiveState -p Job fleetdeploy-guard.service \
+        fleetdeploy-job.service fleetdeploy-rollback.service shutdown.target 2>/dev/null)
+    systemd_unit='' systemd_state='' systemd_job=''
+    while IFS='=' read -r systemd_key systemd_value; do
+        case $systemd_key in
+        Id) systemd_unit=$systemd_value ;;
+        ActiveState) systemd_state=$systemd_value ;;
+        Job) systemd_job=$systemd_value ;;
+        '') note_unit ;;
+        esac
+    done <<ANSWER
+$systemd_answer
+ANSWER
+    note_unit
+}
+systemd_says=''
+
+note_unit() {
+    [ -z "$systemd_unit" ] || systemd_says="$systemd_says $systemd_unit=$systemd_state=$systemd_job "
+    systemd_unit='' systemd_state='' systemd_job=''
+}
+
 # unit_lives UNIT…: one of them runs, or systemd is about to start it again.
 unit_lives() {
-    case $(systemctl show -p ActiveState "$@" 2>/dev/null) in
+    if [ -n "$systemd_says" ]; then
+        for lives_unit in "$@"; do
+            case $systemd_says in
+            *" $lives_unit=active="* | *" $lives_unit=activating="* | *" $lives_unit=reloading="*) return 0 ;;
+            esac
+        done
+        return 1
+    fi
+    case $(exec systemctl show -p ActiveState "$@" 2>/dev/null) in
     *=active* | *=activating* | *=reloading*) ;;
     *) return 1 ;;
     esac
@@ -257,24 +316,35 @@ read_newest_generation() {
 shutdown_due() {
     shutdown_text=
     if [ -e "$root/run/systemd/shutdown/scheduled" ]; then
-        shutdown_text="a $(sed -n 's/^MODE=//p' "$root/run/systemd/shutdown/scheduled" | head -n 1) is scheduled"
-    else
-        case $(systemctl list-jobs --no-legend --plain 2>/dev/null) in
-        *' reboot.target '* | *' poweroff.target '* | *' halt.target '* | *' kexec.target '* | \
-            *' soft-reboot.target '* | *' shutdown.target '*)
-            shutdown_text="a shutdown is under way"
-            ;;
-        esac
+        read_value MODE "$root/run/systemd/shutdown/scheduled"
+        shutdown_text="a $value is scheduled"
+        return 0
     fi
+    shutdown_says=$systemd_says
+    if [ -z "$shutdown_says" ]; then
+        ask_systemd
+        shutdown_says=$systemd_says systemd_says=''
+    fi
+    shutdown_says=${shutdown_says#*" shutdown.target="}
+    case ${shutdown_says%% *} in active=* | *=[0-9]*) shutdown_text="a shutdown is under way" ;; esac
     [ -n "$shutdown_text" ]
 }
 
+# read_value KEY FILE: what follows the first `KEY=` there, in $value.
+read_value() {
+    value=''
+    while IFS= read -r value_line || [ -n "$value_line" ]; do
+        case $value_line in "$1="*) value=${value_line#"$1="} && return ;; esac
+    done <"$2"
+}
+
 # switch_to SYSTEM ACTION SECONDS [NAME=VALUE…]: its switch-to-configuration, for at most SECONDS (0: as long as it
-# takes), as it would be run by nixos-rebuild: nothing of ours in its environment, nothing to read.
+# takes), as it would be run by nixos-rebuild: nothing of ours in its environment, nothing to read. $switch_by is
+# `exec` where the shell is for nothing else.
 switch_to() {
     switch_system=$1 switch_action=$2 switch_limit=$3
     shift 3
-    timeout -k 5 "$switch_limit" env -u LC_ALL -u NIXOS_INSTALL_BOOTLOADER "$@" \
+    ${switch_by-} timeout -k 5 "$switch_limit" env -u LC_ALL -u NIXOS_INSTALL_BOOTLOADER "$@" \
         "$root$switch_system/bin/switch-to-configuration" "$switch_action" </dev/null
 }
 
@@ -284,23 +354,25 @@ switch_to() {
 with_lock() {
     while :; do
         [ -d "$place" ] || mkdir -m 700 "$place" 2>/dev/null || [ -d "$place" ] || return 75
-        (
-            flock -w 20 9 || exit 75
+        lock_status=75
+        {
             # shellcheck disable=SC3013 # dash and bash have -ef
             # Clean removes the lock with the rest: a lock that is no longer the one in the folder protects nothing.
-            [ "$place/lock" -ef /proc/self/fd/9 ] || exit 76
-            "$@"
-            lock_status=$?
-            # A host that is not held keeps nothing: a step was refused on it. After a clean-up the lock may be the next
-            # one's.
-            # shellcheck disable=SC3013
-            if is_alone "$place"/* "$place"/.[!.]* && [ "$place/lock" -ef /proc/self/fd/9 ]; then
-                rm -f "$place/lock"
-                rmdir "$place"
+            if flock -w 20 9; then
+                if [ "$place/lock" -ef /proc/self/fd/9 ]; then
+                    "$@"
+                    lock_status=$?
+                    # A host that is not held keeps nothing: a step was refused on it. After a clean-up the lock may
+                    # be the next one's.
+                    if is_alone "$place"/* "$place"/.[!.]* && [ "$place/lock" -ef /proc/self/fd/9 ]; then
+                        rm -f "$place/lock"
+                        rmdir "$place"
+                    fi
+                else
+                    lock_status=76
+                fi
             fi
-            exit "$lock_status"
-        ) 9>"$place/lock"
-        lock_status=$?
+        } 9>"$place/lock"
         [ "$lock_status" -eq 76 ] || return "$lock_status"
     done
 }
@@ -507,6 +579,11 @@ set_aside() {
     done
 }
 
+# is_held LOCK: whether somebody has it, or that cannot be known.
+is_held() {
+    [ -e "$1" ] && ! flock -s -n 7 2>/dev/null 7<"$1" && [ -e "$1" ]
+}
+
 # $job_state of the latest job of a kind: none, running, lost, or `exited N`.
 read_job() {
     job_state=none
@@ -515,7 +592,7 @@ read_job() {
     if [ -e "$place/jobs/$1.status" ]; then
         read -r job_status <"$place/jobs/$1.status"
         job_state="exited $job_status"
-    elif [ -e "$place/jobs/$1.lock" ] && ! flock -s -n "$place/jobs/$1.lock" true; then
+    elif is_held "$place/jobs/$1.lock"; then
         job_state=running
     elif [ -e "$place/jobs/$1.status" ]; then
         # It ended between the two looks.
@@ -530,11 +607,15 @@ read_job() {
 # socket or mount point starts it, x: made by a command, g: no system has it any more. $own_units: `unit UNIT STATE` of
 # what is looked for by its name; $units: the lines that are an answer.
 read_units() {
-    own_units=$(timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts \
-        -p ExecMainStatus -p InvocationID \
-        -p LoadState -p Transient -p TriggeredBy -p WantedBy -p RequiredBy -p RequisiteOf -p BoundBy -p UpheldBy \
-        --state=running,activating,reloading,deactivating,failed \
-        '*.service' '*.mount' '*.socket' '*.timer' '*.swap' '*.path' 2>/dev/null | awk '
+    # bash can be the last of a pipe itself, which saves a process.
+    # shellcheck disable=SC3044 # only in bash
+    own_units=$(
+        [ -z "${BASH_VERSION-}" ] || shopt -s lastpipe
+        timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts \
+            -p ExecMainStatus -p InvocationID \
+            -p LoadState -p Transient -p TriggeredBy -p WantedBy -p RequiredBy -p RequisiteOf -p BoundBy -p UpheldBy \
+            --state=running,activating,reloading,deactivating,failed \
+            '*.service' '*.mount' '*.socket' '*.timer' '*.swap' '*.path' 2>/dev/null | exec awk '
         function out() {
             if (id ~ /^fleetdeploy-/ || id ~ /^nixos-(upgrade|rebuild-switch-to-configuration)\.service$/)
                 own = own "unit " id " " active "\n"
@@ -563,21 +644,36 @@ read_units() {
         key == "Transient" { if (value == "yes") marks = marks "x"; next }
         key == "TriggeredBy" { if (value != "") marks = marks "t"; next }
         value != "" { marks = marks "n" }
-        END { if (id != "") out(); print own "=" said }')
+        END { if (id != "") out(); print own "=" said }'
+    )
     units=${own_units#*=
 }
     [ "$units" != "$own_units" ] || units=
     own_units=${own_units%%=*}
 }
 
+# Whether systemd has the guard; after read_units, or without it, by its name alone.
+guard_is_there() {
+    if [ "$standing_units" = yes ]; then
+        case $own_units in *"unit fleetdeploy-guard.service activ"*) return 0 ;; esac
+        return 1
+    fi
+    unit_lives fleetdeploy-guard.service
+}
+
 put_units() {
     [ -z "$units" ] || printf '%s\n' "$units"
 }
 
+# yes, or no: the last steps of a run ask for no unit. Whatever had failed until then is judged; and to ask for all is
+# the most that a standing costs.
+standing_units=yes
+
 print_standing() {
     read_boot_id
     read_systems
-    read_units
+    units='' own_units=''
+    [ "$standing_units" = no ] || read_units
     put boot_id "$boot_id"
     put current "$current"
     put booted "$booted"
@@ -599,17 +695,15 @@ print_standing() {
     case $token_state in
     none) put guard none ;;
     armed)
-        case $own_units in
-        *"unit fleetdeploy-guard.service activ"*) put guard "armed $guard_run $token_deadline" ;;
-        *) put guard "dead $guard_run $token_deadline" ;;
-        esac
+        if guard_is_there; then
+            put guard "armed $guard_run $token_deadline"
+        else
+            put guard "dead $guard_run $token_deadline"
+        fi
         ;;
     fired)
         # Its unit is there until it is through: with the reboot, or with what it does instead of one.
-        case $own_units in
-        *"unit fleetdeploy-guard.service activ"*) put guard "firing $guard_run" ;;
-        *) put guard "fired $guard_run" ;;
-        esac
+        if guard_is_there; then put guard "firing $guard_run"; else put guard "fired $guard_run"; fi
         ;;
     *) put guard "$token_state $guard_run" ;;
     esac

@@ -9,7 +9,7 @@
 # `loader_change`; what NEW changes: `compared` with a `change` for each package, `reboot_for WHAT`, and
 # `brings WHAT` where a reboot was pending already.
 # Needs lib.sh, boot.sh and comparing.sh.
-# shellcheck disable=SC2154 # their variables
+# shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
     demand is_run "$1"
@@ -29,7 +29,7 @@ main() {
         finish
     fi
     # A collector that was already running may not have seen the roots. Source: nix, libstore/gc.cc, gc.lock.
-    if ! flock -s -w 20 "$root/nix/var/nix/gc.lock" true 2>/dev/null && [ -e "$root/nix/var/nix/gc.lock" ]; then
+    if ! flock -s -w 20 7 2>/dev/null 7<"$root/nix/var/nix/gc.lock" && [ -e "$root/nix/var/nix/gc.lock" ]; then
         fail "a garbage collection is running; try again when it is through"
         finish
     fi
@@ -46,7 +46,7 @@ main() {
 }
 
 put_roots() {
-    mkdir -p "$roots/$run" || return
+    [ -d "$roots/$run" ] || mkdir -p "$roots/$run" || return
     write_lines "$roots/$run/hosts" "$@" &&
         ln -sfn "$old_current" "$roots/$run/old-current" &&
         ln -sfn "$old_boot" "$roots/$run/old-boot" || return
@@ -59,7 +59,8 @@ look_for_paths() {
     [ "$old_boot" = "$old_current" ] || set -- "$@" "$old_boot"
     [ "$new" = - ] || set -- "$@" "$new"
     # If it cannot tell, none of them counts as there.
-    prepare_missing=$(timeout 20 nix-store --check-validity --print-invalid "$@" 2>/dev/null) || prepare_missing="$*"
+    prepare_missing=$(exec timeout 20 nix-store --check-validity --print-invalid "$@" 2>/dev/null) ||
+        prepare_missing="$*"
     prepare_gone=
     # A name in the store may have a question mark.
     set -f
@@ -85,7 +86,12 @@ look_at_new() {
     if read_line "$root$new/etc/hostname" && [ "${line%%.*}" != "${prepare_here%%.*}" ]; then
         put misfit "host_name the new system calls itself $line, this host is $prepare_here"
     fi
-    installer_kind "$old_boot"
+    if [ "$old_boot" = "$current" ]; then
+        installer_kind=$boot_installer
+        [ "$installer_kind" != other ] || installer_kind=''
+    else
+        installer_kind "$old_boot"
+    fi
     prepare_here=$installer_kind
     installer_kind "$new"
     prepare_new=$installer_kind
@@ -102,13 +108,17 @@ look_at_new() {
 
 # The new system's own pre-switch checks. Older programs do not know the action: they are asked first.
 check_new() {
-    if ! switch_to "$new" --help 10 2>&1 | grep -qw check; then
+    prepare_help=$(switch_by="exec" && switch_to "$new" --help 10 2>&1)
+    case " $prepare_help " in
+    *[!a-zA-Z0-9_]check[!a-zA-Z0-9_]*) ;;
+    *)
         put check unknown
         return
-    fi
+        ;;
+    esac
     read_uptime
     prepare_end=$((uptime + check_limit))
-    prepare_log=$(switch_to "$new" check "$check_limit" 2>&1)
+    prepare_log=$(switch_by="exec" && switch_to "$new" check "$check_limit" 2>&1)
     prepare_status=$?
     read_uptime
     case $prepare_status:$prepare_log in

@@ -25,6 +25,7 @@ release() {
         return 0
     fi
     read_token
+    ask_systemd
     if [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
         refuse other "a guard is on this host"
         return 0

@@ -43,7 +43,7 @@ restore_profile() {
     read_systems
     if [ "$profile $generation" != "$old_profile $old_generation" ]; then
         echo "profile: back to generation $old_generation ($old_profile)"
-        if [ "$(readlink "$profiles/system-$old_generation-link")" != "$old_profile" ]; then
+        if [ "$(exec readlink "$profiles/system-$old_generation-link")" != "$old_profile" ]; then
             echo "profile: generation $old_generation is gone; its system gets a new one"
             timeout -k 5 "$1" nix-env -p "$profiles/system" --set "$old_profile" </dev/null
         elif ! timeout -k 5 "$1" nix-env -p "$profiles/system" --switch-generation "$old_generation" </dev/null; then
@@ -54,7 +54,7 @@ restore_profile() {
         fi
     fi
     if is_number "$added"; then
-        delete_generation "$added" "$(readlink "$roots/$run/new")" "$1"
+        delete_generation "$added" "$(exec readlink "$roots/$run/new")" "$1"
         # A container that has booted the old system meanwhile has made one more for it.
         [ -z "$init_links" ] || delete_generation "$((added + 1))" "$old_profile" "$1"
     fi
@@ -64,8 +64,8 @@ restore_profile() {
 
 # delete_generation NUMBER SYSTEM SECONDS: if it is that system's, and neither what the host had nor what it has now.
 delete_generation() {
-    if [ "$1" != "$old_generation" ] && [ "$(readlink "$profiles/system-$1-link")" = "$2" ] &&
-        [ "$(readlink "$profiles/system")" != "system-$1-link" ]; then
+    if [ "$1" != "$old_generation" ] && [ "$(exec readlink "$profiles/system-$1-link")" = "$2" ] &&
+        [ "$(exec readlink "$profiles/system")" != "system-$1-link" ]; then
         echo "profile: deleting generation $1"
         timeout -k 5 "$3" nix-env -p "$profiles/system" --delete-generations "$1" </dev/null ||
             rm -f "$profiles/system-$1-link"
@@ -173,7 +173,7 @@ put_init_back() {
 point_links() {
     point_status=0
     while [ $# -ge 2 ]; do
-        if [ "$(readlink "$root$1")" != "$2" ]; then
+        if [ "$(exec readlink "$root$1")" != "$2" ]; then
             echo "$1: back to $2"
             point_link "$1" "$2" || point_status=1
         fi
@@ -190,7 +190,7 @@ point_link() {
     # A link cannot be synced by itself; its folder can. A disk that hangs must not hold up what follows.
     ln -s "$2" "$point_new" && { timeout -k 1 20 sync "$point_folder" || :; } &&
         mv -fT "$point_new" "$root$1" && { timeout -k 1 20 sync "$point_folder" || :; }
-    [ "$(readlink "$root$1")" = "$2" ]
+    [ "$(exec readlink "$root$1")" = "$2" ]
 }
 
 # The systemd-boot installer opens loader.tmp exclusively: killed in that instant, it leaves a file that makes every
@@ -228,7 +228,7 @@ wait_for_job() {
 # stop_unit UNIT: it and all its processes are gone afterwards.
 stop_unit() {
     # No answer is not "it is gone".
-    case $(timeout 10 systemctl show -p ActiveState "$1" 2>/dev/null) in *=inactive | *=failed) return 0 ;; esac
+    case $(exec timeout 10 systemctl show -p ActiveState "$1" 2>/dev/null) in *=inactive | *=failed) return 0 ;; esac
     timeout 10 systemctl stop "$1" && return
     # By the kernel, where systemd does not answer: nothing of a step may go on behind a guard's back.
     (echo 1 >"/sys/fs/cgroup/system.slice/$1/cgroup.kill") 2>/dev/null

@@ -11,7 +11,7 @@ main() {
 
 status_all() {
     # The link is made with its generation, and never touched again.
-    status_made=$(stat -c %Y "$profiles/system-$generation-link" 2>/dev/null) && put generation_made "$status_made"
+    status_made=$(exec stat -c %Y "$profiles/system-$generation-link" 2>/dev/null) && put generation_made "$status_made"
     status_space
     put_reboot_for "$current"
     status_kernel=$(part_of "$current" kernel)

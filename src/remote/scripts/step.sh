@@ -42,6 +42,7 @@ start() {
     started_by=''
     [ ! -e "$place/jobs/$kind.started" ] || read -r started_by <"$place/jobs/$kind.started"
     [ "$started_by" != "$run $epoch" ] || return 0
+    ask_systemd
     guarded_for "$needs" && stands_on "$wanted_current" "$wanted_profile" "$wanted_boot" && free_to_start || return 1
     [ "$kind" = rollback ] || boots_as_default || return 1
     job_unit "$kind"
@@ -49,12 +50,13 @@ start() {
     if [ "$kind" = rollback ] && unit_lives "$job_unit"; then
         return 0
     fi
+    systemd_says=''
     # A coordinator that waits must not take the end of an older step for that of this one.
     set_aside "$kind"
     read_plan path
     step_path=$planned
     read_plan shell
-    step_said=$(timeout 20 systemd-run --quiet --collect --no-ask-password \
+    step_said=$(exec timeout 20 systemd-run --quiet --collect --no-ask-password \
         --unit="${job_unit%.service}" --description="fleetdeploy $kind of $run" --service-type=exec \
         --setenv=PATH="$step_path" -p OOMPolicy=continue -p TimeoutStopSec=10 -p WorkingDirectory=/ \
         "$planned" "$place/job.sh" "$run" "$epoch" "$kind" "$new" </dev/null 2>&1) || {

@@ -17,11 +17,12 @@ survey_all() {
         finish
     fi
     put nixos yes
-    put uid "$(id -u)"
+    put uid "$(exec id -u)"
     read -r survey_name <"$root/proc/sys/kernel/hostname"
     put host_name "$survey_name"
     ! read_line "$root/etc/machine-id" || put machine_id "$line"
-    put time "$(date +%s)"
+    # shellcheck disable=SC3028 # bash has a clock
+    put time "${EPOCHSECONDS:-$(exec date +%s)}"
     survey_boot
     print_standing
     survey_rolling
@@ -61,24 +62,44 @@ survey_rolling() {
 }
 
 survey_system() {
-    survey_kernel=$(uname -rm)
-    put architecture "${survey_kernel##* }"
-    put kernel "${survey_kernel% *}"
+    # Kernels before 6.1 do not say the one.
+    if read_line "$root/proc/sys/kernel/arch"; then
+        put architecture "$line"
+        read_line "$root/proc/sys/kernel/osrelease"
+        put kernel "$line"
+    else
+        survey_kernel=$(exec uname -rm)
+        put architecture "${survey_kernel##* }"
+        put kernel "${survey_kernel% *}"
+    fi
     ! read_line "$root$current/nixos-version" || put nixos_version "$line"
     ! read_line "$root$current/system" || put system_type "$line"
     # The version stands in the store path; asking the program itself takes longer than all the rest.
-    survey_nix=$(readlink -f "$(command -v nix)")
+    # The first of PATH, as the shell would take it.
+    survey_nix=''
+    IFS=:
+    set -f
+    for survey_folder in $PATH; do
+        [ -n "$survey_nix" ] || [ ! -x "$survey_folder/nix" ] || survey_nix=$survey_folder/nix
+    done
+    set +f
+    unset IFS
+    # A line for each of the two; an empty name is none.
+    survey_programs=$(exec readlink -f "${survey_nix:-/}" "$root/run/current-system/systemd")
+    survey_nix=${survey_programs%%
+*}
     case $survey_nix in
     /nix/store/*-nix-[0-9]* | /nix/store/*-lix-[0-9]* | /nix/store/*-determinate-nix-[0-9]*)
         survey_nix=${survey_nix#/nix/store/*-}
         put nix_version "${survey_nix%%/*}"
         ;;
-    *) put nix_version "$(timeout 5 nix --version 2>/dev/null | head -n 1)" ;;
+    *) put nix_version "$(exec timeout 5 nix --version 2>/dev/null | head -n 1)" ;;
     esac
-    survey_systemd=$(readlink -f "$root/run/current-system/systemd")
+    survey_systemd=${survey_programs#*
+}
     case $survey_systemd in
     /nix/store/*-systemd-[0-9]*) put systemd_version "systemd ${survey_systemd##*-systemd-}" ;;
-    *) put systemd_version "$(timeout 5 systemctl --version 2>/dev/null | head -n 1)" ;;
+    *) put systemd_version "$(exec timeout 5 systemctl --version 2>/dev/null | head -n 1)" ;;
     esac
     read_newest_generation
     put last_generation "$newest"
@@ -90,14 +111,25 @@ survey_system() {
 }
 
 survey_space() {
-    # A file system of its own, or 0: then its bytes are those of / already.
-    df -P -k "$root/" "$root/nix/store" 2>/dev/null |
-        awk 'NR > 1 { printf "%s %.0f\n", (NR == 2 ? "free_root" : "free_store"), $4 * 1024 }'
-    for survey_boot in /boot /efi /boot/efi; do
-        mountpoint -q "$root$survey_boot" 2>/dev/null || continue
-        df -P -k "$root$survey_boot" | awk 'NR > 1 { printf "free_boot %.0f\n", $4 * 1024 }'
-        break
-    done
+    # A file system of its own, or 0: then its bytes are those of / already. The boot partition is the first of those
+    # that are one: where it is not, df answers with another's mount point.
+    survey_df=$(exec df -P -k "$root/" "$root/nix/store" "$root/boot" "$root/efi" "$root/boot/efi" 2>/dev/null)
+    survey_line=0
+    while read -r _ _ _ survey_free _ survey_mount; do
+        survey_line=$((survey_line + 1))
+        is_number "$survey_free" || survey_free=0
+        case $survey_line:$survey_mount in
+        1:*) ;;
+        2:*) put free_root "$((survey_free * 1024))" ;;
+        3:*) put free_store "$((survey_free * 1024))" ;;
+        *:"$root/boot" | *:"$root/efi" | *:"$root/boot/efi")
+            put free_boot "$((survey_free * 1024))"
+            break
+            ;;
+        esac
+    done <<TABLE
+$survey_df
+TABLE
 }
 
 # survey_port PID: the port of the sshd that we came through. sudo drops SSH_CONNECTION; the process that called sudo
@@ -111,11 +143,15 @@ survey_port() {
         fi
         survey_connection=$(tr '\000' '\n' <"/proc/$survey_process/environ" 2>/dev/null |
             sed -n 's/^SSH_CONNECTION=//p')
-        survey_process=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$survey_process/status" 2>/dev/null)
+        survey_parent=''
+        while read -r survey_key survey_value _; do
+            case $survey_key in PPid:) survey_parent=$survey_value && break ;; esac
+        done 2>/dev/null <"/proc/$survey_process/status"
+        survey_process=$survey_parent
     done
     survey_port=${survey_connection##* }
     if ! is_number "$survey_port"; then
-        survey_port=$(ss -Hltnp 2>/dev/null | awk '/"sshd"/ { sub(/.*:/, "", $4); print $4; exit }')
+        survey_port=$(exec ss -Hltnp 2>/dev/null | awk '/"sshd"/ { sub(/.*:/, "", $4); print $4; exit }')
     fi
     is_number "$survey_port" && put ssh_port "$survey_port"
 }
@@ -127,14 +163,15 @@ survey_port() {
 # are its machine's, which stays up when it reboots.
 survey_crypto() {
     [ "$loader" != init ] || [ ! -s "$root/run/systemd/container" ] || return 0
-    {
+    survey_crypto=$(
         for survey_luks in /sys/block/dm-*; do
             [ -r "$survey_luks/dm/uuid" ] || continue
             read -r survey_uuid <"$survey_luks/dm/uuid" || :
             case $survey_uuid in CRYPT-LUKS*) crypto_below "$survey_luks" ;; esac
         done
         crypto_below_system
-    } | sort -u
+    )
+    [ -z "$survey_crypto" ] || printf '%s\n' "$survey_crypto" | sort -u
 }
 
 crypto_below_system() {
@@ -151,7 +188,7 @@ crypto_below_system() {
         bcachefs)
             encrypted_bcachefs "$2"
             # Its disks may be encrypted below it, and have no table but this.
-            case $2 in /dev/*) crypto_below "$(readlink -f "/sys/class/block/${2##*/}")" ;; esac
+            case $2 in /dev/*) crypto_below "$(exec readlink -f "/sys/class/block/${2##*/}")" ;; esac
             continue
             ;;
         esac
@@ -159,7 +196,7 @@ crypto_below_system() {
         case $1 in
         btrfs)
             # Its device number is its own; its disks, all of them, are listed under their file system.
-            survey_disk=$(readlink -f "$2")
+            survey_disk=$(exec readlink -f "$2")
             for survey_member in /sys/fs/btrfs/*/devices/"${survey_disk##*/}"; do
                 [ -e "$survey_member" ] || continue
                 for survey_disk in "${survey_member%/*}"/*; do crypto_below "$survey_disk"; done
@@ -184,7 +221,7 @@ encrypted_data_sets() {
 # Source: kernel, bcachefs_format.h, struct bch_sb: flags[1] at byte 152, BCH_SB_ENCRYPTION_TYPE its bits 10 to 13.
 encrypted_bcachefs() {
     survey_device=${1%%:*}
-    survey_bits=$(timeout 5 od -A n -t u1 -j 4249 -N 1 "$root$survey_device" 2>/dev/null | tr -d ' ')
+    survey_bits=$(exec timeout 5 od -A n -t u1 -j 4249 -N 1 "$root$survey_device" 2>/dev/null | tr -d ' ')
     if ! is_number "$survey_bits"; then
         put crypto "bcachefs on $survey_device, which cannot be read"
     elif [ "$((survey_bits / 4 % 16))" -ne 0 ]; then
@@ -205,7 +242,7 @@ crypto_below() {
     for survey_slave in "$1"/slaves/*; do
         [ ! -e "$survey_slave" ] || (crypto_below "$survey_slave")
     done
-    [ ! -e "$1/partition" ] || (crypto_below "$(readlink -f "$1/..")")
+    [ ! -e "$1/partition" ] || (crypto_below "$(exec readlink -f "$1/..")")
 }
 
 # Runs whose roots are still here, what is known of them, and what guards that fired have written; and the marks of
@@ -222,12 +259,12 @@ survey_survivors() {
         # Left by a clean-up that was cut off.
         [ ! -e "$roots/.ended/${survey_run##*/}" ] || continue
         put survivor "${survey_run##*/}"
-        [ ! -r "$survey_run/hosts" ] || put survivor_hosts "${survey_run##*/} $(tr '\n' ' ' <"$survey_run/hosts")"
+        [ ! -r "$survey_run/hosts" ] || put survivor_hosts "${survey_run##*/} $(exec tr '\n' ' ' <"$survey_run/hosts")"
         survey_roots "$survey_run"
         put_fence "${survey_run##*/}"
         [ ! -e "$survey_run/switching" ] || put switching "${survey_run##*/}"
         ! is_over "${survey_run##*/}" || put over "${survey_run##*/}"
-        [ ! -r "$survey_run/trace" ] || put trace "$(head -c 4000 "$survey_run/trace")"
+        [ ! -r "$survey_run/trace" ] || put trace "$(exec head -c 4000 "$survey_run/trace")"
     done
 }
 
@@ -272,12 +309,12 @@ survey_forget() {
 # survey_roots FOLDER: what the run found here, and what it is to bring. Where it never armed there is no plan, only
 # roots.
 survey_roots() {
-    survey_old="$(readlink "$1/old-current")" survey_boot="$(readlink "$1/old-boot")"
+    survey_old="$(exec readlink "$1/old-current")" survey_boot="$(exec readlink "$1/old-boot")"
     read_plan old_profile "$1/plan"
     survey_profile=$planned
     read_plan old_generation "$1/plan"
     survey_generation=$planned
-    survey_new=$(readlink "$1/new" || echo -)
+    survey_new=$(exec readlink "$1/new" || echo -)
     put survivor_roots \
         "${1##*/} ${survey_old:--} ${survey_profile:--} ${survey_boot:--} ${survey_generation:--} $survey_new"
 }
@@ -294,16 +331,21 @@ survey_busy() {
         case $own_units in *"unit $survey_unit.service activ"*) put busy "$survey_unit is running" ;; esac
     done
     if [ -e "$root/etc/systemd/system/nixos-upgrade.timer" ]; then
-        survey_next=$(timeout 5 systemctl show -p NextElapseUSecRealtime --value nixos-upgrade.timer 2>/dev/null)
-        survey_next=$(date -d "$survey_next" +%s 2>/dev/null) && [ "$survey_next" -gt 0 ] &&
-            put upgrade_in "$((survey_next - $(date +%s)))"
+        survey_next=$(exec timeout 5 systemctl show -p NextElapseUSecRealtime --value nixos-upgrade.timer 2>/dev/null)
+        survey_next=$(exec date -d "$survey_next" +%s 2>/dev/null) && [ "$survey_next" -gt 0 ] &&
+            put upgrade_in "$((survey_next - $(exec date +%s)))"
     fi
     for survey_inhibitor in "$root"/run/systemd/inhibit/*; do
         [ -f "$survey_inhibitor" ] || continue
-        survey_what=$(sed -n 's/^WHAT=//p' "$survey_inhibitor") survey_mode=$(sed -n 's/^MODE=//p' "$survey_inhibitor")
-        case $survey_mode:$survey_what in
+        read_value WHAT "$survey_inhibitor"
+        survey_what=$value
+        read_value MODE "$survey_inhibitor"
+        case $value:$survey_what in
         block*:*shutdown*)
-            put inhibitor "$(sed -n 's/^WHO=//p' "$survey_inhibitor"): $(sed -n 's/^WHY=//p' "$survey_inhibitor")"
+            read_value WHO "$survey_inhibitor"
+            survey_who=$value
+            read_value WHY "$survey_inhibitor"
+            put inhibitor "$survey_who: $value"
             ;;
         esac
     done

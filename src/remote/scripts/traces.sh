@@ -156,7 +156,7 @@ has_committed() {
     *) [ ! -e "$roots/$1/trace" ] || return 1 ;;
     esac
     [ -n "${current-}" ] || read_systems
-    committed_new=$(readlink "$roots/$1/new")
+    committed_new=$(exec readlink "$roots/$1/new")
     [ -n "$committed_new" ] && [ "$current $profile $boot_default" = "$committed_new $committed_new $committed_new" ]
 }
 

@@ -9,7 +9,7 @@ is_kind() {
 # await_job KIND SECONDS: until it has ended, and tells meanwhile what it prints: its whole log, from the first line.
 await_job() {
     read_uptime
-    await_end=$((uptime + $2))
+    await_end=$((uptime + $2)) await_looks=0
     while log_is_to_come "$1"; do
         sleep 0.05
     done
@@ -22,7 +22,11 @@ log_is_to_come() {
     read_job "$1"
     case $job_state in
     running) ;;
-    none) job_unit "$1" && unit_lives "$job_unit" ;;
+    none)
+        # It is there in a moment as a rule; systemd need not be asked in each.
+        await_looks=$((await_looks + 1))
+        [ "$((await_looks % 10))" -ne 0 ] || { job_unit "$1" && unit_lives "$job_unit"; }
+        ;;
     *) return 1 ;;
     esac
 }
@@ -37,7 +41,7 @@ await_goes_on() {
 # stopped. A log that runs wild is cut, because no answer waits for it. When no one listens any more, the copying ends.
 follow_job() {
     while read_job "$1" && [ "$job_state" = running ] && await_goes_on; do
-        flock -s -w 1 "$place/jobs/$1.lock" true
+        flock -s -w 1 7 2>/dev/null 7<"$place/jobs/$1.lock"
         head -c 1000000 || return
     done
     head -c 4000000
@@ -51,10 +55,21 @@ print_logs() {
     done
 }
 
+# put_log_end FILE: its last 60 lines; most logs have no more.
+put_log_end() {
+    ending_lines=0
+    while [ "$ending_lines" -le 60 ] && read -r _; do ending_lines=$((ending_lines + 1)); done <"$1"
+    if [ "$ending_lines" -le 60 ]; then
+        (put_lines log) <"$1"
+    else
+        tail -n 60 "$1" | put_lines log
+    fi
+}
+
 # print_ending KIND: the standing, the end of the log, and what failed units have to say.
 print_ending() {
     print_standing
-    [ ! -r "$place/jobs/$1.log" ] || tail -n 60 "$place/jobs/$1.log" | put_lines log
+    [ ! -r "$place/jobs/$1.log" ] || put_log_end "$place/jobs/$1.log"
     case $units in *failed_unit*) ;; *) return 0 ;; esac
     printf '%s\n' "$units" | sed -n 's/^failed_unit //p' | head -n 8 | while read -r ending_unit; do
         timeout 3 journalctl -q --no-pager -b -n 6 -o cat -u "$ending_unit" 2>/dev/null |

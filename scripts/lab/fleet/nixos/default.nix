@@ -37,6 +37,8 @@ let
   vpnAddress = if p.vpn_address == null then self.vpn else p.vpn_address;
   hub = "vps";
   isHub = name == hub;
+  # One of many, n1 to n99: nothing runs there by itself, so that what a push starts can be counted.
+  isNumbered = builtins.match "n[0-9]+" name != null;
   app = if p.app == null then isHub else p.app;
   version = "25.11.${p.version}";
   kernelVersion = if p.reboot_needed then "6.12.2" else p.kernel;
@@ -212,7 +214,7 @@ let
   // (if app then {
     "app.service" = daemon "The application" "/usr/bin/busybox httpd -f -p 8080 -h ${site}" "Restart=on-failure\n";
   } else { })
-  // (if !isHub && p.wg_ping && hosts ? ${hub} then {
+  // (if !isHub && !isNumbered && p.wg_ping && hosts ? ${hub} then {
     "monitoring.service" = daemon "Monitoring of the VPN" "/bin/sh ${script "monitoring"
       "while :; do ping -q -c 1 -W 1 ${hosts.${hub}.vpn} >/dev/null || true; sleep 5; done"}" "";
   } else { })

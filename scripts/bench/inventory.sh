@@ -1,23 +1,10 @@
 #!/usr/bin/env bash
-# Measures how long `inventory check` takes for files with many mistakes, one a host, and for deep nesting, how long a
-# TAB in a shell waits with such files, and how long `inventory graph` takes for hosts that all look at each other: the
-# time grows with the file, not with its square. Prints figures; asserts nothing (tests/inventory.rs and src/ui/graph
-# do).
+# How long `inventory check` takes for files with many mistakes, one a host, and for deep nesting, how long a TAB in a
+# shell waits with such files, and how long `inventory graph` takes for hosts that all look at each other: the time
+# grows with the file, not with its square (tests/inventory.rs and src/ui/graph hold that).
+# `scripts/bench.sh inventory`.
 set -eu
-cd "$(dirname "$(readlink -f "$0")")/.."
-
-usage() {
-    cat <<'HELP'
-usage: scripts/bench-inventory.sh [BINARY]
-  BINARY   the fleetdeploy to measure (default target/release/fleetdeploy)
-
-Build first: cargo build --release --locked
-HELP
-}
-
-case ${1:-} in -h | --help) usage && exit ;; esac
-binary=$(readlink -m "${1:-target/release/fleetdeploy}")
-[ -x "$binary" ] || { echo "no $binary: cargo build --release --locked" >&2 && exit 1; }
+: "${binary:?}"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
