@@ -86,7 +86,9 @@ pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> DoctorFinding {
             Stake::RootNeeded { user: host.user.clone(), by: refusal.by.clone(), lack: refusal.why }
         }
         NoAnswer::Step(StepError::NoLogin { source, .. }) => match &source.cause {
-            ConnectCause::AuthRefused(_) => Stake::KeyNeeded { user: host.user.clone() },
+            ConnectCause::AuthRefused(_) | ConnectCause::AgentFailed { .. } => {
+                Stake::KeyNeeded { user: host.user.clone() }
+            }
             ConnectCause::UnknownHostKey { .. } | ConnectCause::ChangedHostKey { .. } => Stake::IdentityNeeded,
             _ if host.optional => Stake::OptionalAway,
             _ => Stake::Away { host: host.name.clone() },
