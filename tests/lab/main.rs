@@ -61,3 +61,4 @@ mod vpn;
 mod waves;
 mod ways;
 mod witness;
+mod workstation;
