@@ -300,3 +300,77 @@ async fn a_signal_before_any_host_has_answered_a_recovery_is_its_end() {
     desk.run_of("homelab", None);
     desk.tells(&["recover", "homelab"], &["interrupted-before-take-over"]).await;
 }
+
+#[tokio::test]
+async fn an_answer_of_nix_that_cannot_be_is_told_as_that() {
+    let desk = Desk::new();
+    let [derivation, output] = ["a", "b"].map(|hash| format!("/nix/store/{}-nixos-system-nas-1", hash.repeat(32)));
+    let nix = |eval: &str, build: &str| {
+        desk.program(
+            "nix",
+            &format!("case $* in *--version*) echo 'nix (Nix) 2.31.2' ;; *' build '*) {build} ;; *) {eval} ;; esac"),
+        );
+    };
+    let office = ["build", "office"];
+    nix("echo 42", "true");
+    desk.tells(&office, &["evaluation-senseless"]).await;
+    desk.tells(&["inventory", "import", "--from", "deploy-rs", "."], &["import-answer-senseless"]).await;
+    let found = format!("echo '[{{\"found\":{{\"derivation\":\"{derivation}.drv\",\"output\":\"{output}\"}}}}]'");
+    nix(&found, "echo 'error: it is tired' >&2; exit 1");
+    // All is valid, then nothing is, then nobody knows.
+    desk.program("nix-store", "true");
+    desk.tells(&office, &["nix-failed-after-build"]).await;
+    desk.program("nix-store", &format!("echo {output}"));
+    desk.tells(&office, &["system-not-built"]).await;
+    desk.program("nix-store", "exit 1");
+    desk.tells(&office, &["build-not-seen"]).await;
+    let nowhere = desk.invocation(&office).env("TMPDIR", desk.path("nowhere"));
+    desk.tells_in(nowhere, &["no-temporary-folder"]).await;
+    // It leaves no folder for the roots when it evaluates.
+    desk.write("tmp/there", "");
+    nix(&format!("rm -r {0}; echo >{0}; {found}", desk.path("tmp").display()), "true");
+    let removed = desk.invocation(&office).env("TMPDIR", desk.path("tmp"));
+    symlink(
+        ["/bin/rm", "/usr/bin/rm"].into_iter().find(|path| Path::new(path).exists()).unwrap(),
+        desk.path("programs/rm"),
+    )
+    .unwrap();
+    desk.tells_in(removed, &["roots-folder-missing"]).await;
+}
+
+/// Runs the program on a terminal, at which this is typed. The question stands before the first event.
+async fn typed(desk: &Desk, words: &[&str], keys: &[u8], wanted: &str) {
+    let line = [&[env!("CARGO_BIN_EXE_fleetdeploy"), "--json"], words].concat().join(" ");
+    let terminal = Invocation::new("script", LONG)
+        .args(["--quiet", "--return", "--echo", "never", "--command", &line, "/dev/null"])
+        .env("XDG_STATE_HOME", desk.path("state"))
+        .folder(desk.home.path())
+        .input(keys);
+    let said = terminal.run().await.unwrap().stdout_text();
+    let told = said.split_once(": {").map(|(_, event)| format!("{{{event}")).unwrap_or_default();
+    codes::keep_lines(&told);
+    assert!(told.contains(&format!("\"code\":\"{wanted}\"")), "{said}");
+}
+
+#[tokio::test]
+async fn the_end_of_the_input_is_no_password() {
+    let desk = Desk::new();
+    desk.inventory(&INVENTORY.replace("vps: ", "vps: {user: ada, become: sudo-password}"));
+    typed(&desk, &["check", "homelab"], b"\x04", "password-not-asked").await;
+}
+
+#[tokio::test]
+async fn a_file_that_git_does_not_know_is_named() {
+    let desk = Desk::new();
+    // As Nix 2.31 says it.
+    let said = "error: path '/nix/store/0000000000000000000000000000000a-source/new.nix' does not exist\n";
+    desk.write("said", said);
+    desk.write(".git/HEAD", "ref: refs/heads/main\n");
+    desk.write("new.nix", "{ }\n");
+    let folder = desk.home.path().display();
+    desk.program(
+        "nix",
+        &format!("case $* in *--version*) echo 'nix (Nix) 2.31.2' ;; *) cat {folder}/said >&2; exit 1 ;; esac"),
+    );
+    desk.tells(&["build", "office"], &["file-untracked"]).await;
+}

@@ -2,6 +2,7 @@
 //! state.
 
 pub mod absent;
+pub mod baseline;
 pub mod doctor;
 pub mod exec;
 pub mod fit;
@@ -9,6 +10,7 @@ pub mod forecast;
 pub mod guard;
 pub mod left_to_guard;
 pub mod matrix;
+pub mod preflight;
 pub mod reboot;
 pub mod remembered;
 pub mod restless;
