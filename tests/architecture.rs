@@ -18,10 +18,12 @@ const SILENT_ROOMS: [&str; 3] = ["decide", "engine", "record"];
 
 /// What is taken for a sentence in these rooms and is none, or is one of an error below a reason: the file, how many,
 /// and what it is.
-const NO_SENTENCES: [(&str, usize, &str); 4] = [
+const NO_SENTENCES: [(&str, usize, &str); 6] = [
     ("decide::doctor", 1, "how a field is written, for serde"),
     ("engine::own_machine", 1, "a file of the kernel"),
     ("record", 1, "an error beside those of the operating system: no regular file"),
+    ("record::journal", 2, "errors beside those of the operating system: the file is somebody else's"),
+    ("record::listener", 1, "the same: the file was deleted"),
     ("record::run_id", 1, "a mistake on the command line, for clap"),
 ];
 

@@ -1116,6 +1116,32 @@ async fn a_run_whose_folder_vanishes_goes_on_in_every_phase() {
     assert!(!folder.exists());
 }
 
+/// A script may run long, and only its login takes a place of the window.
+#[tokio::test]
+async fn a_new_login_lets_its_turn_go_once_its_session_stands() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let hosts = [host("slow", sshd.port), host("quick", sshd.port)];
+    let workspace = home.workspace(&hosts).await;
+    let connect = hosts.iter().map(|host| (host.name.clone(), LIMIT)).collect();
+    let reach = Reach::new(Arc::clone(&workspace), connect, turns(1));
+    let (slow, quick) = (name("slow"), name("quick"));
+    let begun = home.path("begun");
+    let waits = format!("echo begun >'{}'; sleep 600", begun.display());
+    let script = script(waits.leak(), &[]);
+    tokio::select! {
+        _ = reach.login_anew(&slow, Way::Usual, None, &script, LIMIT) => panic!("it runs for ten minutes"),
+        () = async {
+            while !begun.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let raw = reach.login_anew(&quick, Way::Usual, None, &echo("x"), LIMIT).await.unwrap();
+            assert_eq!(raw.one("said"), Some("x"));
+        } => {}
+    }
+    reach.close().await;
+}
+
 /// What stands in for a login shell says why it is none on stdout, or it never begins.
 #[tokio::test]
 async fn the_last_words_of_what_stands_in_for_a_shell_are_kept() {

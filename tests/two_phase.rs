@@ -288,6 +288,9 @@ struct Notebook {
     entries: Vec<Entry>,
     told: Vec<Event>,
     unwritable: Option<Entry>,
+    /// From this entry on nothing can be written any more.
+    unwritable_from: Option<Entry>,
+    is_full: bool,
 }
 
 impl Surroundings for Notebook {
@@ -301,7 +304,11 @@ impl Surroundings for Notebook {
     }
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
-        if self.unwritable.as_ref() == Some(entry) {
+        let is_kind = |other: &Entry| std::mem::discriminant(other) == std::mem::discriminant(entry);
+        if self.unwritable_from.as_ref().is_some_and(is_kind) {
+            (self.unwritable_from, self.is_full) = (None, true);
+        }
+        if self.is_full || self.unwritable.as_ref() == Some(entry) {
             return Err(std::io::ErrorKind::StorageFull.into());
         }
         self.entries.push(entry.clone());
@@ -486,6 +493,41 @@ async fn a_decision_that_cannot_be_written_is_not_acted_on() {
     let sent = fleet.sent.lock().unwrap().clone();
     assert!(!sent.iter().any(|order| order.starts_with("switch")), "{sent:?}");
     assert_eq!(outcome, Outcome::RolledBack);
+}
+
+/// A disk that is full from any entry on: what it announces is not done, and nothing holds up the way back, or the end.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_fails_in_any_phase_begins_nothing_more_and_keeps_no_host_on_its_way_back() {
+    let back = || Entry::RollingBack { reason: fleetdeploy::event::reason::any::AnyReason::without_code("") };
+    let end = || Entry::Finished { outcome: Outcome::Committed };
+    for (from, trouble, outcome, last_forward) in [
+        (Entry::Arming, None, Outcome::Refused, None),
+        (Entry::Testing, None, Outcome::RolledBack, Some("arm")),
+        (Entry::Decided, None, Outcome::RolledBack, Some("login")),
+        (Entry::Disarming, None, Outcome::RolledBack, Some("switch")),
+        (end(), None, Outcome::Committed, Some("disarm")),
+        (back(), Some((JobKind::Test, Trouble::Fails)), Outcome::RolledBack, Some("test")),
+        (back(), Some((JobKind::Switch, Trouble::Fails)), Outcome::RolledBack, Some("switch")),
+        (end(), Some((JobKind::Test, Trouble::Fails)), Outcome::RolledBack, Some("test")),
+    ] {
+        let fleet = FakeFleet::new(trouble);
+        let mut notebook = Notebook { unwritable_from: Some(from.clone()), ..Notebook::default() };
+        let (ended, why) = drive(&fleet, 900, &mut notebook).await;
+        let sent = fleet.sent.lock().unwrap().clone();
+        assert_eq!(ended, outcome, "{from:?}: {why}: {sent:?}");
+        let forward = ["arm", "test", "login", "switch", "disarm"];
+        let until = last_forward.and_then(|last| forward.iter().position(|word| *word == last));
+        let begun = until.map_or(&forward[..0], |last| &forward[..=last]);
+        let of_switch = |order: &&String| order.split(' ').next().is_some_and(|word| forward[3..].contains(&word));
+        // The way back logs in and disarms, too.
+        let first = sent.iter().take_while(|order| !order.starts_with("rollback")).filter(of_switch);
+        assert!(first.clone().all(|order| begun.iter().any(|word| order.starts_with(word))), "{from:?}: {sent:?}");
+        let runs = if outcome == Outcome::Committed { "new" } else { "old" };
+        assert_eq!(*fleet.systems.lock().unwrap(), vec![Systems::all(&system(runs)); 2], "{from:?}: {sent:?}");
+        let said =
+            |event: &Event| matches!(event, Event::Warned { text, .. } if text.to_string().contains("no storage"));
+        assert!(notebook.told.iter().any(said), "{from:?}: {:?}", notebook.told);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -268,7 +268,7 @@ async fn arm(
     let (mut journal, run) = match records.create(context, &armable) {
         Ok(created) => created,
         Err(error) => {
-            let not_made = HandGuard::GuardRecordNotMade { error: error.to_string() };
+            let not_made = HandGuard::GuardRecordNotMade { error: error.whole() };
             records.events.publish(Event::failed(None, not_made));
             return refused(looked);
         }
@@ -276,7 +276,7 @@ async fn arm(
     // A signal takes everything back; commands under way may end first, within seconds.
     let signal: Cell<Option<Signal>> = Cell::new(None);
     let went = {
-        let arming = || journal.append(&journal::JournalEntry::Arming).map_err(std::io::Error::other);
+        let arming = || journal.append(&journal::JournalEntry::Arming).map_err(std::io::Error::from);
         let cancelled = || signal.get().is_some();
         let armed = guards.arm(&run, &armable, arming, cancelled);
         let mut armed = std::pin::pin!(armed);
@@ -386,7 +386,7 @@ impl Records<'_> {
             .adopt_run(run)
             .and_then(|(_, mut journal)| journal.append(&journal::JournalEntry::Finished { outcome }));
         if let Err(error) = written {
-            let not_recorded = HandGuard::GuardEndNotRecorded { error: error.to_string() };
+            let not_recorded = HandGuard::GuardEndNotRecorded { error: error.whole() };
             self.events.publish(Event::warned(None, not_recorded));
         }
     }

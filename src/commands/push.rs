@@ -137,7 +137,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
 
-    let (record, refusal) =
+    let (mut record, refusal) =
         if wanted.first.is_all() { (None, would_refuse(context)) } else { (Some(PushRecord::open(context)?), None) };
     let scratch = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     let run = record.as_ref().map(|record| record.run.clone());
@@ -148,7 +148,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     // The clock starts after the question for a password: the time in which a person types does not count.
     let began = Instant::now();
     let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
-    let recording = match &record {
+    let recording = match &mut record {
         Some(record) => Some(record.listen(&events)?),
         None => None,
     };

@@ -15,7 +15,7 @@ use self::conclude::{conclude, rolling_outcome};
 use super::shared::confirm::ask_whether_to_end_without;
 use super::shared::fleet_context::{FleetContext, load, owner};
 use super::shared::hooks::HooksOfPush;
-use super::shared::push_record::{started, take};
+use super::shared::push_record::{append, made_anew, started, take};
 use super::{CommandResult, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
@@ -243,6 +243,16 @@ struct ResumedRecord {
     recording: Recording,
 }
 
+impl ResumedRecord {
+    fn append(&mut self, lock: &mut FleetLock, events: &Events, entry: &journal::JournalEntry) -> std::io::Result<()> {
+        let appended = append(lock, &mut self.journal, entry);
+        if self.journal.was_made_anew() {
+            events.publish(Event::warned(None, made_anew(&self.journal)));
+        }
+        appended
+    }
+}
+
 struct RecoverListener<'a> {
     events: Events,
     asks: bool,
@@ -263,9 +273,11 @@ impl RecoverListener<'_> {
         let (folder, mut journal) = self.state.adopt_run(id)?;
         // Only a report needs them: no reason to leave a fleet as it is.
         let _ = folder.write_addresses(self.request.fleet.hosts.iter().chain(&self.jumps));
+        journal.keep(folder.addresses());
         if what.alone {
             self.write_down(&folder, &mut journal, what)?;
         }
+        journal.keep(folder.plan());
         let owner = self.request.owner.clone();
         journal.append(&journal::JournalEntry::Recovering(journal::Recovering {
             epoch: what.epoch,
@@ -282,7 +294,7 @@ impl RecoverListener<'_> {
     fn close_rolling(&self, ended: &RollingEnded) {
         let closed = self.state.close_rolling(&ended.run, &self.request.owner, rolling_outcome(ended));
         if let Err(error) = closed {
-            let not_recorded = RecoverReason::EndNotRecorded { error: error.to_string() };
+            let not_recorded = RecoverReason::EndNotRecorded { error: error.whole() };
             self.events.publish(Event::warned(None, not_recorded));
         }
     }
@@ -317,7 +329,7 @@ impl Surroundings for RecoverListener<'_> {
 
     fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
         let Some(record) = &mut self.record else { return Ok(()) };
-        record.journal.append(&journal::JournalEntry::guarded(host, holds)).map_err(std::io::Error::other)
+        record.append(&mut self.lock, &self.events, &journal::JournalEntry::guarded(host, holds))
     }
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
@@ -325,14 +337,14 @@ impl Surroundings for RecoverListener<'_> {
             self.guarded = false;
         }
         let Some(record) = &mut self.record else { return Ok(()) };
-        record.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
+        record.append(&mut self.lock, &self.events, &entry.clone().into())
     }
 }
 
 impl RecoveryRecords for RecoverListener<'_> {
     fn recovering(&mut self, what: &FoundRun) -> std::io::Result<()> {
         self.events.name_run(&what.run);
-        self.record = Some(self.open(what).map_err(std::io::Error::other)?);
+        self.record = Some(self.open(what)?);
         self.guarded = true;
         let record = self.state.folder().join("runs").join(&what.run).display().to_string();
         let changes = what.plan.changing().map(|host| what.plan.host(host).name.clone()).collect();
@@ -353,7 +365,7 @@ impl RecoveryRecords for RecoverListener<'_> {
         });
         self.events.publish(Event::warned(None, RecoverReason::RunEndedElsewhere { run: known.run.clone() }));
         if let Some(Err(error)) = note {
-            let not_recorded = RecoverReason::EndNotRecorded { error: error.to_string() };
+            let not_recorded = RecoverReason::EndNotRecorded { error: error.whole() };
             self.events.publish(Event::warned(None, not_recorded));
         }
     }

@@ -138,6 +138,10 @@ pub fn judge_by_hand(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed, what
 ///
 /// Only machine id and boot together show one: all containers of a machine share its boot id, and machines that were
 /// made from one image may share a machine id. A host that shows another's boot id alone is not that other host.
+///
+/// Its host key is no part of it: one machine may have several, one for each sshd, kind of key or way to it, and would
+/// then be pushed twice. Two machines with all of a machine id, a boot id and the tick in which PID 1 was started in
+/// common are refused, which harms nothing: a machine id of its own mends that.
 fn twice(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
     let mut seen: BTreeMap<(&str, &str), &HostName> = BTreeMap::new();
     let mut findings = Vec::new();

@@ -190,7 +190,9 @@ fn of_silence(host: &Host, no_answer: &NoAnswer, silence: Silence) -> DoctorFind
             Stake::RootNeeded { user: host.user.clone(), by: refusal.by.clone(), lack: refusal.why }
         }
         NoAnswer::Step(StepError::NoLogin { source, .. }) => match &source.cause {
-            ConnectCause::AuthRefused(_) => Stake::KeyNeeded { user: host.user.clone() },
+            ConnectCause::AuthRefused(_) | ConnectCause::AgentFailed { .. } => {
+                Stake::KeyNeeded { user: host.user.clone() }
+            }
             ConnectCause::UnknownHostKey { .. } | ConnectCause::ChangedHostKey { .. } => Stake::IdentityNeeded,
             _ => match silence {
                 Silence::Skipped => Stake::OptionalAway,

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::turns::Turns;
 use crate::inventory::model::HostName;
 use crate::remote::step::RemoteStep;
-use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew_all_the_way};
+use crate::remote::{Command, RawAnswer, Script, Session, StepError, Stream, Way, Workspace, login_anew_with_turn};
 
 /// The connections to all hosts of the fleet.
 #[derive(Debug)]
@@ -62,13 +63,23 @@ impl Reach {
         self.session(host, "prepare", limit).await.map(drop)
     }
 
-    /// Runs a script over the host's master. A lost master is made again first, once.
+    /// Runs a script over the host's master. A lost master is made again first, once; and once more if it is lost, or
+    /// its socket is removed, before the script has begun.
     ///
     /// # Errors
     /// See [`StepError`]: after some of them it is unknown whether the script ran.
     pub async fn run(&self, host: &HostName, script: &Script, limit: Duration) -> Result<RawAnswer, StepError> {
         let session = self.session(host, script.name, limit).await?;
-        session.run(script, limit).await
+        let begun = Instant::now();
+        match session.run(script, limit).await {
+            Err(error) if error.nothing_ran() && !session.is_alive().await => {
+                let left = limit.saturating_sub(begun.elapsed());
+                // What was wrong first says most.
+                let Ok(session) = self.session(host, script.name, left).await else { return Err(error) };
+                session.run(script, limit.saturating_sub(begun.elapsed())).await
+            }
+            done => done,
+        }
     }
 
     /// Runs a script over the host's master as it is: a lost master is not made again. It is for scripts that must not
@@ -125,7 +136,8 @@ impl Reach {
         limit: Duration,
     ) -> Result<RawAnswer, StepError> {
         let turn = self.turns.login(host, self.connect[host], limit).await;
-        login_anew_all_the_way(&self.workspace, host, way, jump, script, turn.limit).await
+        let limit = turn.limit;
+        login_anew_with_turn(&self.workspace, host, (way, jump), script, limit, turn).await
     }
 
     /// Ends every master; bounded in time.

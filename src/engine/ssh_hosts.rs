@@ -3,6 +3,7 @@
 //! It does not decide what an answer means.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::facts::plan::HostId;
 use crate::facts::privilege::RootLack;
 use crate::facts::step_answer::StepAnswer;
 use crate::inventory::model::HostName;
+use crate::local::process::ProcessError;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::bounds::{Excess, Meter};
 use crate::remote::step::{RemoteStep, is_unit};
@@ -84,7 +86,9 @@ impl SshHosts {
         };
         let raw = match raw {
             Ok(raw) => raw,
-            Err(error) if is_denial(&error) => return Orders::understand_denial(&order.step, Cause::from(&error)),
+            Err(error) if is_denial(&error) || (matches!(order.step, Step::Login { .. }) && is_without_ssh(&error)) => {
+                return Orders::understand_denial(&order.step, Cause::from(&error));
+            }
             Err(error @ StepError::TooMuch { .. }) => {
                 return Orders::understand_excess(&order.step, Cause::from(&error));
             }
@@ -231,11 +235,23 @@ pub(super) fn is_denial(error: &StepError) -> bool {
         StepError::NoLogin { source, .. } => matches!(
             source.cause,
             ConnectCause::AuthRefused { .. }
+                | ConnectCause::AgentFailed { .. }
                 | ConnectCause::ChangedHostKey { .. }
                 | ConnectCause::UnknownHostKey { .. }
         ),
         _ => false,
     }
+}
+
+/// Returns whether this workstation has no ssh any more. Another try would find none either, and a new login cannot be
+/// proven; steps go over connections that are there, and need none.
+fn is_without_ssh(error: &StepError) -> bool {
+    let StepError::NoLogin { source, .. } = error else { return false };
+    let ConnectCause::Local(error) = &source.cause else { return false };
+    matches!(
+        error.as_ref(),
+        ProcessError::Start { source, .. } if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
+    )
 }
 
 impl Hosts for SshHosts {

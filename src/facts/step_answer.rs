@@ -35,6 +35,8 @@ impl StepOutcome {
 pub enum StepFailure {
     /// In words, from the host.
     Said(String),
+    /// The host cannot write what it must not forget: its disk is full, or read-only. In words, from the host.
+    Unwritable(String),
     /// A detached step has not ended as it should.
     Job(JobKind, JobEnd),
 }

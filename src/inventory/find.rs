@@ -41,6 +41,11 @@ impl FindError {
             Self::Foreign { path, .. } => {
                 format!("if you trust it, name it: `--inventory {}`", path.display())
             }
+            Self::Missing { path, .. } if path.file_name() == Some(OsStr::new("-")) => {
+                "standard input is no inventory: `recover` must be able to read it again, on another day; write it \
+                 into a file, and name that"
+                    .to_owned()
+            }
             Self::Missing { path, .. } if path.is_dir() => {
                 format!("that is a folder: name the file in it, as in `{}`", path.join(FILE_NAME).display())
             }
@@ -132,6 +137,8 @@ mod tests {
         std::fs::write(lab.path().join(FILE_NAME), "").unwrap();
         let missing = find(Some(Path::new("x.yaml")), None, lab.path()).unwrap_err();
         assert_eq!(missing, FindError::Missing { path: lab.path().join("x.yaml"), by: "`--inventory`" });
+        let input = find(Some(Path::new("-")), None, lab.path()).unwrap_err();
+        assert!(input.hint().starts_with("standard input is no inventory: `recover` must"), "{}", input.hint());
         let folder = find(None, Some(OsStr::new("a")), lab.path()).expect_err("a folder was taken for a file");
         assert!(folder.hint().ends_with("/a/inventory.yaml`"), "{}", folder.hint());
     }

@@ -4,3 +4,4 @@ pub mod causes;
 pub mod limits;
 pub mod private;
 pub mod process;
+mod programs;

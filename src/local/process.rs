@@ -19,6 +19,8 @@ use tokio::io::AsyncWriteExt;
 use group::ProcessGroup;
 use output::{CutShort, capture, capture_lines};
 
+use super::programs;
+
 pub(crate) use cue::{CueEar, conversation};
 pub use cue::{InputPart, StopWords};
 
@@ -260,6 +262,7 @@ impl Invocation {
         let mut command = tokio::process::Command::new(&self.program);
         command
             .args(&self.arguments)
+            .envs(programs::path().map(|path| ("PATH", path)))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             // A group of its own: `ProcessGroup` ends all of it, and Ctrl-C at the terminal does not reach it.
             .process_group(0)
@@ -270,6 +273,7 @@ impl Invocation {
             command.current_dir(folder);
         }
         let inner = command.spawn().map_err(cannot_start)?;
+        programs::remember(&self.program);
         Ok(ProcessGroup { inner: Some(inner) })
     }
 }

@@ -15,6 +15,7 @@ use crate::event::reason::build::BuildFault;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::local::causes::below;
+use crate::local::private;
 use crate::local::process::ProcessError;
 
 /// The name of the garbage collector roots in the caller's folder: `system`, `system-1`, ...
@@ -105,7 +106,7 @@ pub async fn build(
     if targets.is_empty() {
         return Ok(BTreeMap::new());
     }
-    std::fs::create_dir_all(roots).map_err(|source| BuildError::Folder { folder: roots.to_owned(), source })?;
+    private::make_folders(roots).map_err(|source| BuildError::Folder { folder: roots.to_owned(), source })?;
     // Nix roots the outputs itself, before it lets go of them: there is no moment for a garbage collection.
     let invocation = nix(limit)
         .args(["build", "--keep-going", "--log-format", "internal-json", "--out-link"])

@@ -3,16 +3,18 @@
 mod entry;
 mod state;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use nix::fcntl::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 
 use crate::event::line::to_millis;
 use crate::local::private;
-use crate::record::{RecordError, open_to_append, read_error, read_whole, sync_folder, write_error};
+use crate::record::{RecordError, is_at, open_to_append, read_error, read_whole, sync_folder, write_error};
 use entry::ENTRIES;
 
 pub use entry::{HostStarted, JournalEntry, Recovering, RollingStarted, RunStarted, Written};
@@ -81,6 +83,10 @@ pub(super) fn glimpse(path: &Path) -> Option<Glimpse> {
     Some(Glimpse { fleet, inventory, is_over })
 }
 
+/// The least room that a journal has beyond its end, in bytes: a disk that gets full while a run goes on does not keep
+/// it from its entries, which are some 100 bytes each.
+const ROOM: u64 = 64 * 1024;
+
 /// A journal that is open to append to.
 #[derive(Debug)]
 pub struct Journal {
@@ -88,6 +94,15 @@ pub struct Journal {
     file: File,
     /// Up to here every line is whole and on the disk.
     length: u64,
+    /// Up to here the file system has been asked to keep room for the file.
+    reserved: u64,
+    /// Whether a part of a line may stand behind `length`, left by an append that failed.
+    torn: bool,
+    /// All lines, for the case that somebody deletes the file.
+    lines: Vec<u8>,
+    /// The other files that a recovery reads.
+    beside: BTreeMap<PathBuf, Vec<u8>>,
+    made_anew: bool,
 }
 
 impl Journal {
@@ -101,7 +116,7 @@ impl Journal {
         if let Some(folder) = path.parent() {
             sync_folder(folder).map_err(write_error(folder))?;
         }
-        Ok(Self { path: path.to_owned(), file, length: 0 })
+        Ok(Self::of(path, file, Vec::new()))
     }
 
     /// Opens a journal to go on with it. A torn last line is cut off first.
@@ -109,14 +124,23 @@ impl Journal {
     /// # Errors
     /// If it is not there, or cannot be read or written.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
-        let text = read_whole(path).map_err(read_error(path))?;
+        let mut text = read_whole(path).map_err(read_error(path))?;
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let file = open_to_append(path).map_err(write_error(path))?;
-        let length = u64::try_from(whole).unwrap_or(u64::MAX);
         if whole < text.len() {
+            let length = u64::try_from(whole).unwrap_or(u64::MAX);
             file.set_len(length).and_then(|()| file.sync_all()).map_err(write_error(path))?;
+            text.truncate(whole);
         }
-        Ok(Self { path: path.to_owned(), file, length })
+        Ok(Self::of(path, file, text))
+    }
+
+    fn of(path: &Path, file: File, lines: Vec<u8>) -> Self {
+        let length = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        let (path, beside) = (path.to_owned(), BTreeMap::new());
+        let mut journal = Self { path, file, length, reserved: length, torn: false, lines, beside, made_anew: false };
+        journal.reserve();
+        journal
     }
 
     /// Writes an entry; when this returns it is on the disk.
@@ -125,21 +149,121 @@ impl Journal {
     /// After an error it is unknown whether the entry will be read again; what it announces must not be done.
     pub fn append(&mut self, entry: &JournalEntry) -> Result<(), RecordError> {
         let written = Written { at: to_millis(SystemTime::now()), entry: entry.clone() };
+        self.mend()?;
         self.write_line(&written).map_err(write_error(&self.path))
+    }
+
+    /// Keeps what this file of the run has now, so that it is made anew together with the journal. What cannot be read
+    /// is not kept.
+    pub fn keep(&mut self, path: PathBuf) {
+        if let Ok(bytes) = read_whole(&path) {
+            self.beside.insert(path, bytes);
+        }
+    }
+
+    /// Makes the journal anew, with its folder and the files that were kept, if somebody has deleted it: without its
+    /// name on the disk no recovery would find it.
+    ///
+    /// # Errors
+    /// If that cannot be done, or if another file stands in its place.
+    pub fn mend(&mut self) -> Result<(), RecordError> {
+        if is_at(&self.file, &self.path) {
+            return Ok(());
+        }
+        if std::fs::symlink_metadata(&self.path).is_ok() {
+            let taken = io::Error::new(io::ErrorKind::AlreadyExists, "another file stands in its place");
+            return Err(write_error(&self.path)(taken));
+        }
+        self.make_anew().map_err(write_error(&self.path))?;
+        self.made_anew = true;
+        self.reserve();
+        Ok(())
+    }
+
+    /// Returns whether the journal was made anew since this was last asked.
+    pub fn was_made_anew(&mut self) -> bool {
+        std::mem::take(&mut self.made_anew)
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn make_anew(&mut self) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        private::make_folders(folder)?;
+        // Nix makes it for its roots if it is there first, and lets others in.
+        std::fs::set_permissions(folder, private::folder_permissions())?;
+        // Each gets its name only when it is whole: half a journal would say that less was done than was.
+        let draft = self.path.with_extension("jsonl.new");
+        let write = |bytes: &[u8]| {
+            let mut file = private::open(File::options().append(true).create(true), &draft)?;
+            file.set_len(0)?;
+            file.write_all(bytes)?;
+            file.sync_all().map(|()| file)
+        };
+        for (path, bytes) in self.beside.iter().filter(|(path, _)| !path.exists()) {
+            write(bytes)?;
+            std::fs::rename(&draft, path)?;
+        }
+        let file = write(&self.lines)?;
+        // A link, and no rename: that would replace the journal of somebody who was faster.
+        std::fs::hard_link(&draft, &self.path)?;
+        std::fs::remove_file(&draft)?;
+        // The folders above it may be new as well.
+        for folder in folder.ancestors().take(3) {
+            sync_folder(folder)?;
+        }
+        (self.file, self.torn, self.reserved) = (file, false, self.length);
+        Ok(())
     }
 
     fn write_line(&mut self, written: &Written) -> io::Result<()> {
         let mut line = serde_json::to_vec(&Stamped::of(written))?;
         line.push(b'\n');
-        // The rest of an append that failed is cut off, so that this line does not become the end of that one.
         if self.file.metadata()?.len() != self.length {
+            if !self.torn {
+                return Err(io::Error::other("another process writes into it"));
+            }
+            // The rest of an append that failed is cut off, so that this line does not become the end of that one.
             self.file.set_len(self.length)?;
+            self.reserved = self.length;
         }
+        self.torn = true;
         self.file.write_all(&line)?;
         self.file.sync_all()?;
         // It counts only once it is on the disk: if the sync has failed, the next append cuts this line off.
+        self.torn = false;
         self.length += u64::try_from(line.len()).unwrap_or(u64::MAX);
+        self.lines.extend_from_slice(&line);
+        self.reserve();
         Ok(())
+    }
+
+    /// Asks the file system to keep room for what is still to come: the more, the more hosts the run has. One that
+    /// cannot do it, or has none, is no reason not to go on: an entry that cannot be written is judged when it comes.
+    fn reserve(&mut self) {
+        if self.reserved.saturating_sub(self.length) >= ROOM / 2 {
+            return;
+        }
+        let more = ROOM + self.length;
+        if let (Ok(from), Ok(more)) = (i64::try_from(self.length), i64::try_from(more)) {
+            // The size stays: a reader sees lines and nothing behind them.
+            if fallocate(&self.file, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, more).is_ok() {
+                self.reserved = self.length.saturating_add(more.unsigned_abs());
+            }
+        }
+    }
+}
+
+impl Drop for Journal {
+    /// Gives back the room that was not needed. The journal of a run that was killed keeps it until it is removed.
+    fn drop(&mut self) {
+        let is_ours = !self.torn && self.file.metadata().is_ok_and(|file| file.len() == self.length);
+        if is_ours && self.reserved > self.length {
+            let _ = self.file.set_len(self.length);
+        }
     }
 }
 

@@ -8,7 +8,8 @@ mod logs;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::event::Event;
 use crate::event::line::Line;
@@ -17,7 +18,7 @@ use crate::event::wording::host_log::{host_texts, told_above};
 use crate::inventory::model::HostName;
 use crate::record::folder::RunFolder;
 use crate::record::losses::{Losses, Recording};
-use crate::record::{RecordError, open_to_append, open_to_read, write_error};
+use crate::record::{RecordError, is_at, open_to_append, open_to_read, write_error};
 use logs::{LogTarget, OpenLogs};
 
 /// Lines that a program printed which are remembered for each host: more than the end of any log that is told again.
@@ -32,8 +33,14 @@ pub fn start(events: &Events, run: &RunFolder) -> Result<Recording, RecordError>
     // It is opened here and not in the thread: where nothing can be written, the push must not begin.
     let file = open_after_a_whole_line(&path).map_err(write_error(&path))?;
     let losses = Losses::default();
-    let mut writer =
-        Writer { events: file, logs: OpenLogs::new(run), printed: BTreeMap::new(), losses: losses.clone() };
+    let mut writer = Writer {
+        path: path.clone(),
+        events: file,
+        told: None,
+        logs: OpenLogs::new(run),
+        printed: BTreeMap::new(),
+        losses: losses.clone(),
+    };
     let hear = move |line: &Line| {
         // A line that is lost is no failure: a listener that has failed hears nothing more, and the disk may have room
         // again later.
@@ -60,7 +67,10 @@ fn open_after_a_whole_line(path: &Path) -> io::Result<File> {
 }
 
 struct Writer {
+    path: PathBuf,
     events: File,
+    /// The events that `events` has of this writer: the number and the time of the first, and how many.
+    told: Option<(u64, SystemTime, u64)>,
     logs: OpenLogs,
     /// What each host's programs printed last.
     printed: BTreeMap<HostName, VecDeque<String>>,
@@ -76,11 +86,27 @@ impl Writer {
         }
         // The gap comes first, where the lost events would stand. The host's log comes last: if it cannot
         // be written, `events.jsonl` has the event all the same.
-        let written =
-            self.tell_of_a_gap(line).and_then(|()| self.write_event(line)).and_then(|()| self.write_log(line));
+        let written = self
+            .mend()
+            .and_then(|()| self.tell_of_a_gap(line))
+            .and_then(|()| self.write_event(line))
+            .and_then(|()| self.write_log(line));
         if let Err(error) = written {
             self.losses.add(line, &error);
         }
+    }
+
+    /// Goes on in a new file if somebody has deleted this one, and counts what was in it as lost.
+    fn mend(&mut self) -> io::Result<()> {
+        if is_at(&self.events, &self.path) {
+            return Ok(());
+        }
+        self.logs.begin_anew()?;
+        self.events = open_after_a_whole_line(&self.path)?;
+        if let Some((first, at, events)) = self.told.take() {
+            self.losses.add_all((first, at), events, "the record was deleted while the run went on");
+        }
+        Ok(())
     }
 
     fn tell_of_a_gap(&mut self, next: &Line) -> io::Result<()> {
@@ -101,7 +127,9 @@ impl Writer {
         self.events.write_all(&json).inspect_err(|_| {
             // Half a line would spoil the next one as well. If it cannot be cut off, a reader passes over it.
             let _ = self.events.set_len(length);
-        })
+        })?;
+        self.told.get_or_insert((line.seq, line.at, 0)).2 += 1;
+        Ok(())
     }
 
     fn write_log(&mut self, line: &Line) -> io::Result<()> {

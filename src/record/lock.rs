@@ -12,7 +12,7 @@ use crate::event::reason::record_fault::RecordFault;
 use crate::local::private;
 use crate::record::folder::StateFolder;
 use crate::record::run_id::cleaned;
-use crate::record::{RecordError, read_whole, write_error};
+use crate::record::{RecordError, is_at, read_whole, write_error};
 
 /// The lock of a fleet: no other process on this workstation pushes it until this is dropped or the process ends, in
 /// any way.
@@ -21,6 +21,8 @@ use crate::record::{RecordError, read_whole, write_error};
 pub struct FleetLock {
     file: Flock<File>,
     path: PathBuf,
+    fleet: String,
+    holder: Holder,
 }
 
 /// The process that holds a fleet.
@@ -30,6 +32,15 @@ pub struct Holder {
     /// Absent until the run has its record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+}
+
+impl From<LockError> for std::io::Error {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held(fault) => Self::other(fault.to_string()),
+            LockError::Record(error) => error.into(),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +63,10 @@ impl FleetLock {
         if let Some(folder) = path.parent() {
             StateFolder::make(folder)?;
         }
+        Self::take_file(path, fleet, Holder { pid: std::process::id(), run: None })
+    }
+
+    fn take_file(path: PathBuf, fleet: &str, holder: Holder) -> Result<Self, LockError> {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let file = private::open(&mut options, &path).map_err(write_error(&path))?;
@@ -61,8 +76,8 @@ impl FleetLock {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
                 // Until this is written the file still names the holder before, or no one. No decision reads it.
-                let mut lock = Self { file, path };
-                lock.say(&Holder { pid: std::process::id(), run: None })?;
+                let mut lock = Self { file, path, fleet: fleet.to_owned(), holder };
+                lock.say()?;
                 Ok(lock)
             }
             Err((mut file, Errno::EWOULDBLOCK)) => {
@@ -92,10 +107,27 @@ impl FleetLock {
     /// # Errors
     /// If the lock's file cannot be written; the fleet is held nevertheless.
     pub fn name_run(&mut self, run: &str) -> Result<(), RecordError> {
-        self.say(&Holder { pid: std::process::id(), run: Some(run.to_owned()) })
+        self.holder.run = Some(run.to_owned());
+        self.say()
     }
 
-    fn say(&mut self, holder: &Holder) -> Result<(), RecordError> {
+    /// Takes the fleet anew if somebody has removed the lock's file: nobody else would see the one that is held here.
+    ///
+    /// # Errors
+    /// As for [`FleetLock::take`]: another process may have been faster.
+    pub fn keep(&mut self) -> Result<(), LockError> {
+        if is_at(&self.file, &self.path) {
+            return Ok(());
+        }
+        if let Some(folder) = self.path.parent() {
+            StateFolder::make(folder)?;
+        }
+        *self = Self::take_file(self.path.clone(), &self.fleet, self.holder.clone())?;
+        Ok(())
+    }
+
+    fn say(&mut self) -> Result<(), RecordError> {
+        let holder = &self.holder;
         let write = |file: &mut File| {
             let text = serde_json::to_vec(holder)?;
             file.set_len(0)?;
@@ -203,6 +235,24 @@ mod tests {
         other.kill().unwrap();
         other.wait().unwrap();
         let _lock = FleetLock::take(&state, "homelab", &inventory).unwrap();
+    }
+
+    #[test]
+    fn a_lock_whose_file_is_removed_is_taken_anew_unless_somebody_was_faster() {
+        let home = tempfile::tempdir().unwrap();
+        let state = StateFolder::at(home.path().join("state"));
+        let inventory = home.path().join("inventory.yaml");
+        let mut first = FleetLock::take(&state, "homelab", &inventory).unwrap();
+        first.name_run("20261122-161500-homelab-3f9c").unwrap();
+        std::fs::remove_dir_all(state.folder()).unwrap();
+        first.keep().unwrap();
+        assert_eq!(state.running(), ["20261122-161500-homelab-3f9c"]);
+        assert!(matches!(FleetLock::take(&state, "homelab", &inventory), Err(LockError::Held(_))));
+        std::fs::remove_dir_all(state.folder()).unwrap();
+        let faster = FleetLock::take(&state, "homelab", &inventory).unwrap();
+        assert!(matches!(first.keep(), Err(LockError::Held(_))));
+        drop(faster);
+        first.keep().unwrap();
     }
 
     #[test]

@@ -44,6 +44,16 @@ impl Losses {
         lost.why = error.to_string();
     }
 
+    /// The same for events that were written down, from this one on, and are gone.
+    pub(super) fn add_all(&self, first: (u64, SystemTime), events: u64, why: &str) {
+        let mut lost = self.lock();
+        lost.events += events;
+        lost.untold += events;
+        // What was not told of yet is no earlier than what was written before it.
+        lost.first = Some(lost.first.map_or(first, |before| before.min(first)));
+        why.clone_into(&mut lost.why);
+    }
+
     /// The line that stands in the record for those that do not: with the number of the first of them.
     pub(super) fn untold(&self, next: &Line) -> Option<Line> {
         let lost = self.lock();

@@ -19,7 +19,7 @@ mod trim;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::event::reason::record_fault::RecordFault;
@@ -58,6 +58,12 @@ pub enum RecordError {
 }
 
 impl RecordError {
+    /// Returns its words with those of its cause, for where both stand in one sentence.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        RecordFault::from(self).to_string()
+    }
+
     /// Returns the reason, with these words of the cause.
     fn reason(&self, said: String) -> RecordFault {
         match self {
@@ -78,6 +84,12 @@ impl RecordError {
 impl fmt::Display for RecordError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.reason(String::new()).fmt(formatter)
+    }
+}
+
+impl From<RecordError> for io::Error {
+    fn from(error: RecordError) -> Self {
+        Self::other(error.whole())
     }
 }
 
@@ -106,6 +118,13 @@ pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_to_read(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Returns whether this open file still has this name. A file that was deleted can be written all the same, and nobody
+/// would ever read it.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), std::fs::metadata(path)) else { return false };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
 }
 
 /// Opens a file of the record to append to, made for its owner alone if it is not there: logs may hold what only root

@@ -23,6 +23,9 @@ impl From<&ConnectError> for Cause {
                 by_hand,
             },
             ConnectCause::AuthRefused(said) => Self::LoginRefused { machine, said: said.clone(), by_hand },
+            ConnectCause::AgentFailed { said, agent } => {
+                Self::AgentFailed { machine, said: said.clone(), agent: agent.clone(), by_hand }
+            }
             ConnectCause::Unreachable(said) if said.contains("Connection refused") => {
                 Self::ConnectionRefused { machine, said: said.clone(), by_hand }
             }
@@ -36,6 +39,9 @@ impl From<&ConnectError> for Cause {
             ConnectCause::Other(said) => Self::LoginFailed { machine, said: said.clone() },
             ConnectCause::FolderGone { folder, source } => {
                 Self::RunFolderGone { machine, folder: folder.display().to_string(), said: source.to_string() }
+            }
+            ConnectCause::FolderUnusable { folder, source } => {
+                Self::RunFolderUnusable { machine, folder: folder.display().to_string(), said: source.to_string() }
             }
             ConnectCause::Local(error) => Self::SshNotStarted {
                 machine,

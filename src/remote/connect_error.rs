@@ -34,6 +34,9 @@ pub enum ConnectCause {
     },
     #[error("{0}")]
     AuthRefused(String),
+    /// The same, and the ssh agent of this workstation could not give the keys that it may have.
+    #[error("{said}, and the ssh agent of this workstation fails: {agent}")]
+    AgentFailed { said: String, agent: String },
     /// sshd has taken a key, and does not let the account in: it has expired, or the machine is about to stop.
     #[error("{0}")]
     AccountRefused(String),
@@ -56,6 +59,13 @@ pub enum ConnectCause {
     /// The folder of the run has vanished from this workstation, and cannot be made anew.
     #[error("{} is gone", folder.display())]
     FolderGone {
+        folder: PathBuf,
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// Nothing can be written into it, or be reached there.
+    #[error("{} cannot be used", folder.display())]
+    FolderUnusable {
         folder: PathBuf,
         #[source]
         source: Arc<std::io::Error>,
@@ -89,7 +99,10 @@ impl ConnectCause {
     /// Returns whether the machine has shown its key, and does not let us in.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::AuthRefused(_) | Self::AccountRefused(_) | Self::SessionRefused(_))
+        matches!(
+            self,
+            Self::AuthRefused(_) | Self::AgentFailed { .. } | Self::AccountRefused(_) | Self::SessionRefused(_)
+        )
     }
 
     /// Reads what `ssh -v` said before it gave up.
@@ -116,7 +129,11 @@ impl ConnectCause {
             return Self::UnknownHostKey { fingerprint: log.fingerprint() };
         }
         if let Some(line) = log.own(is_refusal) {
-            return Self::AuthRefused(log.reason().unwrap_or_else(|| words(line)));
+            let said = log.reason().unwrap_or_else(|| words(line));
+            return match log.agent {
+                Some(agent) => Self::AgentFailed { said, agent: tail(agent.as_bytes()) },
+                None => Self::AuthRefused(said),
+            };
         }
         let closed = |line: &str| line.starts_with("Connection closed by ") || line.starts_with("Connection reset by ");
         if let (true, Some(line)) = (log.key_taken, log.own(closed)) {
@@ -147,6 +164,13 @@ const FORWARDING: [&str; 2] = ["Stdio forwarding request failed", "stdio forward
 const CUT: [&str; 4] =
     ["ssh: connect to host ", "kex_exchange_identification: ", "ssh_dispatch_run_fatal: Connection to ", "Broken pipe"];
 
+/// How ssh says that `SSH_AUTH_SOCK` or `IdentityAgent` names an agent that cannot be reached, and that it does not
+/// sign: it is locked, has died meanwhile, or its key is unplugged (sshconnect2.c, `get_agent_identities` and
+/// `sign_and_send_pubkey`).
+const NO_AGENT: &str = "ssh_get_authentication_socket: ";
+const SIGNING: &str = "sign_and_send_pubkey: signing failed for ";
+const OF_AGENT: &str = " from agent: ";
+
 fn is_refusal(line: &str) -> bool {
     let by_name = line.split_once(": Permission denied (").is_some_and(|(login, _)| !login.contains(' '));
     by_name
@@ -169,6 +193,8 @@ struct SshLog<'a> {
     /// What the host has said since it knows who wants in: the reasons of PAM. The banner comes before.
     reason: Vec<&'a str>,
     key: Option<&'a str>,
+    /// How the agent has failed, if there is to be one.
+    agent: Option<&'a str>,
     /// sshd has taken a key, and what came then was not an "authenticated".
     key_taken: bool,
 }
@@ -177,7 +203,7 @@ impl<'a> SshLog<'a> {
     fn of(log: &'a str) -> Self {
         // ssh ends its own lines by CR and LF, and passes a banner on as it is (log.c, sshconnect2.c).
         let marked = log.contains("\r\n");
-        let mut read = Self { lines: Vec::new(), reason: Vec::new(), key: None, key_taken: false };
+        let mut read = Self { lines: Vec::new(), reason: Vec::new(), key: None, agent: None, key_taken: false };
         let mut is_known = false;
         for line in log.split_terminator('\n') {
             let (line, is_own) = match line.strip_suffix('\r') {
@@ -186,6 +212,8 @@ impl<'a> SshLog<'a> {
             };
             let Some(debug) = line.strip_prefix("debug1: ") else {
                 if is_own {
+                    let unsigned = line.strip_prefix(SIGNING).and_then(|rest| rest.split_once(OF_AGENT));
+                    read.agent = unsigned.map_or(read.agent, |(_, how)| Some(how));
                     read.lines.push(line);
                     read.key_taken &= !line.starts_with("Authenticated to ");
                 } else if is_known && !line.trim().is_empty() {
@@ -193,6 +221,9 @@ impl<'a> SshLog<'a> {
                 }
                 continue;
             };
+            if is_own {
+                read.agent = debug.split_once(NO_AGENT).map_or(read.agent, |(_, how)| Some(how));
+            }
             is_known |= debug.starts_with("Authentications that can continue");
             read.key_taken |= debug.starts_with("Server accepts key: ");
             read.key = debug.strip_prefix("Server host key: ").or(read.key);
@@ -246,6 +277,27 @@ mod tests {
             hint.contains("line 12") && hint.contains("ssh-keygen -f /home/me/known hosts -R '[vps]:22'"),
             "{hint}"
         );
+    }
+
+    #[test]
+    fn an_agent_that_fails_is_named_where_no_other_key_is_taken() {
+        let refused = "me@h: Permission denied (publickey).\r\n";
+        for (log, agent) in [
+            (
+                "debug1: get_agent_identities: ssh_get_authentication_socket: Connection refused\r\n",
+                "Connection refused",
+            ),
+            (
+                "sign_and_send_pubkey: signing failed for ED25519 \"key\" from agent: agent refused operation\r\n",
+                "agent refused operation",
+            ),
+        ] {
+            let cause = read(&format!("{log}{refused}"));
+            assert!(matches!(&cause, ConnectCause::AgentFailed { agent: said, .. } if said == agent), "{cause:?}");
+        }
+        // A banner may have such words, and has no CR.
+        let banner = "debug1: get_agent_identities: ssh_get_authentication_socket: No such file or directory\n";
+        assert!(matches!(read(&format!("{banner}{refused}")), ConnectCause::AuthRefused(_)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag, fallocate};
 
 use super::workspace_error::WorkspaceError;
 use crate::local::private;
@@ -26,6 +26,10 @@ const PREFIX: &str = "fleetdeploy-";
 /// After the prefix: what tempfile makes up.
 const RANDOM: usize = 6;
 const LOCK: &str = "lock";
+/// Keeps room in the file system: it is given up once a file finds none.
+const ROOM: &str = "room.new";
+/// The generated config of a hundred hosts, twice.
+const ROOM_BYTES: i64 = 256 * 1024;
 
 /// The most names that are looked at for left-overs: /tmp may be full of files of other users.
 const LOOKED_AT: usize = 10_000;
@@ -73,6 +77,11 @@ impl PrivateFolder {
         // A umask can have left less of them.
         std::fs::set_permissions(folder.path(), private::folder_permissions())?;
         let lock = lock(folder.path()).ok();
+        match keep_room(folder.path()) {
+            // A full file system is no place; one that cannot keep room may have some.
+            Err(error) if is_full(&error) => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         Ok(Self { folder, kept: Mutex::new(FolderKept { lock, files: BTreeMap::new() }) })
     }
 
@@ -123,6 +132,11 @@ impl PrivateFolder {
         Ok(())
     }
 
+    /// Returns whether there is more room for a file that has found none, so that it may be written once more.
+    pub(super) fn give_room(&self, found_none: &io::Error) -> bool {
+        is_full(found_none) && std::fs::remove_file(self.path().join(ROOM)).is_ok()
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -134,6 +148,19 @@ fn fits(parent: &Path) -> bool {
     parent.is_absolute()
         && parent.as_os_str().as_encoded_bytes().iter().all(plain)
         && parent.as_os_str().len() + 1 + PREFIX.len() + RANDOM + 1 + SOCKET_NAME_LENGTH <= SOCKET_PATH_LIMIT
+}
+
+/// # Errors
+/// There is no room, or the file system keeps none.
+fn keep_room(folder: &Path) -> io::Result<()> {
+    let room = folder.join(ROOM);
+    let file = private::open(File::options().write(true).create(true), &room)?;
+    fallocate(&file, FallocateFlags::empty(), 0, ROOM_BYTES)?;
+    Ok(())
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Takes the folder for this process. The lock gets its name only once it is held, so a free lock with that name

@@ -61,6 +61,18 @@ pub async fn login_anew_all_the_way(
     script: &Script,
     limit: Duration,
 ) -> Result<RawAnswer, StepError> {
+    login_anew_with_turn(workspace, host, (way, jump), script, limit, ()).await
+}
+
+/// The same; `turn` is let go once the session stands, when the script may have long to run.
+pub(crate) async fn login_anew_with_turn(
+    workspace: &Workspace,
+    host: &HostName,
+    (way, jump): (Way, Option<Way>),
+    script: &Script,
+    limit: Duration,
+    turn: impl Send,
+) -> Result<RawAnswer, StepError> {
     let deadline = Instant::now() + limit;
     let machine = machine(workspace, host);
     let (parts, stop) = input(machine, script)?;
@@ -79,6 +91,7 @@ pub async fn login_anew_all_the_way(
     });
     let remaining = deadline.saturating_duration_since(Instant::now());
     let mut logged_in = false;
+    let mut turn = Some(turn);
     let finished = workspace
         .ssh(remaining)
         .args(["-v", "-T", "-oControlPath=none"])
@@ -88,8 +101,14 @@ pub async fn login_anew_all_the_way(
         .arg(privilege::command(&machine.becoming))
         .input_in_parts(parts, stop)
         .at_most(ANSWER, LOGIN + STDERR)
-        .run_with(|line| logged_in |= line.starts_with(SENDING))
+        .run_with(|line| {
+            if line.starts_with(SENDING) {
+                logged_in = true;
+                turn = None;
+            }
+        })
         .await;
+    drop(turn);
     let finished = match finished {
         Ok(finished) => finished,
         Err(ProcessError::TimedOut { .. }) if logged_in => {

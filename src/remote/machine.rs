@@ -9,6 +9,7 @@ use super::master_slot::Slot;
 use super::privilege::Password;
 use crate::event::reason::cause::Cause;
 use crate::inventory::model::{Become, BootLoaderHint, HostName};
+use crate::local::limits;
 use crate::local::process::ProcessError;
 
 /// A machine of this run: a host of the inventory, or a jump that is not one.
@@ -72,10 +73,20 @@ impl Machine {
         self.error_at(self.route(), cause)
     }
 
-    /// Makes an error of this workstation, not of the machine.
+    /// Makes an error of this workstation, not of the machine: its folder cannot be written.
     pub(super) fn local(&self, source: std::io::Error) -> ConnectError {
+        self.error(self.unusable(source))
+    }
+
+    pub(super) fn unusable(&self, source: std::io::Error) -> ConnectCause {
+        let folder = self.slot.link.parent().map(ToOwned::to_owned).unwrap_or_default();
         let error = ProcessError::Start { program: "ssh".to_owned(), source };
-        self.error(ConnectCause::Local(Arc::new(error)))
+        match (limits::reached(&error), error) {
+            (None, ProcessError::Start { source, .. }) => {
+                ConnectCause::FolderUnusable { folder, source: Arc::new(source) }
+            }
+            (_, error) => ConnectCause::Local(Arc::new(error)),
+        }
     }
 
     pub(super) fn error_at(&self, route: &Route, cause: ConnectCause) -> ConnectError {

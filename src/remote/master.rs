@@ -179,14 +179,14 @@ pub(super) async fn start(
     alias: &str,
     limit: Duration,
 ) -> Result<StartedMaster, ConnectCause> {
-    let local = |source| ConnectCause::Local(Arc::new(ProcessError::Start { program: "ssh".to_owned(), source }));
+    let unusable = |source| machine.unusable(source);
     let started = log_in(workspace, machine, alias, limit).await?;
     // The link is renamed into its place, so that an ssh that looks it up finds the old master or the new one, and
     // never no link. A draft is left if an earlier rename has failed.
     let draft = numbered(&machine.slot.link, "new");
     let _ = std::fs::remove_file(&draft);
-    std::os::unix::fs::symlink(&started.master.socket, &draft).map_err(local)?;
-    std::fs::rename(&draft, &machine.slot.link).map_err(local)?;
+    std::os::unix::fs::symlink(&started.master.socket, &draft).map_err(unusable)?;
+    std::fs::rename(&draft, &machine.slot.link).map_err(unusable)?;
     Ok(started)
 }
 
@@ -256,7 +256,7 @@ async fn log_in(
     // It is held at once: a host that has no work yet must keep its master for longer than `PERSIST`.
     let hold = match tokio::time::timeout(LOCAL, UnixStream::connect(&socket)).await {
         Ok(Ok(hold)) => hold,
-        Ok(Err(source)) => return Err(local(source)),
+        Ok(Err(source)) => return Err(machine.unusable(source)),
         Err(_) => return Err(ConnectCause::TimedOut(LOCAL)),
     };
     Ok(StartedMaster { master: Master { socket, alias: alias.to_owned(), hold }, log: said })

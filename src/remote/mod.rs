@@ -5,6 +5,7 @@
 //! [`login_anew`] is a login that uses none. A host only ever runs a [`Script`], sent as [`transport`] tells. This room
 //! does not know what a script does, does not decide anything, and does not try twice.
 
+mod agent;
 pub mod answer;
 pub(crate) mod bounds;
 mod cause;
@@ -38,6 +39,7 @@ use crate::inventory::model::{BootLoaderHint, HostName};
 
 pub use command::{Command, Piece};
 pub use connect_error::{ConnectCause, ConnectError};
+pub(crate) use login::login_anew_with_turn;
 pub use login::{Way, login_anew, login_anew_all_the_way};
 pub use privilege::{Password, RootRefusal};
 pub use session::{Session, Stream};

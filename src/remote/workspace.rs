@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 
+use super::agent;
 use super::connect_error::ConnectCause;
 use super::folder::PrivateFolder;
 use super::known_hosts::KeySource;
@@ -28,6 +29,9 @@ const READ_AT_ONCE: usize = 8;
 
 /// What ssh says of a key that it has taken at first sight and cannot write down (OpenSSH, sshconnect.c).
 const NOT_LEARNED: &str = "Failed to add the host to the list of known hosts";
+
+/// What ssh says when it cannot make the socket of a master (OpenSSH, misc.c, `unix_listener`).
+const NO_SOCKET: &str = "unix_listener: cannot ";
 
 /// The ssh side of one run. It is made before the first connection and closed after the last.
 ///
@@ -201,6 +205,13 @@ impl Workspace {
     /// From now on the machine is reached there, and known by that alone: DNS may live on the fleet, and the
     /// workstation's own `known_hosts` may be part of the push.
     pub(super) async fn pin(&self, machine: &Machine, log: &str, address: Option<IpAddr>) -> io::Result<()> {
+        match self.pin_once(machine, log, address).await {
+            Err(error) if self.folder.give_room(&error) => self.pin_once(machine, log, address).await,
+            done => done,
+        }
+    }
+
+    async fn pin_once(&self, machine: &Machine, log: &str, address: Option<IpAddr>) -> io::Result<()> {
         let route = machine.route();
         let is_known = |block: &HostBlock| block.alias == machine.alias && block.trust.is_some();
         let is_kept = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_known);
@@ -235,10 +246,12 @@ impl Workspace {
             if let Some(address) = address.filter(|_| by_name && route.may_be_pinned)
                 && block.hostname == route.hostname
             {
-                block.hostname = address.to_string();
+                let hostname = address.to_string();
                 // Where no key is asked for, ssh must not learn a name for it either.
-                block.known_as = (found != KeySource::NotAsked).then(|| route.known.first.clone());
-                changed = true;
+                let known_as = (found != KeySource::NotAsked).then(|| route.known.first.clone());
+                // What stands there already is not written again: a later login must not fail for want of room here.
+                changed |= (&block.hostname, &block.known_as) != (&hostname, &known_as);
+                (block.hostname, block.known_as) = (hostname, known_as);
             }
         }
         if changed { self.write_config() } else { Ok(()) }
@@ -246,6 +259,13 @@ impl Workspace {
 
     /// Lets the blocks for after the push know a machine as those for before it do, where it is looked for there first.
     pub(super) async fn know_after(&self, machine: &Machine, route: &Route) -> io::Result<()> {
+        match self.know_after_once(machine, route).await {
+            Err(error) if self.folder.give_room(&error) => self.know_after_once(machine, route).await,
+            done => done,
+        }
+    }
+
+    async fn know_after_once(&self, machine: &Machine, route: &Route) -> io::Result<()> {
         let Some(after) = &route.after else { return Ok(()) };
         let is_known = |block: &HostBlock| block.alias == *after && block.trust.is_some();
         if self.blocks.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_known) {
@@ -264,9 +284,23 @@ impl Workspace {
 
     /// Reads why ssh gave up on `alias`, in the words of the user's own files.
     pub(super) fn cause(&self, alias: &str, log: &str, waited: Duration) -> ConnectCause {
+        if let Some(line) = log.lines().map(str::trim_end).find(|line| line.starts_with(NO_SOCKET)) {
+            let said = line.rsplit_once(": ").map_or(line, |(_, said)| said);
+            let source = Arc::new(io::Error::other(said.to_owned()));
+            return ConnectCause::FolderUnusable { folder: self.folder.path().to_owned(), source };
+        }
         let cause = ConnectCause::read(log, waited);
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        match blocks.iter().find(|block| block.alias == alias).and_then(|block| block.trust.as_ref()) {
+        let block = blocks.iter().find(|block| block.alias == alias);
+        let cause = match cause {
+            // The ssh of a jump says nothing of its agent.
+            ConnectCause::AuthRefused(said) => match block.and_then(|block| agent::failure(&block.lines)) {
+                Some(agent) => ConnectCause::AgentFailed { said, agent },
+                None => ConnectCause::AuthRefused(said),
+            },
+            cause => cause,
+        };
+        match block.and_then(|block| block.trust.as_ref()) {
             Some(trust) => trust.in_the_users_words(cause),
             None => cause,
         }
@@ -280,7 +314,11 @@ impl Workspace {
         }
         // It is held until the rename, because two writers would share the draft.
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        private::write_whole(&self.config, &render(&blocks))?;
+        let text = render(&blocks);
+        match private::write_whole(&self.config, &text) {
+            Err(error) if self.folder.give_room(&error) => private::write_whole(&self.config, &text)?,
+            written => written?,
+        }
         self.folder.keep(self.config_name());
         Ok(())
     }

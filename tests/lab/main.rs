@@ -63,3 +63,4 @@ mod vpn;
 mod waves;
 mod ways;
 mod witness;
+mod workstation;

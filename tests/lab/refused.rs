@@ -293,3 +293,23 @@ fn a_host_whose_next_reboot_nobody_can_promise_is_refused_by_push_guard_and_rebo
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
     fleet.assert_on_new(&["vps", "web"]);
 }
+
+/// After the survey and the copy: nothing that must not be forgotten can be written down there.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_that_cannot_write_down_its_guard_is_named_and_nothing_is_activated() {
+    let fleet = Fleet::up("unwritable-host");
+    fleet.change(&["vps", "homeserver"]);
+    let push = fleet.start(&["homelab"]);
+    push.wait_for_phase(Phase::Baseline);
+    let roots = "/nix/var/nix/gcroots/fleetdeploy";
+    fleet.host("homeserver", &format!("mount --bind {roots} {roots} && mount -o remount,bind,ro {roots}"));
+    let pushed = push.ended();
+    fleet.host("homeserver", &format!("umount {roots}"));
+    assert_eq!(pushed.status, Some(1), "{}", pushed.words(None));
+    let says = "cannot write to /run/fleetdeploy or /nix/var/nix/gcroots/fleetdeploy (is the disk full?)";
+    pushed.assert_says(None, &[says]);
+    assert!(!pushed.has(|event| matches!(event, Event::PhaseStarted { phase: Phase::Test })));
+    // Once it can be written, nothing that is left there keeps the next push from going on.
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+}

@@ -23,7 +23,7 @@ use crate::event::{Event, Outcome};
 use crate::facts::plan::{HostPlan, Plan};
 use crate::inventory::model::HostName;
 use crate::record::folder::{SavedPlan, StateFolder, UnfinishedRun};
-use crate::record::journal::{self, HostStarted, Journal, RunStarted};
+use crate::record::journal::{HostStarted, Journal, JournalEntry, RollingStarted, RunStarted};
 use crate::record::lock::{FleetLock, LockError};
 use crate::record::losses::Recording;
 use crate::record::{RecordError, listener};
@@ -38,7 +38,9 @@ pub(crate) struct PushRecord {
     rolling: RebootProgress,
     fleet: String,
     owner: String,
-    _lock: FleetLock,
+    lock: FleetLock,
+    /// The screen, from when there is one.
+    events: Option<Events>,
 }
 
 /// How far the rolling reboot of the run has come.
@@ -61,16 +63,25 @@ impl PushRecord {
         let now = SystemTime::now();
         // Old records that cannot be trimmed are no reason not to push.
         let _ = state.trim(now);
-        let (run_folder, journal) = state.create_run(&context.fleet.name, now).map_err(Trouble::no_record)?;
+        let (run_folder, mut journal) = state.create_run(&context.fleet.name, now).map_err(Trouble::no_record)?;
         let jumps = context.inventory.jumps_of(&context.fleet);
         run_folder.write_addresses(context.fleet.hosts.iter().chain(jumps)).map_err(Trouble::no_record)?;
+        journal.keep(run_folder.addresses());
         let run = run_folder.id().as_str().to_owned();
         lock.name_run(&run).map_err(Trouble::no_record)?;
         let folder = run_folder.path().to_owned();
         let path = &context.inventory.path;
         let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let (rolling, fleet) = (RebootProgress::None, context.fleet.name.clone());
-        Ok(Self { run, folder, run_folder, journal, inventory, rolling, fleet, owner: owner(), _lock: lock })
+        let (rolling, fleet, owner) = (RebootProgress::None, context.fleet.name.clone(), owner());
+        Ok(Self { run, folder, run_folder, journal, inventory, rolling, fleet, owner, lock, events: None })
+    }
+
+    fn append(&mut self, entry: &JournalEntry) -> std::io::Result<()> {
+        let appended = append(&mut self.lock, &mut self.journal, entry);
+        if let (true, Some(events)) = (self.journal.was_made_anew(), &self.events) {
+            events.publish(Event::warned(None, made_anew(&self.journal)));
+        }
+        appended
     }
 
     /// Writes down the end of the run, if a rolling reboot has come to its end in it; else the end is written already,
@@ -79,10 +90,11 @@ impl PushRecord {
         if self.rolling != RebootProgress::Ended {
             return Ok(());
         }
-        self.journal.append(&journal::JournalEntry::Finished { outcome }).map_err(std::io::Error::other)
+        self.append(&JournalEntry::Finished { outcome })
     }
 
-    pub(crate) fn listen(&self, events: &Events) -> Result<Recording, Trouble> {
+    pub(crate) fn listen(&mut self, events: &Events) -> Result<Recording, Trouble> {
+        self.events = Some(events.clone());
         listener::start(events, &self.run_folder).map_err(Trouble::no_record)
     }
 }
@@ -92,13 +104,13 @@ impl Logbook for PushRecord {
         let on_boot = |host: &HostPlan| (host.name.clone(), host.boot_id.clone());
         let hosts = plan.hosts.iter().filter(|host| hosts.contains(&host.name)).map(on_boot).collect();
         let (fleet, inventory, owner) = (self.fleet.clone(), self.inventory.clone(), self.owner.clone());
-        let started = journal::RollingStarted { fleet, inventory, owner, hosts };
+        let started = RollingStarted { fleet, inventory, owner, hosts };
         self.rolling = RebootProgress::UnderWay;
-        self.journal.append(&journal::JournalEntry::Rolling(started)).map_err(std::io::Error::other)
+        self.append(&JournalEntry::Rolling(started))
     }
 
     fn rolling_goes_on(&mut self, entry: &reboot::RebootEntry) -> std::io::Result<()> {
-        self.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
+        self.append(&entry.clone().into())
     }
 
     fn rolling_ends(&mut self) {
@@ -206,25 +218,26 @@ impl Surroundings for PushListener<'_> {
             without: took_no_part(self.request, plan),
             plan: plan.clone(),
         };
-        record.run_folder.write_plan(&saved).map_err(std::io::Error::other)?;
+        record.journal.mend()?;
+        record.run_folder.write_plan(&saved)?;
+        record.journal.keep(record.run_folder.plan());
         // The time counts from the entry that announces the command: the command itself may be on its way for so long.
         let guards = |name: &HostName| {
             let host = self.request.scope.fleet.hosts.iter().find(|host| host.name == *name)?;
             Some(host.guard + host.limits.connect + host.limits.step)
         };
-        let started = journal::JournalEntry::Started(started(&saved, 1, guards));
-        record.journal.append(&started).map_err(std::io::Error::other)
+        record.append(&JournalEntry::Started(started(&saved, 1, guards)))
     }
 
     fn cleaned_up(&mut self, what: &CleanedUp) -> std::io::Result<()> {
-        let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(std::io::Error::other)?;
+        let state = StateFolder::locate(|name| std::env::var_os(name))?;
         let CleanedUp { run, epoch, entries } = what;
-        state.end_again(run, *epoch, &self.request.owner, entries).map_err(std::io::Error::other)
+        Ok(state.end_again(run, *epoch, &self.request.owner, entries)?)
     }
 
     fn guarded(&mut self, host: &HostName, holds: Duration) -> std::io::Result<()> {
         let Some(record) = &mut self.record else { return Ok(()) };
-        record.journal.append(&journal::JournalEntry::guarded(host, holds)).map_err(std::io::Error::other)
+        record.append(&JournalEntry::guarded(host, holds))
     }
 
     fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
@@ -234,8 +247,19 @@ impl Surroundings for PushListener<'_> {
             _ => {}
         }
         let Some(record) = &mut self.record else { return Ok(()) };
-        record.journal.append(&entry.clone().into()).map_err(std::io::Error::other)
+        record.append(&entry.clone().into())
     }
+}
+
+/// Writes an entry, where this process still holds the fleet: another one may go on with a record that was deleted in
+/// the middle of a run.
+pub(crate) fn append(lock: &mut FleetLock, journal: &mut Journal, entry: &JournalEntry) -> std::io::Result<()> {
+    lock.keep()?;
+    Ok(journal.append(entry)?)
+}
+
+pub(crate) fn made_anew(journal: &Journal) -> Notice {
+    Notice::RecordMadeAnew { path: journal.path().display().to_string() }
 }
 
 pub(crate) fn take(state: &StateFolder, context: &FleetContext) -> Result<FleetLock, Trouble> {

@@ -301,8 +301,15 @@ impl Transaction {
     fn after_back_login(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         if self.stage == Stage::BackProof {
             self.hosts[host.0].logged_in = matches!(answer, Answer::Said(_));
-            if let Answer::Said(said) = answer {
-                self.compare_after_back(host, &said.standing.failed_units, &said.standing.units);
+            match answer {
+                Answer::Said(said) => {
+                    self.compare_after_back(host, &said.standing.failed_units, &said.standing.units);
+                }
+                Answer::Denied { why } => {
+                    let (name, cause) = (&self.plan.host(host).name, why.clone());
+                    effects.push(Effect::Tell(Event::warned(Some(name), Notice::LoginRefusedAfterRollback { cause })));
+                }
+                Answer::Unknown { .. } | Answer::NotSent => {}
             }
             self.back_proven_when_all_holds(effects);
         }
@@ -398,7 +405,8 @@ impl Transaction {
         self.stage = Stage::Back;
         for host in suspects {
             let name = self.plan.host(host).name.clone();
-            effects.push(Effect::Tell(Event::warned(Some(&name), Notice::LinksStayDown)));
+            let notice = if silent.contains(&host) { Notice::LoginStaysDown } else { Notice::LinksStayDown };
+            effects.push(Effect::Tell(Event::warned(Some(&name), notice)));
             self.await_guard(host, effects);
         }
         self.go_on_back(effects);

@@ -56,6 +56,17 @@ pub enum Cause {
         /// How a person would log in there.
         by_hand: String,
     },
+    /// The machine takes none of our keys, and the ssh agent of this workstation could not give those that it may have:
+    /// it has ended, is locked, or its key is unplugged.
+    AgentFailed {
+        /// The host itself, or the jump on the way to it.
+        machine: String,
+        said: String,
+        /// What ssh says of the agent.
+        agent: String,
+        /// How a person would log in there.
+        by_hand: String,
+    },
     /// The machine takes the key, and does not let the account in: it has expired, or the machine is about to stop.
     AccountRefused {
         /// The host itself, or the jump on the way to it.
@@ -144,6 +155,14 @@ pub enum Cause {
         machine: String,
         folder: String,
         /// Why it cannot be made anew.
+        said: String,
+    },
+    /// Nothing can be written into the folder that this run has on the workstation, or be reached there.
+    RunFolderUnusable {
+        /// The machine that it was to log in to.
+        machine: String,
+        folder: String,
+        /// What the kernel says.
         said: String,
     },
     /// What was to run cannot travel as it is.
@@ -363,6 +382,8 @@ pub enum Cause {
     },
     /// The step ran and did not do what it should, as the host says.
     HostReportsFailure { said: String },
+    /// The host cannot write what it must not forget: its disk is full, or read-only.
+    HostUnwritable { said: String },
     /// A detached step has not ended as it should.
     JobFailed { cause: JobFailure },
     /// After its step the host is not on the systems that the step was to bring.
@@ -418,6 +439,7 @@ impl Cause {
     pub fn failed(failure: StepFailure) -> Self {
         match failure {
             StepFailure::Said(said) => Self::HostReportsFailure { said },
+            StepFailure::Unwritable(said) => Self::HostUnwritable { said },
             StepFailure::Job(kind, end) => Self::JobFailed { cause: JobFailure::new(kind, end) },
         }
     }

@@ -48,6 +48,10 @@ pub enum Notice {
     NotAllUpAgain,
     /// The host runs its old system again, and its links stay down.
     LinksStayDown,
+    /// Under its old system the host takes no new login, or this workstation can make none.
+    LoginRefusedAfterRollback { cause: Cause },
+    /// The host runs its old system again, and no new login was seen there, as one was before.
+    LoginStaysDown,
     /// A recovery without the run's record waits until the guards of silent hosts must have brought them back.
     WaitingForGuards,
     /// The links carry packets over a WireGuard session from before the change.
@@ -58,6 +62,11 @@ pub enum Notice {
     WitnessSwitched { onto: String },
     /// Something could not be written down in the run's record.
     RecordFailed { said: String },
+    /// Somebody has deleted the run's record while the run went on, and it was made anew.
+    RecordMadeAnew {
+        /// The journal.
+        path: String,
+    },
     /// The default `steady` gives way, because the guards leave less time than it takes.
     SteadyShortened {
         /// How long what the push starts must be up.

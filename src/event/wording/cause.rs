@@ -59,6 +59,11 @@ impl fmt::Display for Cause {
             | Self::ConnectionRefused { machine, said, .. }
             | Self::MachineUnreachable { machine, said, .. }
             | Self::NameUnknown { machine, said, .. } => no_login(formatter, machine, said),
+            Self::AgentFailed { machine, said, agent, .. } => no_login(
+                formatter,
+                machine,
+                &format_args!("{said}, and the ssh agent of this workstation fails: {agent}"),
+            ),
             Self::AccountRefused { machine, said, .. } => {
                 no_login(formatter, machine, &format_args!("its sshd takes the key, and not the account: {said}"))
             }
@@ -83,6 +88,14 @@ impl fmt::Display for Cause {
                 &format_args!(
                     "{folder}, where this run has its ssh config and sockets, is gone from this workstation, \
                                and cannot be made anew: {said}"
+                ),
+            ),
+            Self::RunFolderUnusable { machine, folder, said } => no_login(
+                formatter,
+                machine,
+                &format_args!(
+                    "{folder}, where this run has its ssh config and sockets, cannot be used on this workstation: \
+                     {said}"
                 ),
             ),
             Self::ScriptUnsendable { script, said } => write!(formatter, "`{script}` cannot be sent: {said}"),
@@ -158,7 +171,7 @@ impl fmt::Display for Cause {
             Self::ChangeUnderWay { .. } => formatter.write_str("a switch, a reboot or an upgrade is under way"),
             Self::ArgumentRejected { .. } => formatter.write_str("the host could not take what it was sent"),
             Self::HostRefused { .. } => formatter.write_str("the host refused"),
-            Self::HostReportsFailure { said } => formatter.write_str(said),
+            Self::HostReportsFailure { said } | Self::HostUnwritable { said } => formatter.write_str(said),
             Self::JobFailed { cause } => cause.fmt(formatter),
             Self::NotWhereExpected { systems } => {
                 write!(formatter, "the host is on {systems} afterwards, not where it should be")
@@ -216,6 +229,7 @@ impl Cause {
             Self::HostKeyUnknown { .. }
             | Self::HostKeyChanged { .. }
             | Self::LoginRefused { .. }
+            | Self::AgentFailed { .. }
             | Self::AccountRefused { .. }
             | Self::ConnectionRefused { .. }
             | Self::MachineUnreachable { .. }
@@ -226,6 +240,7 @@ impl Cause {
             | Self::NameUnknown { .. }
             | Self::LoginFailed { .. }
             | Self::RunFolderGone { .. }
+            | Self::RunFolderUnusable { .. }
             | Self::ScriptUnsendable { .. }
             | Self::ScriptNotBegun { .. }
             | Self::NoAnswer { .. }
@@ -239,6 +254,7 @@ impl Cause {
             | Self::NoTimeToDisarm
             | Self::NoTimeToClean
             | Self::StepGivenUp
+            | Self::HostUnwritable { .. }
             | Self::HostReportsFailure { .. }
             | Self::JobFailed { .. }
             | Self::NotWhereExpected { .. }
@@ -313,6 +329,10 @@ impl Worded for Cause {
             Self::LoginRefused { by_hand, .. } => {
                 Some(format!("nothing is asked during a run: this must log in without a question: {by_hand}"))
             }
+            Self::AgentFailed { by_hand, .. } => Some(format!(
+                "start the agent again at the socket that SSH_AUTH_SOCK names, or unlock it: `ssh-add -l` must list \
+                 the key; then this must log in without a question: {by_hand}"
+            )),
             Self::AccountRefused { by_hand, .. } => Some(format!(
                 "look there for why: `chage -l` of the user that logs in, /run/nologin; then try it by hand: {by_hand}"
             )),
@@ -325,7 +345,10 @@ impl Worded for Cause {
             Self::SessionRefused { by_hand, .. } => Some(format!(
                 "a push needs sessions: services.openssh.settings.MaxSessions = 10; and try it by hand: {by_hand} true"
             )),
-            Self::SshNotStarted { limit, .. } => limit.map(|limit| limit.to_string()),
+            Self::SshNotStarted { limit: Some(limit), .. } => Some(limit.to_string()),
+            Self::SshNotStarted { limit: None, .. } => Some(
+                "`ssh` must be in PATH on this workstation, all the time that a run takes: install OpenSSH".to_owned(),
+            ),
             Self::RootPasswordNeeded { by, .. } => Some(password_needed(by)),
             Self::RootPasswordWrong { by, .. } => {
                 Some(format!("the {by} password is wrong: begin again with the right one"))
@@ -353,6 +376,14 @@ impl Worded for Cause {
             ),
             Self::RunFolderGone { folder, .. } => {
                 Some(format!("see to it that {folder} can be made again on this workstation: room, and rights"))
+            }
+            Self::HostUnwritable { .. } => Some(
+                "make room on that host, or let root write there: `df -h /run /nix`, `nix-collect-garbage -d`"
+                    .to_owned(),
+            ),
+            Self::RunFolderUnusable { folder, .. } => {
+                let above = std::path::Path::new(folder).parent().unwrap_or(std::path::Path::new("/tmp"));
+                Some(format!("make room in {} on this workstation: `df {}`", above.display(), above.display()))
             }
             Self::LoginFailed { .. }
             | Self::ScriptUnsendable { .. }

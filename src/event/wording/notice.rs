@@ -53,6 +53,13 @@ impl fmt::Display for Notice {
             Self::LinksStayDown => {
                 formatter.write_str("runs its old system again, and its links stay down: its guard will reboot it")
             }
+            Self::LoginRefusedAfterRollback { cause } => {
+                write!(formatter, "no new login is made to its old system: {cause}")
+            }
+            Self::LoginStaysDown => formatter.write_str(
+                "runs its old system again, and no new login was seen there, as one was before: its guard will reboot \
+                 it",
+            ),
             Self::WaitingForGuards => formatter.write_str(
                 "without the run's record nothing is done before every host was asked: waiting until the guards of \
                  those that do not answer must have brought them back",
@@ -65,6 +72,11 @@ impl fmt::Display for Notice {
                 write!(formatter, "this witness has switched to {onto} since the survey")
             }
             Self::RecordFailed { said } => write!(formatter, "the record failed: {said}"),
+            Self::RecordMadeAnew { path } => write!(
+                formatter,
+                "the record of this run was deleted while it went on: what `recover` needs is made anew in {path}; \
+                 logs and events until now are lost"
+            ),
             Self::SteadyShortened { to, default } => write!(
                 formatter,
                 "the guards leave time for a `steady` of {}, not of {}: that long must what this push starts have been \

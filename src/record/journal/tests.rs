@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -150,6 +150,9 @@ fn an_append_that_failed_does_not_spoil_the_next() {
     let mut journal = Journal::create(&path).unwrap();
     journal.append(&JournalEntry::Arming).unwrap();
     open_to_append(&path).unwrap().write_all(b"{\"at\":\"2026-11").unwrap();
+    let error = io::Error::from(journal.append(&JournalEntry::Testing).unwrap_err()).to_string();
+    assert!(error.ends_with("another process writes into it"), "{error}");
+    journal.torn = true;
     journal.append(&JournalEntry::RollingBack { reason: AnyReason::without_code("disk full") }).unwrap();
     assert_eq!(
         written(&path),
@@ -196,7 +199,76 @@ fn a_journal_of_a_newer_version_names_it() {
 #[test]
 fn a_full_disk_is_an_error_and_not_an_entry() {
     let full = Path::new("/dev/full");
-    let mut journal =
-        Journal { path: full.to_owned(), file: File::options().append(true).open(full).unwrap(), length: 0 };
-    assert!(matches!(journal.append(&JournalEntry::Decided), Err(RecordError::Write { .. })));
+    let mut journal = Journal::of(full, File::options().append(true).open(full).unwrap(), Vec::new());
+    let error = journal.append(&JournalEntry::Decided).unwrap_err();
+    assert_eq!(error.whole(), "cannot write the record at /dev/full: No space left on device (os error 28)");
+}
+
+/// The whole folder of the records, in the middle of a run.
+#[test]
+fn a_journal_that_is_deleted_is_made_anew_whole_before_its_next_entry() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    let folder = state.join("runs/run");
+    private::make_folders(&folder).unwrap();
+    let (path, plan) = (folder.join("journal.jsonl"), folder.join("plan.json"));
+    let mut journal = Journal::create(&path).unwrap();
+    std::fs::write(&plan, "the plan").unwrap();
+    journal.keep(plan.clone());
+    let all = entries();
+    for (count, entry) in all.iter().enumerate() {
+        std::fs::remove_dir_all(&state).unwrap();
+        journal.append(entry).unwrap();
+        assert_eq!(written(&path), all[..=count]);
+        assert_eq!(std::fs::read_to_string(&plan).unwrap(), "the plan");
+        assert!(journal.was_made_anew() && !journal.was_made_anew());
+    }
+    std::fs::remove_file(&path).unwrap();
+    // So it is for one that was opened to go on with, and it keeps what a journal has.
+    Journal::create(&path).unwrap().append(&all[0]).unwrap();
+    let mut opened = Journal::open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    opened.append(&all[1]).unwrap();
+    assert_eq!(written(&path), all[..2]);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "no draft is left");
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_deleted_journal_is_left_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("run");
+    private::make_folders(&folder).unwrap();
+    let path = folder.join("journal.jsonl");
+    let mut journal = Journal::create(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    Journal::create(&path).unwrap().append(&JournalEntry::Arming).unwrap();
+    let error = journal.append(&JournalEntry::Decided).unwrap_err().whole();
+    assert!(error.ends_with("another file stands in its place"), "{error}");
+    assert_eq!(written(&path), [JournalEntry::Arming]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "a file").unwrap();
+    let error = journal.append(&JournalEntry::Decided).unwrap_err().whole();
+    assert!(error.starts_with(&format!("cannot write the record at {}: ", path.display())), "{error}");
+}
+
+/// Room that the file system keeps is there when the disk is full: tried on a full one by `tests/lab/workstation.rs`.
+#[test]
+fn a_journal_has_room_for_what_is_to_come_and_gives_it_back() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("journal.jsonl");
+    let mut journal = Journal::create(&path).unwrap();
+    if journal.reserved == 0 {
+        // This file system keeps no room.
+        return;
+    }
+    for entry in entries().iter().cycle().take(300) {
+        journal.append(entry).unwrap();
+        let file = std::fs::metadata(&path).unwrap();
+        assert_eq!(file.len(), journal.length);
+        assert!(file.blocks() * 512 >= journal.length + ROOM / 2, "{} of {}", file.blocks(), journal.length);
+    }
+    drop(journal);
+    let file = std::fs::metadata(&path).unwrap();
+    assert!(file.blocks() * 512 < file.len() + ROOM / 2);
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::inventory::model::HostName;
+use crate::local::private;
 use crate::record::folder::RunFolder;
 use crate::record::open_to_append;
 
@@ -27,6 +28,15 @@ pub(super) struct OpenLogs {
 impl OpenLogs {
     pub(super) fn new(run: &RunFolder) -> Self {
         Self { build: run.build_log(), hosts: run.hosts(), files: BTreeMap::new() }
+    }
+
+    /// Goes on in new files, after the folder of the run was deleted.
+    ///
+    /// # Errors
+    /// If the folders cannot be made.
+    pub(super) fn begin_anew(&mut self) -> io::Result<()> {
+        self.files.clear();
+        private::make_folders(&self.hosts)
     }
 
     /// Adds one entry, with its time in front of every line, in one write: several writers of one log do not mix their

@@ -183,8 +183,14 @@ fn a_record_says_what_a_full_disk_has_kept_out_of_it() {
     let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
     let full = || File::options().append(true).open("/dev/full").unwrap();
     let losses = Losses::default();
-    let mut writer =
-        Writer { events: full(), logs: OpenLogs::new(&run), printed: BTreeMap::new(), losses: losses.clone() };
+    let mut writer = Writer {
+        path: "/dev/full".into(),
+        events: full(),
+        told: None,
+        logs: OpenLogs::new(&run),
+        printed: BTreeMap::new(),
+        losses: losses.clone(),
+    };
     let line = |seq: u64| Line {
         version: crate::event::VERSION,
         run: None,
@@ -194,7 +200,7 @@ fn a_record_says_what_a_full_disk_has_kept_out_of_it() {
     };
     (1..=3).for_each(|seq| writer.take(&line(seq)));
     // There is room again, and then none for what belongs to a host's log.
-    writer.events = open_to_append(&run.events()).unwrap();
+    (writer.events, writer.path) = (open_to_append(&run.events()).unwrap(), run.events());
     writer.take(&line(4));
     writer.logs.files.insert(run.host_log(&host("vps")), full());
     writer.take(&Line { event: Event::ContactMade { host: host("vps") }, ..line(5) });
@@ -212,6 +218,34 @@ fn a_record_says_what_a_full_disk_has_kept_out_of_it() {
     let expected = [(1, gap(3)), (4, Event::Decided), (5, made), (5, gap(1)), (6, Event::Decided)];
     assert_eq!(told, expected);
     assert_eq!(heard.try_iter().collect::<Vec<_>>(), [gap(4)]);
+}
+
+#[test]
+fn a_record_that_is_deleted_while_it_is_written_goes_on_in_a_new_one_that_says_what_is_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let state = StateFolder::at(home.path().join("state"));
+    let (run, _journal) = state.create_run("homelab", SystemTime::now()).unwrap();
+    let events = Events::new(None);
+    let recording = start(&events, &run).unwrap();
+    let heard = || assert!(recording.listener.follower().has_heard_all(Duration::from_secs(30)));
+    let printed = |text: &str| Event::Printed { host: Some(host("vps")), by: "test".into(), lines: texts(&[text]) };
+    events.publish(Event::Decided);
+    events.publish(printed("before"));
+    heard();
+    std::fs::remove_dir_all(state.folder()).unwrap();
+    events.publish(printed("after"));
+    heard();
+    let (told, screen) = std::sync::mpsc::channel();
+    let listener = events.listen("screen", move |line| told.send(line.event.clone()).map_err(io::Error::other));
+    recording.warn_of_losses(&events);
+    let _ = (listener.unwrap().finish(Duration::from_secs(30)), recording.finish(Duration::from_secs(30)));
+    let gap = Event::EventsLost { events: 2, why: "the record was deleted while the run went on".into() };
+    let lines = crate::record::read::events(&run.events()).unwrap().lines;
+    let lines: Vec<(u64, Event)> = lines.into_iter().map(|line| (line.seq, line.event)).collect();
+    let first = lines[0].0;
+    assert_eq!(lines, [(first, gap.clone()), (first + 2, printed("after"))]);
+    assert_eq!(read(&run.hosts().join("vps.log")), ["test| after"]);
+    assert_eq!(screen.try_iter().collect::<Vec<_>>(), [gap]);
 }
 
 #[test]

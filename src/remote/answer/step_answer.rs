@@ -13,6 +13,8 @@ pub fn step_answer(lines: &Lines) -> Result<StepAnswer, AnswerError> {
     let standing = standing(lines)?;
     let outcome = if let Some(reason) = one(lines, "refused") {
         StepOutcome::Refused { reason: refusal(reason), text: one(lines, "text").unwrap_or(reason).to_owned() }
+    } else if let (Some(text), true) = (one(lines, "failed"), one(lines, "unwritable").is_some()) {
+        StepOutcome::Failed { failure: StepFailure::Unwritable(text.to_owned()) }
     } else if let Some(text) = one(lines, "failed") {
         StepOutcome::said_to_have_failed(text)
     } else if let Some(kind) = one(lines, "asked").and_then(job_kind) {

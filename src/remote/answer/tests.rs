@@ -8,7 +8,7 @@ use super::*;
 use crate::facts::fit::{Fit, Misfit, PreSwitchCheck};
 use crate::facts::host::{Facts, GuardState, JobKind, JobState, Lease, Standing, WireguardInterface, WireguardPeer};
 use crate::facts::links::{HostRound, LinkAnswer};
-use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
+use crate::facts::step_answer::{RefusalReason, StepAnswer, StepFailure, StepOutcome};
 use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
 use crate::facts::units::{UnitNow, UnitState};
 
@@ -303,6 +303,8 @@ fn a_refusal_outweighs_an_old_job() {
         StepOutcome::Refused { reason: RefusalReason::Superseded, text: "ada@desktop has taken this run over".into() }
     );
     assert_eq!(said("failed no disk").outcome, StepOutcome::said_to_have_failed("no disk"));
+    let unwritable = StepOutcome::Failed { failure: StepFailure::Unwritable("cannot write to /run".into()) };
+    assert_eq!(said("failed cannot write to /run\nunwritable yes").outcome, unwritable);
     assert!(matches!(said("refused what").outcome, StepOutcome::Refused { reason: RefusalReason::Other, .. }));
 }
 

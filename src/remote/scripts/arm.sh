@@ -72,7 +72,7 @@ arm() {
         # Ours already. A unit that died is started again, with the deadline it had.
         armed_before=yes
         if ! hold; then
-            fail "cannot write to $place or $roots"
+            fail_to_write
         elif [ "$guard_lives" = no ]; then
             start_guard
         fi
@@ -127,7 +127,7 @@ arm_anew() {
         fi
         start_guard && return
     else
-        fail "cannot write to $place or $roots"
+        fail_to_write
     fi
     # Nothing may look armed that is not.
     rm -rf "$place/token"

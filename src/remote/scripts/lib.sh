@@ -63,6 +63,12 @@ fail() {
     put failed "$1"
 }
 
+# fail_to_write: what must not be forgotten cannot be written, so nothing is begun.
+fail_to_write() {
+    fail "cannot write to $place or $roots (is the disk full?)"
+    put unwritable yes
+}
+
 # read_line FILE: its first line, in $line; fails where there is none. A file without a newline at its end is read all
 # the same, and `read` says no.
 read_line() {
