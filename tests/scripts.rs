@@ -105,6 +105,8 @@ impl Host {
             .args(["-c", "eval \"$1\"", "test"])
             .arg(format!("{text}\n{words}"))
             .env("FLEETDEPLOY_ROOT", self.root.path())
+            // The transport leaves the text there, for a script that needs another shell.
+            .env("s", format!("{text}\n{words}"))
             .env("PATH", format!("{}:{}", self.path("fake").display(), std::env::var("PATH").unwrap()))
             .run()
             .await
