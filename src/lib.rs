@@ -44,3 +44,12 @@ pub mod nix;
 pub mod record;
 pub mod remote;
 pub mod ui;
+
+// What tests of the library share with the tests beside it names the library as they do.
+#[cfg(test)]
+extern crate self as fleetdeploy;
+
+#[cfg(test)]
+#[path = "../tests/support/codes.rs"]
+#[expect(dead_code, reason = "no program runs here")]
+mod codes;

@@ -4,20 +4,18 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use fleetdeploy::event::Outcome;
-use fleetdeploy::facts::store_path::StorePath;
-use fleetdeploy::facts::systems::Systems;
-use fleetdeploy::inventory::model::HostName;
 use fleetdeploy::local::process::{Finished, Invocation};
-use fleetdeploy::record::folder::StateFolder;
-use fleetdeploy::record::journal::{HostStarted, JournalEntry, RunStarted};
 use pretty_assertions::assert_eq;
 
 #[path = "support/codes.rs"]
+#[expect(dead_code, reason = "a program says its end itself")]
 mod codes;
+#[path = "support/recorded.rs"]
+mod recorded;
 #[path = "support/workstation.rs"]
 mod workstation;
 
@@ -61,41 +59,13 @@ impl Workstation {
         workstation
     }
 
-    /// A run of this fleet that ended so, and its id.
     fn run_of(&self, fleet: &str, outcome: Option<Outcome>) -> String {
-        let state = StateFolder::at(self.home.path().join("state/fleetdeploy"));
-        let (run, mut journal) = state.create_run(fleet, SystemTime::now()).unwrap();
-        let system =
-            |version: u32| StorePath::new(format!("/nix/store/{}-nixos-system-vps-{version}", "a".repeat(32))).unwrap();
-        let host = HostStarted {
-            host: HostName::new("vps").unwrap(),
-            machine_id: "m".into(),
-            boot_id: "b".into(),
-            old: Systems::all(&system(1)),
-            generation: 1,
-            new: system(2),
-            changes: true,
-            guarded_for: None,
-        };
-        let inventory = self.home.path().join("inventory.yaml");
-        let started = RunStarted {
-            fleet: fleet.into(),
-            inventory,
-            epoch: 1,
-            owner: "ada@laptop".into(),
-            hosts: vec![host],
-            without: BTreeSet::new(),
-        };
-        journal.append(&JournalEntry::Started(started)).unwrap();
-        if let Some(outcome) = outcome {
-            journal.append(&JournalEntry::Finished { outcome }).unwrap();
-        }
-        run.id().to_string()
+        recorded::run_of(self.home.path(), fleet, outcome)
     }
 
     /// ssh is there; nix and the hosts are not.
     async fn run_alone(&self, words: &[&str]) -> Finished {
-        self.invocation(words).env("PATH", ssh_alone(self.home.path())).run().await.unwrap()
+        self.run_with(words, |program| program.env("PATH", ssh_alone(self.home.path()))).await
     }
 
     /// Exits with 2 and says this; no record of it is left, since nothing was begun.

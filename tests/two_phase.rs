@@ -19,7 +19,7 @@ use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::host::{GuardState, JobKind, Standing};
 use fleetdeploy::facts::links::{HostRound, Link, LinkAnswer, LinkId, Probe, Round};
 use fleetdeploy::facts::plan::{HostId, HostPlan, Plan};
-use fleetdeploy::facts::step_answer::{StepAnswer, StepOutcome};
+use fleetdeploy::facts::step_answer::{JobEnd, StepAnswer, StepFailure, StepOutcome};
 use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::facts::systems::{BootLoader, Systems};
 use fleetdeploy::inventory::model::{GuardAction, HostName, Limits, Place};
@@ -123,6 +123,8 @@ struct FakeFleet {
 enum Trouble {
     Panics,
     Fails,
+    /// The detached step ends so.
+    Ends(JobEnd),
     /// The workstation is suspended while the step is out, for longer than the guards wait.
     Sleeps,
 }
@@ -189,6 +191,9 @@ impl FakeFleet {
             assert!(trouble != Some(Trouble::Panics), "a mistake in the code that talks to a host");
             let mut systems = self.systems.lock().unwrap();
             match (kind, trouble) {
+                (kind, Some(Trouble::Ends(end))) => {
+                    outcome = StepOutcome::Failed { failure: StepFailure::Job(*kind, end) };
+                }
                 (_, Some(_)) => outcome = StepOutcome::said_to_have_failed("status 1"),
                 (JobKind::Test, None) => systems[host.0].current = system("new"),
                 (JobKind::Rollback, None) => systems[host.0] = Systems::all(&system("old")),
@@ -313,7 +318,10 @@ async fn drive(fleet: &Arc<FakeFleet>, guard: u64, notebook: &mut Notebook) -> (
     let times = vec![times(guard); plan.hosts.len()];
     let driver = Driver::new(Arc::clone(fleet), plan, times, fleet.clock.clone());
     match driver.drive(notebook, &mut Shutdown::listen().unwrap()).await {
-        DriverEnd::Verdict(verdict) => (verdict.outcome, verdict.text.to_string()),
+        DriverEnd::Verdict(verdict) => {
+            codes::keep_end(&verdict);
+            (verdict.outcome, verdict.text.to_string())
+        }
         DriverEnd::Left { .. } => panic!("nobody sent a signal"),
     }
 }
@@ -360,6 +368,38 @@ async fn a_row_is_never_silent_and_the_end_of_a_switch_is_what_a_reboot_brings()
         "cleaning up",
     ];
     assert_eq!(of_first.collect::<Vec<_>>(), expected);
+}
+
+/// The test of the new system ends with each status that means something on one of the two hosts.
+#[tokio::test(start_paused = true)]
+async fn whatever_a_detached_step_ends_with_both_hosts_go_back_and_its_meaning_is_told() {
+    for (end, code) in [
+        (JobEnd::Unfinished, "job-unfinished"),
+        (JobEnd::Killed, "job-killed"),
+        (JobEnd::NotBegun, "job-not-begun"),
+        (JobEnd::Status(2), "activation-script-failed"),
+        (JobEnd::Status(11), "switch-lock-taken"),
+        (JobEnd::Status(91), "old-system-not-activated"),
+        (JobEnd::Status(92), "boot-default-not-put-back"),
+        (JobEnd::Status(93), "profile-not-put-back"),
+        (JobEnd::Status(94), "boot-default-not-moved"),
+        (JobEnd::Status(95), "generation-not-written-down"),
+        (JobEnd::Status(96), "plan-there-damaged"),
+        (JobEnd::Status(97), "booted-files-not-whole"),
+        (JobEnd::Status(98), "next-boot-not-put-back"),
+        (JobEnd::Status(99), "no-place-for-loader"),
+        (JobEnd::Status(100), "activation-needs-reboot"),
+        (JobEnd::Status(101), "switch-program-crashed"),
+        (JobEnd::Status(7), "job-status-unknown"),
+    ] {
+        let fleet = FakeFleet::new(Some((JobKind::Test, Trouble::Ends(end))));
+        let mut notebook = Notebook::default();
+        let (outcome, _) = drive(&fleet, 900, &mut notebook).await;
+        assert_eq!(outcome, Outcome::RolledBack, "{code}");
+        let mut told = BTreeSet::new();
+        notebook.told.iter().for_each(|event| codes::of(&serde_json::to_value(event).unwrap(), &mut told));
+        assert!(told.contains(code), "{code} is not among {told:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

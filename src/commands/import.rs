@@ -131,10 +131,10 @@ async fn colmena(arguments: &ImportArgs, wanted: &ImportTarget<'_>) -> Result<Im
     let is_hive = hive_file.is_file() && !(given.is_dir() && given.join("flake.nix").exists());
     if is_hive {
         // A bare file name would be looked for in NIX_PATH.
-        let file = std::path::absolute(&hive_file).map_err(Trouble::no_working_folder)?;
+        let file = std::path::absolute(&hive_file).map_err(|error| Trouble::no_working_folder(&error))?;
         let answer = foreign::hive(&HiveSource::File(file)).await.map_err(not_asked)?;
         let name = hive_file.display().to_string();
-        let here = std::env::current_dir().map_err(Trouble::no_working_folder)?;
+        let here = std::env::current_dir().map_err(|error| Trouble::no_working_folder(&error))?;
         let beside = hive_file.parent().unwrap_or(Path::new(""));
         let beside: PathBuf = Path::new(".").join(beside).components().collect();
         let systems = Path::new(&seen_from(&beside.display().to_string(), &here, wanted.target)).join("systems.nix");
@@ -160,7 +160,7 @@ fn flake(arguments: &ImportArgs) -> Result<(String, PathBuf), Trouble> {
     if let Some((flake, _)) = flake.split_once('#') {
         return Err(Trouble::not_understood(Misuse::FlakeWithOutput { flake: flake.to_owned() }));
     }
-    let here = std::env::current_dir().map_err(Trouble::no_working_folder)?;
+    let here = std::env::current_dir().map_err(|error| Trouble::no_working_folder(&error))?;
     Ok((flake, here))
 }
 

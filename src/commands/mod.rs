@@ -110,8 +110,8 @@ impl Trouble {
         Self::not_begun(WorkstationFault::NoTemporaryFolder { said: error.to_string() })
     }
 
-    fn no_working_folder(error: io::Error) -> Self {
-        Self::not_understood(Misuse::FolderUnknown { said: error.to_string() }).shown_as(error)
+    fn no_working_folder(error: &io::Error) -> Self {
+        Self::not_understood(Misuse::FolderUnknown { said: error.to_string() })
     }
 
     fn no_stdout(error: &io::Error) -> Self {

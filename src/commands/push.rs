@@ -315,7 +315,9 @@ mod tests {
         };
         let end = |touched, guards_armed| {
             let concluded = conclude(None, touched, guards_armed, &fleet);
-            (concluded.outcome, status(concluded.ending))
+            let said = (concluded.outcome, status(concluded.ending));
+            crate::codes::keep(&concluded.event(std::time::Duration::ZERO));
+            said
         };
         assert_eq!(end(false, false), (Outcome::Refused, 1));
         assert_eq!(end(true, true), (Outcome::Split, 3));

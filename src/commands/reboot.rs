@@ -191,7 +191,9 @@ mod tests {
         let concluded = conclude(&Rolled { hosts, how }, &inventory.fleets["abc"], &selected);
         let word = |end: &HostOutcome| serde_json::to_value(end).unwrap()["outcome"].as_str().unwrap().to_owned();
         let ends: Vec<String> = concluded.hosts.values().map(word).collect();
-        (concluded.outcome, status(concluded.ending), ends.join(" "))
+        let said = (concluded.outcome, status(concluded.ending), ends.join(" "));
+        crate::codes::keep(&concluded.event(Duration::ZERO));
+        said
     }
 
     #[test]

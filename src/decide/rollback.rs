@@ -137,7 +137,10 @@ mod tests {
     }
 
     fn chosen(to: &To, kept: &Kept) -> Result<StorePath, (String, String)> {
-        choose(to, &vps(), kept).map_err(|doubt| (doubt.to_string(), doubt.mend().unwrap()))
+        choose(to, &vps(), kept).map_err(|doubt| {
+            crate::codes::keep_judged([doubt.clone()]);
+            (doubt.to_string(), doubt.mend().unwrap())
+        })
     }
 
     fn at(seconds: u64) -> To {
@@ -179,6 +182,8 @@ mod tests {
         assert_eq!(known.aim().to_string(), "what ran before run run-1");
         assert_eq!(doubt(&known, &vps(), &system(9)), None);
         assert_eq!(doubt(&known, &vps(), &system(8)), None);
-        assert!(doubt(&known, &vps(), &system(7)).unwrap().to_string().contains("somebody has changed it since"));
+        let changed = doubt(&known, &vps(), &system(7)).unwrap();
+        crate::codes::keep_judged([changed.clone()]);
+        assert!(changed.to_string().contains("somebody has changed it since"));
     }
 }

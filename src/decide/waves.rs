@@ -107,8 +107,9 @@ mod tests {
         let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
         let hosts: Vec<&Host> = inventory.hosts.iter().collect();
         let said = |waves: Waves, hosts: &[&Host]| -> Vec<(String, Weight)> {
-            let findings = waves.judge(hosts).into_iter();
-            findings.map(|finding| (finding.host.unwrap().to_string(), finding.weight)).collect()
+            let findings = waves.judge(hosts);
+            crate::codes::keep_judged(findings.iter().map(|finding| finding.text.clone()));
+            findings.into_iter().map(|finding| (finding.host.unwrap().to_string(), finding.weight)).collect()
         };
         assert_eq!(said(waves("", "1"), &hosts), [("b".to_owned(), Weight::Refusal)]);
         assert_eq!(said(waves("a", ""), &hosts), [("b".to_owned(), Weight::Refusal)]);

@@ -36,6 +36,8 @@ struct Shared {
 
 impl Shared {
     fn tell(&mut self, line: Line) {
+        #[cfg(test)]
+        crate::codes::keep(&line.event);
         let lossy = line.event.is_lossy();
         let line = Arc::new(line);
         // A listener that is gone is forgotten: its screen was closed, or its thread has panicked.

@@ -301,6 +301,13 @@ impl Fleet {
         self.start_query(words).ended()
     }
 
+    /// The same with these assignments in its environment.
+    pub(crate) fn query_in(&self, environment: &[&str], words: &[&str]) -> Pushed {
+        let mut command = self.lab("ws", &["--", "env"]);
+        command.args(environment).args(["fleetdeploy", "--json"]).args(words);
+        self.follow(command, true).ended()
+    }
+
     /// The same, followed while it runs.
     pub(crate) fn start_query(&self, words: &[&str]) -> Pushing {
         let words: Vec<&str> = ["--json"].iter().chain(words).copied().collect();
@@ -309,6 +316,10 @@ impl Fleet {
 
     /// Any command of fleetdeploy, to its end, with the output a person gets.
     pub(crate) fn plain(&self, words: &[&str]) -> Pushed {
+        // What a person reads has the same reasons: as events they have codes. Only what changes nothing is asked twice.
+        if codes::folder().is_some() && matches!(words, ["status" | "doctor" | "check" | "plan" | "diff", ..]) {
+            self.query(words);
+        }
         self.follow(self.binary("laptop", words), false).ended()
     }
 

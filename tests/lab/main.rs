@@ -11,6 +11,7 @@
 #![expect(clippy::print_stderr, reason = "a failing test shows what happened")]
 
 #[path = "../support/codes.rs"]
+#[expect(dead_code, reason = "a program says its end itself")]
 mod codes;
 mod fleet;
 mod inventory;
@@ -47,6 +48,7 @@ mod login;
 mod next_boot;
 mod old_runs;
 mod plan;
+mod reasons;
 mod reboot;
 mod recover;
 mod refused;

@@ -10,6 +10,9 @@
 #![expect(clippy::doc_markdown, reason = "files are named as paths with colons")]
 
 mod choices;
+#[path = "../support/codes.rs"]
+#[expect(dead_code, reason = "nothing here is printed by the program")]
+mod codes;
 mod events;
 mod explored;
 mod faults;

@@ -372,6 +372,7 @@ impl Station {
                     self.speaker.epoch = later_epoch(self.speaker.epoch.max(self.shown), self.speaker.epoch);
                 }
                 Effect::Finish(verdict) => {
+                    crate::codes::keep_end(&verdict);
                     let held_up = self.mind.as_ref().is_some_and(Transaction::is_held_up);
                     // Once a guard may have been disarmed for commit, one that is in doubt leaves the others to theirs.
                     let disarming = self.disarming && self.lost != 0;
@@ -393,6 +394,7 @@ impl Station {
     }
 
     fn told(&mut self, event: &Event) {
+        crate::codes::keep(event);
         match event {
             Event::PhaseStarted { phase: Phase::Verify } => {
                 self.proof.clear();

@@ -29,6 +29,7 @@ impl World {
     pub(crate) fn ended(&mut self, station: usize, end: End) {
         self.say(|| format!("{station} ENDED {end:?}"));
         if let Some(verdict) = end.verdict() {
+            crate::codes::keep_end(verdict);
             self.check_verdict(station, verdict);
         }
         let by = match (station, self.is_peace, self.stations[station].alone) {

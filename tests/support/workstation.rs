@@ -24,8 +24,18 @@ impl Workstation {
     }
 
     pub(crate) async fn run(&self, words: &[&str]) -> Finished {
-        let finished = self.invocation(words).run().await.unwrap();
-        crate::codes::keep_lines(&finished.stdout_text());
+        self.run_with(words, |program| program).await
+    }
+
+    /// The same in a world that was made for it.
+    pub(crate) async fn run_with(&self, words: &[&str], world: impl Fn(Invocation) -> Invocation) -> Finished {
+        let finished = world(self.invocation(words)).run().await.unwrap();
+        if crate::codes::folder().is_some() {
+            // What a person reads has the same reasons: as events they have codes.
+            let words: Vec<&str> = std::iter::once("--json").chain(words.iter().copied()).collect();
+            crate::codes::keep_lines(&world(self.invocation(&words)).run().await.unwrap().stdout_text());
+            crate::codes::keep_lines(&finished.stdout_text());
+        }
         finished
     }
 }

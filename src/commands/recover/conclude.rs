@@ -107,3 +107,42 @@ fn way_out(verdict: &Verdict, fleet: &Fleet) -> Option<String> {
     let is_split = verdict.outcome == Outcome::Split && !verdict.gone.is_empty() && verdict.hosts.iter().any(is_other);
     is_split.then(|| if_gone_for_good(&fleet.name, &verdict.gone))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::exit::status;
+
+    /// How a recovery of `a` and `b` ends that came to this: outcome, exit status, and the code of its reason.
+    fn end(recovered: Option<Recovered>, guarded: bool) -> (Outcome, u8, String) {
+        let text = "hosts: {a: , b: }\nfleets: {ab: {hosts: all, flake: .}}\n";
+        let here = std::path::Path::new(".");
+        let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
+        let concluded = conclude(recovered, guarded, false, &inventory.fleets["ab"], &Events::new(None));
+        let code = concluded.text.code().unwrap_or_default().to_owned();
+        let said = (concluded.outcome, status(concluded.ending), code);
+        crate::codes::keep(&concluded.event(std::time::Duration::ZERO));
+        said
+    }
+
+    #[test]
+    fn a_recovery_of_another_kind_of_run_says_what_it_was() {
+        let [a, b] = ["a", "b"].map(|name| HostName::new(name).unwrap());
+        let hosts = BTreeMap::from([(a, FoundRolling::RebootDone), (b, FoundRolling::RebootToldOnly)]);
+        let rolling = RollingEnded { run: "r-1".to_owned(), hosts };
+        let ended = (Outcome::PartlyRebooted, 0, "rolling-ended-by-recovery".to_owned());
+        assert_eq!(end(Some(Recovered::Rolling(rolling)), false), ended);
+        let by_hand = (Outcome::Refused, 1, "hand-guard-still-armed".to_owned());
+        assert_eq!(end(Some(Recovered::ByHand { run: "r-1".to_owned() }), false), by_hand);
+    }
+
+    #[test]
+    fn a_program_that_failed_in_the_middle_is_never_called_fine() {
+        assert_eq!(end(None, true), (Outcome::Split, 3, "program-failed".to_owned()));
+        assert_eq!(end(None, false), (Outcome::Split, 1, "program-failed".to_owned()));
+    }
+}

@@ -127,7 +127,9 @@ mod tests {
         let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
         let fleet = &inventory.fleets["ab"];
         let concluded = Conclusion::left(fleet, guarded, Signal::Sigint, &HostOutcome::Untouched, through);
-        (concluded.outcome, status(concluded.ending), concluded.text.to_string())
+        let said = (concluded.outcome, status(concluded.ending), concluded.text.to_string());
+        crate::codes::keep(&concluded.event(Duration::ZERO));
+        said
     }
 
     #[test]

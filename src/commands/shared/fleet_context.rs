@@ -48,7 +48,7 @@ pub(crate) fn load(global: &GlobalArgs) -> Result<(Inventory, Vec<AnyReason>), T
 }
 
 pub(crate) fn read(global: &GlobalArgs) -> Result<Loaded, Trouble> {
-    let here = std::env::current_dir().map_err(Trouble::no_working_folder)?;
+    let here = std::env::current_dir().map_err(|error| Trouble::no_working_folder(&error))?;
     let path = find(global.inventory.as_deref(), std::env::var_os(VARIABLE).as_deref(), &here)
         .map_err(|error| Trouble::not_understood(InventoryRefusal::from(&error)))?;
     Inventory::load(&path).map_err(|error| Trouble::not_understood(InventoryRefusal::from(&error)).shown_as(error))

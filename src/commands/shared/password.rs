@@ -78,7 +78,7 @@ async fn give_back(before: &Termios) {
 fn unanswered(error: std::io::Error) -> Trouble {
     match error.kind() {
         std::io::ErrorKind::Interrupted => interrupted(Signal::Sigint),
-        _ => Trouble::not_understood(Misuse::PasswordNotAsked { said: error.to_string() }).shown_as(error),
+        _ => Trouble::not_understood(Misuse::PasswordNotAsked { said: error.to_string() }),
     }
 }
 

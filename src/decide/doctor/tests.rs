@@ -45,7 +45,13 @@ fn healthy() -> Examined {
 
 fn found(examined: &Examined, copying: &Copying) -> Vec<DoctorFinding> {
     let fleet = fleet(LAB);
-    of_hosts(&fleet, &[(&fleet.hosts[0], examined, copying)]).remove(0).1
+    judged(&fleet, &[(&fleet.hosts[0], examined, copying)]).remove(0).1
+}
+
+fn judged(fleet: &Fleet, hosts: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, Vec<DoctorFinding>)> {
+    let judged = of_hosts(fleet, hosts);
+    crate::codes::keep_judged(judged.iter().flat_map(|(_, findings)| findings).map(|finding| finding.what.clone()));
+    judged
 }
 
 #[test]
@@ -200,7 +206,7 @@ fn an_address_is_the_same_however_it_is_written() {
     let fleet = fleet(&LAB.replace("10.100.0.1", "fd00:0::1"));
     let warns_at = |address: &str| {
         let host = Examined { addresses: vec![address.into()], ..healthy() };
-        let (_, findings) = of_hosts(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
+        let (_, findings) = judged(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
         findings.iter().any(|finding| finding.what.to_string().contains("no interface with its VPN address"))
     };
     assert_eq!((warns_at("fd00::1"), warns_at("fd00::2")), (false, true));
@@ -211,7 +217,7 @@ fn a_binary_cache_that_does_not_answer_is_a_warning_where_a_copy_asks_there() {
     let host = Examined { silent_caches: vec!["https://cache.example.org".into()], ..healthy() };
     let warned = |text: &str| {
         let fleet = fleet(text);
-        let (_, findings) = of_hosts(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
+        let (_, findings) = judged(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
         findings.iter().any(|finding| finding.what.to_string().contains("https://cache.example.org does not answer"))
     };
     assert!(!warned(LAB));
@@ -249,7 +255,7 @@ fn one_machine_under_two_names_is_found() {
     let fleet = fleet(LAB);
     let (one, two) = (healthy(), healthy());
     let copying = Copying::Trusted;
-    let found = of_hosts(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
+    let found = judged(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
     let same = "is the same machine as vps: both have its machine id, and are on one boot";
     assert_eq!(found[1].1[0].what.to_string(), same);
     assert_eq!(found[1].1[0].severity, Severity::Blocker);
@@ -258,7 +264,7 @@ fn one_machine_under_two_names_is_found() {
     other_machine.condition.facts.machine_id = "1".repeat(32);
     other_boot.condition.facts.standing.boot_id = "00000000-0000-4000-8000-000000000000.17".into();
     for two in [other_machine, other_boot] {
-        let found = of_hosts(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
+        let found = judged(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
         let said: Vec<String> = found.iter().flat_map(|(_, found)| found).map(|one| one.what.to_string()).collect();
         assert!(!said.iter().any(|what| what.contains("same machine")), "{said:#?}");
     }
@@ -304,7 +310,11 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
         unfinished: None,
         unlinked: None,
     };
-    let worst = |workstation: &Workstation| of_workstation(workstation).remove(0).severity;
+    let worst = |workstation: &Workstation| {
+        let findings = of_workstation(workstation);
+        crate::codes::keep_judged(findings.iter().map(|finding| finding.what.clone()));
+        findings[0].severity
+    };
     assert_eq!(worst(&well), Severity::Fine);
     for nix in [Nix::Missing(String::new()), Nix::TooOld("Nix 2.11".into()), Nix::Broken("no daemon".into())] {
         assert_eq!(worst(&Workstation { nix, ..well.clone() }), Severity::Blocker);

@@ -74,12 +74,22 @@ fn asked(effects: &[RebootEffect]) -> Vec<(usize, bool)> {
     effects.iter().filter_map(of).collect()
 }
 
+fn give(rolling: &mut RollingReboot, input: RebootInput) -> Vec<RebootEffect> {
+    let effects = rolling.handle(input);
+    for effect in &effects {
+        if let RebootEffect::Tell(event) = effect {
+            crate::codes::keep(event);
+        }
+    }
+    effects
+}
+
 /// Every host that is asked gives its lease, until something else is to be done.
 fn given(rolling: &mut RollingReboot, mut effects: Vec<RebootEffect>) -> Vec<RebootEffect> {
     let mut next = 0;
     while next < effects.len() {
         if let RebootEffect::Hold { host, .. } = effects[next] {
-            effects.extend(rolling.handle(RebootInput::Held { host }));
+            effects.extend(give(rolling, RebootInput::Held { host }));
         }
         next += 1;
     }
@@ -94,7 +104,7 @@ fn start(rolling: &mut RollingReboot) -> Vec<RebootEffect> {
 fn prove(rolling: &mut RollingReboot, round: &Round) -> Vec<RebootEffect> {
     let mut effects = Vec::new();
     for _ in 0..ROUNDS {
-        effects = rolling.handle(RebootInput::RoundSeen { round: round.clone() });
+        effects = give(rolling, RebootInput::RoundSeen { round: round.clone() });
     }
     given(rolling, effects)
 }
@@ -132,16 +142,16 @@ fn the_next_host_waits_until_the_one_before_is_proven_back() {
     });
     assert_eq!(planned, Some([1, 2, 0].map(|host| vec![fleet.host(HostId(host)).name.clone()]).to_vec()));
     assert_eq!(reboots(&effects), [1]);
-    assert_eq!(reboots(&rolling.handle(back(&fleet, 1))), [0; 0]);
+    assert_eq!(reboots(&give(&mut rolling, back(&fleet, 1))), [0; 0]);
     let round = good(&fleet, &[1]);
-    assert_eq!(reboots(&rolling.handle(RebootInput::RoundSeen { round: round.clone() })), [0; 0]);
-    assert_eq!(reboots(&rolling.handle(RebootInput::RoundSeen { round: round.clone() })), [0; 0]);
-    let proven = rolling.handle(RebootInput::RoundSeen { round });
+    assert_eq!(reboots(&give(&mut rolling, RebootInput::RoundSeen { round: round.clone() })), [0; 0]);
+    assert_eq!(reboots(&give(&mut rolling, RebootInput::RoundSeen { round: round.clone() })), [0; 0]);
+    let proven = give(&mut rolling, RebootInput::RoundSeen { round });
     assert_eq!(reboots(&proven), [0; 0], "the leases are renewed first");
     assert_eq!(reboots(&given(&mut rolling, proven)), [2]);
-    let _ = rolling.handle(back(&fleet, 2));
+    let _ = give(&mut rolling, back(&fleet, 2));
     assert_eq!(reboots(&prove(&mut rolling, &good(&fleet, &[1, 2]))), [0]);
-    let _ = rolling.handle(back(&fleet, 0));
+    let _ = give(&mut rolling, back(&fleet, 0));
     assert!(is_over(&prove(&mut rolling, &good(&fleet, &[0, 1, 2]))));
     assert!(rolling.ends().values().all(|end| *end == HostEnd::Rebooted));
 }
@@ -151,7 +161,7 @@ fn a_lost_host_stops_it_there() {
     let fleet = fleet(3);
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[], None);
     let _ = start(&mut rolling);
-    let effects = rolling.handle(RebootInput::Lost { host: HostId(1), why: AnyReason::without_code("gone") });
+    let effects = give(&mut rolling, RebootInput::Lost { host: HostId(1), why: AnyReason::without_code("gone") });
     assert!(is_over(&effects) && reboots(&effects).is_empty());
     let ends: Vec<HostEnd> = rolling.ends().values().cloned().collect();
     assert_eq!(ends, [HostEnd::NotBegun, HostEnd::Wrong { why: AnyReason::without_code("gone") }, HostEnd::NotBegun]);
@@ -165,7 +175,7 @@ fn a_host_that_comes_up_on_something_else_or_did_not_reboot_stops_it() {
         let _ = start(&mut rolling);
         let RebootInput::Back { host, mut standing } = back(&fleet, 1) else { unreachable!() };
         change(&mut standing);
-        is_over(&rolling.handle(RebootInput::Back { host, standing }))
+        is_over(&give(&mut rolling, RebootInput::Back { host, standing }))
     };
     assert!(!wrong(&|_| ()));
     assert!(wrong(&|standing| standing.boot_id = "boot1".into()));
@@ -189,10 +199,10 @@ fn a_link_that_stays_down_a_unit_that_fails_and_a_silent_host_stop_it_when_the_t
     for (round, says) in [(down, "ping"), (failed, "app.service"), (silent, "host0"), (again, "once more")] {
         let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1]), &[], None);
         let _ = start(&mut rolling);
-        let _ = rolling.handle(back(&fleet, 1));
+        let _ = give(&mut rolling, back(&fleet, 1));
         assert!(!is_over(&prove(&mut rolling, &round)), "{says}");
-        let _ = rolling.handle(RebootInput::SettleElapsed { wave: 0 });
-        let effects = rolling.handle(RebootInput::RoundSeen { round });
+        let _ = give(&mut rolling, RebootInput::SettleElapsed { wave: 0 });
+        let effects = give(&mut rolling, RebootInput::RoundSeen { round });
         assert!(is_over(&effects) && reboots(&effects).is_empty(), "{says}");
         let HostEnd::Wrong { why } = &rolling.ends()[&HostId(1)] else { panic!("{says}") };
         assert!(why.to_string().contains(says), "{why}");
@@ -206,7 +216,7 @@ fn what_was_down_before_is_not_asked_for() {
     let broken = Arc::new(broken);
     let mut rolling = RollingReboot::new(Arc::clone(&broken), &ids(&[1]), &[], None);
     let _ = start(&mut rolling);
-    let _ = rolling.handle(back(&broken, 1));
+    let _ = give(&mut rolling, back(&broken, 1));
     let mut round = good(&broken, &[1]);
     round.answers.insert(0, LinkAnswer::Unknown);
     assert!(is_over(&prove(&mut rolling, &round)));
@@ -218,8 +228,8 @@ fn ctrl_c_begins_no_further_host_and_waits_for_the_one_under_way() {
     let fleet = fleet(2);
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1]), &[], None);
     let _ = start(&mut rolling);
-    assert!(!is_over(&rolling.handle(RebootInput::CancelRequested(Signal::Sigint))));
-    let _ = rolling.handle(back(&fleet, 1));
+    assert!(!is_over(&give(&mut rolling, RebootInput::CancelRequested(Signal::Sigint))));
+    let _ = give(&mut rolling, back(&fleet, 1));
     assert!(is_over(&prove(&mut rolling, &good(&fleet, &[1]))));
     let ends: Vec<HostEnd> = rolling.ends().values().cloned().collect();
     assert_eq!((ends, rolling.interrupted()), (vec![HostEnd::NotBegun, HostEnd::Rebooted], Some(Signal::Sigint)));
@@ -230,8 +240,8 @@ fn a_host_that_says_no_stops_it_and_its_neighbours_of_the_wave_are_proven() {
     let fleet = fleet(3);
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[Size::Hosts(2)], None);
     assert_eq!(reboots(&start(&mut rolling)), [1, 2]);
-    let _ = rolling.handle(RebootInput::Refused { host: HostId(1), why: AnyReason::without_code("busy") });
-    let _ = rolling.handle(back(&fleet, 2));
+    let _ = give(&mut rolling, RebootInput::Refused { host: HostId(1), why: AnyReason::without_code("busy") });
+    let _ = give(&mut rolling, back(&fleet, 2));
     assert!(is_over(&prove(&mut rolling, &good(&fleet, &[2]))));
     let ends: Vec<HostEnd> = rolling.ends().values().cloned().collect();
     assert_eq!(ends, [HostEnd::NotBegun, HostEnd::Refused { why: AnyReason::without_code("busy") }, HostEnd::Rebooted]);
@@ -246,14 +256,14 @@ fn no_host_is_rebooted_before_every_host_is_held_and_the_first_by_machine_id_is_
     let meeting_point = fleet.ids().min_by_key(by_machine_id).unwrap();
     assert_eq!(asked(&first), [(meeting_point.0, false)]);
     let others: Vec<HostId> = fleet.ids().filter(|host| *host != meeting_point).collect();
-    let rest = rolling.handle(RebootInput::Held { host: meeting_point });
+    let rest = give(&mut rolling, RebootInput::Held { host: meeting_point });
     assert_eq!(asked(&rest), others.iter().map(|host| (host.0, false)).collect::<Vec<_>>(), "witnesses too");
-    assert_eq!(rolling.handle(RebootInput::Held { host: others[0] }), []);
-    let renewed = rolling.handle(RebootInput::Held { host: others[1] });
+    assert_eq!(give(&mut rolling, RebootInput::Held { host: others[0] }), []);
+    let renewed = give(&mut rolling, RebootInput::Held { host: others[1] });
     assert_eq!(asked(&renewed), [(0, true), (1, true), (2, true)]);
-    assert_eq!(rolling.handle(RebootInput::Held { host: HostId(0) }), []);
-    assert_eq!(rolling.handle(RebootInput::Held { host: HostId(2) }), []);
-    let reboot = rolling.handle(RebootInput::Held { host: HostId(1) });
+    assert_eq!(give(&mut rolling, RebootInput::Held { host: HostId(0) }), []);
+    assert_eq!(give(&mut rolling, RebootInput::Held { host: HostId(2) }), []);
+    let reboot = give(&mut rolling, RebootInput::Held { host: HostId(1) });
     let written =
         reboot.iter().position(|effect| matches!(effect, RebootEffect::Record(RebootEntry::Rebooting { .. })));
     let told = reboot.iter().position(|effect| *effect == RebootEffect::Reboot(HostId(1)));
@@ -275,7 +285,7 @@ fn where_one_host_cannot_be_held_none_is_and_none_is_rebooted() {
                     cause: AnyReason::without_code("run r-2 of bob@desktop holds this host"),
                 };
                 let answer = if host.0 == refuses { no } else { RebootInput::Held { host } };
-                effects.extend(rolling.handle(answer));
+                effects.extend(give(&mut rolling, answer));
             }
             next += 1;
         }
@@ -292,9 +302,9 @@ fn a_rolling_reboot_that_was_ended_from_elsewhere_begins_no_further_host() {
     let fleet = fleet(3);
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[], None);
     let _ = start(&mut rolling);
-    let _ = rolling.handle(back(&fleet, 1));
+    let _ = give(&mut rolling, back(&fleet, 1));
     for _ in 0..ROUNDS {
-        let effects = rolling.handle(RebootInput::RoundSeen { round: good(&fleet, &[1]) });
+        let effects = give(&mut rolling, RebootInput::RoundSeen { round: good(&fleet, &[1]) });
         // On the boot that it came back on.
         let is_of_1 = |effect: &&RebootEffect| matches!(effect, RebootEffect::Hold { host: HostId(1), .. });
         for effect in effects.iter().filter(is_of_1) {
@@ -302,12 +312,12 @@ fn a_rolling_reboot_that_was_ended_from_elsewhere_begins_no_further_host() {
             assert_eq!(*effect, RebootEffect::Hold { host: HostId(1), boot_id, renews: true });
         }
     }
-    let _ = rolling.handle(RebootInput::NotHeld {
-        host: HostId(0),
-        cause: AnyReason::without_code("it was ended from elsewhere"),
-    });
-    let _ = rolling.handle(RebootInput::Held { host: HostId(1) });
-    let effects = rolling.handle(RebootInput::Held { host: HostId(2) });
+    let _ = give(
+        &mut rolling,
+        RebootInput::NotHeld { host: HostId(0), cause: AnyReason::without_code("it was ended from elsewhere") },
+    );
+    let _ = give(&mut rolling, RebootInput::Held { host: HostId(1) });
+    let effects = give(&mut rolling, RebootInput::Held { host: HostId(2) });
     assert!(effects.ends_with(&[RebootEffect::LetGo(ids(&[0, 1, 2])), RebootEffect::Finish]), "{effects:?}");
     assert_eq!(reboots(&effects), [0; 0]);
     let ends: Vec<HostEnd> = rolling.ends().values().cloned().collect();
@@ -321,7 +331,7 @@ fn without_its_record_no_host_is_rebooted() {
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1]), &[], None);
     let effects = start(&mut rolling);
     assert!(effects.iter().any(|effect| matches!(effect, RebootEffect::Record(_))));
-    let effects = rolling.handle(RebootInput::RecordFailed { error: "disk full".into() });
+    let effects = give(&mut rolling, RebootInput::RecordFailed { error: "disk full".into() });
     assert_eq!(effects, [RebootEffect::LetGo(ids(&[0, 1])), RebootEffect::Finish]);
     assert!(rolling.away().is_empty() && rolling.ends().values().all(|end| *end == HostEnd::NotBegun));
 }
@@ -331,7 +341,7 @@ fn ctrl_c_while_the_leases_are_taken_reboots_no_host() {
     let fleet = fleet(2);
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1]), &[], None);
     let first = rolling.start();
-    let _ = rolling.handle(RebootInput::CancelRequested(Signal::Sigint));
+    let _ = give(&mut rolling, RebootInput::CancelRequested(Signal::Sigint));
     let effects = given(&mut rolling, first);
     assert!(is_over(&effects) && reboots(&effects).is_empty(), "{effects:?}");
 }
@@ -352,7 +362,7 @@ fn the_machine_that_it_runs_on_goes_last_and_alone() {
     let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[1, 2]), &[], Some(HostId(2)));
     let _ = start(&mut rolling);
     assert!(!rolling.is_going_down());
-    let _ = rolling.handle(back(&fleet, 1));
+    let _ = give(&mut rolling, back(&fleet, 1));
     assert_eq!(reboots(&prove(&mut rolling, &good(&fleet, &[1]))), [2]);
     assert!(rolling.is_going_down());
 }

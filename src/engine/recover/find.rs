@@ -215,7 +215,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
 
     /// Tells which marks on the hosts need nothing now. A host that is missing by a mark is not told as silent: that is
     /// known.
-    fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
+    pub(super) fn tell_of_marks(&self, mut silent: BTreeSet<HostName>, surveyed: &SurveyedHosts) -> BTreeSet<HostName> {
         let fleet = &self.request.fleet.name;
         let mut told = BTreeSet::new();
         for mark in surveyed.values().flat_map(|one| &one.facts.marks) {

@@ -113,7 +113,9 @@ fn request() -> RecoverRequest {
 struct Records(Vec<Entry>);
 
 impl Surroundings for Records {
-    fn tell(&mut self, _: Event) {}
+    fn tell(&mut self, event: Event) {
+        crate::codes::keep(&event);
+    }
 
     fn started(&mut self, _: &Plan) -> std::io::Result<()> {
         Ok(())
@@ -140,7 +142,9 @@ struct Asked {
 }
 
 impl Surroundings for Asked {
-    fn tell(&mut self, _: Event) {}
+    fn tell(&mut self, event: Event) {
+        crate::codes::keep(&event);
+    }
 
     fn started(&mut self, _: &Plan) -> std::io::Result<()> {
         Ok(())
@@ -270,10 +274,16 @@ fn fleet() -> Fleet {
 async fn recovers(answers: [(&str, Vec<Option<Facts>>); 2], known: Option<RecordedRun>) -> (Recovered, Vec<Entry>) {
     let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
     let told = Told(Mutex::new(answers.into()), Mutex::default());
-    let request = RecoverRequest { known, ..request() };
+    recovers_as(&told, &RecoverRequest { known, ..request() }).await
+}
+
+async fn recovers_as(told: &Told, request: &RecoverRequest) -> (Recovered, Vec<Entry>) {
     let mut records = Records::default();
     let mut shutdown = Shutdown::from_stream(futures::stream::pending());
-    let recovered = recover_with(&told, &request, &Events::new(None), &mut records, &mut shutdown).await;
+    let recovered = recover_with(told, request, &Events::new(None), &mut records, &mut shutdown).await;
+    if let Recovered::NotBegun(why) = &recovered {
+        crate::codes::keep(&Event::failed(None, why.clone()));
+    }
     (recovered, records.0)
 }
 
@@ -370,7 +380,9 @@ fn one_host_alone_makes_no_run_a_guard_by_hand_and_names_no_stranger() {
     armed(&mut one);
     assert!(!claims::is_by_hand(RUN, one.values()));
     let vps = &one[&HostName::new("vps").unwrap()];
-    assert_eq!(claims::doubt(RUN, vps, false), Some(ClaimDoubt::ByHandSaidByOne));
+    let doubt = claims::doubt(RUN, vps, false);
+    crate::codes::keep_judged(doubt.clone());
+    assert_eq!(doubt, Some(ClaimDoubt::ByHandSaidByOne));
 
     let mut three = claimed(&[("home", &[RUN], None), ("nas", &[RUN], None), ("vps", &[RUN], None)]);
     let stranger = HostName::new("stranger").unwrap();
@@ -471,6 +483,7 @@ async fn a_host_that_alone_says_that_a_rolling_reboot_holds_it_is_left_out_and_n
         let said = reboot::RollingClaim::SaidByOne { run: OTHER.to_owned(), host: vps.clone() };
         assert_eq!(found, said);
         let doubt = claims::doubt(RUN, &surveyed[&vps], false).expect("it is set aside");
+        crate::codes::keep_judged([doubt.clone()]);
         assert!(doubt.to_string().contains(OTHER), "{doubt}");
         assert_eq!(claims::doubt(RUN, &surveyed[&HostName::new("home").unwrap()], false), None);
     }
@@ -626,4 +639,69 @@ async fn a_rolling_reboot_that_is_over_is_no_reason_to_stop_and_its_lease_goes()
     let recovered = recover_with(&told, &request, &Events::new(None), &mut Records::default(), &mut shutdown).await;
     assert_eq!(recovered, Recovered::Nothing { silent: Vec::new() });
     assert_eq!(*told.1.lock().unwrap(), [(HostName::new("home").unwrap(), OTHER.to_owned())]);
+}
+
+/// Why nothing is begun where `home` and `vps` answer so, and a person asks so.
+async fn not_begun(answers: [(&str, Vec<Option<Facts>>); 2], ask: impl FnOnce(&mut RecoverRequest)) -> RecoverReason {
+    let mut request = request();
+    ask(&mut request);
+    let (recovered, entries) = recovers_as(&Told::of(answers), &request).await;
+    assert_eq!(entries, []);
+    let Recovered::NotBegun(why) = recovered else { panic!("{recovered:?}") };
+    why
+}
+
+#[tokio::test]
+async fn a_recovery_that_could_not_be_right_is_not_begun() {
+    let run = || RUN.to_owned();
+    let fleet = || "homelab".to_owned();
+    let there = |runs: &[&str]| vec![Some(facts(runs)); 2];
+    let [home, stranger] = ["home", "stranger"].map(|name| HostName::new(name).unwrap());
+    let why = not_begun([("home", there(&[])), ("vps", there(&[]))], |request| request.run = Some(run())).await;
+    assert_eq!(why, RecoverReason::NothingOfRun { run: run() });
+
+    let silent = [("home", vec![None; 2]), ("vps", there(&[RUN]))];
+    let why = not_begun(silent, |request| request.aim = Aim::Without).await;
+    let hosts = vec![home];
+    assert_eq!(why, RecoverReason::SilentHostsNotNamed { all: hosts.clone(), hosts, fleet: fleet() });
+
+    let mut named = facts(&[RUN]);
+    named.survivor_hosts.get_mut(RUN).unwrap().push("stranger".to_owned());
+    let answers = ["home", "vps"].map(|host| (host, vec![Some(named.clone()); 2]));
+    let why = not_begun(answers, |_| {}).await;
+    assert_eq!(why, RecoverReason::HostsNotInFleet { run: run(), hosts: vec![stranger], fleet: fleet() });
+}
+
+#[tokio::test]
+async fn what_is_not_recovered_now_is_told() {
+    let events = Events::new(None);
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&told);
+    let listener = events.listen("test", move |line| {
+        if let Event::Warned { text, .. } = &line.event {
+            heard.lock().unwrap().push(text.code().unwrap().to_owned());
+        }
+        Ok(())
+    });
+    let surveyor = Told::of([("home", vec![]), ("vps", vec![])]);
+    let request = request();
+    let recovery = RecoveryRun { request: &request, surveyor: &surveyor, clock: surveyor.clock(), events: &events };
+    let both = claimed(&[("home", &[RUN], None), ("vps", &[OTHER], None)]);
+    assert!(recovery.choose(&both).is_ok_and(|chosen| chosen.is_some()));
+
+    // A new machine has the name of one that was missing when the run was ended.
+    let clock = HostClock { uptime: 1000, at: Duration::ZERO };
+    let vps = HostName::new("vps").unwrap();
+    let mut home = facts(&[]);
+    let missing = [(vps, Some("0".repeat(32)))].into();
+    let mark = crate::facts::traces::EndMark { side: None, missing };
+    home.marks.push(crate::facts::traces::RunMark {
+        run: RUN.to_owned(),
+        ended: crate::facts::traces::Ended { epoch: 9, mark },
+    });
+    let answers = [("home", home), ("vps", facts(&[]))];
+    let answers = answers.map(|(host, facts)| (HostName::new(host).unwrap(), Answered { facts, clock }));
+    assert_eq!(recovery.tell_of_marks(BTreeSet::new(), &answers.into()), BTreeSet::new());
+    let _ = listener.unwrap().finish(Duration::from_secs(10));
+    assert_eq!(*told.lock().unwrap(), ["another-run-unfinished", "replaced-while-missing"]);
 }

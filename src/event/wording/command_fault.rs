@@ -24,9 +24,9 @@ impl fmt::Display for Misuse {
                 write!(formatter, "{}: `become: sudo-password` needs a terminal to ask for the password", names(hosts))
             }
             Self::PasswordUnusable => formatter.write_str("that is no password: it has a control character in it"),
-            Self::PasswordNotAsked { said } | Self::TimeNotUnderstood { said } | Self::FolderUnknown { said } => {
-                formatter.write_str(said)
-            }
+            Self::PasswordNotAsked { said } => write!(formatter, "no password was typed: {said}"),
+            Self::TimeNotUnderstood { said } => formatter.write_str(said),
+            Self::FolderUnknown { said } => write!(formatter, "cannot tell the working folder: {said}"),
             Self::PasswordTerminalGone => formatter.write_str("the terminal could not be read"),
             Self::InterruptedAtPassword { signal } => {
                 write!(formatter, "interrupted by {signal} at the question for the password")

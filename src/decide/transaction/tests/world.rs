@@ -183,6 +183,11 @@ impl World {
                 Some(left) => *left -= 1,
                 None => {}
             }
+            match &effect {
+                Effect::Tell(event) => crate::codes::keep(event),
+                Effect::Finish(verdict) => crate::codes::keep_end(verdict),
+                _ => {}
+            }
             match effect {
                 Effect::Record(entry) => self.now.entries.push(entry),
                 Effect::Run { host, step } => {
