@@ -459,6 +459,7 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
         required: true,
         timeout: Duration::from_millis(100),
         left_out: None,
+        shared: false,
     };
     let plan = Plan { hosts: vec![], links: vec![link], baseline: Round::default(), accepted: BTreeSet::new() };
     let identity = Identity { run: "20261122-161005-k3f".into(), owner: "ada@laptop".into(), hosts: vec![] };

@@ -303,8 +303,13 @@ impl Fleet {
 
     /// The same with these assignments in its environment.
     pub(crate) fn query_in(&self, environment: &[&str], words: &[&str]) -> Pushed {
-        let mut command = self.lab("ws", &["--", "env"]);
-        command.args(environment).args(["fleetdeploy", "--json"]).args(words);
+        self.query_by(&[&["env"], environment, &["fleetdeploy", "--json"], words].concat())
+    }
+
+    /// The same, begun by this command line.
+    pub(crate) fn query_by(&self, words: &[&str]) -> Pushed {
+        let mut command = self.lab("ws", &["--"]);
+        command.args(words);
         self.follow(command, true).ended()
     }
 
@@ -316,7 +321,8 @@ impl Fleet {
 
     /// Any command of fleetdeploy, to its end, with the output a person gets.
     pub(crate) fn plain(&self, words: &[&str]) -> Pushed {
-        // What a person reads has the same reasons: as events they have codes. Only what changes nothing is asked twice.
+        // What a person reads has the same reasons: as events they have codes. Only what changes nothing is asked
+        // twice.
         if codes::folder().is_some() && matches!(words, ["status" | "doctor" | "check" | "plan" | "diff", ..]) {
             self.query(words);
         }

@@ -46,8 +46,9 @@ clean_up() {
     unset IFS
     {
         for clean_child in "${groups[@]}"; do end_group "$clean_child"; done
+        for clean_child in "${begun[@]}"; do end_child "$clean_child"; done
         # What it was just beginning stands in no list yet.
-        for clean_child in "${begun[@]}" "${!-0}"; do end_child "$clean_child"; done
+        ! is_ours "${!-0}" || end_group "$!"
         wait
     } 2>/dev/null
     [ -z "$work" ] || rm -rf "$work"
@@ -202,10 +203,10 @@ control() {
 }
 
 # print_control: how many milliseconds it took, and the longest time of a probe that was asked; `-` where it did not
-# come in that time at all.
+# come in half of that time. Then $late: nobody is asked any more in this round.
 print_control() {
-    local took=- line
-    hear "$control_fd" "$((control_from + (longest > 300 ? longest : 300)))" || :
+    local took=- line half=$((longest / 2))
+    hear "$control_fd" "$((control_from + half + 10))" || heard=()
     read_now
     for line in "${heard[@]}"; do
         case $line in
@@ -216,6 +217,8 @@ print_control() {
     done
     end_child "$control_child"
     exec {control_fd}<&-
+    late=''
+    [ "$took" != - ] && [ "$took" -le "$((half * 10))" ] || late=yes
     printf 'control %s %s %s\n' "$round" "$took" "$((longest * 10))"
 }
 

@@ -111,9 +111,10 @@ read_ping() {
 
 # ---- connections ----
 # An sshd punishes sources that connect and leave, and behind a jump all users share one; it knows them by their
-# address, whichever of its own they have come to. So there is at most one connection in two seconds to one machine's
-# sshd, all probes together, and none for ten seconds after a refusal. The first probe of a round to a place that may be
-# asked makes the connection; those to the same address and port use its answer, and another address has its turn later.
+# address, whichever of its own they have come to. So there is at most one connection in a second to one machine's sshd,
+# all probes together, none for two seconds where it failed, and none for ten seconds after a refusal. The first probe
+# of a round to a place that may be asked makes the connection; those to the same address and port use its answer, and
+# another address has its turn later.
 
 # So many connect one after the other in one process; what it has not come to soon gets one of its own.
 batch_size=8
@@ -126,7 +127,7 @@ note_connection() {
     local key=${sshd_of[$1]}
     [ "$moment" -ge "${next[$key]-0}" ] || return 0
     # Then no other probe of this round connects there either.
-    next[$key]=$((moment + 200)) last["$2 $3"]=''
+    next[$key]=$((moment + 100)) last["$2 $3"]=''
     connecting+=("$1")
 }
 
@@ -188,7 +189,7 @@ hear_batches() {
     first_single=${#batch_fds[@]}
     for at in "${open[@]}"; do
         for id in ${batch_ids[at]}; do
-            [ -n "${stands[id]}" ] || begin_batch /nonexistent "$id"
+            [ -n "$late${stands[id]}" ] || begin_batch /nonexistent "$id"
         done
     done
     for ((at = first_single; at < ${#batch_fds[@]}; at++)); do waits+=("$at"); done
@@ -232,13 +233,18 @@ read_connection() {
         answer_text='that is no port'
         return
     fi
-    case ${stands[$1]} in
+    case ${stands[$1]:-$late} in
+    yes*)
+        answer_state=later answer_text='this host is too slow for that just now'
+        return
+        ;;
     '')
-        # Another probe has connected there, in this round or before.
+        # Another probe has connected there in this round. What was heard before is known, and proves nothing now.
         said=${last[$place]-}
-        if [ -z "$said" ]; then
+        if [ -z "$said" ] || [ "${said%% *}" != "$round" ]; then
             answer_state=later answer_text='its machine was asked a moment ago'
         else
+            said=${said#* }
             answer_state=${said%% *} said=${said#* }
             answer_time=${said%% *} answer_text="cached ${said#* }"
         fi
@@ -268,7 +274,10 @@ read_connection() {
         *emory* | *'open files'* | *'emporarily unavailable'*) answer_state=later ;;
         esac
     fi
-    [ "$answer_state" = later ] || last[$place]="$answer_state $answer_time $answer_text"
+    [ "$answer_state" = later ] || last[$place]="$round $answer_state $answer_time $answer_text"
+    if [ "$answer_state" != up ] && [ "${next[$key]}" -lt "$((moment + 200))" ]; then
+        next[$key]=$((moment + 200))
+    fi
 }
 
 # ---- WireGuard ----
@@ -368,8 +377,8 @@ begin_http() {
 # Of a body, so much is looked at.
 body_size=1000000
 
-# limited COMMAND…: no file of it gets larger than a body that is looked at, or twice that: it lies in the host's memory.
-# Ends this process.
+# limited COMMAND…: no file of it gets larger than a body that is looked at, or twice that: it lies in the host's
+# memory. Ends this process.
 limited() {
     # A write beyond it fails, and ends nobody.
     trap '' XFSZ
@@ -409,7 +418,8 @@ read_http() {
     : >"$work/out.$1"
 }
 
-# begin_dns ID NAME SERVER: by the host's own resolver, or with a question of our own to SERVER: a plain NixOS has no dig.
+# begin_dns ID NAME SERVER: by the host's own resolver, or with a question of our own to SERVER: a plain NixOS has no
+# dig.
 begin_dns() {
     case $2 in -* | *[!a-zA-Z0-9._-]*) return 0 ;; esac
     if [ "$3" = - ]; then
