@@ -18,6 +18,7 @@ pub mod waiting;
 pub mod wording;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -343,6 +344,12 @@ pub enum Event {
     HostMoved {
         host: HostName,
         doing: String,
+        /// The time from now within which that ends, well or badly; absent: it has no end of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_ms: Option<u64>,
+        /// What comes if that time is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        then: Option<AfterWait>,
     },
     /// What the build of the whole fleet is doing. Lossy.
     BuildMoved {
@@ -579,6 +586,32 @@ impl Event {
         let text = reason.into();
         let hint = text.mend();
         Self::Failed { host: host.cloned(), text, hint }
+    }
+
+    /// Returns what a host does, without an end of its own.
+    #[must_use]
+    pub fn moved(host: &HostName, doing: impl ToString) -> Self {
+        Self::moved_until(host, doing, None, None)
+    }
+
+    /// Returns what a host does, and for how long at most from now on.
+    #[must_use]
+    pub fn moved_within(host: &HostName, doing: impl ToString, within: Duration) -> Self {
+        Self::moved_until(host, doing, Some(within), None)
+    }
+
+    /// Returns what a host does, and where it is known for how long at most from now on, and what comes if that is not
+    /// enough.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers give what they have just made")]
+    pub fn moved_until(
+        host: &HostName,
+        doing: impl ToString,
+        within: Option<Duration>,
+        then: Option<AfterWait>,
+    ) -> Self {
+        let within_ms = within.map(|within| u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
+        Self::HostMoved { host: host.clone(), doing: doing.to_string(), within_ms, then }
     }
 
     /// Returns whether it may be dropped for a listener that does not keep up.

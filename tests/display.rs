@@ -165,7 +165,7 @@ fn at_every_moment_the_screen_says_what_protects_the_fleet() {
     ] {
         assert_eq!(safety(good_push(), seconds), Some(expected), "after {seconds} s");
     }
-    let (leaving, one) = (Leaving::ToGuards, || Some(guards(912.5, 912.5)));
+    let (leaving, one) = (Leaving::ToGuards { once: false }, || Some(guards(912.5, 912.5)));
     let (fires, back, action) = (after(908.0), after(1088.0), GuardAction::Reboot);
     for (seconds, expected) in [
         (12.2, Safety::Arming { armed: 0, of: 1, guards: None }),

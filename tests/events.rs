@@ -170,7 +170,7 @@ fn samples() -> Vec<Event> {
         Event::WavesPlanned { waves: vec![vec![vps.clone()], vec![digits.clone()]] },
         Event::WaveStarted { wave: 1, of: 2, hosts: vec![vps.clone()] },
         Event::HostLeftOut { host: digits.clone() },
-        Event::HostMoved { host: digits.clone(), doing: "copying \u{1b}[1m".into() },
+        Event::moved(&digits, "copying \u{1b}[1m"),
         Event::CopyMoved { host: vps.clone(), done_bytes: 1, expected_bytes: 2 },
         Event::HostDone { host: vps.clone(), phase: Phase::RollBack },
         Event::GuardArmed { host: vps.clone(), left_ms: 900_000, way_back: Some(way_back()) },

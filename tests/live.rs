@@ -12,8 +12,11 @@ use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::line::Line;
 use fleetdeploy::event::reason::any::AnyReason;
+use fleetdeploy::event::reason::notice::Notice;
 use fleetdeploy::event::stream::Events;
+use fleetdeploy::event::waiting::{AfterWait, WaitedFor};
 use fleetdeploy::event::{Event, Phase};
+use fleetdeploy::facts::signal::Signal;
 use fleetdeploy::ui::mode::Mode;
 use fleetdeploy::ui::tui::Tui;
 use fleetdeploy::ui::{Screen, ScreenEnd};
@@ -336,6 +339,98 @@ fn of_many_hosts_the_busy_and_the_troubled_stay_visible_in_their_order() {
     assert!(rows.is_sorted(), "{rows:?}");
 }
 
+/// Three hosts in their test, of which one is through.
+fn in_test(more: Vec<(f64, Event)>) -> Vec<Line> {
+    let names = ["a", "b", "c"];
+    let hosts: Vec<_> = names.map(host).to_vec();
+    let start = Event::PushStarted {
+        fleet: "office".into(),
+        hosts: hosts.clone(),
+        selected: hosts,
+        inventory: "inventory.yaml".into(),
+        guard_ms: 900_000,
+        record: None,
+        dry_run: false,
+        rollback_to: None,
+    };
+    let mut events = vec![(0.0, start)];
+    events.push((1.0, Event::Planned { hosts: names.map(|name| planned(name, "25.11.3")).to_vec() }));
+    events.push((2.0, phase(Phase::Arm)));
+    events.extend(names.map(|name| (3.0, armed(name))));
+    events.push((4.0, phase(Phase::Test)));
+    let then = Some(AfterWait::AllGoBack);
+    let activating =
+        |name| Event::moved_until(&host(name), "activating the new system", Some(Duration::from_secs(60)), then);
+    events.extend(names.map(|name| (4.0, activating(name))));
+    events.push((5.0, done("a", Phase::Test)));
+    events.extend(more);
+    lines(events)
+}
+
+/// The one line of the screen that begins with the host, behind its sign.
+fn row_of(shown: &str, name: &str) -> String {
+    let begins = |line: &&str| line.split_whitespace().take(2).any(|word| word == name) && line.contains("fires ");
+    let row = shown.lines().rev().find(begins);
+    row.unwrap_or_else(|| panic!("{name} has no row:\n{shown}")).to_owned()
+}
+
+#[test]
+fn a_row_says_how_long_its_step_may_take_at_most_and_gives_that_up_before_its_words() {
+    let events = in_test(Vec::new());
+    for (columns, wanted) in [(80, "7s of at most 1m 00s"), (60, "7s of 1m 00s"), (50, "7s fires")] {
+        let mut watched = Watched::new(LIVE, columns, 24);
+        watched.until(&events, 11.0);
+        let row = row_of(&watched.shown(), "b");
+        assert!(row.contains("activating the new system"), "{row}");
+        assert!(row.split("system").nth(1).unwrap().trim_start().starts_with(wanted), "{row}");
+        let row = row_of(&watched.shown(), "a");
+        assert!(!row.contains(" of "), "what is through has no end any more: {row}");
+    }
+}
+
+/// Its own step may take long, and the whole run does not wait for it that long.
+#[test]
+fn a_lost_contact_has_one_end_on_every_row_and_below() {
+    let lost = |name, within_ms| Event::ContactLost {
+        host: host(name),
+        within_ms: Some(within_ms),
+        then: Some(AfterWait::AllGoBack),
+        why: AnyReason::without_code("timed out"),
+    };
+    let wait = |within_ms| Event::WaitStarted { wait: WaitedFor::SilentHosts, within_ms, then: AfterWait::AllGoBack };
+    let before = vec![(6.0, lost("b", 58_000)), (7.0, lost("c", 47_000))];
+    let later = |within_ms| before.iter().cloned().chain([(8.0, wait(within_ms))]).collect::<Vec<_>>();
+    // Alone, and with what the run waits for: shorter, and longer than what is left of a step.
+    for (events, left) in [(before.clone(), "44s"), (later(20_000), "18s"), (later(90_000), "44s")] {
+        let waits = events.len() > 2;
+        let mut watched = Watched::new(LIVE, 100, 24);
+        watched.until(&in_test(events), 10.0);
+        let shown = watched.shown();
+        let end = format!("{left} more, else all go back");
+        for name in ["b", "c"] {
+            assert!(row_of(&shown, name).contains(&format!("out of reach: {end}")), "{shown}");
+        }
+        assert_eq!(shown.contains(&format!("waits for hosts out of reach: {end}")), waits, "{shown}");
+    }
+}
+
+/// Also where the run went back for another reason: the next signal is the one that leaves.
+#[test]
+fn once_a_signal_was_heard_the_screen_counts_it() {
+    let mut push = bad_push();
+    let back = push.iter().position(|(_, event)| matches!(event, Event::PhaseStarted { phase: Phase::RollBack }));
+    let back = back.unwrap();
+    let at = push[back].0;
+    let heard = Event::warned(None, Notice::SignalWhileGoingBack { signal: Signal::Sigint });
+    push.insert(back + 1, (at + 0.2, heard));
+    let push = lines(push);
+    let mut watched = Watched::new(LIVE, 100, 30);
+    watched.until(&push, at + 0.1);
+    assert!(watched.shown().contains("Ctrl-C twice leaves the others"), "{}", watched.shown());
+    watched.until(&push, at + 0.3);
+    assert!(watched.shown().contains("Ctrl-C once more leaves the others"), "{}", watched.shown());
+}
+
 #[test]
 fn what_is_said_of_many_hosts_in_one_frame_is_said_once() {
     let mut events = vec![(0.0, many_hosts(6).remove(0).event)];
@@ -436,7 +531,7 @@ fn evil_twin(event: Event, evil: &str) -> Event {
             Event::RollBackStarted { host, reason: AnyReason::without_code(&evil()) }
         }
         Event::CameBack { host, .. } => Event::CameBack { host, text: AnyReason::without_code(&evil()) },
-        Event::HostDone { host, .. } => Event::HostMoved { host, doing: evil() },
+        Event::HostDone { host, .. } => Event::moved(&host, evil()),
         Event::Finished { outcome, hosts, exit, took_ms, .. } => {
             Event::Finished { outcome, text: AnyReason::without_code(&evil()), hosts, exit, took_ms }
         }

@@ -353,11 +353,10 @@ async fn typed(desk: &Desk, words: &[&str], keys: &[u8], wanted: &str) {
 }
 
 #[tokio::test]
-async fn the_end_of_the_input_and_ctrl_c_are_no_password() {
+async fn the_end_of_the_input_is_no_password() {
     let desk = Desk::new();
     desk.inventory(&INVENTORY.replace("vps: ", "vps: {user: ada, become: sudo-password}"));
     typed(&desk, &["check", "homelab"], b"\x04", "password-not-asked").await;
-    typed(&desk, &["check", "homelab"], b"\x03", "interrupted-at-password").await;
 }
 
 #[tokio::test]

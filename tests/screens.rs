@@ -49,12 +49,26 @@ alone. It was right about what happens to the machines in 2, 5, 8, 13 and 18, an
 | 3, 6, 9 | `until 17s` was read as a time of the clock | it says `17s more` |
 | 8, 15 | whether any guard is still armed at the end | the last lines say so |
 | 10, 20 | whether hosts that are back restart once more if one leaves | it says that kept guards then fire as well |
-| 4, 7, 11, 12, 21 | whether `recover` is typed now or after the time that is named, and where it goes | open |
-| 16 | in a rollback `old` and `new` are the other way round | open |
-| 17 | until when a reboot is waited for, and what comes then | open |
-| 19 | of a guard by hand the latest return is shown first, and not until when it can be disarmed | open |
-| 14, 15 | whether a host starts whose boot loader could not be installed, though its line says so | open |
-| 5 | with what to reboot a host that needs it | open |
+| 4, 7, 11, 12, 21 | whether `recover` is typed now or after the time that is named, and where it goes | each sentence says when, and to which side |
+| 16 | in a rollback `old` and `new` are the other way round | it says *the earlier system* and *what it ran until now* |
+| 17 | until when a reboot is waited for, and what comes then | the sentence and the row say it |
+| 19 | of a guard by hand the latest return is shown first, and not until when it can be disarmed | that stands first now |
+| 14, 15 | whether a host starts whose boot loader could not be installed, though its line says so | it says that what it boots is unchanged |
+| 5 | with what to reboot a host that needs it | the command stands there |
+
+An author then read them once more as a stranger would, at 80 columns, with the questions what happens, whether anything
+is wrong, what to type and when. That is a second look of somebody who knows the answers, and proves less than the first.
+It found:
+
+| where | what can be misread | since then |
+|---|---|---|
+| 3, 6, 9 | `17s more, then all go back` sounds as if all went back in any case | it says `else` |
+| 9 | a host out of reach, and the line below, had two ends | both have the first of them |
+| 7, 10 | `Ctrl-C twice`, when one was typed already | it says `once more` from then on |
+| 10 | the row has an end five seconds before its guard's | the guard's time alone stands there |
+| 8, 15 | whether something is still to be done on the hosts | the last lines say that nothing is |
+| 15 | how to mend the boot loader | open: only the log of the host says why |
+| 12 | the log above is that of the run before, not of this one | open |
 ";
 
 /// Keeps what is written.

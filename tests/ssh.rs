@@ -19,6 +19,7 @@ use fleetdeploy::engine::orders::{Identity, Orders};
 use fleetdeploy::engine::reach::Reach;
 use fleetdeploy::engine::ssh_hosts::SshHosts;
 use fleetdeploy::engine::turns::Turns;
+use fleetdeploy::event::reason::cause::Cause;
 use fleetdeploy::event::stream::Events;
 use fleetdeploy::facts::links::{Link, Probe, Round};
 use fleetdeploy::facts::plan::Plan;
@@ -30,6 +31,10 @@ use fleetdeploy::remote::{
     ConnectCause, Piece, Script, Session, StepError, Way, Workspace, login_anew, login_anew_all_the_way,
 };
 use tokio::net::UnixStream;
+
+#[path = "support/codes.rs"]
+#[expect(dead_code, reason = "nothing here is a whole run")]
+mod codes;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -235,6 +240,15 @@ fn behind(jump: &str, host: Host) -> Host {
     Host { jump: Some(Jump::Host(name(jump))), ..host }
 }
 
+/// What a real sshd, and what runs behind it, has refused.
+fn kept<Refused>(error: Refused) -> Refused
+where
+    for<'a> Cause: From<&'a Refused>,
+{
+    codes::keep_judged([Cause::from(&error)]);
+    error
+}
+
 fn script(text: &str, arguments: &[&str]) -> Script {
     let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
     Script { name: "try", text: text.into(), arguments, reads_boot_loader: false }
@@ -298,7 +312,7 @@ async fn the_end_of_a_script_is_told_apart() {
     let sshd = Sshd::known(&home);
     let workspace = home.workspace(&[host("one", sshd.port)]).await;
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
-    let run_for = async |text: &str, limit| session.run(&script(text, &[]), limit).await.unwrap_err();
+    let run_for = async |text: &str, limit| kept(session.run(&script(text, &[]), limit).await.unwrap_err());
     let run = async |text: &str| run_for(text, LIMIT).await;
     for status in [3, 97, 127, 255] {
         let error = run(&format!("echo why >&2; echo half; exit {status}")).await;
@@ -328,7 +342,7 @@ async fn a_stream_is_talked_to_line_by_line() {
     stream.close().await.unwrap();
     let mut stream = session.stream(&script("read -r line; exit 5", &[]), LIMIT).await.unwrap();
     stream.send_line("go").await.unwrap();
-    let error = tokio::time::timeout(LIMIT, stream.next_line()).await.unwrap().unwrap_err();
+    let error = kept(tokio::time::timeout(LIMIT, stream.next_line()).await.unwrap().unwrap_err());
     assert_eq!(error.to_string(), "`try` on one exited with status 5");
     workspace.close().await;
 }
@@ -403,7 +417,7 @@ async fn every_way_to_have_no_login_has_its_name() {
         Host { address: "no-such-name.invalid".into(), ..host("nameless", 22) },
     ];
     let workspace = home.workspace(&hosts).await;
-    let open = async |host: &str| Session::open(&workspace, &name(host), LIMIT).await.unwrap_err();
+    let open = async |host: &str| kept(Session::open(&workspace, &name(host), LIMIT).await.unwrap_err());
     let error = open("refused").await;
     assert!(matches!(error.cause, ConnectCause::AuthRefused(_)), "{error:?}");
     let error = open("closed").await;
@@ -465,7 +479,7 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
     let identity = Identity { run: "20261122-161005-k3f".into(), owner: "ada@laptop".into(), hosts: vec![] };
     let orders = Orders::new(Arc::new(plan), identity, vec![], vec![]);
     let hosts = Arc::new(SshHosts::new(Arc::clone(&reach), orders));
-    let (round, _) = Arc::clone(&hosts).round(false).await;
+    let (round, _) = Arc::clone(&hosts).round(false, true).await;
     assert_eq!((round.answers.len(), connections(&nobody)), (0, 1));
     // Nobody asks for another round, as in a roll back.
     let (one, order) = (name("one"), echo("x"));
@@ -552,7 +566,7 @@ async fn hosts_behind_a_jump_share_one_login_on_it() {
     kill(master(&workspace, "jump"));
     tokio::join!(a_session.lost(), b_session.lost());
     assert!(!a_session.is_alive().await);
-    let error = a_session.run(&echo("lost"), LIMIT).await.unwrap_err();
+    let error = kept(a_session.run(&echo("lost"), LIMIT).await.unwrap_err());
     assert!(error.nothing_ran(), "{error:?}");
     let (a_again, b_again) = tokio::join!(a_session.reopen(LIMIT), b_session.reopen(LIMIT));
     a_again.unwrap();
@@ -666,7 +680,7 @@ async fn a_dead_master_is_replaced() {
         let mut stream = session.stream(&running, LIMIT).await.unwrap();
         assert_eq!(stream.next_line().await.unwrap(), Some(("begun".into(), String::new())));
         kill(master(&workspace, "one"));
-        let error = tokio::time::timeout(LIMIT, stream.next_line()).await.unwrap().unwrap_err();
+        let error = kept(tokio::time::timeout(LIMIT, stream.next_line()).await.unwrap().unwrap_err());
         assert!(matches!(error, StepError::Disconnected { .. }), "{error:?}");
     };
     waiting.await;
@@ -1047,7 +1061,7 @@ async fn a_login_that_cannot_be_root_says_so() {
     home.know("127.0.0.1", no_shell.port, &no_shell.public_key("ed25519"));
     let workspace = home.workspace(&[host("one", no_shell.port)]).await;
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
-    let error = session.run(&echo("x"), LIMIT).await.unwrap_err();
+    let error = kept(session.run(&echo("x"), LIMIT).await.unwrap_err());
     assert!(matches!(error, StepError::NoShell { status: 1, .. }), "{error:?}");
     workspace.close().await;
 }
@@ -1112,8 +1126,8 @@ async fn the_last_words_of_what_stands_in_for_a_shell_are_kept() {
         home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
         let workspace = home.workspace(&[host("one", sshd.port)]).await;
         let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
-        let over_master = session.run(&echo("x"), LIMIT).await.unwrap_err();
-        let anew = login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await.unwrap_err();
+        let over_master = kept(session.run(&echo("x"), LIMIT).await.unwrap_err());
+        let anew = kept(login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await.unwrap_err());
         for error in [over_master, anew] {
             assert!(matches!(error, StepError::NoShell { .. }), "{error:?}");
             assert_eq!(error.stderr_tail().and_then(|tail| tail.lines().last()), Some(expected));
@@ -1133,7 +1147,7 @@ async fn a_banner_is_not_taken_for_the_words_of_ssh() {
     let sshd = Sshd::start(&home, &more);
     home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
     let workspace = home.workspace(&[host("one", sshd.port)]).await;
-    let error = Session::open(&workspace, &name("one"), LIMIT).await.unwrap_err();
+    let error = kept(Session::open(&workspace, &name("one"), LIMIT).await.unwrap_err());
     assert!(
         matches!(&error.cause, ConnectCause::AuthRefused(said) if said.contains("Permission denied (")),
         "{error:?}"
@@ -1156,8 +1170,8 @@ async fn a_script_is_sent_only_when_the_shell_of_root_has_said_that_it_runs() {
     let limit = Duration::from_secs(3);
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
     let secret = script("echo a line of the script\necho end\n", &[]);
-    let over_master = session.run(&secret, limit).await.unwrap_err();
-    let streamed = session.stream(&secret, limit).await.map(drop).unwrap_err();
+    let over_master = kept(session.run(&secret, limit).await.unwrap_err());
+    let streamed = kept(session.stream(&secret, limit).await.map(drop).unwrap_err());
     for error in [over_master, streamed] {
         assert!(error.nothing_ran(), "{error:?}");
         assert!(matches!(error, StepError::NotRoot { .. }), "{error:?}");
@@ -1239,7 +1253,7 @@ async fn the_limits_of_an_sshd_are_survived_or_named() {
         let workspace = home.workspace(&[host("one", sshd.port)]).await;
         let answer = login_anew(&workspace, &name("one"), Way::Usual, &echo("x"), LIMIT).await;
         workspace.close().await;
-        answer.map(|_| ()).map_err(|error| fleetdeploy::event::reason::cause::Cause::from(&error).to_string())
+        answer.map(|_| ()).map_err(|error| Cause::from(&error).to_string())
     };
     // A forced command runs instead of ours, whatever it says and however it ends.
     for (forced, status) in [("echo only backups here", 0), ("echo only backups here; exit 7", 7)] {
@@ -1430,7 +1444,7 @@ async fn a_command_ends_with_its_time_with_its_stop_and_with_its_connection() {
     let mut command = session.command(&order(["sh", "-c", gentle], LIMIT), LIMIT).await.unwrap();
     let Piece::Out(out) = command.next().await.unwrap() else { panic!("it says its group first") };
     kill(master(&workspace, "one"));
-    let lost = tokio::time::timeout(LIMIT, command.next()).await.unwrap().unwrap_err();
+    let lost = kept(tokio::time::timeout(LIMIT, command.next()).await.unwrap().unwrap_err());
     assert!(matches!(lost, StepError::Disconnected { .. }), "{lost}");
     assert_gone(group_in(&out));
     workspace.close().await;
@@ -1443,7 +1457,7 @@ async fn a_command_that_cannot_begin_says_why() {
     home.know("127.0.0.1", sshd.port, &sshd.public_key("ed25519"));
     let workspace = home.workspace(&[host("one", sshd.port)]).await;
     let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
-    let error = run_command(&session, &order(["true"], LIMIT), None).await.unwrap_err();
+    let error = kept(run_command(&session, &order(["true"], LIMIT), None).await.unwrap_err());
     assert_eq!(error.to_string(), "the login shell of one cannot run `exec` (status 3)");
     assert!(error.nothing_ran());
     workspace.close().await;
@@ -1479,10 +1493,10 @@ async fn a_host_that_says_more_than_any_answer_has_is_cut_off_and_the_next_answe
         let begun = Instant::now();
         // A line is as long as that only together with what follows it.
         if what != "one long line" {
-            let run = session.run(&echo("x"), LIMIT).await.unwrap_err();
+            let run = kept(session.run(&echo("x"), LIMIT).await.unwrap_err());
             assert!(cut_off(run.clone()), "{what}: {run}");
             assert!(!run.nothing_ran() && run.to_string().contains("cut off after"), "{run}");
-            let anew = login_anew(&workspace, &name("liar"), Way::Usual, &echo("x"), LIMIT).await.unwrap_err();
+            let anew = kept(login_anew(&workspace, &name("liar"), Way::Usual, &echo("x"), LIMIT).await.unwrap_err());
             assert!(cut_off(anew.clone()), "{what}: {anew}");
         }
         let mut stream = session.stream(&echo("x"), LIMIT).await.unwrap();
@@ -1499,7 +1513,7 @@ async fn a_host_that_says_more_than_any_answer_has_is_cut_off_and_the_next_answe
         assert!(begun.elapsed() < LIMIT, "{what}: {:?}", begun.elapsed());
     }
     std::fs::write(&lie, "exec yes").unwrap();
-    let noise = session.run(&echo("x"), LIMIT).await.unwrap_err();
+    let noise = kept(session.run(&echo("x"), LIMIT).await.unwrap_err());
     assert!(matches!(noise, StepError::TooMuch { .. }), "{noise}");
     std::fs::write(&lie, "eval \"$SSH_ORIGINAL_COMMAND\"").unwrap();
     assert_eq!(session.run(&echo("still there"), LIMIT).await.unwrap().one("said"), Some("still there"));

@@ -15,6 +15,7 @@ use fleetdeploy::engine::hosts::{Hosts, Order, StepNote, StepNotes, UnitJournal}
 use fleetdeploy::engine::shutdown::Shutdown;
 use fleetdeploy::engine::surroundings::Surroundings;
 use fleetdeploy::event::reason::cause::Cause;
+use fleetdeploy::event::waiting::AfterWait;
 use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::host::{GuardState, JobKind, Standing};
 use fleetdeploy::facts::links::{HostRound, Link, LinkAnswer, LinkId, Probe, Round};
@@ -338,13 +339,42 @@ async fn a_good_push_sends_each_order_once_and_disarms_after_every_switch() {
     assert_eq!(sent, words.iter().flat_map(|word| phase(word)).collect::<Vec<_>>());
 }
 
+/// A new login has none of its own: it and the links are waited for together, and that wait is told.
+#[tokio::test(start_paused = true)]
+async fn every_step_says_until_when_it_is_waited_for_and_what_comes_then() {
+    let fleet = FakeFleet::new(None);
+    let mut notebook = Notebook::default();
+    drive(&fleet, 900, &mut notebook).await;
+    let of_first = notebook.told.iter().filter_map(|event| match event {
+        Event::HostMoved { host, doing, within_ms, then } if host.as_str() == "host0" => {
+            Some((doing.as_str(), within_ms.map(|within| within / 1000), *then))
+        }
+        _ => None,
+    });
+    let then = Some(AfterWait::AllGoBack);
+    assert_eq!(
+        of_first.collect::<Vec<_>>(),
+        [
+            ("arming its guard", Some(50), then),
+            ("activating the new system", Some(260), then),
+            ("starting a.service", Some(260), then),
+            ("logging in anew", None, None),
+            ("making it what a reboot brings", Some(110), then),
+            ("starting a.service", Some(110), then),
+            // It is tried as long as guards may bring hosts back.
+            ("disarming its guard", Some(1049), None),
+            ("cleaning up", Some(50), None),
+        ]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_row_is_never_silent_and_the_end_of_a_switch_is_what_a_reboot_brings() {
     let fleet = FakeFleet::new(None);
     let mut notebook = Notebook::default();
     drive(&fleet, 900, &mut notebook).await;
     let of_first = notebook.told.iter().filter_map(|event| match event {
-        Event::HostMoved { host, doing } if host.as_str() == "host0" => Some(doing.clone()),
+        Event::HostMoved { host, doing, .. } if host.as_str() == "host0" => Some(doing.clone()),
         Event::Printed { host: Some(host), by, lines } if host.as_str() == "host0" => {
             Some(format!("{by} printed {}", lines.len()))
         }

@@ -15,6 +15,30 @@ use crate::inventory::model::{CheckKind, Fleet, Host, HostName, Place, VpnShape}
 /// round waits for the slowest: a host that is off must not cost more than this in each round.
 const SHORT_LOOK: Duration = Duration::from_secs(1);
 
+/// What the silence of a host means for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// It is `optional`: the run goes on without it.
+    Skipped,
+    /// It is not to change: only its links are not proven.
+    Witness,
+    /// The run does not begin.
+    MustAnswer,
+}
+
+impl Silence {
+    #[must_use]
+    pub fn of(host: &Host, selected: &BTreeSet<HostName>) -> Self {
+        if host.optional {
+            Self::Skipped
+        } else if selected.contains(&host.name) {
+            Self::MustAnswer
+        } else {
+            Self::Witness
+        }
+    }
+}
+
 /// Returns the links without those that begin at an absent host; those that end there do not count any more.
 #[must_use]
 pub fn without(links: Vec<Link>, absent: &[&Host]) -> Vec<Link> {
@@ -50,6 +74,12 @@ pub fn ends_at(link: &Link, host: &Host) -> bool {
     link.to_host.as_ref() == Some(&host.name) || address.is_some_and(is_its)
 }
 
+/// Returns whether the link begins or ends at this host.
+#[must_use]
+pub fn touches(link: &Link, host: &Host) -> bool {
+    link.from == Place::Host(host.name.clone()) || ends_at(link, host)
+}
+
 /// Returns `10.0.0.1` of `http://ada@10.0.0.1:8080/health`.
 fn host_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
@@ -64,9 +94,7 @@ fn host_of(url: &str) -> Option<&str> {
 /// Returns the silent hosts at which a required link begins or ends, each with the number of these links.
 #[must_use]
 pub fn needed<'a>(links: &[Link], silent: &[&'a Host]) -> Vec<(&'a Host, usize)> {
-    let counts = |host: &Host, link: &&Link| {
-        link.required && (link.from == Place::Host(host.name.clone()) || ends_at(link, host))
-    };
+    let counts = |host: &Host, link: &&Link| link.required && touches(link, host);
     let needed = silent.iter().map(|host| (*host, links.iter().filter(|link| counts(host, link)).count()));
     needed.filter(|(_, links)| *links > 0).collect()
 }

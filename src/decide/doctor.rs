@@ -1,6 +1,7 @@
 //! Judges from facts alone what would stop a push, or endanger it, and says how to mend it.
 //!
-//! It asks [`survey::judge`] what the survey of a push would refuse, so that both can never differ.
+//! What a push would refuse, the judges of a push say: [`preflight`], [`waves`](super::waves), and
+//! [`baseline`](super::baseline). So both can never differ.
 
 mod checks;
 mod workstation;
@@ -10,12 +11,13 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::decide::preflight;
 use crate::decide::status::Condition;
-use crate::decide::survey::{self, Allowed, Surveyed, Weight};
+use crate::decide::survey::{Allowed, Finding, Surveyed, Weight};
 use crate::decide::time::Times;
+use crate::decide::waves::Waves;
 use crate::event::reason::any::AnyReason;
-use crate::event::reason::baseline::BaselineLogin;
-use crate::event::reason::cause::Cause;
+use crate::event::reason::copy::CopyFault;
 use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
 use crate::facts::store_path::StorePath;
@@ -44,9 +46,6 @@ pub struct Examined {
     pub trusted_keys: Vec<String>,
     /// The binary caches of its Nix that do not answer.
     pub silent_caches: Vec<String>,
-    /// Why it takes no new login, though it answers; `None`: it takes one.
-    #[serde(skip)]
-    pub no_new_login: Option<Cause>,
 }
 
 /// Nix's answer about a copy to the host.
@@ -70,6 +69,8 @@ pub enum Copying {
     },
     /// It answers, and does not say.
     NotTold,
+    /// Its login shell has printed this before Nix there.
+    Garbled(String),
     /// It does not answer.
     Failed(String),
     /// The workstation has no nix to ask with.
@@ -80,7 +81,7 @@ pub enum Copying {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// A push is refused, or cannot end well.
+    /// A push that is to change the host is refused before anything is touched.
     Blocker,
     Warning,
     Fine,
@@ -163,51 +164,94 @@ const SESSIONS: u64 = 10;
 /// How many seconds a clock may be wrong: logs that are compared, certificates and handshakes bear this much.
 const CLOCK_SECONDS: u64 = 30;
 
-/// Judges every host that has answered; each host's findings are sorted, the heaviest first.
-#[must_use]
-pub fn of_hosts(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, Vec<DoctorFinding>)> {
-    let refused = refusals(fleet, answered);
-    let of_host = |(host, examined, copying): &(&Host, &Examined, &Copying)| {
-        let mut findings = vec![DoctorFinding::fine(HostHealth::LoginAsRoot { login: examined.login.clone() })];
-        findings.extend(refused.iter().filter(|(name, _)| *name == host.name).map(|(_, finding)| finding.clone()));
-        let patient = Patient { fleet, host, examined };
-        patient.way_back(&mut findings);
-        patient.programs_of_the_system(copying, &mut findings);
-        patient.caches(&mut findings);
-        patient.space(&mut findings);
-        patient.network(&mut findings);
-        patient.sshd(&mut findings);
-        patient.rest(&mut findings);
-        checks::of_host(fleet, host, examined, &mut findings);
-        findings.sort_by_key(|finding| finding.severity);
-        (host.name.clone(), findings)
-    };
-    answered.iter().map(of_host).collect()
+/// A host that has answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    pub host: &'a Host,
+    pub examined: &'a Examined,
+    /// `None`: a witness, to which nothing is copied.
+    pub copying: Option<&'a Copying>,
 }
 
-/// Asks what the survey of a push would say that changes every one of these hosts.
-fn refusals(fleet: &Fleet, answered: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, DoctorFinding)> {
-    let another = StorePath::new("/nix/store/00000000000000000000000000000000-what-a-push-would-bring")
-        .expect("that is the form of a store path");
-    let views: Vec<Surveyed<'_>> = answered
-        .iter()
-        .map(|(host, examined, _)| Surveyed {
-            host,
-            selected: true,
-            facts: &examined.condition.facts,
-            new: Some(&another),
-            times: Times::of(host, fleet.settle, fleet.steady()),
-        })
-        .collect();
-    let findings = survey::judge(&fleet.name, &views, Allowed::default());
-    let finding = |found: survey::Finding| {
-        let (severity, stake) = match found.weight {
+/// Makes a system that no host has: a push would change every host to which it is to come.
+#[must_use]
+pub fn another_system() -> StorePath {
+    StorePath::new("/nix/store/00000000000000000000000000000000-what-a-push-would-bring")
+        .expect("that is the form of a store path")
+}
+
+/// Makes what the judges of a push look at, for a push that would bring this system to every host that is no witness.
+#[must_use]
+pub fn as_pushed<'a>(fleet: &Fleet, visits: &[Visit<'a>], new: &'a StorePath) -> Vec<Surveyed<'a>> {
+    let view = |visit: &Visit<'a>| Surveyed {
+        host: visit.host,
+        selected: visit.copying.is_some(),
+        facts: &visit.examined.condition.facts,
+        new: visit.copying.map(|_| new),
+        times: Times::of(visit.host, fleet.settle, fleet.steady()),
+    };
+    visits.iter().map(view).collect()
+}
+
+/// What was found, by what it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FleetFindings {
+    pub hosts: BTreeMap<HostName, Vec<DoctorFinding>>,
+    /// Findings that are no single host's: of links.
+    pub fleet: Vec<DoctorFinding>,
+}
+
+impl FleetFindings {
+    /// Takes over what the judges of a push say.
+    pub fn take(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            match finding.host.clone() {
+                Some(host) => self.hosts.entry(host).or_default().push(finding.into()),
+                None => self.fleet.push(finding.into()),
+            }
+        }
+    }
+
+    /// Brings the heaviest to the front.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        for findings in self.hosts.values_mut().chain([&mut self.fleet]) {
+            findings.sort_by_key(|finding| finding.severity);
+        }
+        self
+    }
+}
+
+/// Judges every host that has answered. `silent` are the others that must answer.
+///
+/// Of a witness only that is found for which a push of the others would be refused, or would warn.
+#[must_use]
+pub fn of_hosts(fleet: &Fleet, visits: &[Visit<'_>], silent: &BTreeSet<HostName>, waves: &Waves) -> FleetFindings {
+    let mut found = FleetFindings::default();
+    let another = another_system();
+    let views = as_pushed(fleet, visits, &another);
+    let mut refused = preflight::judge(&fleet.name, &views, Allowed::default(), &BTreeSet::new());
+    let changing: Vec<&Host> = views.iter().filter(|view| view.changes()).map(|view| view.host).collect();
+    refused.extend(waves.judge(&changing));
+    for Visit { host, examined, copying } in visits {
+        let Some(copying) = copying else { continue };
+        found.hosts.insert(host.name.clone(), Patient { fleet, host, examined, silent }.findings(copying));
+    }
+    found.take(refused);
+    found
+}
+
+impl From<Finding> for DoctorFinding {
+    fn from(finding: Finding) -> Self {
+        let (severity, stake) = match finding.weight {
             Weight::Refusal => (Severity::Blocker, Stake::PushRefused),
             Weight::Warning => (Severity::Warning, Stake::PushWarns),
         };
-        Some((found.host?, DoctorFinding::taken(severity, found.text, stake)))
-    };
-    findings.into_iter().filter_map(finding).collect()
+        match finding.text.stake() {
+            Some(_) => Self::new(severity, finding.text),
+            None => Self::taken(severity, finding.text, stake),
+        }
+    }
 }
 
 /// Judges one host that has answered.
@@ -215,9 +259,24 @@ struct Patient<'a> {
     fleet: &'a Fleet,
     host: &'a Host,
     examined: &'a Examined,
+    /// Hosts that must answer, and do not.
+    silent: &'a BTreeSet<HostName>,
 }
 
 impl Patient<'_> {
+    fn findings(&self, copying: &Copying) -> Vec<DoctorFinding> {
+        let mut findings = vec![DoctorFinding::fine(HostHealth::LoginAsRoot { login: self.examined.login.clone() })];
+        self.way_back(&mut findings);
+        self.programs_of_the_system(copying, &mut findings);
+        self.caches(&mut findings);
+        self.space(&mut findings);
+        self.network(&mut findings);
+        self.sshd(&mut findings);
+        self.rest(&mut findings);
+        checks::of_host(self.fleet, self.host, self.examined, &mut findings);
+        findings
+    }
+
     /// Says which parts of the way back are as they should be; the survey refuses the others.
     fn way_back(&self, findings: &mut Vec<DoctorFinding>) {
         let facts = &self.examined.condition.facts;
@@ -273,6 +332,11 @@ impl Patient<'_> {
             }
             Copying::NotTold if login == "root" => DoctorFinding::fine(HostHealth::CopyTaken),
             Copying::NotTold => DoctorFinding::warning(HostHealth::LoginTrustUntold { login }),
+            Copying::Garbled(said) => {
+                let (machine, said) = (self.host.name.to_string(), said.clone());
+                let fault = CopyFault::CopyGarbled { machine, said };
+                DoctorFinding::taken(Severity::Blocker, fault, Stake::PushRefused)
+            }
             Copying::Failed(error) => DoctorFinding::blocker(HostHealth::CopyUnanswered {
                 error: error.clone(),
                 daemon_in_path: self.examined.programs.contains("nix-daemon"),
@@ -295,7 +359,10 @@ impl Patient<'_> {
             findings.push(if !space.is_little() {
                 DoctorFinding::fine(HostHealth::SpaceEnough { place, free_bytes, size_bytes })
             } else if space.is_none() {
-                DoctorFinding::blocker(HostHealth::SpaceUsedUp { place, free_bytes, size_bytes })
+                // What is copied and rooted goes to these; the boot loader's place is not written before the decision.
+                let refuses = free_bytes == 0 && ["/", "/nix/store"].contains(&place.as_str());
+                let severity = if refuses { Severity::Blocker } else { Severity::Warning };
+                DoctorFinding::new(severity, HostHealth::SpaceUsedUp { place, free_bytes, size_bytes })
             } else {
                 DoctorFinding::warning(HostHealth::SpaceScarce { place, free_bytes, size_bytes })
             });
@@ -329,9 +396,6 @@ impl Patient<'_> {
     }
 
     fn sshd(&self, findings: &mut Vec<DoctorFinding>) {
-        if let Some(cause) = self.examined.no_new_login.clone() {
-            findings.push(DoctorFinding::blocker(BaselineLogin::NewLoginMissing { cause }));
-        }
         let setting = |key: &str| self.examined.sshd.get(key).map(String::as_str);
         match setting("maxsessions").and_then(|sessions| sessions.parse::<u64>().ok()) {
             Some(sessions) if sessions < SESSIONS => {
@@ -341,9 +405,15 @@ impl Patient<'_> {
             None => {}
         }
         let name = &self.host.name;
-        let is_jump = |host: &Host| matches!(&host.jump, Some(Jump::Host(jump)) if jump == name);
-        if self.fleet.hosts.iter().any(is_jump) && matches!(setting("allowtcpforwarding"), Some("no" | "remote")) {
-            findings.push(DoctorFinding::blocker(HostHealth::SshForwardsNothing));
+        // Where the hosts behind it answer it does forward, whatever is written above a `Match` of its settings. Where
+        // one does not, that is what refuses a push, and this may be the cause.
+        let silent_behind = |host: &Host| {
+            matches!(&host.jump, Some(Jump::Host(jump)) if jump == name) && self.silent.contains(&host.name)
+        };
+        let forwards_nothing = matches!(setting("allowtcpforwarding"), Some("no" | "remote"))
+            || setting("disableforwarding") == Some("yes");
+        if forwards_nothing && self.fleet.hosts.iter().any(silent_behind) {
+            findings.push(DoctorFinding::warning(HostHealth::SshForwardsNothing));
         }
         if setting("persourcepenalties").is_some_and(|penalties| penalties != "no") {
             findings.push(DoctorFinding::fine(HostHealth::SshPenaltiesOn));

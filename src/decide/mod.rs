@@ -3,6 +3,7 @@
 
 pub mod absent;
 pub mod asking;
+pub mod baseline;
 pub mod doctor;
 pub mod exec;
 pub mod fit;
@@ -10,6 +11,7 @@ pub mod forecast;
 pub mod guard;
 pub mod left_to_guard;
 pub mod matrix;
+pub mod preflight;
 pub mod reboot;
 pub mod remembered;
 pub mod restless;

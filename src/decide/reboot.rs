@@ -324,7 +324,7 @@ impl RollingReboot {
             }
             _ => {
                 let doing = RebootActivity::ProvingLinks.to_string();
-                effects.push(RebootEffect::Tell(Event::HostMoved { host: name.clone(), doing }));
+                effects.push(RebootEffect::Tell(Event::moved(name, doing)));
             }
         }
         self.ends.insert(host, end);

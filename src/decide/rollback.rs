@@ -138,7 +138,7 @@ mod tests {
 
     fn chosen(to: &To, kept: &Kept) -> Result<StorePath, (String, String)> {
         choose(to, &vps(), kept).map_err(|doubt| {
-            crate::codes::keep_judged([doubt.clone()]);
+            crate::codes::keep(&crate::event::Event::failed(Some(&vps()), doubt.clone()));
             (doubt.to_string(), doubt.mend().unwrap())
         })
     }
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(doubt(&known, &vps(), &system(9)), None);
         assert_eq!(doubt(&known, &vps(), &system(8)), None);
         let changed = doubt(&known, &vps(), &system(7)).unwrap();
-        crate::codes::keep_judged([changed.clone()]);
+        crate::codes::keep(&crate::event::Event::warned(Some(&vps()), changed.clone()));
         assert!(changed.to_string().contains("somebody has changed it since"));
     }
 }

@@ -210,7 +210,10 @@ impl Transaction {
                     if self.doubted { Notice::SignalInDoubt { signal } } else { Notice::SignalTooLate { signal } };
                 effects.push(Effect::Tell(Event::warned(None, notice)));
             }
-            Stage::Back | Stage::BackProof | Stage::BackDisarm | Stage::Clean | Stage::Over => {}
+            Stage::Back | Stage::BackProof | Stage::BackDisarm => {
+                effects.push(Effect::Tell(Event::warned(None, Notice::SignalWhileGoingBack { signal })));
+            }
+            Stage::Clean | Stage::Over => {}
         }
     }
 

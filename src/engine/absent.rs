@@ -6,6 +6,7 @@ use super::host_survey::Answered;
 use super::inquiry::Inquiry;
 use super::survey::FleetSurvey;
 use crate::decide::absent;
+use crate::decide::survey::Finding;
 use crate::event::Event;
 use crate::event::reason::Worded;
 use crate::event::reason::absent::Absence;
@@ -23,14 +24,14 @@ impl Inquiry<'_> {
         absent::without(links::resolve(&self.scope.fleet, &ssh_ports(&survey.answered)), &absent)
     }
 
-    /// Checks whether every witness answers that the proof needs; tells which do not, and what to add.
+    /// Finds the silent witnesses that the proof needs, and says what to add.
     ///
     /// Without this check a push would begin, wait out the settle time for links that no host can bring up, and go
     /// back.
-    pub(super) fn needed_witnesses_answer(&self, survey: &FleetSurvey) -> bool {
+    pub(super) fn needed_witnesses(&self, survey: &FleetSurvey) -> Vec<Finding> {
         if self.scope.allowed.broken {
             // With `--allow-broken` their links are accepted like the others that are down, each by its name.
-            return true;
+            return Vec::new();
         }
         let is_silent_witness = |host: &&Host| {
             let name = &host.name;
@@ -38,12 +39,11 @@ impl Inquiry<'_> {
         };
         let silent: Vec<&Host> = self.scope.fleet.hosts.iter().filter(is_silent_witness).collect();
         let names: BTreeSet<&HostName> = silent.iter().map(|host| &host.name).collect();
-        let needed = absent::needed(&self.links(survey), &silent);
-        for (host, links) in &needed {
+        let finding = |(host, links): (&Host, usize)| {
             let without = words_without(&self.scope.fleet.hosts, &self.scope.selected, &names);
-            self.tell(Event::failed(Some(&host.name), Absence::WitnessNeeded { links: *links, without }));
-        }
-        needed.is_empty()
+            Finding::refusal(Some(&host.name), Absence::WitnessNeeded { links, without })
+        };
+        absent::needed(&self.links(survey), &silent).into_iter().map(finding).collect()
     }
 
     /// Tells of a host that must answer and does not.

@@ -79,7 +79,7 @@ where
     events.publish(Event::PhaseStarted { phase });
     let ask = |host: &'a Host| {
         let name = host.name.clone();
-        events.publish(Event::HostMoved { host: name.clone(), doing: Doing::Connecting.to_string() });
+        events.publish(Event::moved_within(&name, Doing::Connecting, host.limits.connect));
         let asked = question(host);
         async move {
             // The event goes out as soon as this host has answered, although the stream holds the answer back until the
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!((answers.recv().await, answers.recv().await), (Some("nas".into()), Some("web".into())));
         let _ = listener.finish(Duration::from_secs(20));
         let name = |host: &str| HostName::new(host).unwrap();
-        let moved = |host| Event::HostMoved { host: name(host), doing: "connecting".into() };
+        let moved = |host| Event::moved_within(&name(host), "connecting", Duration::from_secs(20));
         let done = |host| Event::HostDone { host: name(host), phase: Phase::Survey };
         assert_eq!(
             heard.iter().collect::<Vec<_>>(),

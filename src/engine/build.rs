@@ -129,7 +129,7 @@ impl Inquiry<'_> {
         loop {
             ticks.tick().await;
             if let Some((host, doing)) = lock(rows).next_changed() {
-                self.tell(Event::HostMoved { host, doing });
+                self.tell(Event::moved(&host, doing));
             }
         }
     }

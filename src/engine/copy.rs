@@ -78,7 +78,11 @@ impl Push<'_> {
         };
         // Once more, and only once: nothing on the host was touched.
         self.inquiry.warn(Some(name), why);
-        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::CopyingAgain.to_string() });
+        self.inquiry.tell(Event::moved_within(
+            name,
+            Doing::CopyingAgain,
+            deadline.saturating_duration_since(Instant::now()),
+        ));
         // The master is made again where it was lost. If that fails, the copy says why.
         let _ = self.inquiry.reach.ready(name, host.limits.connect).await;
         // The wait for its turn is taken from no copy's time.
@@ -98,6 +102,8 @@ impl Push<'_> {
         let name = &host.name;
         let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
         let substitute = host.nix.substitute_on_destination;
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.inquiry.tell(Event::moved_within(name, Doing::Copying, left));
         let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute };
         let hear = |heard: nix::Heard<'_>| {
             self.inquiry.tell(match heard {
@@ -109,7 +115,7 @@ impl Push<'_> {
                 }
                 nix::Heard::Still { silent, last } => {
                     let doing = StandingCopy { silent, last: last.map(str::to_owned) }.to_string();
-                    Event::HostMoved { host: name.clone(), doing }
+                    Event::moved_within(name, doing, deadline.saturating_duration_since(Instant::now()))
                 }
             });
         };
@@ -150,7 +156,8 @@ impl Push<'_> {
         may_come_again: bool,
     ) -> CopyCheck {
         let name = &view.host.name;
-        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::LookingWhetherFits.to_string() });
+        let limit = view.host.limits.step + view.host.limits.check + COMPARISON;
+        self.inquiry.tell(Event::moved_within(name, Doing::LookingWhetherFits, limit));
         let systems = &view.facts.standing.systems;
         let script = RemoteStep::Prepare {
             run: self.request.run.clone(),
@@ -162,7 +169,6 @@ impl Push<'_> {
         }
         .script();
         lock(&self.prepared).insert(name.clone());
-        let limit = view.host.limits.step + view.host.limits.check + COMPARISON;
         let raw = match self.inquiry.reach.run(name, &script, limit).await {
             Ok(raw) => raw,
             Err(error) => {

@@ -1,61 +1,166 @@
 //! Looks at the workstation and at every host for anything that would stop a push. It changes nothing.
 
-use std::path::{Path, PathBuf};
+mod workstation;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ::nix::sys::statvfs::statvfs;
-use ::nix::unistd::{AccessFlags, access};
-use futures::Stream;
+use futures::StreamExt;
 
 use super::ask::{Gathered, NoAnswer, gather};
 use super::causes::chain;
-use super::new_login::new_login;
-use super::reach::Reach;
-use super::workstation::ssh_version;
-use crate::decide::doctor::{Copying, DoctorFinding, Examined, Nix, Severity, Workstation};
+use super::clock::{BootClock, Clock};
+use super::host_survey::Answered;
+use super::inquiry::{FleetScope, Inquiry, plan};
+use super::orders::HostClock;
+use super::survey::FleetSurvey;
+use crate::decide::absent::{self, Silence};
+use crate::decide::baseline;
+use crate::decide::doctor::{
+    Copying, DoctorFinding, Examined, FleetFindings, Severity, Visit, another_system, as_pushed, of_hosts,
+};
+use crate::decide::waves::Waves;
+use crate::event::activity::Doing;
 use crate::event::reason::doctor::Stake;
-use crate::event::reason::workstation::FolderObstacle;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
+use crate::facts::links::Link;
 use crate::inventory::model::{Host, HostName};
 use crate::nix;
-use crate::record::folder::StateFolder;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::RemoteStep;
-use crate::remote::{ConnectCause, StepError};
+use crate::remote::{ConnectCause, StepError, Workspace};
+
+pub use workstation::workstation;
 
 /// How long a program of the workstation may take to say its state.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Examines every host; the answers come in the order of `hosts`. `signing`: the keys of the nix
-/// here; `None`: there is no nix to ask with.
-pub fn examine<'a>(
-    reach: &'a Reach,
-    hosts: impl IntoIterator<Item = &'a Host>,
-    signing: Option<&'a nix::SigningKeys>,
-    events: &'a Events,
-) -> impl Stream<Item = (HostName, Gathered<(Examined, Copying)>)> {
-    gather(hosts, Phase::Ask, events, move |host| async move {
+/// What a look at a whole fleet has found.
+#[derive(Debug)]
+pub struct Diagnosis {
+    /// In the inventory's order: the selected hosts, and each witness that a push would say something of.
+    pub hosts: Vec<(HostName, Vec<DoctorFinding>)>,
+    /// Of the fleet's links.
+    pub fleet: Vec<DoctorFinding>,
+}
+
+/// Looks at a fleet as a push would that changes every selected host: surveys it, and looks at its baseline, with new
+/// logins. `signing`: the keys of the nix here; `None`: there is no nix to ask with.
+///
+/// It runs no program that the inventory names: the links of such checks are not looked at.
+pub async fn diagnose(
+    scope: &FleetScope,
+    waves: &Waves,
+    workspace: Arc<Workspace>,
+    signing: Option<&nix::SigningKeys>,
+    events: &Events,
+) -> Diagnosis {
+    let inquiry = Inquiry::new(scope, workspace, events);
+    let diagnosis = inquiry.diagnose(waves, signing).await;
+    inquiry.reach.close().await;
+    diagnosis
+}
+
+impl Inquiry<'_> {
+    async fn diagnose(&self, waves: &Waves, signing: Option<&nix::SigningKeys>) -> Diagnosis {
+        let FleetScope { fleet, selected, without, .. } = self.scope;
+        let hosts = || fleet.hosts.iter().filter(|host| !without.contains(&host.name));
+        let gathered: BTreeMap<HostName, Gathered<Examination>> =
+            gather(hosts(), Phase::Ask, self.events, |host| self.examine(host, signing)).collect().await;
+        let mut survey =
+            FleetSurvey { answered: BTreeMap::new(), skipped: without.clone(), all_answer_that_must: true };
+        let mut visits = Vec::new();
+        let (mut silent, mut of_silent) = (BTreeSet::new(), Vec::new());
+        for host in hosts() {
+            let name = host.name.clone();
+            match &gathered[&name] {
+                Ok(answers) => {
+                    let copying = answers.copying.as_ref();
+                    visits.push(Visit { host, examined: &answers.examined, copying });
+                    survey.answered.insert(name, answers.surveyed.clone());
+                }
+                Err(no_answer) => {
+                    let silence = Silence::of(host, selected);
+                    match silence {
+                        Silence::Skipped => _ = survey.skipped.insert(name.clone()),
+                        Silence::MustAnswer => {
+                            survey.all_answer_that_must = false;
+                            silent.insert(name.clone());
+                        }
+                        Silence::Witness => {}
+                    }
+                    of_silent.push((name, of_silence(host, no_answer, silence)));
+                }
+            }
+        }
+        let mut found = of_hosts(fleet, &visits, &silent, waves);
+        for (name, finding) in of_silent {
+            found.hosts.entry(name).or_default().push(finding);
+        }
+        found.take(self.needed_witnesses(&survey));
+        let (not_run, links): (Vec<Link>, Vec<Link>) =
+            self.links(&survey).into_iter().partition(|link| link.probe.is_command());
+        // What is down at a host that is silent is said by its silence, also of a witness that is needed.
+        let is_silent = |host: &Host| !survey.answered.contains_key(&host.name) && !survey.skipped.contains(&host.name);
+        let is_told = |link: &Link| hosts().any(|host| is_silent(host) && absent::touches(link, host));
+        let links: Vec<Link> = links.into_iter().filter(|link| !is_told(link)).collect();
+        let another = another_system();
+        let plan = plan(&as_pushed(fleet, &visits, &another), links);
+        found.take(baseline::not_tried(&plan, &not_run));
+        if !visits.is_empty() {
+            self.tell(Event::PhaseStarted { phase: Phase::Baseline });
+            // Also where the hosts that are to change are silent: once they answer, a push of them goes this far.
+            found.take(self.look_at_baseline(plan, &survey.skipped, true).await.findings);
+        }
+        let FleetFindings { hosts: mut of_hosts, fleet: of_fleet } = found.sorted();
+        let hosts = hosts().filter_map(|host| Some((host.name.clone(), of_hosts.remove(&host.name)?))).collect();
+        Diagnosis { hosts, fleet: of_fleet }
+    }
+
+    async fn examine(&self, host: &Host, signing: Option<&nix::SigningKeys>) -> Gathered<Examination> {
         let script = RemoteStep::Doctor.script();
-        let raw = reach.run(&host.name, &script, host.limits.connect + host.limits.step).await?;
+        let raw = self.reach.run(&host.name, &script, host.limits.connect + host.limits.step).await?;
+        let at = BootClock.now();
         let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut examined = answer::examined(&raw.lines)?;
         let here = i64::try_from(here.as_secs()).unwrap_or(i64::MAX);
         examined.clock_ahead = examined.now.map(|now| now.saturating_sub(here));
-        examined.no_new_login = new_login(reach, host, true).await.err();
-        let Some(signing) = signing else { return Ok((examined, Copying::NotAsked)) };
-        events.publish(Event::HostMoved { host: host.name.clone(), doing: "asking its nix".to_owned() });
-        let ssh_options = reach.workspace().nix_ssh_options();
+        let copying = match (self.scope.selected.contains(&host.name), signing) {
+            (false, _) => None,
+            (true, None) => Some(Copying::NotAsked),
+            (true, Some(signing)) => Some(self.ask_nix(host, &examined, signing).await),
+        };
+        let facts = examined.condition.facts.clone();
+        let surveyed = Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts };
+        Ok(Examination { examined, surveyed, copying })
+    }
+
+    /// Asks whether a copy to the host would be taken.
+    async fn ask_nix(&self, host: &Host, examined: &Examined, signing: &nix::SigningKeys) -> Copying {
+        self.tell(Event::moved_within(&host.name, Doing::AskedForItsNix, host.limits.connect + LIMIT));
+        let ssh_options = self.reach.workspace().nix_ssh_options();
         let store =
             nix::Destination { host: &host.name, alias: &host.name, ssh_options: &ssh_options, substitute: false };
-        let copying = match nix::ping(Some(store), host.limits.connect + LIMIT).await {
+        match nix::ping(Some(store), host.limits.connect + LIMIT).await {
             Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
             Ok(nix::Pinged { trusted: Some(false), .. }) => untrusted(signing, &examined.trusted_keys),
             Ok(nix::Pinged { trusted: None, .. }) => Copying::NotTold,
-            Err(error) => Copying::Failed(chain(&error)),
-        };
-        Ok((examined, copying))
-    })
+            Err(error) => {
+                let said = chain(&error);
+                nix::printed_before(&said).map_or(Copying::Failed(said), Copying::Garbled)
+            }
+        }
+    }
+}
+
+/// The answers of one host.
+struct Examination {
+    examined: Examined,
+    surveyed: Answered,
+    /// `None`: it is a witness.
+    copying: Option<Copying>,
 }
 
 /// Says whether signatures let a copy through to a host that does not trust the login.
@@ -76,10 +181,9 @@ pub async fn signing_here() -> nix::SigningKeys {
 }
 
 /// Says why a host cannot be examined at all.
-#[must_use]
-pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> DoctorFinding {
-    // A push leaves out a host that is optional and does not answer.
-    let severity = if host.optional { Severity::Warning } else { Severity::Blocker };
+fn of_silence(host: &Host, no_answer: &NoAnswer, silence: Silence) -> DoctorFinding {
+    // Whether a silent witness is needed depends on the links.
+    let severity = if silence == Silence::MustAnswer { Severity::Blocker } else { Severity::Warning };
     let stake = match no_answer {
         NoAnswer::Senseless(AnswerError::NotNixos) => Stake::NixosNeeded,
         NoAnswer::Step(StepError::NotRoot { refusal, .. }) => {
@@ -88,63 +192,20 @@ pub fn of_silence(host: &Host, no_answer: &NoAnswer) -> DoctorFinding {
         NoAnswer::Step(StepError::NoLogin { source, .. }) => match &source.cause {
             ConnectCause::AuthRefused(_) => Stake::KeyNeeded { user: host.user.clone() },
             ConnectCause::UnknownHostKey { .. } | ConnectCause::ChangedHostKey { .. } => Stake::IdentityNeeded,
-            _ if host.optional => Stake::OptionalAway,
-            _ => Stake::Away { host: host.name.clone() },
+            _ => match silence {
+                Silence::Skipped => Stake::OptionalAway,
+                Silence::Witness => Stake::WitnessAway,
+                Silence::MustAnswer => Stake::Away { host: host.name.clone() },
+            },
         },
         _ => Stake::LoginNeeded,
     };
     DoctorFinding::taken(severity, no_answer.reason(), stake)
 }
 
-/// Looks at the workstation. `fleet` and the inventory's file name the runs that may be unfinished.
-pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
-    let (nix, ssh) = tokio::join!(nix_here(), ssh_version());
-    let state = StateFolder::locate(|name| std::env::var_os(name));
-    let unfinished = state.as_ref().ok().and_then(|state| state.unfinished(Some((fleet, inventory))).ok().flatten());
-    Workstation {
-        nix,
-        ssh,
-        record: state
-            .map_err(|error| FolderObstacle::PlaceUnknown { error: chain(&error) })
-            .and_then(|state| writable(state.folder())),
-        free_store: free(Path::new("/nix/store")),
-        unfinished: unfinished.map(|one| one.reason()),
-        unlinked: None,
-    }
-}
-
-async fn nix_here() -> Nix {
-    match nix::version(LIMIT).await {
-        Err(error) => Nix::Missing(chain(&error)),
-        Ok(version) if !version.is_new_enough() => Nix::TooOld(version.to_string()),
-        Ok(version) => match nix::ping(None, LIMIT).await {
-            Ok(_) => Nix::Works(version.to_string()),
-            Err(error) => Nix::Broken(chain(&error)),
-        },
-    }
-}
-
-/// Returns the folder in which it will be made, if it is not there yet.
-fn writable(folder: &Path) -> Result<(String, Option<u64>), FolderObstacle> {
-    let shown = |path: &Path| path.display().to_string();
-    let there: Option<PathBuf> = folder.ancestors().find(|ancestor| ancestor.exists()).map(Path::to_owned);
-    let there = there.ok_or_else(|| FolderObstacle::CannotBeMade { path: shown(folder) })?;
-    if !there.is_dir() {
-        return Err(FolderObstacle::NotAFolder { path: shown(&there) });
-    }
-    access(&there, AccessFlags::W_OK | AccessFlags::X_OK)
-        .map_err(|error| FolderObstacle::NotWritable { path: shown(&there), error: error.desc().to_owned() })?;
-    Ok((folder.display().to_string(), free(&there)))
-}
-
-fn free(path: &Path) -> Option<u64> {
-    let found = statvfs(path).ok()?;
-    found.blocks_available().checked_mul(found.fragment_size())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::path::Path;
 
     use pretty_assertions::assert_eq;
 
@@ -157,7 +218,8 @@ mod tests {
         let text =
             format!("hosts: {{nas: {{user: ada, optional: {optional}}}}}\nfleets: {{lab: {{flake: ., hosts: all}}}}\n");
         let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/"), &text).unwrap();
-        of_silence(&loaded.inventory.hosts[0], no_answer)
+        let host = &loaded.inventory.hosts[0];
+        of_silence(host, no_answer, Silence::of(host, &BTreeSet::from([host.name.clone()])))
     }
 
     fn no_login(cause: ConnectCause) -> NoAnswer {
@@ -203,15 +265,5 @@ mod tests {
         let finding = judged(true, &no_login(ConnectCause::TimedOut(Duration::from_secs(5))));
         assert_eq!(finding.severity, Severity::Warning);
         assert!(finding.why().contains("goes on without it"), "{finding:?}");
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_yet_is_writable_where_it_can_be_made() {
-        let there = tempfile::tempdir().unwrap();
-        let (shown, free) = writable(&there.path().join("a/b")).unwrap();
-        assert!(shown.ends_with("a/b") && free.is_some());
-        let file = there.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        assert_eq!(writable(&file.join("a")), Err(FolderObstacle::NotAFolder { path: file.display().to_string() }));
     }
 }

@@ -310,13 +310,12 @@ impl<H: Hosts> Driver<H> {
             let host = self.plan.host(host).name.clone();
             surroundings.tell(Event::LeftToGuard { host, fires_in_ms, boot_ms, action });
         }
-        let moved = Event::HostMoved { host: self.plan.host(host).name.clone(), doing: by_step(&step).to_string() };
-        surroundings.tell(moved);
         let guard = self.guard(host, &step, now);
         let order = self.order(host, step.clone(), guard, now);
         // The record must know of a longer guard before the host does: the workstation may die in between.
         self.note_guard(host, order.as_ref(), now, surroundings);
         let until = order.as_ref().map_or(now, |order| order.until);
+        surroundings.tell(self.doing(host, &step, until, by_step(&step)));
         let hosts = Arc::clone(&self.hosts);
         let task = tokio::spawn(async move {
             // It is made before the work begins, and reports when it is dropped: exactly once, even if the work panics.

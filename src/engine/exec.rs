@@ -98,7 +98,7 @@ impl Run<'_> {
             command = self.reach.command(name, &order, self.host.limits.connect + WAY) => command?,
             () = is_true(&mut stop) => return Err(NoAnswer::Interrupted),
         };
-        self.events.publish(Event::HostMoved { host: name.clone(), doing: "running".to_owned() });
+        self.events.publish(Event::moved_within(name, "running", *limit));
         let (mut stdout, mut stderr, mut room) = (Printed::default(), Printed::default(), self.room);
         let mut stopping = false;
         loop {

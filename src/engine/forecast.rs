@@ -139,9 +139,9 @@ impl Push<'_> {
 
     async fn ask_one_for_units(&self, view: &Surveyed<'_>, new: &StorePath) {
         let name = &view.host.name;
-        self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: Doing::AskedForUnits.to_string() });
         // An activation decides about the same units, and then waits for them as well: its limit is more than enough.
         let limit = view.host.limits.test;
+        self.inquiry.tell(Event::moved_within(name, Doing::AskedForUnits, limit + view.host.limits.step));
         let script = RemoteStep::DryActivate { new: new.clone(), limit }.script();
         let answer = match self.inquiry.reach.run(name, &script, limit + view.host.limits.step).await {
             Ok(raw) => dry_activation(&raw.lines),

@@ -311,10 +311,10 @@ impl<'a> Guards<'a> {
 
     async fn order(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, id: HostId, step: Step) -> Answer {
         let host = self.host(&plan.host(id).name);
-        let moved = super::activity::by_step(&step).to_string();
-        self.events.publish(Event::HostMoved { host: host.name.clone(), doing: moved });
+        let limit = host.limits.connect + host.limits.step;
+        self.events.publish(Event::moved_within(&host.name, super::activity::by_step(&step), limit));
         // A lost answer is asked for again until then; after that it is not known what the host has done.
-        let until = BootClock.now() + host.limits.connect + host.limits.step;
+        let until = BootClock.now() + limit;
         let order = Order { step, until, guard: host.guard, needs: Duration::ZERO, limit: host.limits.step };
         // Its notes on the way are not shown here.
         let (notes, _unheard) = mpsc::unbounded_channel();

@@ -55,8 +55,8 @@ pub(super) async fn aloud(
     answer: impl Future<Output = SurveyAnswer>,
     tell: impl Fn(Event),
 ) -> SurveyAnswer {
-    let host = &host.name;
-    tell(Event::HostMoved { host: host.clone(), doing: Doing::Connecting.to_string() });
+    let (host, connect) = (&host.name, host.limits.connect);
+    tell(Event::moved_within(host, Doing::Connecting, connect));
     let answer = answer.await;
     if let Ok(Answered { facts, .. }) = &answer {
         tell(Event::HostSurveyed {

@@ -13,27 +13,41 @@ use crate::remote::{Way, answer};
 /// How long after a login that failed the next one is tried: an sshd that has too many at once drops some.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The ways that are tried, one after the other.
+fn ways(host: &Host, changes: bool) -> &'static [Way] {
+    // Verify takes the way for after the push also to a host that does not change. One that changes may have moved
+    // already, when an earlier push has brought the change.
+    let moves = host.after != After::default();
+    match (changes, moves) {
+        (true, true) => &[Way::Usual, Way::Usual, Way::After],
+        (true, false) => &[Way::Usual, Way::Usual],
+        (false, _) => &[Way::After, Way::After],
+    }
+}
+
+/// How long one login may take, with what is run over it.
+fn limit(host: &Host) -> Duration {
+    host.limits.connect + host.limits.step
+}
+
+/// How long [`new_login`] may take at most, without the wait for the turns of its logins.
+pub(super) fn longest_new_login(host: &Host, changes: bool) -> Duration {
+    let tries = u32::try_from(ways(host, changes).len()).unwrap_or(u32::MAX);
+    limit(host).saturating_mul(tries) + PAUSE.saturating_mul(tries.saturating_sub(1))
+}
+
 /// Takes a new login on a host, as verify will, and once more if it fails by chance. `changes`: the push is to change
 /// it.
 ///
 /// # Errors
 /// Why the first try failed: the second may only be the echo of a limit that the first has met.
 pub(super) async fn new_login(reach: &Reach, host: &Host, changes: bool) -> Result<LoginBefore, Cause> {
-    // Verify takes the way for after the push also to a host that does not change. One that changes may have moved
-    // already, when an earlier push has brought the change.
-    let moves = host.after != After::default();
-    let ways: &[Way] = match (changes, moves) {
-        (true, true) => &[Way::Usual, Way::Usual, Way::After],
-        (true, false) => &[Way::Usual, Way::Usual],
-        (false, _) => &[Way::After, Way::After],
-    };
     // That a jump forwards, its master has just shown: verify alone looks for that anew.
     let jump = None;
     let script = RemoteStep::Standing { run: None }.script();
-    let limit = host.limits.connect + host.limits.step;
     let mut first: Option<Cause> = None;
     let mut denied = None;
-    for way in ways {
+    for way in ways(host, changes) {
         // A host that refuses us is not asked the same again: some count that.
         if denied == Some(*way) {
             continue;
@@ -41,7 +55,7 @@ pub(super) async fn new_login(reach: &Reach, host: &Host, changes: bool) -> Resu
         if first.is_some() {
             tokio::time::sleep(PAUSE).await;
         }
-        let cause = match reach.login_anew(&host.name, *way, jump, &script, limit).await {
+        let cause = match reach.login_anew(&host.name, *way, jump, &script, limit(host)).await {
             Ok(raw) => match answer::step_answer(&raw.lines) {
                 Ok(_) if changes && *way == Way::After => return Ok(LoginBefore::NotTaken),
                 Ok(_) => return Ok(LoginBefore::Taken),

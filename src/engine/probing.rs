@@ -243,6 +243,11 @@ fn probes(links: &[Link], place: &Place, after: bool) -> Vec<LinkProbe> {
         .collect()
 }
 
+/// How long a look at what begins at this place may take at most: a link that is down is looked at twice.
+pub(super) fn longest_look(links: &[Link], place: &Place) -> Duration {
+    patience(&probes(links, place, false)) * 2
+}
+
 fn patience(probes: &[LinkProbe]) -> Duration {
     probes.iter().map(|one| one.timeout).max().unwrap_or_default() + WAY
 }

@@ -24,6 +24,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::reboot::{RebootActivity, RollingReason};
 use crate::event::stream::Events;
+use crate::event::waiting::{AfterWait, WaitedFor};
 use crate::event::{Event, Phase};
 use crate::facts::host::{Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
@@ -184,7 +185,9 @@ impl RebootDriver<'_> {
         };
         let mut effects: VecDeque<RebootEffect> = rolling.start().into();
         let mut under_way: FuturesUnordered<BoxFuture<'_, RebootInput>> = FuturesUnordered::new();
-        let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
+        let settle = self.settle_after_boot();
+        // Only while links are waited for.
+        let mut waits_for_links = false;
         loop {
             while let Some(effect) = effects.pop_front() {
                 match effect {
@@ -205,7 +208,12 @@ impl RebootDriver<'_> {
                             signal = shutdown.requested() => return left(rolling, signal),
                         }
                     }
-                    RebootEffect::Reboot(host) => under_way.push(self.reboot_one(host, before).boxed()),
+                    RebootEffect::Reboot(host) => {
+                        if std::mem::take(&mut waits_for_links) {
+                            self.inquiry.tell(Event::WaitEnded { wait: WaitedFor::Links });
+                        }
+                        under_way.push(self.reboot_one(host, before).boxed());
+                    }
                     RebootEffect::Probe { after_a_pause } => {
                         let looking = async move {
                             if after_a_pause {
@@ -218,11 +226,20 @@ impl RebootDriver<'_> {
                         under_way.push(looking.boxed());
                     }
                     RebootEffect::Expect { wave } => {
+                        waits_for_links = true;
+                        self.inquiry.tell(Event::WaitStarted {
+                            wait: WaitedFor::Links,
+                            within_ms: u64::try_from(settle.as_millis()).unwrap_or(u64::MAX),
+                            then: AfterWait::NoFurtherReboot,
+                        });
                         let over = BootClock.sleep_until(BootClock.now() + settle);
                         under_way.push(over.map(move |()| RebootInput::SettleElapsed { wave }).boxed());
                     }
                     RebootEffect::Tell(event) => self.inquiry.tell(event),
                     RebootEffect::Finish => {
+                        if waits_for_links {
+                            self.inquiry.tell(Event::WaitEnded { wait: WaitedFor::Links });
+                        }
                         let stopped = rolling.stopped().cloned().map_or(How::Through, How::Stopped);
                         return rolling.interrupted().map_or(stopped, How::Interrupted);
                     }
@@ -291,19 +308,21 @@ impl RebootDriver<'_> {
         let plan = before.plan.host(id);
         let host = self.fleet_host(&plan.name);
         let name = &host.name;
-        let doing = |doing: RebootActivity| {
-            self.inquiry.tell(Event::HostMoved { host: name.clone(), doing: doing.to_string() });
+        // With a host that is not proven back the rolling reboot ends.
+        let then = Some(AfterWait::NoFurtherReboot);
+        let doing = |doing: RebootActivity, within: Duration| {
+            self.inquiry.tell(Event::moved_until(name, doing, Some(within), then));
         };
         let begun = BootClock.now();
         // The boot id goes with the order, so a late copy of it reboots nothing after the reboot.
-        doing(RebootActivity::Told);
+        let limit = host.limits.connect + host.limits.step;
+        doing(RebootActivity::Told, limit);
         let script = RemoteStep::Reboot {
             run: self.run.to_owned(),
             boot_id: plan.boot_id.clone(),
             expected: Expected::from(&plan.old),
         }
         .script();
-        let limit = host.limits.connect + host.limits.step;
         let told = within(&BootClock, limit, self.inquiry.reach.run(name, &script, limit)).await;
         match told {
             Some(Ok(raw)) => {
@@ -319,8 +338,10 @@ impl RebootDriver<'_> {
             // The connection may be gone because the host reboots already, so this error proves nothing.
             Some(Err(_)) | None => {}
         }
-        doing(RebootActivity::GoingDown);
-        let until = BootClock.now() + STOPPING + host.boot_time + host.limits.connect;
+        let away = STOPPING + host.boot_time + host.limits.connect;
+        // The last look may begin just before that.
+        doing(RebootActivity::GoingDown, away + host.limits.connect);
+        let until = BootClock.now() + away;
         loop {
             let last = match self.look(host).await {
                 // Only another boot proves the reboot: a host that is slow to stop still answers on the old one.
@@ -335,7 +356,9 @@ impl RebootDriver<'_> {
             }
             BootClock.sleep_until(now + LOOK_PAUSE).await;
         }
-        doing(RebootActivity::LoggingIn);
+        // The last try may begin just before the settle time is over, and waits that long for units by itself.
+        let settle = self.settle_after_boot();
+        doing(RebootActivity::LoggingIn, settle + settle + host.limits.connect + host.limits.step);
         match self.login_after_boot(host).await {
             Ok((standing, kernel)) => {
                 let took = BootClock.now().saturating_sub(begun);
@@ -351,6 +374,11 @@ impl RebootDriver<'_> {
         }
     }
 
+    /// Returns how long links and logins may take to come up after a boot.
+    fn settle_after_boot(&self) -> Duration {
+        self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT)
+    }
+
     async fn look(&self, host: &Host) -> Result<Standing, AnyReason> {
         let limit = host.limits.connect;
         let script = RemoteStep::Standing { run: None }.script();
@@ -362,7 +390,7 @@ impl RebootDriver<'_> {
     /// Makes a new ssh login that ends in root, and waits until all units of the boot have started. It is tried until
     /// the settle time is over, because a host that boots lets only root in at first (`pam_nologin(8)`).
     async fn login_after_boot(&self, host: &Host) -> Result<(Standing, String), AnyReason> {
-        let settle = self.inquiry.scope.fleet.settle.max(SETTLE_AFTER_BOOT);
+        let settle = self.settle_after_boot();
         let until = BootClock.now() + settle;
         let limit = host.limits.connect + settle + host.limits.step;
         let script = RemoteStep::Booted { limit: settle }.script();

@@ -145,7 +145,7 @@ impl Leftovers {
 fn looking(fleet: &Fleet, skipped: &BTreeSet<HostName>, run: &str) -> Vec<Event> {
     let asked: Vec<&Host> = fleet.hosts.iter().filter(|host| !skipped.contains(&host.name)).collect();
     let doing = CleaningUp { run: run.to_owned(), limit: longest(&asked) }.to_string();
-    asked.iter().map(|host| Event::HostMoved { host: host.name.clone(), doing: doing.clone() }).collect()
+    asked.iter().map(|host| Event::moved(&host.name, &doing)).collect()
 }
 
 /// How long a clean-up may take: all are asked, the first is taken over and then the others, which wait for a switch
@@ -260,7 +260,7 @@ mod tests {
         let limit = 5 * (limits.connect + limits.step) + 2 * limits.switch;
         let limit = humantime::format_duration(limit);
         let doing = format!("cleaning up what run {RUN} has left, {limit} at most");
-        assert_eq!(shown, [Event::HostMoved { host: name("vps"), doing }]);
+        assert_eq!(shown, [Event::moved(&name("vps"), doing)]);
     }
 
     #[test]

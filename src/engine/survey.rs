@@ -7,6 +7,7 @@ use futures::FutureExt;
 use super::ask::ask_all;
 use super::host_survey::{Answered, aloud, ask};
 use super::inquiry::{Inquiry, Phased, refuse_if};
+use crate::decide::absent::Silence;
 use crate::event::reason::absent::Absence;
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
@@ -45,17 +46,20 @@ impl Inquiry<'_> {
         let silent: BTreeSet<&HostName> =
             answers.iter().filter(|(_, answer)| answer.is_err()).map(|(host, _)| host).collect();
         for host in hosts() {
-            match answers[&host.name].as_ref() {
-                Ok(_) => self.tell_address(&host.name),
-                Err(cause) if host.optional => {
+            let Err(cause) = answers[&host.name].as_ref() else {
+                self.tell_address(&host.name);
+                continue;
+            };
+            match Silence::of(host, &self.scope.selected) {
+                Silence::Skipped => {
                     self.warn(Some(&host.name), Absence::OptionalHostSilent { cause: cause.clone() });
                     self.tell(Event::HostLeftOut { host: host.name.clone() });
                     skipped_now.insert(host.name.clone());
                 }
-                Err(cause) if !self.scope.selected.contains(&host.name) => {
+                Silence::Witness => {
                     self.warn(Some(&host.name), Absence::WitnessSilent { cause: cause.clone() });
                 }
-                Err(cause) => {
+                Silence::MustAnswer => {
                     self.tell_silence(&silent, &host.name, cause);
                     all_answer_that_must = false;
                 }
@@ -68,9 +72,10 @@ impl Inquiry<'_> {
     /// Refuses if a host is silent that must answer, or a witness that is needed: the links of all hosts are the proof.
     pub(super) fn ensure_witnesses_answer(&self, survey: &FleetSurvey) -> Phased<()> {
         // Before the refusal: all that is missing is said at once.
-        let all_needed = self.needed_witnesses_answer(survey);
+        let needed = self.needed_witnesses(survey);
+        self.tell_findings(&needed);
         survey.ensure_all_answer()?;
-        refuse_if(!all_needed, Refusal::HostsNotSurveyed)
+        refuse_if(!needed.is_empty(), Refusal::HostsNotSurveyed)
     }
 
     /// Tells by which of its several addresses the host is reached, from now on.

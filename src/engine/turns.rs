@@ -66,10 +66,10 @@ impl Turns {
             let permit = permit.ok().and_then(Result::ok);
             return LoginTurn { _permit: permit, limit: limit.saturating_sub(begun.elapsed()) };
         }
-        self.tell(host, Doing::WaitingToLogIn { at_once: self.at_once });
+        self.events.publish(Event::moved(host, Doing::WaitingToLogIn { at_once: self.at_once }));
         // The window is never closed.
         let permit = self.logins.acquire().await.ok();
-        self.tell(host, Doing::Connecting);
+        self.events.publish(Event::moved_within(host, Doing::Connecting, connect.min(limit)));
         LoginTurn { _permit: permit, limit }
     }
 
@@ -78,14 +78,10 @@ impl Turns {
         if let Ok(permit) = self.copies.try_acquire() {
             return Some(permit);
         }
-        self.tell(host, Doing::WaitingForCopy { at_once: self.at_once });
+        self.events.publish(Event::moved(host, Doing::WaitingForCopy { at_once: self.at_once }));
         let permit = self.copies.acquire().await.ok();
-        self.tell(host, Doing::Copying);
+        self.events.publish(Event::moved(host, Doing::Copying));
         permit
-    }
-
-    fn tell(&self, host: &HostName, doing: Doing) {
-        self.events.publish(Event::HostMoved { host: host.clone(), doing: doing.to_string() });
     }
 }
 
@@ -145,7 +141,7 @@ mod tests {
         assert!(timeout(Duration::from_secs(1), turns.copy(&hosts[2])).await.is_err());
         drop((held, copying));
         let _ = listener.finish(LIMIT);
-        let moved = |host: &HostName, doing: &str| Event::HostMoved { host: host.clone(), doing: doing.to_owned() };
+        let moved = |host: &HostName, doing: &str| Event::moved(host, doing);
         assert_eq!(
             heard.iter().collect::<Vec<_>>(),
             [

@@ -25,6 +25,10 @@ pub enum Doing {
     Probing {
         links: usize,
     },
+    /// It is probed, and a login of its own is taken on it.
+    ProbingAndLoggingIn {
+        links: usize,
+    },
     LookingWhetherFits,
     CopyingAgain,
     AskedForUnits,
@@ -41,6 +45,7 @@ pub enum Doing {
     },
     Copying,
     AskingCaches,
+    AskedForItsNix,
     InstallingLoader,
     WaitingForStep,
     PuttingProfileBack,

@@ -237,7 +237,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(30);
 
     fn moved() -> Event {
-        Event::HostMoved { host: HostName::new("vps").unwrap(), doing: "copying".into() }
+        Event::moved(&HostName::new("vps").unwrap(), "copying")
     }
 
     #[test]

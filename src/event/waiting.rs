@@ -39,6 +39,8 @@ pub enum AfterWait {
     AskedAgain,
     /// The run goes on without the hosts that do not answer.
     GoesOnWithout,
+    /// The rolling reboot ends: no further host is rebooted.
+    NoFurtherReboot,
 }
 
 /// Why a host stands by.

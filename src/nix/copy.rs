@@ -13,6 +13,7 @@ use crate::local::process::ProcessError;
 
 /// What nix says when it took a session over a master for a connection of its own, or the other way round: the word
 /// that its ssh prints first was read as protocol. Source: docs/facts.md, "Nix over a master connection".
+const MISREAD: &str = "protocol mismatch, got '";
 const MISREAD_MASTER: &str = "protocol mismatch, got 'started";
 
 /// How much ssh and the host may say beside nix during a copy: banners, warnings, the reason why it fails.
@@ -47,6 +48,11 @@ pub enum CopyError {
         message: String,
     },
     NoNix {
+        host: HostName,
+        message: String,
+    },
+    /// Something there, the login shell most likely, has printed before the host's nix.
+    Garbled {
         host: HostName,
         message: String,
     },
@@ -90,6 +96,7 @@ impl CopyError {
                 user: None,
             },
             Self::NoNix { host, message } => CopyFault::CopyNoNix { machine: machine(host), said: message.clone() },
+            Self::Garbled { host, message } => CopyFault::CopyGarbled { machine: machine(host), said: message.clone() },
             Self::Connection { host, message } => {
                 CopyFault::CopyInterrupted { machine: machine(host), said: message.clone() }
             }
@@ -179,6 +186,8 @@ fn explain(tracker: &Tracker, path: &StorePath, host: &HostName) -> CopyError {
     let heard = || of_ssh().map_or_else(|| tracker.message(), str::to_owned);
     if message.contains(MISREAD_MASTER) {
         CopyError::Other { host, path, message }
+    } else if let Some(message) = printed_before(&message) {
+        CopyError::Garbled { host, message }
     } else if nix_says(&["no space left on device", "disk is full", "disk quota exceeded"]) {
         CopyError::NoRoom { host, path, message }
     } else if nix_says(&[
@@ -195,6 +204,16 @@ fn explain(tracker: &Tracker, path: &StorePath, host: &HostName) -> CopyError {
     } else {
         CopyError::Other { host, path, message }
     }
+}
+
+/// Returns what stood before the words of the host's nix: its first line. Source: Nix, `remote-store.cc`: it shows what
+/// came in the place of its greeting, to the end of that.
+pub fn printed_before(message: &str) -> Option<String> {
+    let (_, got) = message.split_once(MISREAD)?;
+    let (got, _) = got.rsplit_once('\'').unwrap_or((got, ""));
+    // The greeting itself may stand behind it.
+    let line = got.lines().next().unwrap_or_default().trim_end_matches("oixd").trim();
+    Some(line.to_owned())
 }
 
 /// How bash, dash, zsh, fish and tcsh say that there is no `nix-daemon`.
@@ -246,7 +265,9 @@ mod tests {
             tracker.take(line);
         }
         let path = StorePath::new("/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-nixos-system-vps-1").unwrap();
-        explain(&tracker, &path, &HostName::new("vps").unwrap())
+        let error = explain(&tracker, &path, &HostName::new("vps").unwrap());
+        crate::codes::keep_judged([CopyFault::from(&error)]);
+        error
     }
 
     fn error(text: &str) -> String {
@@ -319,5 +340,10 @@ mod tests {
             ),
         ]);
         assert!(matches!(&misread, CopyError::Other { message, .. } if message.contains(MISREAD_MASTER)), "{misread}");
+
+        let garbled = explained(&[&error(
+            r"cannot open connection to remote store '\u001b[35;1mssh-ng://\u001b[0m': \u001b[31;1merror:\u001b[0m protocol mismatch, got '\u001b[35;1mWelcome\n       oixd\u001b[0m'",
+        )]);
+        assert!(matches!(&garbled, CopyError::Garbled { message, .. } if message == "Welcome"), "{garbled}");
     }
 }

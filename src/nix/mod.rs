@@ -23,7 +23,7 @@ pub mod version;
 
 pub use build::{BuildError, FailedBuild, build, build_log};
 pub use closure::{Closure, closure};
-pub use copy::{CopyError, Destination, copy};
+pub use copy::{CopyError, Destination, copy, printed_before};
 pub use diff::diff;
 pub use eval::{EvalError, EvalTarget, HearPrinted, HostProblem, evaluate};
 pub use invoke::{AskError, Heard};

@@ -48,11 +48,10 @@ impl FleetLock {
     /// # Errors
     /// [`LockError::Held`] names who has it.
     pub fn take(state: &StateFolder, fleet: &str, inventory: &Path) -> Result<Self, LockError> {
-        let folder = state.folder().join("locks");
-        StateFolder::make(&folder)?;
-        let inventory = inventory.canonicalize().unwrap_or_else(|_| inventory.to_owned());
-        let key = [fleet.as_bytes(), b"\0", inventory.as_os_str().as_encoded_bytes()].concat();
-        let path = folder.join(format!("{}-{:016x}.lock", cleaned(fleet), fnv1a(&key)));
+        let path = place(state, fleet, inventory);
+        if let Some(folder) = path.parent() {
+            StateFolder::make(folder)?;
+        }
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let file = private::open(&mut options, &path).map_err(write_error(&path))?;
@@ -77,6 +76,17 @@ impl FleetLock {
         }
     }
 
+    /// Says who has the fleet, without taking it: to take it for a moment could refuse a push that begins just then.
+    #[must_use]
+    pub fn holder(state: &StateFolder, fleet: &str, inventory: &Path) -> Option<RecordFault> {
+        let path = place(state, fleet, inventory).canonicalize().ok()?;
+        let Holder { pid, run } = serde_json::from_slice(&read_whole(&path).ok()?).ok()?;
+        // The number may be another process's by now: only one that has the file open holds it.
+        let mut open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+        let holds = open.any(|file| std::fs::read_link(file.path()).is_ok_and(|file| file == path));
+        holds.then(|| RecordFault::FleetInUse { fleet: fleet.to_owned(), pid: Some(pid), run })
+    }
+
     /// Lets others read which run holds the fleet.
     ///
     /// # Errors
@@ -94,6 +104,13 @@ impl FleetLock {
         };
         write(&mut self.file).map_err(write_error(&self.path))
     }
+}
+
+/// The lock's file.
+fn place(state: &StateFolder, fleet: &str, inventory: &Path) -> PathBuf {
+    let inventory = inventory.canonicalize().unwrap_or_else(|_| inventory.to_owned());
+    let key = [fleet.as_bytes(), b"\0", inventory.as_os_str().as_encoded_bytes()].concat();
+    state.folder().join("locks").join(format!("{}-{:016x}.lock", cleaned(fleet), fnv1a(&key)))
 }
 
 impl StateFolder {
@@ -131,10 +148,14 @@ mod tests {
         let state = StateFolder::at(home.path().join("state"));
         let inventory = home.path().join("inventory.yaml");
         std::fs::write(&inventory, "").unwrap();
+        assert_eq!(FleetLock::holder(&state, "homelab", &inventory), None, "nobody has ever held it");
         let mut first = FleetLock::take(&state, "homelab", &inventory).unwrap();
         first.name_run("20261122-161500-homelab-3f9c").unwrap();
         assert_eq!(state.running(), ["20261122-161500-homelab-3f9c"]);
         let same = home.path().join("./inventory.yaml");
+        let run = Some("20261122-161500-homelab-3f9c".to_owned());
+        let held = RecordFault::FleetInUse { fleet: "homelab".into(), pid: Some(std::process::id()), run };
+        assert_eq!(FleetLock::holder(&state, "homelab", &same), Some(held));
         let error = FleetLock::take(&state, "homelab", &same).unwrap_err();
         assert_eq!(
             error.to_string(),

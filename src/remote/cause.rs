@@ -61,6 +61,9 @@ pub(super) fn no_root(host: &HostName, script: &str, RootRefusal { by, why }: &R
     }
 }
 
+/// What sshd says in the place of a shell. Source: OpenSSH 10.0, `session.c`.
+const NEW_PASSWORD: &str = "Password change required but no TTY available.";
+
 impl From<&StepError> for Cause {
     fn from(error: &StepError) -> Self {
         // Some programs leave their name out before the colon.
@@ -74,6 +77,9 @@ impl From<&StepError> for Cause {
             // Without a login the reason for that says it all; the script that was to run does not matter then.
             StepError::NoLogin { source, .. } => source.as_ref().into(),
             StepError::NotRoot { host, script, refusal, .. } => no_root(host, script, refusal, said),
+            StepError::NoShell { host, .. } if said == NEW_PASSWORD => {
+                Self::PasswordExpired { machine: host.to_string(), said }
+            }
             StepError::NoShell { host, script, status, .. } => {
                 Self::LoginShellUnfit { machine: host.to_string(), script: (*script).to_owned(), status: *status, said }
             }

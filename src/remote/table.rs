@@ -266,14 +266,18 @@ fn of_hosts() -> Vec<HostRow> {
             "",
             "This service allows sftp connections only.",
         ),
-        no_shell(
-            "PAM, of a password",
-            1,
-            "",
-            "You are required to change your password immediately (administrator enforced).\n\
-             WARNING: Your password has expired.\nPassword change required but no TTY available.\n",
-            "Password change required but no TTY available.",
-        ),
+        HostRow {
+            code: "password-expired",
+            mend: "chage -M -1",
+            ..no_shell(
+                "PAM, of a password",
+                1,
+                "",
+                "You are required to change your password immediately (administrator enforced).\n\
+                 WARNING: Your password has expired.\nPassword change required but no TTY available.\n",
+                "Password change required but no TTY available.",
+            )
+        },
         // At root, on stderr.
         no_root(
             "sudo",

@@ -35,8 +35,8 @@ pub struct HostView {
     pub guard: GuardView,
     /// `false`: its connection is lost, and being made again.
     pub reachable: bool,
-    /// Until when it is tried to reach it, and what comes if that is in vain.
-    pub tried: Option<(SystemTime, Option<AfterWait>)>,
+    /// Until when what it does ends at the latest, or it is tried to reach it for that; and what comes then.
+    pub ends: Option<(SystemTime, Option<AfterWait>)>,
     /// The hosts that it stands by for, and why.
     pub stands_by: Option<(HeldBack, Vec<HostName>)>,
     pub failed: bool,
@@ -120,7 +120,7 @@ impl HostView {
             links: None,
             guard: GuardView::None,
             reachable: true,
-            tried: None,
+            ends: None,
             stands_by: None,
             failed: false,
             logged: false,
@@ -162,7 +162,7 @@ impl HostView {
         self.since = at;
         self.through = None;
         self.turn = Turn::Its;
-        self.tried = None;
+        self.ends = None;
         self.links = None;
         self.doing.clear();
     }
@@ -180,6 +180,7 @@ impl HostView {
     pub(crate) fn finish(&mut self, phase: Phase, at: SystemTime, builds: bool) {
         let took = at.duration_since(self.since).unwrap_or_default();
         self.times.insert(phase, took);
+        self.ends = None;
         if self.phase == Some(phase) {
             self.through = Some(at);
         }

@@ -6,12 +6,12 @@ use std::time::SystemTime;
 
 use crate::event::Phase;
 use crate::event::waiting::WaitedFor;
-use crate::event::wording::words;
+use crate::event::wording::{waiting, words};
 use crate::ui::host_view::HostView;
 use crate::ui::line::{Strip, cut_between_words, fitting, wrap};
 use crate::ui::paint::Tone;
 use crate::ui::row::{Health, name_width, row};
-use crate::ui::safety::Safety;
+use crate::ui::safety::{Safety, Sides};
 use crate::ui::sanitise;
 use crate::ui::screen_style::ScreenStyle;
 use crate::ui::view::{FleetView, WaitView, What};
@@ -49,7 +49,7 @@ fn heading(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Strip>
         strips.push(phases(view, style));
     }
     let fleet = sanitise::line(view.fleet.as_deref().unwrap_or_default());
-    if let Some((tone, text)) = Safety::of(view).map(|safety| safety.words(&style.text(&fleet), now)) {
+    if let Some((tone, text)) = Safety::of(view).map(|safety| safety.words(&style.text(&fleet), Sides::of(view), now)) {
         strips.extend(wrap(&text, style.columns).into_iter().map(|line| strip(Some(tone), &line)));
     }
     strips
@@ -185,7 +185,9 @@ fn waited_for(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Str
     let mut strips = Vec::new();
     let builds = view.phases.iter().any(|begun| begun.phase == Phase::Build && begun.ended.is_none());
     if builds && view.rolling_back.is_none() {
-        strips.push(strip(Some(Tone::Faint), &style.text(&building(view))));
+        strips.extend(
+            wrap(&style.text(&building(view, now)), style.columns).iter().map(|line| strip(Some(Tone::Faint), line)),
+        );
     }
     for (tone, text) in waits(view, now) {
         strips.extend(wrap(&style.text(&text), style.columns).iter().map(|line| strip(Some(tone), line)));
@@ -202,12 +204,14 @@ fn waited_for(view: &FleetView, style: &ScreenStyle, now: SystemTime) -> Vec<Str
 }
 
 /// What the run waits for, for how long at most, and what comes then: `4 of 13 links up, waits for all 8 links of vpn
-/// from and to vps: 12s more, then all go back`.
+/// from and to vps: 12s more, else all go back`.
 fn waits(view: &FleetView, now: SystemTime) -> Vec<(Tone, String)> {
     let mut said = Vec::new();
     let looks = matches!(view.phase(), Some(Phase::Verify | Phase::Switch | Phase::RollBack | Phase::Reboot));
-    let end = |wait: &WaitView| match wait.until.duration_since(now) {
-        Ok(left) if !left.is_zero() => format!("{} more, then {}", words::span(left), wait.then),
+    let end = |wait: &WaitView| match view.end_of(wait).duration_since(now) {
+        Ok(left) if !left.is_zero() => {
+            format!("{} more, {} {}", words::span(left), waiting::then(wait.wait), wait.then)
+        }
         _ => "until the look under way is over".to_owned(),
     };
     let is_of_links = |wait: &&WaitView| matches!(wait.wait, WaitedFor::Links | WaitedFor::OldLinks);
@@ -228,7 +232,13 @@ fn waits(view: &FleetView, now: SystemTime) -> Vec<(Tone, String)> {
             None => {}
         }
         if let Some(wait) = of_links {
-            text += &format!(": {}", end(wait));
+            // As long as nothing is down it is not the going back that is waited for.
+            let left = wait.until.duration_since(now).ok().filter(|left| !left.is_zero() && !waits);
+            let end = left.map_or_else(
+                || end(wait),
+                |left| format!("proven in at most {}, else {}", words::span(left), wait.then),
+            );
+            text += &format!(": {end}");
         }
         said.push((if waits { Tone::Doubtful } else { Tone::Faint }, text));
     } else if let Some(wait) = of_links {
@@ -244,8 +254,8 @@ fn rounds(rounds: u32) -> String {
     if rounds == 1 { "1 good look".to_owned() } else { format!("{rounds} good looks") }
 }
 
-/// `build: 9 of 212 derivations, linux-6.12.8 and 2 more; 120 MiB of 700 MiB from caches`.
-fn building(view: &FleetView) -> String {
+/// `build: 9 of 212 derivations, linux-6.12.8 and 2 more; 120 MiB of 700 MiB from caches; 42s so far, without a limit`.
+fn building(view: &FleetView, now: SystemTime) -> String {
     let build = &view.build;
     let mut text = "build: ".to_owned();
     if build.expected > 0 {
@@ -268,7 +278,10 @@ fn building(view: &FleetView) -> String {
             text += &format!(" ({})", sanitise::line(name));
         }
     }
-    text
+    // Nothing but nix ends it, or a person.
+    let began = view.phases.iter().find(|begun| begun.phase == Phase::Build).map_or(now, |begun| begun.began);
+    let so_far = words::span(now.duration_since(began).unwrap_or_default());
+    format!("{text}; {so_far} so far, without a limit")
 }
 
 fn strip(tone: Option<Tone>, text: &str) -> Strip {

@@ -41,11 +41,10 @@ pub fn render(view: &FleetView, style: RecapStyle) -> String {
     out += &format!("{} after {}\n", paint(style.colour, tone, word), words::span(finished.took));
     out += &hosts(view, finished, style);
     out += &what_changed(view, finished, style);
-    for line in sanitise::text(&finished.text).trim_end().lines().chain(reboots(view, finished).lines()) {
+    let over = no_guard_is_left(finished)
+        .then_some("no guard of this run is armed any more: nothing is left to do on the hosts");
+    for line in sanitise::text(&finished.text).trim_end().lines().chain(reboots(view, finished).lines()).chain(over) {
         out += &(if style.wrapped { wrap(line, style.columns).join("\n") } else { line.to_owned() } + "\n");
-    }
-    if no_guard_is_left(finished) {
-        out += "no guard of this run is armed any more\n";
     }
     out += &where_to_look(view, finished);
     out
@@ -223,6 +222,7 @@ fn what_changed(view: &FleetView, finished: &FinishedView, style: RecapStyle) ->
 }
 
 fn reboots(view: &FleetView, finished: &FinishedView) -> String {
+    let fleet = sanitise::line(view.fleet.as_deref().unwrap_or_default());
     let mut wanted: BTreeMap<&[String], Vec<&str>> = BTreeMap::new();
     for host in view.hosts.iter().filter(|host| finished.hosts.get(&host.name) == Some(&HostOutcome::Committed)) {
         let wants = |changes: &&Changes| !changes.reboot_for.is_empty() && !host.is_rebooted();
@@ -232,9 +232,11 @@ fn reboots(view: &FleetView, finished: &FinishedView) -> String {
     }
     let say = |(what, hosts): (&[String], Vec<&str>)| {
         format!(
-            "a reboot of {} is needed for its new {}: proven running, not yet proven booting\n",
+            "a reboot of {} is needed for its new {} (proven running, not yet booting), at any time: fleetdeploy \
+             reboot {fleet} --on {}\n",
             hosts.join(", "),
-            sanitise::line(&what.join(", "))
+            sanitise::line(&what.join(", ")),
+            hosts.join(",")
         )
     };
     wanted.into_iter().map(say).collect()

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::Phase;
-use crate::event::waiting::HeldBack;
+use crate::event::waiting::{AfterWait, HeldBack};
+use crate::event::wording::activity::in_a_rollback;
 use crate::event::wording::{waiting, words};
 use crate::inventory::model::{GuardAction, HostName};
 use crate::ui::host_view::{GuardView, HostView, Role, Turn};
@@ -20,8 +21,8 @@ const NAME_LIMIT: usize = 20;
 /// From this width on a row also has the phase's name; below, the heading has it.
 const WITH_PHASE: usize = 76;
 
-/// `1h 02m 03s`, `15m 00s`.
-const TIME: usize = 7;
+/// `59s`: what is kept free for a time at the least, so that a row does not change its words each second.
+const TIME: usize = 3;
 
 /// `fires 14m 59s`.
 const GUARD: usize = 13;
@@ -131,11 +132,15 @@ pub(crate) fn row(host: &HostView, view: &FleetView, names: usize, style: &Scree
         };
         strip.push(Some(Tone::Faint), phase).pad_to(2 + names + 1 + 10);
     }
-    let time = words::span(host.time(now));
     let guard = guard(host, now);
     let guard_columns = if view.has_begun(Phase::Arm) || guard.is_some() { GUARD + 1 } else { 0 };
-    let room = style.columns.saturating_sub(strip.width() + 1 + TIME + guard_columns);
     let doing: Vec<String> = doing(host, view, health, now).iter().map(|text| style.text(text)).collect();
+    let room = |time: &str| style.columns.saturating_sub(strip.width() + 1 + TIME.max(width(time)) + guard_columns);
+    // The longest of its times beside which the whole of what it does can be said.
+    let times = times(host, health, now);
+    let longest = doing.first().map_or(0, |text| width(text));
+    let time = times.iter().find(|time| longest <= room(time)).or(times.last()).cloned().unwrap_or_default();
+    let room = room(&time);
     strip.push(tone.filter(|_| health >= Health::Away), fitting(&doing, room));
     if health != Health::Aside {
         strip.pad_to(style.columns.saturating_sub(guard_columns + width(&time)));
@@ -146,6 +151,20 @@ pub(crate) fn row(host: &HostView, view: &FleetView, names: usize, style: &Scree
         strip.push(Some(tone), text);
     }
     strip
+}
+
+/// How long it has been in its phase, and where that has an end of its own at most, in several ways, the longest first.
+fn times(host: &HostView, health: Health, now: SystemTime) -> Vec<String> {
+    let so_far = host.time(now);
+    let plain = words::span(so_far);
+    // Where it is tried until its guard fires, the guard's time is that end.
+    let is_own = |then: Option<AfterWait>| then != Some(AfterWait::ItsGuard);
+    let ends = host.ends.filter(|(until, then)| health == Health::AtWork && *until > now && is_own(*then));
+    let Some((until, _)) = ends else { return vec![plain] };
+    // Rounded: a limit comes as milliseconds, of which a few are gone already.
+    let whole = so_far + until.duration_since(now).unwrap_or_default();
+    let whole = words::span(whole + Duration::from_millis(500));
+    vec![format!("{plain} of at most {whole}"), format!("{plain} of {whole}"), plain]
 }
 
 /// How wide the names' column is.
@@ -200,13 +219,14 @@ fn doing(host: &HostView, view: &FleetView, health: Health, now: SystemTime) -> 
     }
     match health {
         Health::Failed => return ways(&["failed, see above", "failed"]),
-        Health::Away => return away(host, now),
+        Health::Away => return away(host, view, now),
         _ => {}
     }
     if let Some((why, others)) = &host.stands_by {
         return stands_by(*why, others);
     }
     let told = sanitise::line(&host.doing);
+    let told = if view.rollback_to.is_some() { in_a_rollback(&told).map_or(told, str::to_owned) } else { told };
     let links = host.links.map(|links| {
         let its = format!("{} of its {} links up", links.up, links.of);
         // Before any answer there is nothing to be told of it.
@@ -256,13 +276,21 @@ fn doing(host: &HostView, view: &FleetView, health: Health, now: SystemTime) -> 
 }
 
 /// Its connection is lost: until when it is tried, and what comes then.
-fn away(host: &HostView, now: SystemTime) -> Vec<String> {
-    let Some((until, then)) = host.tried.filter(|(until, _)| *until > now) else {
+fn away(host: &HostView, view: &FleetView, now: SystemTime) -> Vec<String> {
+    let Some((until, then)) = view.tried_until(host).filter(|(until, _)| *until > now) else {
         return vec!["out of reach, connecting again".to_owned()];
     };
+    if then == Some(AfterWait::ItsGuard) {
+        return vec![
+            "out of reach: tried until its guard fires, which brings it back".to_owned(),
+            "out of reach: tried until its guard fires".to_owned(),
+            "out of reach: tried till it fires".to_owned(),
+            "out of reach".to_owned(),
+        ];
+    }
     let left = words::span(until.duration_since(now).unwrap_or_default());
-    let then = then.map(|then| format!("out of reach: tried for {left}, then {then}"));
-    then.into_iter().chain([format!("out of reach: tried for {left}"), "out of reach".to_owned()]).collect()
+    let then = then.map(|then| format!("out of reach: {left} more, else {then}"));
+    then.into_iter().chain([format!("out of reach: {left} more"), "out of reach".to_owned()]).collect()
 }
 
 fn stands_by(why: HeldBack, others: &[HostName]) -> Vec<String> {
@@ -280,7 +308,7 @@ fn stands_by(why: HeldBack, others: &[HostName]) -> Vec<String> {
         ],
         HeldBack::OthersAway => vec![
             format!("on its old system; guard kept until {names} is back"),
-            format!("back; kept until {names} is back"),
+            format!("on old; kept until {names} is back"),
             format!("kept until {names} is back"),
             format!("kept until {count} are back"),
         ],

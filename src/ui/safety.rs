@@ -38,8 +38,8 @@ pub enum Safety {
     TakingOver,
     /// Nothing of the fleet is guarded any more, nor needs to be.
     Through,
-    /// A rolling reboot: no guard is needed.
-    Rebooting { hosts: Vec<HostName> },
+    /// A rolling reboot: no guard is needed. `until`: the hosts are waited for until then.
+    Rebooting { hosts: Vec<HostName>, until: Option<SystemTime> },
     /// Guards that were armed by hand hold while a person works.
     ByHand { guards: ArmedGuards },
 }
@@ -55,12 +55,33 @@ pub struct ArmedGuards {
     pub action: Option<GuardAction>,
 }
 
+/// What the two systems of a host are called: in a rollback the new ones are the older ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sides {
+    its_old: &'static str,
+    their_old: &'static str,
+    new: &'static str,
+}
+
+impl Sides {
+    pub(crate) fn of(view: &FleetView) -> Self {
+        match view.rollback_to {
+            None => Self { its_old: "its old system", their_old: "their old systems", new: "the new systems" },
+            Some(_) => Self {
+                its_old: "what it ran until now",
+                their_old: "what they ran until now",
+                new: "the earlier systems",
+            },
+        }
+    }
+}
+
 /// What a signal does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaving {
-    /// Hosts that still run their new system would be left to their guards.
-    ToGuards,
-    /// Every host that answers is on its old system: nothing is lost. `once`: a signal has come already.
+    /// Hosts that still run their new system would be left to their guards. `once`: a signal has come already.
+    ToGuards { once: bool },
+    /// Every host that answers is on its old system: nothing is lost.
     Harmless { once: bool, back: Option<SystemTime> },
 }
 
@@ -124,7 +145,7 @@ impl Safety {
         }
         let leaving = match view.may_leave {
             Some(back) => Leaving::Harmless { once: view.interrupted, back },
-            None => Leaving::ToGuards,
+            None => Leaving::ToGuards { once: view.interrupted },
         };
         if let Some(awaiting) = awaiting(view, leaving) {
             return Some(awaiting);
@@ -154,9 +175,11 @@ impl Safety {
 
     /// In words, with how much it should alarm. `fleet`: its name, for what to type.
     #[must_use]
-    pub(crate) fn words(&self, fleet: &str, now: SystemTime) -> (Tone, String) {
-        // From any workstation that has the inventory and may log in.
+    pub(crate) fn words(&self, fleet: &str, sides: Sides, now: SystemTime) -> (Tone, String) {
+        // From any workstation that has the inventory and may log in. Before the guards have fired it takes the hosts
+        // back by itself; afterwards it finds them back, and cleans up.
         let recover = format!("fleetdeploy recover {fleet}");
+        let Sides { its_old, their_old, new } = sides;
         match self {
             Self::Untouched => (Tone::Good, "nothing is touched; Ctrl-C leaves every host as it is".to_owned()),
             Self::Arming { armed, of, guards } => {
@@ -164,27 +187,35 @@ impl Safety {
                 let text = format!(
                     "nothing is changed yet; guards are being armed, {armed} of {of} are: from now on a host whose \
                      guard is not disarmed goes back {way}; Ctrl-C takes the guards away; if this computer dies: \
-                     {recover}, from anywhere"
+                     {recover}, at any time, from anywhere, takes them away"
                 );
                 (Tone::Good, text)
             }
             Self::Guarded { guards } if guards.last <= now => {
-                let text =
-                    "the guards' time is over: whatever host still has one goes back to its old system by itself";
-                (Tone::Doubtful, format!("{text}; {recover} looks at each, from anywhere"))
+                let text = format!(
+                    "the guards' time is over: whatever host still has one goes back to {its_old} by itself; {recover} \
+                     looks at each, from anywhere"
+                );
+                (Tone::Doubtful, text)
             }
             Self::Guarded { guards } => {
-                let text = "guarded: whatever breaks now, this computer too, every host goes back to its old system";
                 let (way, spread) = (guards.way(now), guards.spread(now));
                 let text = format!(
-                    "{text} {way}{spread}; Ctrl-C: back at once; if this computer dies: {recover}, from anywhere"
+                    "guarded: whatever breaks now, this computer too, every host goes back to {its_old} \
+                     {way}{spread}; Ctrl-C: back at once; if this computer dies: {recover}, at any time, from \
+                     anywhere, takes all back"
                 );
                 (Tone::Good, text)
             }
             Self::MakingPermanent { guards } => {
-                let text = "proven: the new systems are being made permanent; Ctrl-C lets this finish; if this \
-                            computer dies now, every host goes back";
-                (Tone::Good, format!("{text} {}, unless {recover} comes first, from anywhere", guards.way(now)))
+                // From elsewhere the decision is not known as long as no host is through on new.
+                let text = format!(
+                    "proven: {new} are being made permanent; Ctrl-C lets this finish; if this computer dies now, every \
+                     host goes back {}; {recover}, typed before that, finishes it on this computer, and takes all back \
+                     from any other",
+                    guards.way(now)
+                );
+                (Tone::Good, text)
             }
             Self::Disarming { disarmed, of, guards } => {
                 let text = format!("all is proven, and stays: guards are being disarmed, {disarmed} of {of} are");
@@ -192,13 +223,13 @@ impl Safety {
                     let fires = left(guards.first, now);
                     format!(
                         "; Ctrl-C lets this finish; if this computer dies now, type {recover} within {fires}, from \
-                         anywhere: else the others' guards fire"
+                         anywhere, which brings all to one side: else the others' guards fire"
                     )
                 });
                 (Tone::Good, text + &dies)
             }
             Self::GoingBack { back, of, guards, leaving } => {
-                (Tone::Doubtful, going_back(*back, *of, guards.as_ref(), *leaving, &recover, now))
+                (Tone::Doubtful, going_back((*back, *of), guards.as_ref(), *leaving, (&recover, their_old), now))
             }
             Self::Awaiting { host, others, fires, back, action, leaving } => {
                 let who = match others {
@@ -210,29 +241,35 @@ impl Safety {
             }
             Self::TakingOver => {
                 let text = "nothing is moved yet: looking how each host stands; guards that are armed hold, and bring \
-                            their hosts back by themselves";
+                            their hosts back by themselves; then all go to one side: forward if that was decided and \
+                            all can, else back";
                 (Tone::Doubtful, format!("{text}; Ctrl-C leaves all as it is"))
             }
             Self::Through => (Tone::Good, "no guard is armed any more".to_owned()),
-            Self::Rebooting { hosts } if hosts.is_empty() => {
+            Self::Rebooting { hosts, .. } if hosts.is_empty() => {
                 let text = "no host is down; no system is changed; Ctrl-C: no host is rebooted";
                 (Tone::Good, text.to_owned())
             }
-            Self::Rebooting { hosts } => {
+            Self::Rebooting { hosts, until } => {
                 let names = hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
-                let (its, comes) = if hosts.len() == 1 { ("its", "comes") } else { ("their", "come") };
+                let (its, comes, it_is) =
+                    if hosts.len() == 1 { ("its", "comes", "it is") } else { ("their", "come", "they are") };
+                let until = until.filter(|until| *until > now);
+                let waited = until.map_or_else(String::new, |until| {
+                    format!(": {it_is} waited for, at most {} more", left(until, now))
+                });
                 let text = format!(
-                    "only {names} may be down now, and {comes} up with {its} own system, by itself; the next host \
-                     begins when that is proven; Ctrl-C: no further reboot; if this computer dies: {recover}, from \
-                     anywhere, lets the others go"
+                    "only {names} may be down now, and {comes} up with {its} own system, by itself{waited}; the next \
+                     host begins when that is proven, else none does; Ctrl-C: no further reboot; if this computer \
+                     dies: {recover}, at any time, from anywhere, lets the others go"
                 );
                 (Tone::Good, text)
             }
             Self::ByHand { guards } => {
+                let (fires, way) = (left(guards.first, now), guards.way(now));
                 let text = format!(
-                    "guarded: every host goes back to what it ran {}, whatever you do there, unless you type \
-                     fleetdeploy guard disarm {fleet}",
-                    guards.way(now)
+                    "guarded: work on the hosts, and within {fires} type fleetdeploy guard disarm {fleet}, which keeps \
+                     what runs by then; else every host goes back to what it ran {way}, whatever you do there"
                 );
                 (Tone::Good, text)
             }
@@ -241,25 +278,30 @@ impl Safety {
 }
 
 fn going_back(
-    back: usize,
-    of: usize,
+    (back, of): (usize, usize),
     guards: Option<&ArmedGuards>,
     leaving: Leaving,
-    recover: &str,
+    (recover, their_old): (&str, &str),
     now: SystemTime,
 ) -> String {
-    let hosts = if of == 1 { "host runs its" } else { "hosts run their" };
-    let mut text = format!("going back: {back} of {of} {hosts} old system again");
-    if let (Leaving::ToGuards, Some(guards)) = (leaving, guards) {
+    let hosts = if of == 1 { "host runs" } else { "hosts run" };
+    let mut text = format!("going back: {back} of {of} {hosts} {their_old} again");
+    if let (Leaving::ToGuards { once }, Some(guards)) = (leaving, guards) {
+        let signal = signal(once);
         text += &format!(
-            "; Ctrl-C twice leaves the others to their guards, and if this computer dies they go back {}; then: \
-             {recover}, from anywhere",
+            "; {signal} leaves the others to their guards, and if this computer dies they go back {}; then: \
+             {recover}, at any time, from anywhere, ends it there",
             guards.way(now)
         );
     } else {
         text += &leaving.words(recover, now, true);
     }
     text
+}
+
+/// What makes it leave; `once`: the first of two signals has come.
+fn signal(once: bool) -> &'static str {
+    if once { "Ctrl-C once more" } else { "Ctrl-C twice" }
 }
 
 /// Who is out of reach, and when its guard fires and it is back.
@@ -295,7 +337,7 @@ impl Leaving {
     /// What leaving does, from the moment on from which it is harmless. `with_end`: when the rest is back was not said.
     fn words(self, recover: &str, now: SystemTime, with_end: bool) -> String {
         let Self::Harmless { once, back } = self else { return String::new() };
-        let how = if once { "Ctrl-C once more" } else { "Ctrl-C twice" };
+        let how = signal(once);
         let rest = match back {
             Some(back) if with_end && now < back => {
                 format!(": kept guards then fire as well, and the rest is back within {}", left(back, now))
@@ -303,7 +345,7 @@ impl Leaving {
             _ => ": kept guards then fire as well".to_owned(),
         };
         let back = format!("; every host that answers is back: {how} leaves without harm{rest}");
-        format!("{back}; look later: fleetdeploy show last, {recover}")
+        format!("{back}; later, to look: fleetdeploy show last, to end it: {recover}")
     }
 }
 
@@ -316,7 +358,8 @@ fn rebooting(view: &FleetView) -> Safety {
             && host.takes_part(Phase::Reboot)
     };
     let hosts = view.hosts.iter().filter(is_away).filter(|_| view.phase() == Some(Phase::Reboot));
-    Safety::Rebooting { hosts: hosts.map(|host| host.name.clone()).collect() }
+    let until = hosts.clone().filter_map(|host| host.ends).map(|(until, _)| until).max();
+    Safety::Rebooting { hosts: hosts.map(|host| host.name.clone()).collect(), until }
 }
 
 /// Returns the one of several hosts that is back last.
@@ -356,7 +399,8 @@ mod tests {
     fn a_guard_whose_time_is_over_is_not_counted_down() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let guards = |last| ArmedGuards { first: at(last), last: at(last), back: Some(at(last + 330)), action: None };
-        let said = |last| Safety::Guarded { guards: guards(last) }.words("homelab", at(100));
+        let sides = Sides::of(&FleetView::default());
+        let said = |last| Safety::Guarded { guards: guards(last) }.words("homelab", sides, at(100));
         let (tone, text) = said(110);
         assert_eq!(tone, Tone::Good);
         assert!(text.contains("back at the latest in 5m 40s"), "{text}");

@@ -141,15 +141,18 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(None, text)]
         }
         Event::LinksMoved { up, of, rounds, waiting_for, cause, .. } => {
-            let waits = view.waits.first();
-            let left = waits.and_then(|wait| Some((wait.until.duration_since(now).ok()?, wait.then)));
-            let until =
-                left.map_or_else(String::new, |(left, then)| format!("; {} more, then {then}", words::span(left)));
             let links = links(*up, *of, *rounds, waiting_for, cause.as_ref());
-            vec![of_fleet(None, links + &until + &guards_left(view, now))]
+            vec![of_fleet(None, links + &links_end(view, now) + &guards_left(view, now))]
         }
         Event::WaitStarted { wait, within_ms, then } if !matches!(wait, WaitedFor::Links | WaitedFor::OldLinks) => {
-            vec![of_fleet(None, format!("waits for {wait}: {} more, then {then}", words::span_ms(*within_ms)))]
+            let left = words::span_ms(*within_ms);
+            // It ends a longer wait that was told when their contact was lost.
+            let text = if *wait == WaitedFor::SilentHosts {
+                format!("all others are through: waits for {wait} no longer than {left}, else {then}")
+            } else {
+                format!("waits for {wait}: {left} more, {} {then}", waiting::then(*wait))
+            };
+            vec![of_fleet(None, text)]
         }
         Event::MayLeave { may: true, back_within_ms } => {
             let back = back_within_ms.map_or_else(String::new, |within| {
@@ -265,6 +268,13 @@ fn guards_left(view: &FleetView, now: SystemTime) -> String {
     fires.min().map_or_else(String::new, |first| {
         format!(" [guards: {} left]", words::span(first.duration_since(now).unwrap_or_default()))
     })
+}
+
+/// `; 12s more, else all go back`: until when links are waited for.
+fn links_end(view: &FleetView, now: SystemTime) -> String {
+    let wait = view.waits.iter().find(|wait| matches!(wait.wait, WaitedFor::Links | WaitedFor::OldLinks));
+    let left = wait.and_then(|wait| Some((wait.until.duration_since(now).ok()?, wait.then)));
+    left.map_or_else(String::new, |(left, then)| format!("; {} more, else {then}", words::span(left)))
 }
 
 fn links(up: u64, of: u64, rounds: u32, waiting_for: &[String], cause: Option<&LinksCause>) -> String {

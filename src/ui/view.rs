@@ -41,7 +41,7 @@ pub struct FleetView {
     pub decided: bool,
     /// Why the push turned back.
     pub rolling_back: Option<String>,
-    /// A person has asked it to.
+    /// A first signal has come: the next one leaves.
     pub interrupted: bool,
     /// The host that it turned back for.
     pub blamed: Option<HostName>,
@@ -174,6 +174,33 @@ impl FleetView {
         self.hosts.iter().find(|host| host.name == *name)
     }
 
+    /// Until when a host out of reach is tried, and what comes then. Where all go back then, one such host is enough for
+    /// all of them: the first end counts, its own, another's, or that of what the whole run waits for.
+    #[must_use]
+    pub fn tried_until(&self, host: &HostView) -> Option<(SystemTime, Option<AfterWait>)> {
+        let of_run = self.waits.iter().filter(|wait| is_for_hosts(wait.wait)).min_by_key(|wait| wait.until);
+        let of_run = of_run.map(|wait| (wait.until, Some(wait.then)));
+        let of_all = self.all_back_at().filter(|_| matches!(host.ends, Some((_, Some(AfterWait::AllGoBack)))));
+        let of_all = of_all.map(|until| (until, Some(AfterWait::AllGoBack)));
+        [host.ends, of_run, of_all].into_iter().flatten().min_by_key(|(until, _)| *until)
+    }
+
+    /// The true end of a wait of the whole run.
+    #[must_use]
+    pub fn end_of(&self, wait: &WaitView) -> SystemTime {
+        match wait.wait {
+            WaitedFor::SilentHosts => self.all_back_at().map_or(wait.until, |end| end.min(wait.until)),
+            _ => wait.until,
+        }
+    }
+
+    /// When the first host out of reach has been tried for so long that all go back.
+    fn all_back_at(&self) -> Option<SystemTime> {
+        let away = self.hosts.iter().filter(|host| !host.reachable);
+        let ends = away.filter_map(|host| host.ends).filter(|(_, then)| *then == Some(AfterWait::AllGoBack));
+        ends.map(|(end, _)| end).min()
+    }
+
     fn take_of_fleet(&mut self, event: &Event, at: SystemTime) {
         match event {
             Event::PushStarted { fleet, hosts, selected, guard_ms, record, dry_run, rollback_to, .. } => {
@@ -237,8 +264,12 @@ impl FleetView {
             Event::Decided => self.decided = true,
             Event::RollBackStarted { host, reason } => {
                 self.rolling_back = Some(reason.to_string());
-                self.interrupted = reason.code() == Some("interrupted");
+                self.interrupted |= reason.code() == Some("interrupted");
                 self.blamed.clone_from(host);
+            }
+            Event::Warned { text, .. } => {
+                let heard = ["signal-too-late", "signal-in-doubt", "signal-while-going-back"];
+                self.interrupted |= text.code().is_some_and(|code| heard.contains(&code));
             }
             Event::Finished { outcome, text, hosts, exit, took_ms } => {
                 let (outcome, exit, took) = (*outcome, *exit, Duration::from_millis(*took_ms));
@@ -256,7 +287,10 @@ impl FleetView {
         let (guard, builds) = (self.guard, self.has_begun(Phase::Build));
         let host = self.known(host, at);
         match event {
-            Event::HostMoved { doing, .. } => host.doing.clone_from(doing),
+            Event::HostMoved { doing, within_ms, then, .. } => {
+                host.doing.clone_from(doing);
+                host.ends = within_ms.map(|within| (at + Duration::from_millis(within), *then));
+            }
             Event::HostLeftOut { .. } => host.role = Role::LeftOut,
             Event::AddressChosen { address, .. } => host.doing = format!("is reached at {address}"),
             Event::CopyMoved { done_bytes, expected_bytes, .. } => {
@@ -290,7 +324,7 @@ impl FleetView {
             Event::BootDefaultMoved { generation, .. } => host.new_generation = Some(*generation),
             Event::ContactLost { within_ms, then, .. } => {
                 host.reachable = false;
-                host.tried = within_ms.map(|within| (at + Duration::from_millis(within), *then));
+                host.ends = within_ms.map(|within| (at + Duration::from_millis(within), *then));
             }
             Event::ContactMade { .. } => host.reachable = true,
             Event::HostWaits { waits_for, why, .. } => {
@@ -400,6 +434,11 @@ impl FleetView {
         });
         &mut self.hosts[place]
     }
+}
+
+/// Whether the wait is over when hosts answer, or else comes to its end.
+fn is_for_hosts(wait: WaitedFor) -> bool {
+    matches!(wait, WaitedFor::SilentHosts | WaitedFor::Links | WaitedFor::OldLinks)
 }
 
 /// The one host that an event is about.

@@ -10,7 +10,7 @@ use crate::fleet::{Fleet, Setup};
 use crate::inventory::Inventory;
 
 /// What `admin` types for sudo in the lab.
-const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
@@ -125,7 +125,7 @@ fn a_sudo_that_wants_a_password_nobody_announced_is_refused_and_says_what_to_wri
 }
 
 /// Lets `deploy` become root by everything but sudo without a password, and `admin` with his.
-fn allow(fleet: &Fleet, host: &str) {
+pub(crate) fn allow(fleet: &Fleet, host: &str) {
     fleet.host(
         host,
         "set -e
@@ -142,7 +142,7 @@ fn allow(fleet: &Fleet, host: &str) {
     );
 }
 
-const SUDO_RS: &str = "ln -sf /usr/lib/cargo/bin/sudo /run/wrappers/bin/sudo";
+pub(crate) const SUDO_RS: &str = "ln -sf /usr/lib/cargo/bin/sudo /run/wrappers/bin/sudo";
 
 /// Each with the real program: sudo-rs 0.2.5, `OpenDoas` 6.8.2, run0 of systemd 257 with polkit 126.
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::codes;
 use crate::fleet::{Fleet, Setup};
+use crate::inventory::Inventory;
 use crate::pushed::Pushed;
 
 /// Hosts whose systems are wrong, each in its own way.
@@ -73,4 +74,46 @@ fn why_there_is_no_system_has_a_code() {
     let import = |tool: &str| fleet.query(&["inventory", "import", "--from", tool, "path:/root/fleet/sick"]);
     assert_tells(&import("deploy-rs"), &["output-strange"]);
     assert_tells(&import("colmena"), &["output-missing"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn why_a_guard_by_hand_is_not_touched_has_a_code() {
+    let fleet = Fleet::up("guard-codes");
+    let guard = |word: &str| fleet.query(&["guard", word, "homelab"]);
+    // The same person's machine under another name is another one's.
+    let by_another = |word: &str| {
+        let script = format!("hostname another && exec fleetdeploy --json guard {word} homelab");
+        fleet.query_by(&["unshare", "--uts", "sh", "-c", &script])
+    };
+    assert_tells(&guard("extend"), &["no-guard-armed"]);
+    assert_eq!(guard("arm").status, Some(0));
+    assert_tells(&guard("arm"), &["guard-armed-before"]);
+    assert_tells(&fleet.query(&["doctor", "homelab"]), &["hand-guard-open", "guard-armed-by-hand"]);
+    assert_tells(&by_another("extend"), &["guard-of-another"]);
+    assert_tells(&by_another("disarm"), &["guard-of-another-to-disarm"]);
+    // Its process is gone, and nothing of it will ever act.
+    fleet.host("vps", "systemctl stop fleetdeploy-guard || ! systemctl --quiet is-active fleetdeploy-guard");
+    assert_tells(&guard("extend"), &["guard-dead"]);
+    assert_eq!(guard("disarm").status, Some(0));
+    fleet.assert_untouched();
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn what_a_full_or_a_read_only_disk_of_the_workstation_keeps_from_a_command_has_a_code() {
+    let fleet = Fleet::made("full-codes", &Setup { hosts: &["vps"], ..Setup::default() });
+    fleet.write_inventory(&Inventory { checks: "[]", ..Inventory::default() });
+    let inside = |mounts: &str, words: &str| {
+        let script = format!("{mounts} && exec fleetdeploy --json {words}");
+        fleet.query_by(&["unshare", "--mount", "sh", "-c", &script])
+    };
+    assert_tells(&inside("mount -t tmpfs -o ro none /tmp", "check homelab"), &["sockets-have-no-place"]);
+    let read_only = "mkdir -p /tmp/state && mount -t tmpfs -o ro none /tmp/state && export XDG_STATE_HOME=/tmp/state";
+    assert_tells(&inside(read_only, "doctor homelab"), &["records-unwritable", "not-writable"]);
+    // Of a report that is larger than what is left only the beginning is there.
+    fleet.push(&["homelab"]).assert_ended(0, fleetdeploy::event::Outcome::Unchanged);
+    let full =
+        "mkdir -p /tmp/full && mount -t tmpfs -o size=4k none /tmp/full && ! head -c 9000 /dev/zero >/tmp/full/all";
+    assert_tells(&inside(full, "show last --report --output /tmp/full/report"), &["report-cut-short"]);
 }

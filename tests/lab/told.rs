@@ -69,7 +69,7 @@ fn the_record_holds_the_whole_activation_log() {
     assert_eq!(of_talk(of_test), talk(500));
     assert!(log.contains("test| activating the configuration..."), "{log}");
     assert!(pushed.has(|event| {
-        let Event::HostMoved { host, doing } = event else { return false };
+        let Event::HostMoved { host, doing, .. } = event else { return false };
         host.as_str() == "homeserver" && doing == "activating the configuration"
     }));
     // Nobody goes on listening on the host.

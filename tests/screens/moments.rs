@@ -39,7 +39,10 @@ pub(crate) const MOMENTS: &[Moment] = &[
         lost: ("No.", &["nothing is changed yet"]),
         todo: (
             "Nothing. Ctrl-C takes the guard away again.",
-            &["Ctrl-C takes the guards away", "fleetdeploy recover homelab, from anywhere"],
+            &[
+                "Ctrl-C takes the guards away",
+                "fleetdeploy recover homelab, at any time, from anywhere, takes them away",
+            ],
         ),
     },
     Moment {
@@ -50,14 +53,14 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "Each host activates its new system, for now. Whatever happens, each goes back by a \
  reboot unless the push ends well.",
-            &["every host goes back to its old system by a reboot, back at the latest in #", "activating"],
+            &["every host goes back to its old system by a reboot, back at the latest in #", "activating", "# of"],
         ),
         lost: ("No: every host is under a guard.", &["guarded: whatever breaks now, this computer too"]),
         todo: (
             "Nothing. Ctrl-C takes all back at once; if this laptop dies: `fleetdeploy recover \
- homelab`, on any workstation.",
-            &["Ctrl-C: back at once; if this computer dies: fleetdeploy recover homelab, from \
- anywhere"],
+ homelab`, now or later, on any workstation, which takes all back.",
+            &["Ctrl-C: back at once; if this computer dies: fleetdeploy recover homelab, at any time, from \
+ anywhere, takes all back"],
         ),
     },
     Moment {
@@ -71,7 +74,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
             &["each guard is as long as the inventory says: the first fires in #, the last in #"],
         ),
         lost: ("No.", &["guarded: whatever breaks now"]),
-        todo: ("Nothing: the links are waited for, and then all go on or all go back.", &["# more, then all go back"]),
+        todo: ("Nothing: the links are waited for, and then all go on or all go back.", &["# more, else all go back"]),
     },
     Moment {
         title: "The decision was written, the boot defaults move",
@@ -88,9 +91,12 @@ pub(crate) const MOMENTS: &[Moment] = &[
         ),
         lost: ("No.", &["proven:"]),
         todo: (
-            "Nothing: Ctrl-C does not stop it any more. If this laptop dies: recover finishes it, \
- before the guards fire.",
-            &["Ctrl-C lets this finish", "unless fleetdeploy recover homelab comes first, from anywhere"],
+            "Nothing: Ctrl-C does not stop it any more. If this laptop dies: recover, before the guards fire, \
+ finishes it on this laptop, and takes all back from any other.",
+            &[
+                "Ctrl-C lets this finish",
+                "fleetdeploy recover homelab, typed before that, finishes it on this computer, and takes all back from any other",
+            ],
         ),
     },
     Moment {
@@ -108,7 +114,10 @@ pub(crate) const MOMENTS: &[Moment] = &[
             ],
         ),
         lost: ("No.", &["COMMITTED"]),
-        todo: ("Nothing.", &["look closer: fleetdeploy show"]),
+        todo: (
+            "Nothing now; `fleetdeploy reboot homelab --on web` some day.",
+            &["at any time: fleetdeploy reboot homelab --on web", "look closer: fleetdeploy show"],
+        ),
     },
     Moment {
         title: "A tunnel does not come up",
@@ -118,10 +127,10 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "All hosts run their new systems, under their guards, and the links of web through \
  the VPN are down. If that stays so, all go back.",
-            &["of all 14 links up, waits for all", "from and to web", "# more, then all go back"],
+            &["of all 14 links up, waits for all", "from and to web", "# more, else all go back"],
         ),
         lost: ("No: web is reached, and under a guard.", &["guarded: whatever breaks now"]),
-        todo: ("Nothing: wait for the end of the settle time.", &["# more, then all go back", "Ctrl-C: back at once"]),
+        todo: ("Nothing: wait for the end of the settle time.", &["# more, else all go back", "Ctrl-C: back at once"]),
     },
     Moment {
         title: "The push goes back",
@@ -131,12 +140,15 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "Every host activates its old system again; the guards stay until the old links are \
  proven.",
-            &["going back: 0 of 3 hosts run their old system again", "from and to web are down"],
+            &["going back: 0 of 3 hosts run their old systems again", "from and to web are down"],
         ),
         lost: ("No.", &["if this computer dies they go back by a reboot, back at the latest in #"]),
         todo: (
             "Nothing. Ctrl-C twice would leave it to the guards.",
-            &["Ctrl-C twice leaves the others to their guards", "fleetdeploy recover homelab, from anywhere"],
+            &[
+                "Ctrl-C twice leaves the others to their guards",
+                "then: fleetdeploy recover homelab, at any time, from anywhere, ends it there",
+            ],
         ),
     },
     Moment {
@@ -162,13 +174,13 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "vps and web are through, and homeserver is tried again; after the settle time all go \
  back. homeserver is under its guard.",
-            &["waits for hosts out of reach: # more, then all go back"],
+            &["out of reach: # more", "waits for hosts out of reach: # more, else all go back"],
         ),
         lost: (
             "No: if it stays away, its guard reboots it into its old system.",
             &["every host goes back to its old system by a reboot, back at the latest in #"],
         ),
-        todo: ("Nothing: wait.", &["# more, then all go back"]),
+        todo: ("Nothing: wait.", &["# more, else all go back"]),
     },
     Moment {
         title: "Two are back, one is out of reach",
@@ -179,10 +191,10 @@ pub(crate) const MOMENTS: &[Moment] = &[
             "vps and web run their old systems, and keep their guards until homeserver is back; \
  homeserver is tried, and then its guard reboots it.",
             &[
-                "2 of 3 hosts run their old system again",
+                "2 of 3 hosts run their old systems again",
                 "kept until homeserver is back",
                 "guard kept",
-                "out of reach, connecting again",
+                "out of reach: tried",
             ],
         ),
         lost: (
@@ -193,7 +205,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
             "Nothing; or leave: nothing is lost by it.",
             &[
                 "every host that answers is back: Ctrl-C twice leaves without harm",
-                "look later: fleetdeploy show last, fleetdeploy recover homelab",
+                "later, to look: fleetdeploy show last, to end it: fleetdeploy recover homelab",
             ],
         ),
     },
@@ -212,7 +224,12 @@ pub(crate) const MOMENTS: &[Moment] = &[
             ],
         ),
         lost: ("No.", &["every guard has fired, and its host is back, in # at the latest"]),
-        todo: ("`fleetdeploy recover homelab`, after the times on the screen.", &["next: fleetdeploy recover homelab"]),
+        todo: (
+            "`fleetdeploy recover homelab`, now or after the times on the screen.",
+            &[
+                "next: fleetdeploy recover homelab, now or after that: it ends this with every host on what it ran before this run",
+            ],
+        ),
     },
     Moment {
         title: "A recovery looks how the hosts stand",
@@ -224,7 +241,13 @@ pub(crate) const MOMENTS: &[Moment] = &[
             &["nothing is moved yet: looking how each host stands"],
         ),
         lost: ("No.", &["guards that are armed hold, and bring their hosts back by themselves"]),
-        todo: ("Nothing.", &["Ctrl-C leaves all as it is"]),
+        todo: (
+            "Nothing: it goes forward or back by itself.",
+            &[
+                "then all go to one side: forward if that was decided and all can, else back",
+                "Ctrl-C leaves all as it is",
+            ],
+        ),
     },
     Moment {
         title: "The recovery has ended",
@@ -248,11 +271,11 @@ pub(crate) const MOMENTS: &[Moment] = &[
  still bring its old system.",
             &[
                 "though it was decided to commit",
-                "a reboot now would still bring its old system",
+                "what it boots is unchanged: a reboot now would still start its old system",
                 "going back: 0 of 3 hosts",
             ],
         ),
-        lost: ("No: web would survive a reboot.", &["a reboot now would still bring its old system"]),
+        lost: ("No: web would survive a reboot.", &["a reboot now would still start its old system"]),
         todo: ("Nothing.", &["if this computer dies they go back by a reboot"]),
     },
     Moment {
@@ -264,7 +287,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
         lost: ("No.", &["ROLLED BACK"]),
         todo: (
             "Mend the boot loader of web, and push again.",
-            &["switch failed on web", "the log of web: fleetdeploy logs"],
+            &["switch failed on web", "nothing is left to do on the hosts", "the log of web: fleetdeploy logs"],
         ),
     },
     Moment {
@@ -275,7 +298,11 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "Each host activates the system that it ran before the last committed push, under a \
  guard.",
-            &["rollback of homelab", "guarded: whatever breaks now, this computer too, every host goes back"],
+            &[
+                "rollback of homelab",
+                "activating the earlier system",
+                "guarded: whatever breaks now, this computer too, every host goes back to what it ran until now",
+            ],
         ),
         lost: ("No.", &["guarded:"]),
         todo: ("Nothing.", &["Ctrl-C: back at once"]),
@@ -288,13 +315,19 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "One host reboots into its own system; the next begins when that is proven.",
             &[
-                "may be down now, and comes up with its own system, by itself; the next host begins \
- when that is proven",
+                "may be down now, and comes up with its own system, by itself: it is waited for, at most # more; the \
+ next host begins when that is proven, else none does",
                 "begins after homeserver",
             ],
         ),
         lost: ("No.", &["comes up with its own system, by itself"]),
-        todo: ("Nothing.", &["Ctrl-C: no further reboot", "if this computer dies: fleetdeploy recover homelab"]),
+        todo: (
+            "Nothing.",
+            &[
+                "Ctrl-C: no further reboot",
+                "if this computer dies: fleetdeploy recover homelab, at any time, from anywhere, lets the others go",
+            ],
+        ),
     },
     Moment {
         title: "The laptop has died in the middle, another one recovers",
@@ -306,7 +339,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
             &["going back:", "the interrupted run is undone"],
         ),
         lost: ("No.", &["if this computer dies they go back by a reboot"]),
-        todo: ("Nothing.", &["fleetdeploy recover homelab, from anywhere"]),
+        todo: ("Nothing.", &["fleetdeploy recover homelab, at any time, from anywhere, ends it there"]),
     },
     Moment {
         title: "A guard by hand",
@@ -316,13 +349,13 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "Nothing changes. Whatever a person does there, each host goes back by a reboot when \
  its guard fires.",
-            &["every host goes back to what it ran by a reboot, back at the latest in #, whatever \
+            &["else every host goes back to what it ran by a reboot, back at the latest in #, whatever \
  you do there"],
         ),
         lost: ("No.", &["guarded:"]),
         todo: (
-            "`fleetdeploy guard disarm homelab`, to keep what runs then.",
-            &["unless you type fleetdeploy guard disarm homelab"],
+            "`fleetdeploy guard disarm homelab`, before the first guard fires, to keep what runs then.",
+            &["within # type fleetdeploy guard disarm homelab, which keeps what runs by then"],
         ),
     },
     Moment {
@@ -341,7 +374,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
         lost: ("Not yet: its guard brings it back by itself.", &["comes back by a reboot, at the latest in #"]),
         todo: (
             "Nothing; or leave, and look later.",
-            &["Ctrl-C twice leaves without harm", "fleetdeploy recover homelab"],
+            &["Ctrl-C twice leaves without harm", "to end it: fleetdeploy recover homelab"],
         ),
     },
     Moment {

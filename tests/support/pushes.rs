@@ -54,7 +54,12 @@ pub(crate) fn done(name: &str, phase: Phase) -> Event {
 }
 
 pub(crate) fn moved(name: &str, doing: &str) -> Event {
-    Event::HostMoved { host: host(name), doing: doing.into() }
+    Event::moved(&host(name), doing)
+}
+
+/// What a host does, with its deadline of so many seconds from then on.
+pub(crate) fn moved_within(name: &str, doing: &str, seconds: u64) -> Event {
+    Event::moved_within(&host(name), doing, Duration::from_secs(seconds))
 }
 
 fn surveyed(name: &str) -> Event {
@@ -142,8 +147,8 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (0.0, started()),
         (0.0, phase(Phase::Build)),
         (0.0, phase(Phase::Survey)),
-        (0.0, moved("vps", "connecting")),
-        (0.0, moved("homeserver", "connecting")),
+        (0.0, moved_within("vps", "connecting", 20)),
+        (0.0, moved_within("homeserver", "connecting", 20)),
         (0.1, building(0, 0, "evaluating")),
         (4.0, building(9, 212, "linux-6.12")),
         (4.1, workstation_seen()),
@@ -176,10 +181,10 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (33.5, armed("vps")),
         (33.9, armed("homeserver")),
         (34.0, phase(Phase::Test)),
-        (34.1, moved("vps", "activating")),
-        (34.2, moved("homeserver", "activating")),
-        (35.0, moved("vps", "restarting nginx.service")),
-        (45.0, moved("vps", "restarting sshd.service")),
+        (34.1, moved_within("vps", "activating", 320)),
+        (34.2, moved_within("homeserver", "activating", 320)),
+        (35.0, moved_within("vps", "restarting nginx.service", 319)),
+        (45.0, moved_within("vps", "restarting sshd.service", 309)),
         (46.0, done("vps", Phase::Test)),
         (
             48.0,

@@ -7,7 +7,7 @@ use crate::decide::left_to_guard::LeftToGuard;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::command_end::{CommandEnd, GuardedHost};
-use crate::event::wording::command_end::{for_the_lost, left_out, next};
+use crate::event::wording::command_end::{for_the_left, for_the_lost, left_out, next};
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
@@ -43,7 +43,8 @@ impl Conclusion {
                 let is_lost = |end: &HostOutcome| gone.is_empty() && matches!(end, HostOutcome::Lost { .. });
                 let lost = hosts.iter().filter(|(_, end)| is_lost(end));
                 let lost: Vec<&str> = lost.map(|(host, _)| host.as_str()).collect();
-                with_next(text, fleet).followed_by(&for_the_lost(&fleet.name, &lost))
+                let committed = hosts.values().any(|end| *end == HostOutcome::Committed);
+                with_next(text, fleet).followed_by(&for_the_lost(&fleet.name, &lost, committed))
             }
             Outcome::Left | Outcome::Superseded => with_next(text, fleet),
             _ => text,
@@ -63,15 +64,18 @@ impl Conclusion {
             fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
         hosts.extend(through);
         hosts.extend(guarded.iter().map(|left| (left.host.clone(), left.outcome())));
+        let seen_back = guarded.iter().any(|left| left.seen_on_old);
         let guarded: Vec<GuardedHost> =
             guarded.iter().map(|left| GuardedHost { name: left.host.clone(), cause: left.fate() }).collect();
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
         let others_committed = !guarded.is_empty() && any(&|end| *end == HostOutcome::Committed);
+        let side = for_the_left(seen_back || any(&|end| matches!(end, HostOutcome::RolledBack { .. })));
+        let when = if guarded.is_empty() || others_committed { "" } else { side };
         let text = CommandEnd::LeftAtOnce { guarded, others_committed };
         let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
         // Also if hosts are on both sides by now: nothing has ended, and `recover` still brings them to one side.
         let outcome = if guards_armed { Outcome::Left } else { Outcome::Refused };
-        let text = if guards_armed { with_next(text, fleet) } else { text.into() };
+        let text = if guards_armed { with_next(text, fleet).followed_by(when) } else { text.into() };
         Self { ending: Ending::Left { first, guards_armed }, outcome, text, hosts }
     }
 
@@ -142,11 +146,16 @@ mod tests {
         };
         let next = "\nnext: fleetdeploy recover ab";
         let text = "left at once, as asked; every guard has fired, and its host is back, in 3m 14s at the latest";
-        let says = format!("{text}{next}");
-        assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, says.clone()));
+        let (one, back) = (
+            ", now or after that: it brings all to one side, the old or the new",
+            "it ends this with every host on what it ran before this run",
+        );
+        assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, format!("{text}{next}{one}")));
+        let says = format!("{text}{next}, now or after that: {back}");
+        assert_eq!(left(&[guarded(true, false)], Vec::new()), (Outcome::Left, 3, says.clone()));
         let through = |end| vec![(name("a"), end)];
         let rolled_back = through(HostOutcome::RolledBack { by_guard: true });
-        assert_eq!(left(&[guarded(true, false)], rolled_back), (Outcome::Left, 3, says));
+        assert_eq!(left(&[guarded(false, false)], rolled_back), (Outcome::Left, 3, says));
         let committed = through(HostOutcome::Committed);
         let both = "; hosts are committed already: to take the others along, recover before their guards fire";
         let says_both = format!("{text}{both}{next}");

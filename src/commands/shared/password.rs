@@ -41,7 +41,7 @@ pub(crate) async fn passwords(
 /// Reads the terminal in a thread of its own, which only an answer or the end of this process can end. So the changes
 /// that it has made to the terminal are undone here.
 async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Trouble> {
-    let before = tcgetattr(std::io::stdin()).map_err(|error| unanswered(error.into()))?;
+    let before = tcgetattr(std::io::stdin()).map_err(|error| unanswered(&error.into()))?;
     let (answer, answered) = oneshot::channel();
     std::thread::spawn(move || {
         // The receiver is gone if a signal came first.
@@ -49,7 +49,7 @@ async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Troubl
     });
     tokio::select! {
         asked = answered => match asked {
-            Ok(asked) => asked.map_err(unanswered),
+            Ok(asked) => asked.map_err(|error| unanswered(&error)),
             Err(_) => Err(Trouble::not_understood(Misuse::PasswordTerminalGone)),
         },
         signal = shutdown.requested() => {
@@ -75,7 +75,7 @@ async fn give_back(before: &Termios) {
 }
 
 /// Handles a question without an answer. The terminal is read raw: Ctrl-C is a letter there, and no signal.
-fn unanswered(error: std::io::Error) -> Trouble {
+fn unanswered(error: &std::io::Error) -> Trouble {
     match error.kind() {
         std::io::ErrorKind::Interrupted => interrupted(Signal::Sigint),
         _ => Trouble::not_understood(Misuse::PasswordNotAsked { said: error.to_string() }),
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn ctrl_c_at_the_question_for_the_password_is_an_interrupt() {
-        assert_eq!(unanswered(Error::from(ErrorKind::Interrupted)).ending, Ending::QueryInterrupted(Signal::Sigint));
-        assert_eq!(unanswered(Error::from(ErrorKind::UnexpectedEof)).ending, Ending::NotUnderstood);
+        assert_eq!(unanswered(&Error::from(ErrorKind::Interrupted)).ending, Ending::QueryInterrupted(Signal::Sigint));
+        assert_eq!(unanswered(&Error::from(ErrorKind::UnexpectedEof)).ending, Ending::NotUnderstood);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DoctorFinding, Examined, Severity};
+use super::{DoctorFinding, Examined};
 use crate::event::reason::doctor::HostHealth;
 use crate::inventory::model::{Check, CheckKind, Fleet, Host, Place};
 
@@ -46,13 +46,13 @@ pub(super) fn of_host(fleet: &Fleet, host: &Host, examined: &Examined, findings:
         findings.push(DoctorFinding::fine(HostHealth::CheckProgramsThere));
     }
     for (program, (need, checks)) in missing {
-        let required = checks.iter().any(|check| check.required);
         let missing = HostHealth::CheckProgramMissing {
             program: program.to_owned(),
             package: need.package.to_owned(),
             checks: checks.iter().map(|check| check.name.clone()).collect(),
         };
-        findings.push(DoctorFinding::new(if required { Severity::Blocker } else { Severity::Warning }, missing));
+        // What that means for a push, its links say: what it brings may bring the program, too.
+        findings.push(DoctorFinding::warning(missing));
     }
     let has_tunnel = fleet.checks.iter().filter(runs_here).any(|check| matches!(check.kind, CheckKind::Vpn(_)));
     if has_tunnel && !examined.programs.contains(WG.program) {

@@ -5,10 +5,12 @@ use super::*;
 use crate::decide::status::tests::{fleet, system, well};
 use crate::event::reason::Worded;
 use crate::event::reason::command_end::OpenRun;
+use crate::event::reason::record_fault::RecordFault;
 use crate::event::reason::unlinked::Unlinked;
 use crate::event::reason::workstation::FolderObstacle;
 use crate::facts::host::{GuardState, Lease};
 use crate::facts::systems::{BootFiles, NextBoot, Systems};
+use crate::facts::units::{UnitNow, UnitState};
 
 const LAB: &str = "
 hosts:
@@ -39,19 +41,25 @@ fn healthy() -> Examined {
         clock_ahead: Some(0),
         trusted_keys: vec!["cache.example.org-1:abc=".into()],
         silent_caches: Vec::new(),
-        no_new_login: None,
     }
 }
 
 fn found(examined: &Examined, copying: &Copying) -> Vec<DoctorFinding> {
-    let fleet = fleet(LAB);
-    judged(&fleet, &[(&fleet.hosts[0], examined, copying)]).remove(0).1
+    found_in(&fleet(LAB), examined, copying)
 }
 
-fn judged(fleet: &Fleet, hosts: &[(&Host, &Examined, &Copying)]) -> Vec<(HostName, Vec<DoctorFinding>)> {
-    let judged = of_hosts(fleet, hosts);
-    crate::codes::keep_judged(judged.iter().flat_map(|(_, findings)| findings).map(|finding| finding.what.clone()));
-    judged
+/// Of the first host, while the others do not answer.
+fn found_in(fleet: &Fleet, examined: &Examined, copying: &Copying) -> Vec<DoctorFinding> {
+    let visit = Visit { host: &fleet.hosts[0], examined, copying: Some(copying) };
+    let silent = fleet.hosts[1..].iter().map(|host| host.name.clone()).collect();
+    judged(fleet, &[visit], &silent).hosts.remove(&fleet.hosts[0].name).unwrap()
+}
+
+fn judged(fleet: &Fleet, visits: &[Visit<'_>], silent: &BTreeSet<HostName>) -> FleetFindings {
+    let found = of_hosts(fleet, visits, silent, &Waves::default()).sorted();
+    let all = found.hosts.values().flatten().chain(&found.fleet);
+    crate::codes::keep_judged(all.map(|finding| finding.what.clone()));
+    found
 }
 
 #[test]
@@ -144,20 +152,15 @@ const CASES: &[Case] = &[
         "update",
     ),
     (|host| host.condition.spaces[2].free = 30 << 20, Warning, "30 MiB of 600 are free on /boot", "configurationLimit"),
-    (|host| host.condition.spaces[2].free = 0, Blocker, "0 MiB of 600 are free on /boot", "configurationLimit"),
+    (|host| host.condition.spaces[2].free = 0, Warning, "0 MiB of 600 are free on /boot", "configurationLimit"),
+    (|host| host.condition.spaces[1].free = 9 << 20, Warning, "9 MiB of 20480 are free on /nix/store", "nix.gc"),
     (|host| host.condition.spaces[1].free = 0, Blocker, "0 MiB of 20480 are free on /nix/store", "nix.gc"),
     (|host| host.clock_ahead = Some(31), Warning, "its clock is 31 s ahead of", "timesyncd"),
     (|host| host.clock_ahead = Some(-3600), Warning, "its clock is 3600 s behind", "timesyncd"),
     (|host| _ = host.addresses.pop(), Warning, "has no interface with its VPN address 10.100.0.1", "wireguard"),
-    (|host| _ = host.programs.remove("ping"), Blocker, "has no `ping`, which its checks need: vpn", "pkgs.iputils"),
+    (|host| _ = host.programs.remove("ping"), Warning, "has no `ping`, which its checks need: vpn", "pkgs.iputils"),
     (|host| _ = host.programs.remove("curl"), Warning, "has no `curl`, which its checks need", "pkgs.curl"),
     (|host| _ = host.programs.remove("wg"), Warning, "has no `wg`", "pkgs.wireguard-tools"),
-    (
-        |host| host.no_new_login = Some(Cause::NoTimeToAsk),
-        Blocker,
-        "it takes no new login beside the one that is there",
-        "MaxStartups",
-    ),
     (
         |host| _ = host.sshd.insert("maxsessions".into(), "2".into()),
         Warning,
@@ -166,9 +169,15 @@ const CASES: &[Case] = &[
     ),
     (
         |host| _ = host.sshd.insert("allowtcpforwarding".into(), "no".into()),
-        Blocker,
+        Warning,
         "its sshd forwards nothing",
         "AllowTcpForwarding",
+    ),
+    (
+        |host| _ = host.sshd.insert("disableforwarding".into(), "yes".into()),
+        Warning,
+        "its sshd forwards nothing",
+        "DisableForwarding = false;",
     ),
     (
         |host| _ = host.condition.facts.standing.failed_units.insert("a.service".into()),
@@ -206,7 +215,7 @@ fn an_address_is_the_same_however_it_is_written() {
     let fleet = fleet(&LAB.replace("10.100.0.1", "fd00:0::1"));
     let warns_at = |address: &str| {
         let host = Examined { addresses: vec![address.into()], ..healthy() };
-        let (_, findings) = judged(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
+        let findings = found_in(&fleet, &host, &Copying::Trusted);
         findings.iter().any(|finding| finding.what.to_string().contains("no interface with its VPN address"))
     };
     assert_eq!((warns_at("fd00::1"), warns_at("fd00::2")), (false, true));
@@ -217,7 +226,7 @@ fn a_binary_cache_that_does_not_answer_is_a_warning_where_a_copy_asks_there() {
     let host = Examined { silent_caches: vec!["https://cache.example.org".into()], ..healthy() };
     let warned = |text: &str| {
         let fleet = fleet(text);
-        let (_, findings) = judged(&fleet, &[(&fleet.hosts[0], &host, &Copying::Trusted)]).remove(0);
+        let findings = found_in(&fleet, &host, &Copying::Trusted);
         findings.iter().any(|finding| finding.what.to_string().contains("https://cache.example.org does not answer"))
     };
     assert!(!warned(LAB));
@@ -248,24 +257,30 @@ fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     assert_eq!(first("root", &Copying::NotTold).0, Severity::Fine);
     assert_eq!(first("deploy", &Copying::NotAsked).0, Severity::Warning);
     assert_eq!(first("deploy", &Copying::Failed("no".into())).0, Severity::Blocker);
+    let (severity, mend) = first("deploy", &Copying::Garbled("Welcome".into()));
+    assert_eq!(severity, Severity::Blocker);
+    assert!(mend.unwrap().contains("[ -t 1 ]"));
 }
 
 #[test]
 fn one_machine_under_two_names_is_found() {
     let fleet = fleet(LAB);
     let (one, two) = (healthy(), healthy());
-    let copying = Copying::Trusted;
-    let found = judged(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
+    let found = |two: &Examined| {
+        let visit = |host, examined| Visit { host, examined, copying: Some(&Copying::Trusted) };
+        let visits = [visit(&fleet.hosts[0], &one), visit(&fleet.hosts[1], two)];
+        judged(&fleet, &visits, &BTreeSet::new()).hosts
+    };
     let same = "is the same machine as vps: both have its machine id, and are on one boot";
-    assert_eq!(found[1].1[0].what.to_string(), same);
-    assert_eq!(found[1].1[0].severity, Severity::Blocker);
+    let of_second = &found(&two)[&fleet.hosts[1].name];
+    assert_eq!((of_second[0].what.to_string().as_str(), of_second[0].severity), (same, Severity::Blocker));
     // Two containers of one machine, or a host that shows another's boot; two machines that were made from one image.
     let (mut other_machine, mut other_boot) = (healthy(), healthy());
     other_machine.condition.facts.machine_id = "1".repeat(32);
     other_boot.condition.facts.standing.boot_id = "00000000-0000-4000-8000-000000000000.17".into();
     for two in [other_machine, other_boot] {
-        let found = judged(&fleet, &[(&fleet.hosts[0], &one, &copying), (&fleet.hosts[1], &two, &copying)]);
-        let said: Vec<String> = found.iter().flat_map(|(_, found)| found).map(|one| one.what.to_string()).collect();
+        let found = found(&two);
+        let said: Vec<String> = found.values().flatten().map(|one| one.what.to_string()).collect();
         assert!(!said.iter().any(|what| what.contains("same machine")), "{said:#?}");
     }
 }
@@ -286,7 +301,7 @@ fn what_a_push_would_refuse_is_a_blocker_and_nothing_else_of_the_survey_is() {
         new: Some(&another),
         times: Times::of(&fleet.hosts[0], fleet.settle, fleet.steady()),
     };
-    let refused: Vec<String> = survey::judge("lab", &[view], Allowed::default())
+    let refused: Vec<String> = preflight::judge("lab", &[view], Allowed::default(), &BTreeSet::new())
         .into_iter()
         .filter(|finding| finding.weight == Weight::Refusal)
         .map(|finding| finding.text.to_string())
@@ -308,6 +323,7 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
         record: Ok(("/home/ada/.local/state/fleetdeploy".into(), Some(1 << 30))),
         free_store: Some(10 << 30),
         unfinished: None,
+        refused: None,
         unlinked: None,
     };
     let worst = |workstation: &Workstation| {
@@ -328,6 +344,8 @@ fn the_workstation_needs_nix_ssh_a_record_and_room() {
     assert_eq!(worst(&Workstation { record: Ok(("/x".into(), Some(1))), ..well.clone() }), Severity::Warning);
     let unfinished = OpenRun::PushOpen { run: "r-1".into(), fleet: "lab".into() };
     assert_eq!(worst(&Workstation { unfinished: Some(unfinished), ..well.clone() }), Severity::Blocker);
+    let refused = RecordFault::FleetInUse { fleet: "lab".into(), pid: None, run: None };
+    assert_eq!(worst(&Workstation { refused: Some(refused), ..well.clone() }), Severity::Blocker);
     let unlinked = Unlinked::VpnAddressesMissing { fleet: "lab".into(), only: None };
     assert_eq!(worst(&Workstation { unlinked: Some(unlinked), ..well }), Severity::Warning);
 }
@@ -357,4 +375,58 @@ fn a_finding_has_its_code_and_its_fields_beside_its_words() {
             "mend": HostHealth::SpaceScarce { place: "/boot".into(), free_bytes: 0, size_bytes: 0 }.mend(),
         })
     );
+}
+
+#[test]
+fn a_jump_whose_hosts_answer_forwards_whatever_its_settings_say() {
+    let fleet = fleet(LAB);
+    let mut jump = healthy();
+    jump.sshd.insert("allowtcpforwarding".into(), "no".into());
+    let mut behind = healthy();
+    behind.condition.facts.machine_id = "1".repeat(32);
+    behind.addresses = vec!["10.100.0.2".into()];
+    let visit = |host, examined| Visit { host, examined, copying: Some(&Copying::Trusted) };
+    let visits = [visit(&fleet.hosts[0], &jump), visit(&fleet.hosts[1], &behind)];
+    let found = judged(&fleet, &visits, &BTreeSet::new());
+    assert!(found.hosts.values().flatten().all(|finding| finding.severity == Severity::Fine), "{found:#?}");
+}
+
+/// A push of other hosts looks at a witness as well, and copies nothing to it.
+#[test]
+fn of_a_witness_only_that_counts_which_would_refuse_a_push_of_the_others() {
+    let fleet = fleet(LAB);
+    let mut witness = healthy();
+    witness.condition.facts.machine_id = "1".repeat(32);
+    witness.condition.spaces[1].free = 0;
+    witness.condition.facts.busy = vec!["a switch is under way".into()];
+    let one = healthy();
+    let found = |witness: &Examined| {
+        let visits = [
+            Visit { host: &fleet.hosts[0], examined: &one, copying: Some(&Copying::Trusted) },
+            Visit { host: &fleet.hosts[1], examined: witness, copying: None },
+        ];
+        judged(&fleet, &visits, &BTreeSet::new()).hosts
+    };
+    assert_eq!(found(&witness).get(&fleet.hosts[1].name), None);
+    witness.condition.facts.standing.guard = GuardState::Armed { run: "r-1".into(), deadline: 90_000 };
+    let told = &found(&witness)[&fleet.hosts[1].name];
+    assert_eq!((told.len(), told[0].severity), (1, Severity::Blocker), "{told:#?}");
+}
+
+/// Units that made a push roll back, and that the next one would not start, refuse that one.
+#[test]
+fn a_unit_that_is_remembered_and_that_no_push_starts_is_a_blocker() {
+    let mut host = healthy();
+    host.condition.facts.remembered.insert("a.service".into(), "r-1".into());
+    let failed = UnitNow {
+        invocation: "0".repeat(32),
+        state: UnitState::Failed,
+        needed: false,
+        triggered: false,
+        transient: false,
+        gone: false,
+    };
+    host.condition.facts.standing.units.insert("a.service".into(), failed);
+    let found = found(&host, &Copying::Trusted).remove(0);
+    assert_eq!((found.severity, found.what.code()), (Severity::Blocker, Some("unit-remembered-idle")), "{found:?}");
 }

@@ -3,6 +3,7 @@
 use super::{DoctorFinding, Severity};
 use crate::event::reason::command_end::OpenRun;
 use crate::event::reason::doctor::Stake;
+use crate::event::reason::record_fault::RecordFault;
 use crate::event::reason::unlinked::Unlinked;
 use crate::event::reason::workstation::{FolderObstacle, WorkstationHealth};
 
@@ -18,6 +19,8 @@ pub struct Workstation {
     pub free_store: Option<u64>,
     /// A run of this fleet that did not come to its end.
     pub unfinished: Option<OpenRun>,
+    /// Another reason of the records for which a push is refused.
+    pub refused: Option<RecordFault>,
     /// The fleet has no link.
     pub unlinked: Option<Unlinked>,
 }
@@ -71,6 +74,8 @@ pub fn of_workstation(found: &Workstation) -> Vec<DoctorFinding> {
             .clone()
             .map(|open| DoctorFinding::taken(Severity::Blocker, open.clone(), Stake::RunUnfinished(open))),
     );
+    findings
+        .extend(found.refused.clone().map(|fault| DoctorFinding::taken(Severity::Blocker, fault, Stake::PushRefused)));
     findings.extend(
         found
             .unlinked

@@ -66,8 +66,7 @@ impl Transaction {
         let missing = self.named_missing().into_keys().collect();
         let doing = Awaiting::MissingHosts { missing }.to_string();
         for host in self.plan.changing().filter(|host| self.takes_part(*host)) {
-            let (host, doing) = (self.plan.host(host).name.clone(), doing.clone());
-            effects.push(Effect::Tell(Event::HostMoved { host, doing }));
+            effects.push(Effect::Tell(Event::moved(&self.plan.host(host).name, &doing)));
         }
         effects.push(Effect::Expect(Timer::GuardsOver));
         true

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deadlines::millis;
+use super::deadlines::{is_awaited, millis};
 use super::{Driver, LAST_JOURNALS, Out};
 use crate::decide::vocabulary::{Answer, Input, Step};
 use crate::engine::activity::by_line;
@@ -50,7 +50,7 @@ impl<H: Hosts> Driver<H> {
                         let by = kind.word().to_owned();
                         surroundings.tell(Event::Printed { host: Some(name.clone()), by, lines });
                         if let Some(doing) = doing {
-                            surroundings.tell(Event::HostMoved { host: name, doing });
+                            surroundings.tell(self.still_doing(host, doing));
                         }
                         None
                     }
@@ -72,7 +72,7 @@ impl<H: Hosts> Driver<H> {
                     }
                     StepNote::StillAway { answers } => {
                         let doing = self.countdown(host, answers);
-                        surroundings.tell(Event::HostMoved { host: name, doing });
+                        surroundings.tell(self.still_doing(host, doing));
                         None
                     }
                 }
@@ -86,6 +86,23 @@ impl<H: Hosts> Driver<H> {
                 self.tell_boot_default(host, &out.step, &answer, surroundings);
                 Some(Input::Answered { host, step: out.step, answer })
             }
+        }
+    }
+
+    /// Returns what a host does in this step until then. A new login has no end of its own: the links and the logins
+    /// are waited for together, and that wait is told. Of a host that its guard brings back, its guard is told.
+    pub(super) fn doing(&self, host: HostId, step: &Step, until: Duration, doing: impl ToString) -> Event {
+        let has_end = !is_awaited(step) && !matches!(step, Step::Login { .. });
+        let left = until.saturating_sub(self.clock.now());
+        let then = self.transaction.if_it_stays_away(host).filter(|_| has_end);
+        Event::moved_until(&self.plan.host(host).name, doing, has_end.then_some(left), then)
+    }
+
+    /// Returns what a host does in the step that is out on it.
+    fn still_doing(&self, host: HostId, doing: String) -> Event {
+        match &self.out[host.0] {
+            Some(out) => self.doing(host, &out.step, out.until, doing),
+            None => Event::moved(&self.plan.host(host).name, doing),
         }
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::Push;
-use crate::decide::remembered::{self, remembered};
+use crate::decide::preflight;
+use crate::decide::remembered::remembered;
 use crate::decide::restless::restless;
-use crate::decide::survey::{self, Surveyed, Weight};
+use crate::decide::survey::{Surveyed, Weight};
 use crate::decide::time::{Times, shortened_steady};
 use crate::engine::baseline::Baseline;
 use crate::engine::inquiry::{Phased, plan, refuse_if};
@@ -80,14 +81,14 @@ impl Push<'_> {
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let skipped = lock(&self.skipped).clone();
-        let Baseline { mut plan, cells, accepted, is_shut, is_hopeless } =
-            self.inquiry.baseline(plan, &skipped, changes).await;
+        let Baseline { mut plan, cells, accepted, refusal, .. } = self.inquiry.baseline(plan, &skipped, changes).await;
         {
             let mut ahead = lock(&self.ahead);
             (ahead.links, ahead.accepted) = (cells, accepted);
         }
-        refuse_if(is_shut, Refusal::NoNewLogin)?;
-        refuse_if(is_hopeless, Refusal::RequiredLinkHopeless)?;
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
         // Survey and baseline are two looks before anything changed: a unit that was started anew between them restarts
         // by itself, and the push is not blamed for it.
         for host in &mut plan.hosts {
@@ -120,8 +121,8 @@ impl Push<'_> {
     }
 
     fn judge(&self, views: &[Surveyed<'_>]) -> Phased<()> {
-        let mut findings = survey::judge(&self.request.scope.fleet.name, views, self.request.scope.allowed);
-        findings.extend(remembered::judge(views, &self.request.accept_failed));
+        let scope = &self.request.scope;
+        let findings = preflight::judge(&scope.fleet.name, views, scope.allowed, &self.request.accept_failed);
         self.inquiry.tell_findings(&findings);
         for view in views {
             for note in view.facts.notes.iter().filter(|_| view.changes()) {

@@ -35,6 +35,8 @@ pub enum BaselineLink {
     LinkDownMendable { link: LinkName },
     /// No host that this push changes can mend it.
     LinkDownHopeless { link: LinkName },
+    /// It would be looked at by a program that the inventory names, and such a one was not run.
+    LinkNotTried { link: LinkName },
     /// A host that takes no part may be the cause of it, and whether it could mend it is not known.
     LinkDownAbsentHub { link: LinkName, cause: AbsentHub },
 }
@@ -57,4 +59,7 @@ pub struct LinkName {
     pub to: String,
     /// `ping`, `tcp`, `vpn`.
     pub kind: String,
+    /// What its probe has said, if it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }

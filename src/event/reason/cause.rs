@@ -238,6 +238,12 @@ pub enum Cause {
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },
+    /// The password of the login has expired: the host wants a new one first, and that at a terminal.
+    PasswordExpired {
+        machine: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
     /// A script ended with another status than 0.
     ScriptFailed {
         machine: String,

@@ -43,6 +43,8 @@ pub enum CopyFault {
     },
     /// The login finds no Nix there.
     CopyNoNix { machine: String, said: String },
+    /// The login shell has printed before Nix there, where only that may speak.
+    CopyGarbled { machine: String, said: String },
     /// The connection broke off in the middle.
     CopyInterrupted { machine: String, said: String },
     /// The copy did not end in its time.

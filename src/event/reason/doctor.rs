@@ -160,6 +160,8 @@ pub enum Stake {
     KeyNeeded { user: Option<String> },
     /// Its host key is not the one that is known.
     IdentityNeeded,
+    /// It is not to change, and is away.
+    WitnessAway,
     /// It is `optional`, and is away.
     OptionalAway,
     /// It is away.

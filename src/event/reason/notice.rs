@@ -21,6 +21,8 @@ pub enum Notice {
     SignalInDoubt { signal: Signal },
     /// A signal came when the decision to commit was made: the run ends first.
     SignalTooLate { signal: Signal },
+    /// A signal came while the hosts go back already: that goes on, and one more leaves.
+    SignalWhileGoingBack { signal: Signal },
     /// Every host is out of reach at once, as if this workstation's own link were down.
     AllOutOfReach,
     /// The traces of the run could not be removed from the host.

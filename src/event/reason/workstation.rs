@@ -56,6 +56,8 @@ pub enum FolderObstacle {
     CannotBeMade { path: String },
     /// Something else is in its place.
     NotAFolder { path: String },
+    /// Nothing more can be written there.
+    Full { path: String },
     /// The system does not let this user write there.
     NotWritable { path: String, error: String },
 }

@@ -21,8 +21,11 @@ impl fmt::Display for Doing {
             Self::NotingReturn => "noting who is back",
             Self::CleaningUp => "cleaning up",
             Self::LookingAtUnits => "looking at its units",
-            Self::Probing { links: 1 } => "probing 1 link",
-            Self::Probing { links } => return write!(formatter, "probing {links} links"),
+            Self::Probing { links } => return write!(formatter, "probing {}", links_of(*links)),
+            Self::ProbingAndLoggingIn { links: 0 } => "logging in anew",
+            Self::ProbingAndLoggingIn { links } => {
+                return write!(formatter, "probing {}, logging in anew", links_of(*links));
+            }
             Self::LookingWhetherFits => "looking whether it fits",
             Self::CopyingAgain => "copying once more",
             Self::AskedForUnits => "asking what it would do to its units",
@@ -36,6 +39,7 @@ impl fmt::Display for Doing {
             Self::WaitingForCopy { at_once } => {
                 return write!(formatter, "waiting for its turn to be copied to: {at_once} at once");
             }
+            Self::AskedForItsNix => "asking its nix",
             Self::AskingCaches => "asking the binary caches",
             Self::InstallingLoader => "installing the boot loader",
             Self::WaitingForStep => "waiting for the step under way",
@@ -44,6 +48,21 @@ impl fmt::Display for Doing {
             Self::ActivatingOld => "activating its old system",
         })
     }
+}
+
+/// Says the same of a run that goes back to earlier systems: there the new systems are the older ones. `None`: it says
+/// nothing of new and old.
+pub(crate) fn in_a_rollback(doing: &str) -> Option<&'static str> {
+    let said = [
+        (Doing::Activating, "activating the earlier system"),
+        (Doing::GoingBack, "going back to what it ran until now"),
+        (Doing::ActivatingOld, "activating what it ran until now"),
+    ];
+    said.into_iter().find(|(known, _)| known.to_string() == doing).map(|(_, instead)| instead)
+}
+
+fn links_of(links: usize) -> String {
+    if links == 1 { "1 link".to_owned() } else { format!("{links} links") }
 }
 
 impl fmt::Display for StandingCopy {

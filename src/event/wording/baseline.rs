@@ -25,17 +25,34 @@ impl fmt::Display for BaselineLink {
             Self::LinkDownHopeless { link } => {
                 write!(formatter, "{link} {down}, and no host that this push changes can mend it")
             }
+            Self::LinkNotTried { link } => {
+                write!(formatter, "{link} was not looked at: it runs a program of the inventory")
+            }
             Self::LinkDownAbsentHub { link, cause } => write!(formatter, "{link} {down}, {cause}"),
         }
     }
 }
 
 impl Worded for BaselineLink {
+    fn stake(&self) -> Option<&'static str> {
+        match self {
+            Self::LinkDownHopeless { .. } | Self::LinkDownAbsentHub { .. } => {
+                Some("a push is refused that could never prove this link")
+            }
+            Self::LinkDownMendable { .. } => Some("a push goes on, since what it brings may mend it"),
+            Self::LinkNotTried { .. } => {
+                Some("a push runs it, and is refused if it fails and no host that the push changes can mend it")
+            }
+            Self::LinkDown { .. } | Self::LinkNotProbed { .. } | Self::LinkDownAccepted { .. } => None,
+        }
+    }
+
     fn mend(&self) -> Option<String> {
         match self {
             Self::LinkDownHopeless { .. } | Self::LinkDownAbsentHub { .. } => {
                 Some("mend it first, or accept it with --allow-broken".to_owned())
             }
+            Self::LinkNotTried { .. } => Some("`fleetdeploy check` runs it".to_owned()),
             Self::LinkDown { .. }
             | Self::LinkNotProbed { .. }
             | Self::LinkDownAccepted { .. }
@@ -86,6 +103,7 @@ impl fmt::Display for LinkName {
             Place::Workstation => "the workstation",
             Place::Host(name) => name.as_str(),
         };
-        write!(formatter, "the link {from} -> {} ({})", self.to, self.kind)
+        let why = self.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        write!(formatter, "the link {from} -> {} ({}{why})", self.to, self.kind)
     }
 }

@@ -116,6 +116,9 @@ impl fmt::Display for Cause {
             Self::LoginShellUnfit { machine, script, status, .. } => {
                 write!(formatter, "the login shell of {machine} cannot run `{script}` (status {status})")
             }
+            Self::PasswordExpired { machine, .. } => {
+                write!(formatter, "{machine} lets us in, and wants a new password first")
+            }
             Self::ScriptFailed { machine, script, status, .. } => {
                 write!(formatter, "`{script}` on {machine} exited with status {status}")
             }
@@ -194,6 +197,7 @@ impl Cause {
             | Self::RootFailed { said, .. }
             | Self::SshNotStarted { said, .. }
             | Self::LoginShellUnfit { said, .. }
+            | Self::PasswordExpired { said, .. }
             | Self::ScriptFailed { said, .. }
             | Self::ConnectionLost { said, .. }
             | Self::AnswerCutShort { said, .. }
@@ -342,6 +346,11 @@ impl Worded for Cause {
             Self::RootNotReached { .. } => {
                 Some("the words of `become` must make root of the user that logs in".to_owned())
             }
+            Self::PasswordExpired { .. } => Some(
+                "change it there, or let it not expire: `chage -M -1 NAME`, and `chage -d $(date +%F) NAME` where the \
+                 administrator has made it expire"
+                    .to_owned(),
+            ),
             Self::RunFolderGone { folder, .. } => {
                 Some(format!("see to it that {folder} can be made again on this workstation: room, and rights"))
             }

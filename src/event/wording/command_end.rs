@@ -132,15 +132,27 @@ pub fn if_gone_for_good(fleet: &str, gone: &[HostName]) -> String {
     format!("\nif {they_do} not come back: fleetdeploy recover {fleet} --without {}", gone.join(","))
 }
 
-/// Says when that helps, and what else there is for hosts that do not answer.
-pub(crate) fn for_the_lost(fleet: &str, lost: &[&str]) -> String {
+/// Says when that helps and where it goes, for hosts that were left to their guards before any other was committed.
+/// `goes_back`: the run is known to go back.
+pub(crate) fn for_the_left(goes_back: bool) -> &'static str {
+    if goes_back {
+        ", now or after that: it ends this with every host on what it ran before this run"
+    } else {
+        ", now or after that: it brings all to one side, the old or the new"
+    }
+}
+
+/// Says when that helps, and what else there is for hosts that do not answer. `committed`: others are on their new
+/// systems for good.
+pub(crate) fn for_the_lost(fleet: &str, lost: &[&str], committed: bool) -> String {
     let (is, answers) = match lost {
         [] => return String::new(),
         [_] => ("is", "answers"),
         _ => ("are", "answer"),
     };
+    let side = if committed { "one side" } else { "what they ran before this run" };
     format!(
-        ", when {} {answers} again (if not by itself: switch off and on); it brings all that answer to one side. What \
+        ", when {} {answers} again (if not by itself: switch off and on); it brings all that answer to {side}. What \
          {is} gone for good: fleetdeploy recover {fleet} --without {}",
         lost.join(" and "),
         lost.join(",")

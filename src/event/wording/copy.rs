@@ -22,6 +22,9 @@ impl fmt::Display for CopyFault {
             Self::CopyNoNix { machine, said } => {
                 write!(formatter, "{machine} has no nix that this login can start: {said}")
             }
+            Self::CopyGarbled { machine, said } => {
+                write!(formatter, "the login shell of {machine} prints before its nix can speak: {said}")
+            }
             Self::CopyInterrupted { machine, said } => {
                 write!(formatter, "lost the connection to {machine} while copying: {said}")
             }
@@ -69,6 +72,11 @@ impl Worded for CopyFault {
                  nix.settings.trusted-users = [ \"root\" \"{}\" ];",
                 user.as_deref().unwrap_or("the user that logs in")
             )),
+            Self::CopyGarbled { .. } => Some(
+                "let its shell print only where there is a terminal: `[ -t 1 ] || return` above what greets, as \
+                 .bashrc, .zshenv, config.fish or .cshrc write it"
+                    .to_owned(),
+            ),
             Self::CopyNoRoom { .. }
             | Self::CopyNoNix { .. }
             | Self::CopyInterrupted { .. }

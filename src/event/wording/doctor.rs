@@ -57,11 +57,12 @@ impl fmt::Display for HostHealth {
             Self::VpnAddressThere { vpn } => write!(formatter, "has its VPN address {vpn}"),
             Self::VpnAddressMissing { vpn } => write!(formatter, "has no interface with its VPN address {vpn}"),
             Self::SshSessionsFew { sessions, .. } => {
-                write!(formatter, "its sshd takes {sessions} sessions on one connection")
+                let plural = if *sessions == 1 { "" } else { "s" };
+                write!(formatter, "its sshd takes {sessions} session{plural} on one connection")
             }
             Self::SshSessionsEnough => formatter.write_str("its sshd takes enough sessions"),
             Self::SshForwardsNothing => {
-                formatter.write_str("its sshd forwards nothing, and other hosts of the fleet are reached through it")
+                formatter.write_str("its sshd forwards nothing, and a host that does not answer is reached through it")
             }
             Self::SshPenaltiesOn => {
                 formatter.write_str("its sshd punishes addresses that connect and leave; probes keep below that")
@@ -125,7 +126,9 @@ impl Worded for HostHealth {
                     .to_owned()
             }
             Self::SshSessionsFew { needed, .. } => format!("services.openssh.settings.MaxSessions = {needed};"),
-            Self::SshForwardsNothing => "services.openssh.settings.AllowTcpForwarding = \"local\";".to_owned(),
+            Self::SshForwardsNothing => {
+                "services.openssh.settings = { AllowTcpForwarding = \"local\"; DisableForwarding = false; };".to_owned()
+            }
             Self::CheckProgramMissing { package, .. } | Self::WgProgramMissing { package } => {
                 format!("environment.systemPackages = [ pkgs.{package} ];")
             }
@@ -212,6 +215,7 @@ impl fmt::Display for Stake {
             Self::RootNeeded { .. } => "systems are activated as root",
             Self::LoginNeeded | Self::KeyNeeded { .. } => "everything goes over a login that asks nothing",
             Self::IdentityNeeded => "whoever answers may not be that host",
+            Self::WitnessAway => "a push goes on without it, unless a required link begins or ends there",
             Self::OptionalAway => "a push goes on without it, and its links are not proven",
             Self::Away { .. } => "a host that does not answer refuses the push, unless it is left out or `optional`",
         })
@@ -229,6 +233,7 @@ impl Stake {
             | Self::NothingProven
             | Self::LoginNeeded
             | Self::IdentityNeeded
+            | Self::WitnessAway
             | Self::OptionalAway => own,
             Self::RunUnfinished(open) => Some(open.command()),
             Self::NixosNeeded => {

@@ -12,7 +12,7 @@ use crate::inventory::model::{GuardAction, HostName};
 pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)> {
     Some(match event {
         Event::HostLeftOut { host } => (host, "left out: it takes no part".to_owned()),
-        Event::HostMoved { host, doing } => (host, doing.clone()),
+        Event::HostMoved { host, doing, .. } => (host, doing.clone()),
         Event::AddressChosen { host, address } => (host, format!("is reached at {address}")),
         Event::CopyMoved { host, done_bytes, expected_bytes } if *expected_bytes > 0 => {
             (host, format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes)))
@@ -42,7 +42,7 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
         Event::BootDefaultMoved { host, generation } => (host, format!("a reboot brings generation {generation} now")),
         Event::ContactLost { host, within_ms, then, why } => {
             let until = within_ms.map(|within| format!(" for up to {}", words::span_ms(within))).unwrap_or_default();
-            let then = then.map(|then| format!(", then {then}")).unwrap_or_default();
+            let then = then.map(|then| format!(", else {then}")).unwrap_or_default();
             (host, format!("contact lost, connecting again{until}{then}: {why}"))
         }
         Event::HostWaits { host, waits_for, why: Some(why) } => (host, waiting::held_back(*why, &names(waits_for))),

@@ -13,6 +13,10 @@ impl fmt::Display for Notice {
             Self::SignalTooLate { signal } => {
                 write!(formatter, "{signal}: the decision to commit was made; finishing first")
             }
+            Self::SignalWhileGoingBack { signal } => write!(
+                formatter,
+                "{signal}: it is going back already, and goes on; one more leaves what is not back to its guard"
+            ),
             Self::AllOutOfReach => formatter.write_str(
                 "every host is out of reach at once: it is more likely this workstation's own link; the guards wait",
             ),

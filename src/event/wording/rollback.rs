@@ -20,9 +20,11 @@ impl fmt::Display for RollbackReason {
                 write!(formatter, "{} failed on {host}: {cause}", phase.word())?;
                 formatter.write_str(match boots {
                     None => "",
-                    Some(BootsNow::Old) => "; a reboot now would still bring its old system",
-                    Some(BootsNow::New) => "; a reboot now would bring its new system",
-                    Some(BootsNow::Another) => "; a reboot now would bring neither its old nor its new system",
+                    Some(BootsNow::Old) => {
+                        "; what it boots is unchanged: a reboot now would still start its old system"
+                    }
+                    Some(BootsNow::New) => "; a reboot now would start its new system",
+                    Some(BootsNow::Another) => "; a reboot now would start neither its old nor its new system",
                     Some(BootsNow::NotKnown) => "; what a reboot now would bring is not known",
                 })
             }

@@ -30,7 +30,20 @@ impl fmt::Display for AfterWait {
             Self::EndsAsItIs => "the roll back ends, and says what is still down",
             Self::AskedAgain => "silent hosts are asked once more",
             Self::GoesOnWithout => "the run is ended without them",
+            Self::NoFurtherReboot => "no further host is rebooted",
         })
+    }
+}
+
+/// What stands between the end of a wait and what comes: only some come if it was in vain.
+pub(crate) fn then(wait: WaitedFor) -> &'static str {
+    match wait {
+        WaitedFor::Links
+        | WaitedFor::SilentHosts
+        | WaitedFor::SteadyUnits
+        | WaitedFor::Handshakes
+        | WaitedFor::OldLinks => "else",
+        WaitedFor::Guards | WaitedFor::OtherRecovery => "then",
     }
 }
 

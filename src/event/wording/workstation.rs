@@ -32,6 +32,9 @@ impl Worded for WorkstationHealth {
             Self::NixMissing { .. } => "install Nix, and have it in PATH",
             Self::NixTooOld { .. } => "install Nix 2.18 or newer",
             Self::NixStoreSilent { .. } => "see whether `nix store ping` and nix-daemon are well",
+            Self::RecordsUnwritable { cause: FolderObstacle::Full { .. } } => {
+                "make room there, or name another place for it in XDG_STATE_HOME"
+            }
             Self::RecordsUnwritable { .. } => "XDG_STATE_HOME names another place for it",
             Self::RecordRoomScarce { .. } | Self::StoreRoomScarce { .. } => "make room there",
             Self::SshHere { .. } | Self::NixHere { .. } | Self::RecordsWritable { .. } | Self::RoomEnough { .. } => {
@@ -64,6 +67,7 @@ impl fmt::Display for FolderObstacle {
         match self {
             Self::PlaceUnknown { error } => formatter.write_str(error),
             Self::CannotBeMade { path } => write!(formatter, "{path} cannot be made"),
+            Self::Full { path } => write!(formatter, "nothing more fits into {path}"),
             Self::NotAFolder { path } => write!(formatter, "{path} is no folder"),
             Self::NotWritable { path, error } => write!(formatter, "{path}: {error}"),
         }

@@ -20,6 +20,5 @@ pub fn examined(lines: &Lines) -> Result<Examined, AnswerError> {
         clock_ahead: None,
         trusted_keys: texts(lines, "trusted_key"),
         silent_caches: texts(lines, "cache_silent"),
-        no_new_login: None,
     })
 }

@@ -51,5 +51,5 @@ doctor_sshd() {
     # Its title is its command line: `sshd: /nix/store/.../bin/sshd -D -f /etc/ssh/sshd_config [listener] ...`.
     doctor_config=$(tr '\000' ' ' <"/proc/${doctor_pid:-0}/cmdline" 2>/dev/null | sed -n 's/.* -f \([^ ]*\).*/\1/p')
     timeout 5 "$doctor_program" -T -f "${doctor_config:-/etc/ssh/sshd_config}" 2>/dev/null |
-        grep -E '^(maxsessions|maxstartups|allowtcpforwarding|persourcepenalties) ' | put_lines sshd
+        grep -E '^(maxsessions|maxstartups|allowtcpforwarding|disableforwarding|persourcepenalties) ' | put_lines sshd
 }

@@ -202,6 +202,20 @@ fn ctrl_c_rolls_back_before_the_decision_and_not_after_it() {
     assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::Committed, None));
 }
 
+/// The next one leaves: a person must know that the first was heard.
+#[test]
+fn ctrl_c_while_the_hosts_go_back_is_heard_and_changes_nothing() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, job(JobKind::Test));
+    world.end_step(at, Fault::Fails);
+    world.until(1, job(JobKind::Rollback));
+    world.give(Input::CancelRequested(Signal::Sigint));
+    let told = "SIGINT: it is going back already, and goes on; one more leaves what is not back to its guard";
+    assert_eq!(world.warnings, [told]);
+    let verdict = world.run_to_end();
+    assert_eq!((verdict.outcome, verdict.interrupted), (Outcome::RolledBack, None));
+}
+
 #[test]
 fn a_guard_that_fired_before_its_disarm_makes_a_split() {
     let mut world = World::new(plan(2, 2));

@@ -216,7 +216,7 @@ impl World {
                     self.now.epoch = self.now.epoch.max(shown) + 1;
                 }
                 Effect::Tell(Event::Warned { text, .. }) => self.warnings.push(text.to_string()),
-                Effect::Tell(Event::HostMoved { host, doing }) => self.doings.push((host, doing)),
+                Effect::Tell(Event::HostMoved { host, doing, .. }) => self.doings.push((host, doing)),
                 Effect::Remember { host, units } => drop(self.remembered.insert(host, units)),
                 Effect::Tell(_) | Effect::ReadJournals { .. } => {}
                 Effect::Finish(verdict) => self.now.verdict = Some(verdict),
