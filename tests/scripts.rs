@@ -105,6 +105,8 @@ impl Host {
             .args(["-c", "eval \"$1\"", "test"])
             .arg(format!("{text}\n{words}"))
             .env("FLEETDEPLOY_ROOT", self.root.path())
+            // The transport leaves the text there, for a script that needs another shell.
+            .env("s", format!("{text}\n{words}"))
             .env("PATH", format!("{}:{}", self.path("fake").display(), std::env::var("PATH").unwrap()))
             .run()
             .await
@@ -424,7 +426,7 @@ async fn http(host: &Host, code: &str, page: &str, arguments: &[&str]) -> String
     let quoted: Vec<String> = arguments.iter().map(|word| format!("'{word}'")).collect();
     let words = format!(
         "work=$root round=1; export FAKE_CODE={code} FAKE_PAGE=\"$root/page\"
-        set -- 1 http 5000 {} http://vps/ {}; forget_round; begin_probe \"$@\"; finish_probe \"$@\"",
+        longest=0 now=0; learn_probes probe 1 http 5000 {} http://vps/ {}; begin_probe 1; finish_probe 1",
         arguments.len() + 1,
         quoted.join(" ")
     );

@@ -473,12 +473,13 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
         required: true,
         timeout: Duration::from_millis(100),
         left_out: None,
+        shared: false,
     };
     let plan = Plan { hosts: vec![], links: vec![link], baseline: Round::default(), accepted: BTreeSet::new() };
     let identity = Identity { run: "20261122-161005-k3f".into(), owner: "ada@laptop".into(), hosts: vec![] };
     let orders = Orders::new(Arc::new(plan), identity, vec![], vec![]);
     let hosts = Arc::new(SshHosts::new(Arc::clone(&reach), orders));
-    let (round, _) = Arc::clone(&hosts).round(false).await;
+    let (round, _) = Arc::clone(&hosts).round(false, true).await;
     assert_eq!((round.answers.len(), connections(&nobody)), (0, 1));
     // Nobody asks for another round, as in a roll back.
     let (one, order) = (name("one"), echo("x"));

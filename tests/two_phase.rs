@@ -77,6 +77,7 @@ fn plan(waves: &[usize]) -> Arc<Plan> {
             required: true,
             timeout: Duration::from_secs(1),
             left_out: None,
+            shared: false,
         }
     };
     let links: Vec<Link> = (1..hosts.len()).map(link).collect();
@@ -255,7 +256,7 @@ impl Hosts for FakeFleet {
         .boxed()
     }
 
-    fn round(self: Arc<Self>, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, _: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         let systems = self.systems.lock().unwrap().clone();
         let fails = |host: usize, systems: &Systems| {
             host == 1 && systems.current == system("new") && self.journal_after.is_some()
@@ -270,7 +271,7 @@ impl Hosts for FakeFleet {
         let answers = answers(self.plan.links.len(), up);
         let hosts =
             systems.into_iter().enumerate().map(|(index, systems)| (name(index), seen(index, systems))).collect();
-        async move { (Round { hosts, answers }, BTreeSet::new()) }.boxed()
+        async move { (Round { hosts, answers, ..Round::default() }, BTreeSet::new()) }.boxed()
     }
 
     fn journals(self: Arc<Self>, _: HostId, units: BTreeSet<String>) -> BoxFuture<'static, Vec<UnitJournal>> {

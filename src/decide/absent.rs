@@ -222,7 +222,7 @@ fleets:
         let others = links.iter().position(|link| link.left_out.is_none()).unwrap();
         let round = |up: &[usize]| Round {
             answers: up.iter().map(|link| (*link, LinkAnswer::Up { round_trip_us: None })).collect(),
-            hosts: BTreeMap::new(),
+            ..Round::default()
         };
         assert_eq!(answering(&links, &round(&[]), &round(&[others])), BTreeSet::new());
         assert_eq!(answering(&links, &round(&[]), &round(&[others, to_web])), BTreeSet::from([host("web")]));

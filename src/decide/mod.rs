@@ -2,6 +2,7 @@
 //! state.
 
 pub mod absent;
+pub mod asking;
 pub mod baseline;
 pub mod doctor;
 pub mod exec;

@@ -15,7 +15,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::reboot::{RebootActivity, Regression, RollingReason};
 use crate::event::{Event, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
-use crate::facts::links::Round;
+use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{HostName, Size};
 
@@ -371,8 +371,18 @@ impl RollingReboot {
         if self.stage != RebootStage::Proving {
             return;
         }
-        let wrong = self.wrong_in(round);
-        self.streak = if wrong.is_empty() { self.streak + 1 } else { 0 };
+        let mut wrong = self.wrong_in(round);
+        let open = self.plan.newly_unproven(round);
+        self.streak = match (wrong.is_empty(), open.is_empty()) {
+            (true, true) => self.streak + 1,
+            // It neither proves anything nor speaks against what was proven.
+            (true, false) => self.streak,
+            (false, _) => 0,
+        };
+        if self.overtime {
+            let link = |link: LinkId| link_text(&self.plan.links[link]);
+            wrong.extend(open.into_iter().map(|open| Regression::LinkNotMeasuredAfterReboot { link: link(open) }));
+        }
         let over = self.streak >= ROUNDS || (self.overtime && !wrong.is_empty());
         if !over {
             effects.push(RebootEffect::Probe { after_a_pause: true });

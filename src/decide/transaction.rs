@@ -249,6 +249,7 @@ impl Transaction {
         self.streak = 0;
         self.overtime = false;
         self.last_broken.clear();
+        self.unproven.clear();
         self.last_failures.clear();
         self.unheard = None;
         self.last_restarts.clear();

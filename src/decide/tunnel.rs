@@ -129,6 +129,7 @@ mod tests {
             required: true,
             timeout: Duration::from_secs(1),
             left_out: None,
+            shared: false,
         }
     }
 
@@ -151,6 +152,7 @@ mod tests {
         Round {
             answers: BTreeMap::from([(0, LinkAnswer::Up { round_trip_us: Some(500) })]),
             hosts: BTreeMap::from([(name("leaf"), host(leaf)), (name("hub"), host(hub))]),
+            ..Round::default()
         }
     }
 

@@ -151,9 +151,11 @@ pub enum Effect {
         host: HostId,
         step: Step,
     },
-    /// Asks for one round of the whole matrix; answered by [`Input::RoundSeen`].
+    /// Asks for one round of the whole matrix; answered by [`Input::RoundSeen`]. `anew`: it is the first of a proof,
+    /// for which no earlier answer counts.
     Probe {
         after: bool,
+        anew: bool,
     },
     /// Speaks from now on to every host with an epoch above the one that this host has shown.
     Outbid {

@@ -52,15 +52,7 @@ impl Inquiry<'_> {
     ) -> Baseline {
         let probing = Probing::of_plan(Arc::clone(&self.reach), &plan);
         self.tell_probing(&plan, changes);
-        let rounds = async {
-            let round = probing.round(&plan.links, false).await;
-            let counts = |link: &usize| plan.links[*link].left_out.is_none();
-            if round.down(&plan.links).iter().any(counts) {
-                // One lost packet is no broken link, so a link that is down is looked at a second time.
-                return probing.round(&plan.links, false).await;
-            }
-            round
-        };
+        let rounds = probing.baseline(&plan.links);
         // Where nothing changes, nothing will have to be proven.
         let logins = async { if changes { self.log_in_anew(&plan).await } else { BTreeMap::new() } };
         let (round, logins) = tokio::join!(rounds, logins);

@@ -226,7 +226,7 @@ impl<H: Hosts> Driver<H> {
                         }
                     }
                     Effect::Run { host, step } => self.send(host, step, surroundings),
-                    Effect::Probe { after } => self.probe(after),
+                    Effect::Probe { after, anew } => self.probe(after, anew),
                     Effect::Outbid { host } => self.hosts.outbid(host),
                     Effect::ReadJournals { host, units } => self.read_journals(host, units),
                     Effect::Remember { host, units } => self.remember(host, units),
@@ -373,12 +373,12 @@ impl<H: Hosts> Driver<H> {
         });
     }
 
-    fn probe(&self, after: bool) {
+    fn probe(&self, after: bool, anew: bool) {
         let hosts = Arc::clone(&self.hosts);
         let reports = self.reports.clone();
         tokio::spawn(async move {
             // One round is under way at a time: the decider asks for the next only when it has seen this one.
-            let (round, waiting) = hosts.round(after).await;
+            let (round, waiting) = hosts.round(after, anew).await;
             // The driver is gone only when the push is over.
             let _ = reports.send(Report::Round(round, waiting));
         });

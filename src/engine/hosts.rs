@@ -66,8 +66,9 @@ pub trait Hosts: Send + Sync + 'static {
 
     /// Looks at the whole matrix once: every link by the probe of before or after the change.
     ///
-    /// The second part of the result is the links that lack nothing but a fresh handshake.
-    fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)>;
+    /// `anew`: it is the first of a proof, for which no earlier answer counts. The second part of the result is the
+    /// links that lack nothing but a fresh handshake.
+    fn round(self: Arc<Self>, after: bool, anew: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)>;
 
     /// Makes every order from now on speak with an epoch above the one that this host has shown.
     fn outbid(&self, host: HostId);

@@ -10,15 +10,17 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::ask::ask_all;
-use super::clock::{BootClock, within};
+use super::clock::{BootClock, Clock as _, within};
+use super::mutex::lock;
 use super::reach::Reach;
-use crate::facts::links::{Link, LinkAnswer, LinkId, Probe, Round};
+use crate::decide::asking::RoundPlan;
+use crate::facts::links::{HeardLinks, Link, LinkId, Round};
 use crate::facts::plan::Plan;
 use crate::inventory::model::{HostName, Place};
 use crate::local::process::Invocation;
 use crate::remote::answer::{ProbeRound, RoundReader};
 use crate::remote::bounds::{ANSWER, STDERR};
-use crate::remote::step::RemoteStep;
+use crate::remote::step::{LinkProbe, RemoteStep};
 use crate::remote::{StepError, Stream};
 
 /// How long a prober lives that is not asked any more; then it ends itself.
@@ -33,7 +35,11 @@ pub(super) struct Probing {
     reach: Arc<Reach>,
     streams: BTreeMap<HostName, Mutex<ProberSlot>>,
     number: AtomicU64,
+    asking: std::sync::Mutex<RoundPlan>,
 }
+
+/// How often the baseline looks at most, until it has seen every link.
+const BASELINE_ROUNDS: u32 = 12;
 
 /// The state of a host's prober.
 #[derive(Default)]
@@ -75,48 +81,88 @@ impl Probing {
         });
         let hosts: BTreeSet<&HostName> = plan.hosts.iter().map(|host| &host.name).chain(ends).collect();
         let streams = hosts.into_iter().map(|host| (host.clone(), Mutex::default())).collect();
-        Self { reach, streams, number: AtomicU64::new(0) }
+        Self { reach, streams, number: AtomicU64::new(0), asking: std::sync::Mutex::default() }
     }
 
-    /// Looks at every link once. The links of a host that does not answer in time are unknown.
-    pub(super) async fn round(&self, links: &[Link], after: bool) -> Round {
+    /// Looks at every link, and a second time at what is down: one lost packet is no broken link.
+    pub(super) async fn baseline(&self, links: &[Link]) -> Round {
+        let mut round = self.round(links, false, true).await;
+        let mut was_down = false;
+        for _ in 1..BASELINE_ROUNDS {
+            let down = round.down(links).into_iter().any(|link| links[link].left_out.is_none() && !round.is_open(link));
+            let open = (0..links.len()).any(|link| round.is_open(link));
+            if !open && (!down || was_down) {
+                break;
+            }
+            was_down = down;
+            let next = self.round(links, false, false).await;
+            // A machine with two addresses is asked once in two seconds.
+            if next.unasked == round.unasked && !next.unasked.is_empty() {
+                BootClock.sleep_until(BootClock.now() + Duration::from_millis(500)).await;
+            }
+            round = next;
+        }
+        round
+    }
+
+    /// Looks at the links whose turn it is, and adds what is known of the others. The links of a host that does not
+    /// answer in time are unknown. `anew`: nothing that was seen before counts.
+    pub(super) async fn round(&self, links: &[Link], after: bool, anew: bool) -> Round {
         // The number tells the answers of this round from late ones of a round that was given up.
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
-        let questions = self.streams.iter().map(|(host, slot)| {
-            let probes = probes(links, &Place::Host(host.clone()), after);
-            let limit = patience(&probes);
-            let question = async move {
-                let mut slot = slot.lock().await;
-                let asking = self.ask(host, &mut slot, probes, (number, after), limit);
-                let answered = within(&BootClock, limit, asking).await.and_then(Result::ok);
-                if answered.is_none() && !matches!(&*slot, ProberSlot::Opening { .. }) {
-                    // Half an answer may still be on its way, so the next round starts a new prober. One that is only
-                    // being started is kept: to begin it anew each round would never end with a slow login.
-                    *slot = ProberSlot::Empty;
+        let (asked, groups) = {
+            let mut asking = lock(&self.asking);
+            if anew {
+                asking.begin_anew();
+            }
+            (asking.next(links), asking.groups())
+        };
+        let mut heard: BTreeMap<Place, HeardLinks> = BTreeMap::new();
+        let mut hosts = BTreeMap::new();
+        // All places of a group at once: a round is to show one moment, and must not last for the sum of its silent
+        // hosts. Only where they could not keep up there is more than one group.
+        for group in 0..groups.min(self.streams.len()).max(1) {
+            let members = self.streams.iter().enumerate().filter(|(at, _)| at % groups == group);
+            let questions = members.map(|(_, (host, slot))| {
+                let place = Place::Host(host.clone());
+                let probes = probes(links, &place, after);
+                let own: Vec<LinkId> = probes.iter().map(|one| one.id).filter(|id| asked.contains(id)).collect();
+                let limit = patience(&probes);
+                let question = async move {
+                    let mut slot = slot.lock().await;
+                    let asking = self.ask(host, &mut slot, probes, &own, (number, after), limit);
+                    let answered = within(&BootClock, limit, asking).await.and_then(Result::ok);
+                    if answered.is_none() && !matches!(&*slot, ProberSlot::Opening { .. }) {
+                        // Half an answer may still be on its way, so the next round starts a new prober. One that is
+                        // only being started is kept: to begin it anew each round would never end with a slow login.
+                        *slot = ProberSlot::Empty;
+                    }
+                    answered
+                };
+                (host.clone(), question.boxed())
+            });
+            let here = async { if group == 0 { here(links, number, after).await } else { None } };
+            let (answered, here) = tokio::join!(ask_all(questions), here);
+            for (host, answered) in answered {
+                if let Some(answered) = answered {
+                    let place = Place::Host(host.clone());
+                    heard.insert(place.clone(), begun_at(links, &place, answered.links));
+                    hosts.insert(host, answered.host);
                 }
-                answered
-            };
-            (host.clone(), question.boxed())
-        });
-        // All places at once: a round is to show one moment, and must not last for the sum of its silent hosts.
-        let (hosts, here) = tokio::join!(ask_all(questions), here(links, number, after));
-        let mut round = Round::default();
-        for (host, answered) in hosts {
-            if let Some(answered) = answered {
-                round.answers.extend(begun_at(links, &Place::Host(host.clone()), answered.answers));
-                round.hosts.insert(host, answered.host);
+            }
+            if let Some(here) = here {
+                heard.insert(Place::Workstation, begun_at(links, &Place::Workstation, here.links));
             }
         }
-        let here = here.map(|here| here.answers).unwrap_or_default();
-        round.answers.extend(begun_at(links, &Place::Workstation, here));
-        round
+        lock(&self.asking).learn(links, &asked, &heard, hosts)
     }
 
     async fn ask(
         &self,
         host: &HostName,
         slot: &mut ProberSlot,
-        probes: Vec<(LinkId, Probe, Duration)>,
+        probes: Vec<LinkProbe>,
+        own: &[LinkId],
         (number, after): (u64, bool),
         limit: Duration,
     ) -> Result<ProbeRound, StepError> {
@@ -142,7 +188,7 @@ impl Probing {
         }
         let ProberSlot::Open(open) = slot else { unreachable!("just opened") };
         let Prober { stream, reader, .. } = open.as_mut();
-        stream.send_line(&format!("round {number}")).await?;
+        stream.send_line(&round_line(number, own)).await?;
         loop {
             let Some((key, value)) = stream.next_line().await? else {
                 return Err(StepError::Truncated { host: host.clone(), script: "probe", stderr_tail: String::new() });
@@ -167,21 +213,33 @@ impl Probing {
     }
 }
 
-/// Keeps the answers about links that begin at the place itself: it is believed about no others.
-fn begun_at<'a>(
-    links: &'a [Link],
-    place: &'a Place,
-    answers: BTreeMap<LinkId, LinkAnswer>,
-) -> impl Iterator<Item = (LinkId, LinkAnswer)> + 'a {
-    answers.into_iter().filter(|(id, _)| links.get(*id).is_some_and(|link| link.from == *place))
+/// `round N ID…`: a number that no link has, where none is asked, for without a number it is all of them.
+fn round_line(number: u64, own: &[LinkId]) -> String {
+    let own: Vec<String> = own.iter().map(ToString::to_string).collect();
+    format!("round {number} {}", if own.is_empty() { "-".to_owned() } else { own.join(" ") })
 }
 
-fn probes(links: &[Link], place: &Place, after: bool) -> Vec<(LinkId, Probe, Duration)> {
+/// Keeps the answers about links that begin at the place itself: it is believed about no others.
+fn begun_at(links: &[Link], place: &Place, mut heard: HeardLinks) -> HeardLinks {
+    let is_its = |id: &LinkId| links.get(*id).is_some_and(|link| link.from == *place);
+    heard.answers.retain(|id, _| is_its(id));
+    for of in [&mut heard.silent, &mut heard.later, &mut heard.odd] {
+        of.retain(is_its);
+    }
+    heard
+}
+
+fn probes(links: &[Link], place: &Place, after: bool) -> Vec<LinkProbe> {
     links
         .iter()
         .enumerate()
         .filter(|(_, link)| link.from == *place)
-        .map(|(id, link)| (id, if after { link.probe_after.clone() } else { link.probe.clone() }, link.timeout))
+        .map(|(id, link)| LinkProbe {
+            id,
+            probe: if after { link.probe_after.clone() } else { link.probe.clone() },
+            timeout: link.timeout,
+            to_host: link.to_host.clone(),
+        })
         .collect()
 }
 
@@ -190,8 +248,8 @@ pub(super) fn longest_look(links: &[Link], place: &Place) -> Duration {
     patience(&probes(links, place, false)) * 2
 }
 
-fn patience(probes: &[(LinkId, Probe, Duration)]) -> Duration {
-    probes.iter().map(|(_, _, timeout)| *timeout).max().unwrap_or_default() + WAY
+fn patience(probes: &[LinkProbe]) -> Duration {
+    probes.iter().map(|one| one.timeout).max().unwrap_or_default() + WAY
 }
 
 /// Looks at the links that begin at the workstation, with the same script, run here.
@@ -205,6 +263,8 @@ async fn here(links: &[Link], number: u64, after: bool) -> Option<ProbeRound> {
     let finished = Invocation::new("sh", limit)
         .args(["-c", &script.text, script.name])
         .args(&script.arguments)
+        // For a shell that must become another one; on a host the transport has it there.
+        .env("s", &script.text)
         .input(format!("round {number}\nstop\n"))
         .at_most(ANSWER, STDERR)
         .run()
@@ -227,7 +287,7 @@ mod tests {
     fn a_host_is_believed_about_the_links_that_begin_there_and_about_no_other() {
         let place = |name: &str| Place::Host(HostName::new(name).unwrap());
         let link = |from: Place| {
-            let probe = Probe::Ping { address: "10.0.0.9".to_owned() };
+            let probe = crate::facts::links::Probe::Ping { address: "10.0.0.9".to_owned() };
             Link {
                 check: "vpn".to_owned(),
                 from,
@@ -238,14 +298,16 @@ mod tests {
                 required: true,
                 timeout: Duration::from_secs(1),
                 left_out: None,
+                shared: false,
             }
         };
         let links = [link(place("vps")), link(place("home")), link(Place::Workstation)];
-        let says: BTreeMap<LinkId, LinkAnswer> =
-            (0..9).map(|link| (link, LinkAnswer::Up { round_trip_us: None })).collect();
+        let up = |link| (link, crate::facts::links::LinkAnswer::Up { round_trip_us: None });
+        let says = HeardLinks { answers: (0..9).map(up).collect(), later: (0..9).collect(), ..HeardLinks::default() };
         for (from, counts) in [(place("vps"), 0), (place("home"), 1), (Place::Workstation, 2)] {
-            let believed: Vec<LinkId> = begun_at(&links, &from, says.clone()).map(|(link, _)| link).collect();
-            assert_eq!(believed, [counts]);
+            let believed = begun_at(&links, &from, says.clone());
+            assert_eq!(believed.answers.into_keys().collect::<Vec<LinkId>>(), [counts]);
+            assert_eq!(believed.later, BTreeSet::from([counts]));
         }
     }
 }

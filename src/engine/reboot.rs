@@ -219,7 +219,9 @@ impl RebootDriver<'_> {
                             if after_a_pause {
                                 BootClock.sleep_until(BootClock.now() + ROUND_PAUSE).await;
                             }
-                            RebootInput::RoundSeen { round: probing.round(&before.plan.links, false).await }
+                            RebootInput::RoundSeen {
+                                round: probing.round(&before.plan.links, false, !after_a_pause).await,
+                            }
                         };
                         under_way.push(looking.boxed());
                     }

@@ -263,9 +263,9 @@ impl Hosts for SshHosts {
         async move { self.perform_until(host, order, notes).await }.boxed()
     }
 
-    fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, after: bool, anew: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         async move {
-            let mut round = self.probing.round(&self.orders.plan.links, after).await;
+            let mut round = self.probing.round(&self.orders.plan.links, after, anew).await;
             let now = BootClock.now();
             let since = lock(&self.activated).clone();
             let since = since.into_iter().map(|(host, at)| (host, now.saturating_sub(at).as_secs())).collect();

@@ -12,6 +12,10 @@ use crate::inventory::model::{
     Check, CheckKind, Fleet, HookCommand, Host, HostName, Place, Target, VpnShape, url_without_login,
 };
 
+/// The largest mesh of which a round asks every link; in a larger one they grow with the square of the hosts. Source:
+/// docs/design.md, "Links and checks".
+const WHOLE_MESH: usize = 10;
+
 /// A link's number: its place in the plan's list of links, the same for the whole push.
 pub type LinkId = usize;
 
@@ -33,6 +37,9 @@ pub struct Link {
     /// The absent host at its end: the link is looked at and does not count, even if it is required.
     #[serde(default)]
     pub left_out: Option<HostName>,
+    /// Whether it is one of so many that a round asks only some of them.
+    #[serde(default)]
+    pub shared: bool,
 }
 
 impl Link {
@@ -54,7 +61,7 @@ pub enum Probe {
     Ping {
         address: String,
     },
-    /// A TCP connection that reads sshd's greeting; at most one in two seconds to one address, held by the script.
+    /// A TCP connection that reads sshd's greeting; at most one in a second to one machine, held by the script.
     Ssh {
         address: String,
         port: u16,
@@ -134,7 +141,7 @@ pub enum LinkAnswer {
     Down {
         why: String,
     },
-    /// The place it runs from did not answer.
+    /// The place it runs from did not answer, or it could not be asked.
     Unknown,
 }
 
@@ -152,6 +159,13 @@ pub struct Round {
     pub answers: BTreeMap<LinkId, LinkAnswer>,
     /// By host, for those that answered.
     pub hosts: BTreeMap<HostName, HostRound>,
+    /// Links without an answer because a host at one of their ends could not keep up with the round: that says nothing
+    /// about them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unmeasured: BTreeSet<LinkId>,
+    /// Links without an answer because their turn comes in a later round.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unasked: BTreeSet<LinkId>,
 }
 
 /// The words of a host about itself, with each round.
@@ -170,10 +184,40 @@ pub struct HostRound {
     pub wireguard: Vec<WireguardInterface>,
 }
 
+/// What one place has said of the links that it was asked for in one round.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeardLinks {
+    pub answers: BTreeMap<LinkId, LinkAnswer>,
+    /// Links of these that are down because nothing was heard, and not because something was.
+    pub silent: BTreeSet<LinkId>,
+    /// Links that it did not come to.
+    pub later: BTreeSet<LinkId>,
+    /// Links with an answer that gives no reason, or contradicts itself.
+    pub odd: BTreeSet<LinkId>,
+    /// Absent from a place that tells none.
+    pub control: Option<Control>,
+}
+
+/// How long a place needed for itself while it looked at its links: a process, a ping to itself, a connection to
+/// itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// `None`: it was waited for no longer.
+    pub took: Option<Duration>,
+    /// The longest time that one of the links had.
+    pub longest: Duration,
+}
+
 impl Round {
     #[must_use]
     pub fn answer(&self, link: LinkId) -> &LinkAnswer {
         self.answers.get(&link).unwrap_or(&LinkAnswer::Unknown)
+    }
+
+    /// Returns whether nothing can be said about a link, though the place that it runs from has answered.
+    #[must_use]
+    pub fn is_open(&self, link: LinkId) -> bool {
+        !self.answer(link).is_up() && (self.unmeasured.contains(&link) || self.unasked.contains(&link))
     }
 
     /// Returns the links of `links` that are not up.
@@ -235,6 +279,7 @@ pub fn of_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u16
         required: check.required,
         timeout: check.timeout,
         left_out: None,
+        shared: false,
     };
     let to_targets = |targets: &[Target], probe: &dyn Fn(String) -> Probe| {
         let hosts: HashMap<&HostName, &Host> = hosts.iter().map(|host| (&host.name, host)).collect();
@@ -265,6 +310,12 @@ pub fn of_check(check: &Check, fleet: &Fleet, ssh_ports: &BTreeMap<HostName, u16
                 let ssh = |address: &String, port| Probe::Ssh { address: address.clone(), port };
                 links.push(link(&from, to.name.to_string(), Some(to), ping(&address), ping(&after)));
                 links.push(link(&from, to.name.to_string(), Some(to), ssh(&address, port), ssh(&after, port_after)));
+            }
+            let ends: BTreeSet<&Place> = links.iter().map(|link| &link.from).collect();
+            if *shape == VpnShape::Mesh && ends.len() > WHOLE_MESH {
+                for link in &mut links {
+                    link.shared = true;
+                }
             }
             links
         }
@@ -317,7 +368,7 @@ fn vpn_pairs<'a>(
     let takes_part = |host: &&Host| host.vpn.is_some() && places.contains(&Place::Host(host.name.clone()));
     let taking_part: Vec<&Host> = hosts.iter().filter(takes_part).collect();
     let (hub, is_mesh) = match shape {
-        VpnShape::Mesh => (None, true),
+        VpnShape::Mesh | VpnShape::FullMesh => (None, true),
         VpnShape::Hub(hub) => (taking_part.iter().copied().find(|host| host.name == *hub), false),
     };
     taking_part.clone().into_iter().flat_map(move |from| {

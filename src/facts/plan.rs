@@ -169,14 +169,35 @@ impl Plan {
     /// Returns the required links that `round` does not show up, without those that may be down.
     #[must_use]
     pub fn broken(&self, round: &Round) -> BTreeSet<LinkId> {
-        self.required().filter(|link| !round.answer(*link).is_up() && !self.accepted.contains(link)).collect()
+        self.not_up(round).filter(|link| !round.is_open(*link)).collect()
+    }
+
+    /// Returns the links that count like those of [`Self::broken`] and of which `round` can say nothing: nothing is
+    /// proven without them, and nothing speaks against them.
+    #[must_use]
+    pub fn unproven(&self, round: &Round) -> BTreeSet<LinkId> {
+        self.not_up(round).filter(|link| round.is_open(*link)).collect()
+    }
+
+    fn not_up(&self, round: &Round) -> impl Iterator<Item = LinkId> {
+        self.required().filter(|link| !round.answer(*link).is_up() && !self.accepted.contains(link))
     }
 
     /// Returns the required links that were up before anything changed and are not up in `round`: a roll back must
     /// bring back these, and no others.
     #[must_use]
     pub fn newly_broken(&self, round: &Round) -> BTreeSet<LinkId> {
-        self.required().filter(|link| !round.answer(*link).is_up() && self.baseline.answer(*link).is_up()).collect()
+        self.not_up_again(round).filter(|link| !round.is_open(*link)).collect()
+    }
+
+    /// Returns the links that count like those of [`Self::newly_broken`] and of which `round` can say nothing.
+    #[must_use]
+    pub fn newly_unproven(&self, round: &Round) -> BTreeSet<LinkId> {
+        self.not_up_again(round).filter(|link| round.is_open(*link)).collect()
+    }
+
+    fn not_up_again(&self, round: &Round) -> impl Iterator<Item = LinkId> {
+        self.required().filter(|link| !round.answer(*link).is_up() && self.baseline.answer(*link).is_up())
     }
 
     fn required(&self) -> impl Iterator<Item = LinkId> + '_ {

@@ -310,6 +310,7 @@ impl<'a> CheckResolver<'a> {
         }
         let (name, shape) = match &vpn.value {
             VpnEntry::Mesh => ("vpn mesh".to_owned(), VpnShape::Mesh),
+            VpnEntry::FullMesh => ("vpn full-mesh".to_owned(), VpnShape::FullMesh),
             VpnEntry::Hub(hub) => {
                 let hub_place = Place::Host(self.chosen_one(hub)?);
                 if !from.contains(&hub_place) {

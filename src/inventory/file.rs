@@ -326,8 +326,9 @@ by_key CheckEntry in "a check" {
     #[schemars(schema_with = "shapes::duration")]
     #[schemars(transform = shapes::with_defaults(PROBE_TIMEOUT, COMMAND_TIMEOUT))]
     timeout: At<Duration> = FieldValue::duration;
-    /// `mesh`: every host reaches every other one inside the VPN. `{hub: HOST}`: the hub and every other host reach
-    /// each other.
+    /// `mesh`: every host reaches every other one inside the VPN; of more than ten hosts a round asks only some of the
+    /// links, and the proof all of them. `full-mesh`: the same, and each round asks every link. `{hub: HOST}`: the hub
+    /// and every other host reach each other.
     #[schemars(schema_with = "shapes::word_or_map::<shapes::Mesh, HubEntry>")]
     vpn: At<VpnEntry> = decode::checks::vpn;
     /// Pings hosts or addresses, named here or as `to`.
@@ -362,6 +363,7 @@ pub(super) enum WireguardValue {
 #[derive(Debug, Clone)]
 pub(super) enum VpnEntry {
     Mesh,
+    FullMesh,
     Hub(At<HostName>),
 }
 

@@ -376,7 +376,10 @@ pub enum CheckKind {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VpnShape {
+    /// Of a large one the rounds share the links.
     Mesh,
+    /// Each round asks every link.
+    FullMesh,
     Hub(HostName),
 }
 

@@ -157,7 +157,7 @@ pub(super) fn system_by_name(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The word `mesh`.
+/// The words `mesh` and `full-mesh`.
 pub(super) struct Mesh;
 
 /// Any text.
@@ -170,7 +170,7 @@ pub(super) trait ShortForm {
 
 impl ShortForm for Mesh {
     fn schema() -> Schema {
-        json_schema!({ "enum": ["mesh"] })
+        json_schema!({ "enum": ["mesh", "full-mesh"] })
     }
 }
 

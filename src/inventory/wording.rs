@@ -265,7 +265,7 @@ impl Wrong {
             }
             Self::NoPeerLeft => "name a peer, or other hosts as `from`".into(),
             Self::NotAVpnShape { near, .. } => {
-                did_you_mean(near.as_deref(), "write `vpn: mesh`, or `vpn: {hub: HOST}`")
+                did_you_mean(near.as_deref(), "write `vpn: mesh`, `vpn: full-mesh`, or `vpn: {hub: HOST}`")
             }
             Self::HubMissing => "write `vpn: {hub: HOST}`".into(),
             Self::VpnAddressMissing { .. } => {

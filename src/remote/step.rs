@@ -43,6 +43,16 @@ impl From<&Systems> for Expected {
     }
 }
 
+/// One probe of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkProbe {
+    pub id: LinkId,
+    pub probe: Probe,
+    pub timeout: Duration,
+    /// The host at its far end: all connections to its sshd are counted together, by whichever address.
+    pub to_host: Option<HostName>,
+}
+
 /// One thing to run on a host.
 ///
 /// Every step may be sent again after a lost reply: the host then says how it stands instead of doing it twice.
@@ -142,7 +152,7 @@ pub enum RemoteStep {
     /// A command that a person has typed; see [`crate::remote::Command`].
     Exec { mark: String, as_root: bool, limit: Duration, words: Vec<OsString> },
     /// The host's probes, round after round: its input is `round N` lines, see [`crate::remote::answer::RoundReader`].
-    Probe { life: Duration, probes: Vec<(LinkId, Probe, Duration)> },
+    Probe { life: Duration, probes: Vec<LinkProbe> },
 }
 
 /// Returns whether this can be the name of a unit, and cannot be taken for an option or a pattern; the host checks this

@@ -245,7 +245,7 @@ type MeshOfCheck = (Vec<HostName>, &'static [&'static str]);
 /// Takes a check apart: the hosts in it that all look at each other, if there are enough, and checks for the rest.
 fn part(check: &Check, fleet: &Fleet) -> (Option<MeshOfCheck>, Vec<Check>) {
     let (to, kinds): (_, &[_]) = match &check.kind {
-        CheckKind::Vpn(VpnShape::Mesh) => (None, &["ping", "ssh"]),
+        CheckKind::Vpn(VpnShape::Mesh | VpnShape::FullMesh) => (None, &["ping", "ssh"]),
         CheckKind::Ping { to } => (Some(to), &["ping"]),
         CheckKind::Tcp { to, .. } => (Some(to), &["tcp"]),
         CheckKind::Wireguard { to, .. } => (Some(to), &["wireguard"]),

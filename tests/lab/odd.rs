@@ -127,7 +127,9 @@ fn a_fleet_in_which_every_host_is_odd_is_pushed_and_rolled_back() {
         fleet.host(host, &NOISE.replace("USER", user).replace("SHELL", shell));
     }
     fleet.host("web", "echo \"sh -c 'echo Welcome >&2'\" >/root/.cshrc; usermod -s /usr/bin/tcsh root");
-    ["homeserver", "mail"].into_iter().for_each(|host| allow(&fleet, host));
+    for host in ["homeserver", "mail"] {
+        allow(&fleet, host);
+    }
     fleet.host("vps", SUDO_RS);
     let key = fleet.host("homeserver", "cat /etc/ssh/ssh_host_ed25519_key.pub");
     fleet.write("home.pub", &key);
@@ -156,7 +158,9 @@ fn a_fleet_in_which_every_host_is_odd_is_pushed_and_rolled_back() {
     assert_stand(&fleet, true);
 
     fleet.look();
-    ALL.iter().for_each(|host| fleet.set(host, "version", "\"3\""));
+    for host in ALL {
+        fleet.set(host, "version", "\"3\"");
+    }
     fleet.set("box", "unit_fails", "true");
     let pushed = typed(&fleet, "push homelab");
     assert_eq!(pushed.status, Some(1), "{}", pushed.stdout);

@@ -84,6 +84,9 @@ impl Fleet {
                 if world.left.allows(Fault::Flap) && world.hosts.iter().all(|host| world.links_hold(host)) {
                     actions.push(Action::Round { station: at, flap: true });
                 }
+                if world.left.allows(Fault::Blur) {
+                    actions.push(Action::BlurredRound(at));
+                }
                 if world.left.allows(Fault::Slow) {
                     actions.push(Action::SlowRound(at));
                 }

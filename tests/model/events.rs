@@ -56,6 +56,14 @@ impl Fleet {
                 world.history.note(trace, world.hosts.len());
             }
             Action::Round { station, flap } => self.end_round(world, station, flap),
+            Action::BlurredRound(at) => {
+                world.left.spend(Fault::Blur);
+                let mut round = self.round_of(&self.look(world, at, false));
+                round.unmeasured = std::mem::take(&mut round.answers).into_keys().collect();
+                self.change(world, at, |station, journal| {
+                    station.blurred(round, journal, &self.plan, self.mistake);
+                });
+            }
             Action::SlowRound(at) => {
                 world.left.spend(Fault::Slow);
                 let seen = self.look(world, at, false);

@@ -73,6 +73,11 @@ fn two_hosts_without_a_fault() {
 }
 
 #[test]
+fn two_hosts_and_rounds_that_could_not_be_carried_out() {
+    explore("2 hosts, 2 blurred rounds", fleet(2, Budget::of(&[Fault::Blur], 2, 0)));
+}
+
+#[test]
 fn two_hosts_and_a_workstation_that_dies() {
     explore("2 hosts, 1 death", fleet(2, Budget::of(&[], 0, 1)));
 }

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Arming,
     /// A link is down for one round.
     Flap,
+    /// A round could not be carried out: the hosts were too slow for it.
+    Blur,
     /// A host's cable is pulled.
     Cable,
     /// The record cannot be written any more.
@@ -43,7 +45,7 @@ pub(crate) enum Fault {
     Anew,
 }
 
-const KINDS: usize = 18;
+const KINDS: usize = 19;
 
 /// Who types `fleetdeploy recover`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

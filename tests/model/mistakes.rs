@@ -159,7 +159,7 @@ fn look_at_nothing(
     on: impl Fn(HostId) -> Places,
 ) -> Vec<Effect> {
     let looks = |effect: &Effect| {
-        matches!(effect, Effect::Probe { after: true } | Effect::Run { step: Step::Login { after: true }, .. })
+        matches!(effect, Effect::Probe { after: true, .. } | Effect::Run { step: Step::Login { after: true }, .. })
     };
     if !effects.iter().any(|effect| matches!(effect, Effect::Run { step: Step::Login { after: true }, .. })) {
         return effects;

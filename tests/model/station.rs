@@ -431,6 +431,12 @@ impl Station {
         self.give(Input::Answered { host: HostId(host), step, answer }, journal, plan, mistake);
     }
 
+    /// The round that is out has come to its end, and has shown no link: it counts neither for the proof nor against.
+    pub(crate) fn blurred(&mut self, round: Round, journal: &mut Journal, plan: &Plan, mistake: Option<Mistake>) {
+        self.probing = Probing::Not;
+        self.give(Input::RoundSeen { round, waiting: BTreeSet::new() }, journal, plan, mistake);
+    }
+
     /// The round that is out has come to its end.
     pub(crate) fn round_seen(
         &mut self,

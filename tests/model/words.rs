@@ -120,6 +120,7 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
                 required: true,
                 timeout: Duration::from_secs(2),
                 left_out: None,
+                shared: false,
             }
         })
         .collect();
@@ -155,5 +156,5 @@ pub(crate) fn in_waves(plan: &Plan) -> Arc<Plan> {
 /// A round in which every link gives the same answer; what the hosts say is still to be filled in.
 pub(crate) fn round(links: usize, up: bool) -> Round {
     let answer = if up { LinkAnswer::Up { round_trip_us: None } } else { LinkAnswer::Down { why: String::new() } };
-    Round { answers: (0..links).map(|link| (link, answer.clone())).collect(), hosts: BTreeMap::new() }
+    Round { answers: (0..links).map(|link| (link, answer.clone())).collect(), ..Round::default() }
 }

@@ -160,6 +160,8 @@ pub(crate) enum Action {
         station: usize,
         flap: bool,
     },
+    /// A round ends that could not be carried out: nothing is known of any link.
+    BlurredRound(usize),
     /// A round ends, and its result is slow.
     SlowRound(usize),
     Elapse(usize, Timer),

@@ -4,44 +4,16 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::time::Duration;
 
 use pretty_assertions::assert_eq;
 use regex::Regex;
 
+use fleetdeploy::local::process::Invocation;
+
 use crate::{A, Host, shells};
 
 const PROBER: [&str; 4] = ["lib.sh", "wireguard.sh", "probes.sh", "probe.sh"];
-
-/// What a prober may call besides what it asks with.
-const PROGRAMS: [&str; 25] = [
-    "awk",
-    "bash",
-    "cat",
-    "cut",
-    "date",
-    "grep",
-    "head",
-    "ip",
-    "mkfifo",
-    "mktemp",
-    "mv",
-    "od",
-    "printf",
-    "readlink",
-    "rm",
-    "sed",
-    "sh",
-    "sha256sum",
-    "sleep",
-    "sort",
-    "stat",
-    "tail",
-    "timeout",
-    "tr",
-    "wc",
-];
 
 const WIREGUARD: &str = r"
     printf 'wg0\tPRIVATE\tPUBLIC\t51820\toff\n'
@@ -84,7 +56,7 @@ async fn probed() -> Host {
         r#"for address; do :; done
         reply="64 bytes from $address: icmp_seq=1 ttl=64 time=0.045 ms"
         case $address in
-        up) echo "$reply" ;;
+        up | 127.0.0.1) echo "$reply" ;;
         gone) echo "From 10.0.0.1 icmp_seq=1 Destination Host Unreachable"; exit 1 ;;
         slow) sleep 0.5; echo "$reply" ;;
         *) : >"$FLEETDEPLOY_ROOT/asked"; exec sleep 100 ;;
@@ -139,7 +111,6 @@ async fn assert_nothing_is_left_of(host: &Host, shell: &str) {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "every kind there is, in one table")]
 async fn each_kind_of_probe_says_what_it_heard_and_is_down_where_it_heard_nothing() {
     let host = probed().await;
     let ports = [
@@ -197,36 +168,34 @@ async fn each_kind_of_probe_says_what_it_heard_and_is_down_where_it_heard_nothin
         let mut expected = vec![
             "0 up PING ".to_owned(),
             "1 down - From 10.0.0.1 icmp_seq=1 Destination Host Unreachable".to_owned(),
-            "2 down - no answer in 0.400 s".to_owned(),
-            "3 down - ".to_owned(),
+            "2 silent - no answer in 0.400 s".to_owned(),
+            "3 down - that is no address".to_owned(),
             "4 up TIME SSH-2.0-OpenSSH_10.0".to_owned(),
             "5 up TIME cached SSH-2.0-OpenSSH_10.0".to_owned(),
             "6 down - closed without a greeting: Not allowed at this time".to_owned(),
             "7 down - closed without a greeting: ".to_owned(),
-            "8 down - no answer in 0.400 s".to_owned(),
+            "8 silent - no answer in 0.400 s".to_owned(),
             "9 down - closed without a greeting: aa".to_owned(),
             "10 down - Connection refused".to_owned(),
-            "11 down - ".to_owned(),
+            "11 down - that is no port".to_owned(),
             "12 up - handshake 2x s ago on wg0".to_owned(),
             "13 down - no handshake yet on wg0".to_owned(),
             "14 down - the handshake on wg0 is 2x s old".to_owned(),
             "15 down - no WireGuard peer here has this address".to_owned(),
             "16 up - a  b\\\\c".to_owned(),
             "17 down - status 5: two[31m".to_owned(),
-            "18 down - status 124: no answer in 0.400 s".to_owned(),
+            "18 silent - status 124: no answer in 0.400 s".to_owned(),
             format!("19 up - {long}"),
             "20 down - this host does not know the probe strange".to_owned(),
         ];
         assert_eq!(of(1), expected, "{shell}");
-        // The clock stands still there: nobody may be asked for a connection again, and what was heard counts.
-        for (id, line) in expected.iter_mut().enumerate() {
-            if (4..=10).contains(&id) && id != 5 {
-                let words: Vec<&str> = line.splitn(4, ' ').collect();
-                *line = format!("{} {} {} cached {}", words[0], words[1], words[2], words[3]);
-            }
+        // The clock stands still there: nobody may be asked for a connection again.
+        for (id, line) in expected.iter_mut().enumerate().filter(|(id, _)| (4..=10).contains(id)) {
+            *line = format!("{id} later - its machine was asked a moment ago");
         }
         assert_eq!(of(2), expected, "{shell}");
-        let others: Vec<&str> = text.lines().filter(|line| !line.starts_with("probe ")).take(9).collect();
+        let others: Vec<&str> =
+            text.lines().filter(|line| !line.starts_with("probe ") && !line.starts_with("control ")).take(9).collect();
         assert_eq!(
             others,
             [
@@ -315,39 +284,92 @@ async fn no_greeting_comes_into_the_line_of_another_link() {
     }
 }
 
+/// How many processes a shell and all that it starts have begun. A PID namespace of its own counts them.
+async fn started(host: &Host, words: &str) -> (u64, String) {
+    let text: String = ["lib.sh", "traces.sh", "wireguard.sh", "probes.sh", "probe.sh"]
+        .iter()
+        .map(|file| std::fs::read_to_string(crate::scripts().join(file)).unwrap())
+        .collect();
+    let is_sent = |line: &&str| !line.trim_start().starts_with('#');
+    let text: String = text.lines().filter(is_sent).flat_map(|line| [line, "\n"]).collect();
+    let counted = "bash -c 'eval \"$1\"' test \"$1\"; read -r load </proc/loadavg; echo \"last ${load##* }\"";
+    let finished = Invocation::new("unshare", Duration::from_secs(60))
+        .args(["-rpf", "--mount-proc", "sh", "-c", counted, "test"])
+        .arg(format!("{text}\n{words}"))
+        .env("FLEETDEPLOY_ROOT", host.path(""))
+        .env("PATH", format!("{}:{}", host.path("fake").display(), std::env::var("PATH").unwrap()))
+        .run()
+        .await
+        .unwrap();
+    let text = finished.stdout_text();
+    let last = text.lines().last().and_then(|line| line.strip_prefix("last ")).map(str::parse);
+    (last.unwrap_or_else(|| panic!("{text}{}", finished.stderr_text())).unwrap(), text)
+}
+
 /// What a host starts each second of a push must be few: it is what answers the others, too.
 #[tokio::test]
-async fn a_link_costs_one_program_and_a_round_a_few_beside_them() {
+async fn a_round_costs_a_process_for_a_ping_and_one_for_eight_connections_and_a_few_beside_them() {
     let host = probed().await;
-    let real = |name: &&str| ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(|place| Path::new(place).join(name));
-    let programs = PROGRAMS.iter().filter_map(|name| {
-        let program = real(name).into_iter().find(|program| program.exists())?;
-        Some((*name, program))
-    });
-    for (name, program) in programs {
-        let body = format!("echo {name} >>\"$FLEETDEPLOY_ROOT/started\"\nexec {} \"$@\"", program.display());
-        host.program(name, &body);
-    }
-    host.program("ping", "echo ping >>\"$FLEETDEPLOY_ROOT/started\"\necho 'time=1.5 ms'");
+    host.program("ping", "echo 'time=1.5 ms'");
     host.program("wg", "exit 0");
-    let ports: Vec<String> = (0..6).map(|_| listen(greet).to_string()).collect();
+    let ports: Vec<String> = (0..24).map(|_| listen(greet).to_string()).collect();
     let arguments: Vec<[&str; 2]> = ports.iter().map(|port| ["127.0.0.1", port.as_str()]).collect();
-    let probes: Vec<(&str, u64, &[&str])> =
-        arguments.iter().flat_map(|ssh| [("ssh", 5000, &ssh[..]), ("ping", 5000, &["up"])]).collect();
-    let once = prober(&probes, "round 1");
-    for shell in shells() {
-        let started = |text: &str| text.lines().count();
-        let _ = std::fs::remove_file(host.path("started"));
-        let idle = host.run(shell, &PROBER, &prober(&probes, "stop")).await;
-        assert_eq!(idle.stdout_text(), "end\n", "{shell}");
-        let idle = std::fs::read_to_string(host.path("started")).unwrap_or_default();
-        let _ = std::fs::remove_file(host.path("started"));
-        let text = host.run(shell, &PROBER, &once).await.stdout_text();
-        assert_eq!(text.lines().filter(|line| line.contains(" up ")).count(), probes.len(), "{shell}: {text}");
-        let all = std::fs::read_to_string(host.path("started")).unwrap();
-        let round = started(&all) - started(&idle);
-        assert!(round <= probes.len() + 8, "{shell} starts {round} programs for {} links:\n{all}", probes.len());
+    for links in [7, 24] {
+        let probes: Vec<(&str, u64, &[&str])> =
+            arguments[..links].iter().flat_map(|ssh| [("ssh", 5000, &ssh[..]), ("ping", 5000, &["up"])]).collect();
+        let (idle, _) = started(&host, &prober(&probes, "stop")).await;
+        let (all, text) = started(&host, &prober(&probes, "round 1")).await;
+        assert_eq!(text.lines().filter(|line| line.contains(" up ")).count(), probes.len(), "{text}");
+        let bound = (links + links.div_ceil(8) + BESIDE) as u64;
+        assert!(all - idle <= bound, "{} processes for {} links", all - idle, probes.len());
     }
+}
+
+/// What a round starts beside its links: for the units, the systems and the tunnels of the host, and for its control.
+const BESIDE: usize = 10;
+
+/// One after the other they would take a minute and a half.
+#[tokio::test]
+async fn connections_that_are_dropped_hold_up_no_other_and_all_of_them_for_one_time() {
+    let host = probed().await;
+    let ports: Vec<String> = (0..60).map(|at| listen(if at % 2 == 0 { greet } else { hold }).to_string()).collect();
+    let arguments: Vec<[&str; 2]> = ports.iter().map(|port| ["127.0.0.1", port.as_str()]).collect();
+    let probes: Vec<(&str, u64, &[&str])> = arguments.iter().map(|ssh| ("ssh", 3000, &ssh[..])).collect();
+    let began = std::time::Instant::now();
+    let text = host.run("bash", &PROBER, &prober(&probes, "round 1")).await.stdout_text();
+    let took = began.elapsed();
+    let of = |mark: &str| text.lines().filter(|line| line.contains(mark)).count();
+    assert_eq!((of(" up "), of(" silent - no answer in 3.000 s")), (30, 30), "{text}");
+    assert!(took < Duration::from_secs(9), "{took:?}");
+}
+
+/// Two addresses of a host lead to one sshd, which punishes the source of both.
+#[tokio::test]
+async fn two_addresses_of_one_host_are_asked_one_after_the_other() {
+    let host = probed().await;
+    let port = listen(greet).to_string();
+    let [outer, inner]: [&[&str]; 2] = [&["127.0.0.1", &port, "vps"], &["127.0.0.2", &port, "vps"]];
+    let again = "round 2\nround 3 1";
+    let probes: [(&str, u64, &[&str]); 2] = [("ssh", 3000, outer), ("ssh", 3000, inner)];
+    let text = host.run("bash", &PROBER, &prober(&probes, &format!("round 1\n{again}"))).await.stdout_text();
+    let time = Regex::new(r" up \d+ ").unwrap();
+    let lines: Vec<String> = text
+        .lines()
+        .filter(|line| line.starts_with("probe "))
+        .map(|line| time.replace(line, " up T ").into_owned())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "probe 1 0 up T SSH-2.0-OpenSSH_10.0",
+            "probe 1 1 later - its machine was asked a moment ago",
+            // The clock stands still there.
+            "probe 2 0 later - its machine was asked a moment ago",
+            "probe 2 1 later - its machine was asked a moment ago",
+            // A round may ask for some of them alone.
+            "probe 3 1 later - its machine was asked a moment ago",
+        ]
+    );
 }
 
 #[tokio::test]
@@ -393,12 +415,22 @@ async fn a_prober_that_is_ended_in_the_middle_of_a_round_leaves_nothing() {
     }
 }
 
-/// What keeps the time can be killed, by a host that runs out of memory: that says nothing about a link.
+/// What was not heard by a host that does not hear itself in time says nothing about a link.
 #[tokio::test]
-async fn a_link_is_not_down_because_what_keeps_its_time_has_died() {
+async fn each_round_tells_how_long_the_host_s_own_control_took() {
     let host = probed().await;
-    host.program("sleep", "case $1 in 3.000) exit 1 ;; esac\nexec /bin/sleep \"$@\"");
-    let text = host.says(&PROBER, &prober(&[("ping", 3000, &["slow"])], "round 1")).await;
-    let answers: BTreeSet<&str> = text.lines().filter(|line| line.starts_with("probe ")).collect();
-    assert_eq!(answers, BTreeSet::from(["probe 1 0 up 45 "]));
+    let took = |text: &str| -> Vec<Option<u64>> {
+        let line = text.lines().find_map(|line| line.strip_prefix("control 1 ")).unwrap();
+        line.split(' ').map(|word| word.parse().ok()).collect()
+    };
+    let probes: [(&str, u64, &[&str]); 1] = [("ping", 4000, &["up"])];
+    let text = host.run("bash", &PROBER, &prober(&probes, "round 1")).await.stdout_text();
+    assert!(took(&text)[0].is_some_and(|took| took <= 2000) && took(&text)[1] == Some(4000), "{text}");
+    host.program("ping", "case $* in *127.0.0.1*) sleep 2.5 ;; esac\necho '64 bytes: time=0.045 ms'");
+    let text = host.run("bash", &PROBER, &prober(&probes, "round 1")).await.stdout_text();
+    assert_eq!(took(&text), [None, Some(4000)], "{text}");
+    // A host that lets no ping come to itself is not late for that.
+    host.program("ping", "case $* in *127.0.0.1*) exit 1 ;; esac\necho '64 bytes: time=0.045 ms'");
+    let text = host.run("bash", &PROBER, &prober(&probes, "round 1")).await.stdout_text();
+    assert!(took(&text)[0].is_some_and(|took| took <= 2000), "{text}");
 }

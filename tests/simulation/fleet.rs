@@ -123,7 +123,7 @@ impl Hosts for SimFleet {
         gate.through(work).boxed()
     }
 
-    fn round(self: Arc<Self>, after: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, after: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         let gate = Arc::clone(&self.gate);
         let work = async move {
             let takes = self.world.lock().round_takes(self.station);

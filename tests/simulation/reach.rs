@@ -88,6 +88,10 @@ impl World {
             if !answering[from] && self.mistake != Some(Mistake::SilenceIsUp) {
                 continue;
             }
+            if self.has(from, Flaw::Slow) && self.chance.percent(70) {
+                round.unmeasured.insert(id);
+                continue;
+            }
             let carries = |host: usize| self.is_on_the_net(host) && !self.has(host, Flaw::LinksDown);
             let old_session = after && (self.has(from, Flaw::OldHandshake) || self.has(to, Flaw::OldHandshake));
             let up = !answering[from] || (carries(from) && carries(to) && !old_session);
@@ -108,7 +112,11 @@ impl World {
             round.hosts.insert(self.scenario.plan.hosts[host].name.clone(), seen);
         }
         if station == 0 {
-            self.seen.held = if plan.broken(&round).is_empty() { self.seen.held + 1 } else { 0 };
+            self.seen.held = match (plan.broken(&round).is_empty(), plan.unproven(&round).is_empty()) {
+                (true, true) => self.seen.held + 1,
+                (true, false) => self.seen.held,
+                (false, _) => 0,
+            };
             if self.mistake == Some(Mistake::NothingIsBrokenBetweenWaves) && self.is_between_waves() {
                 round.answers = (0..plan.links.len()).map(|id| (id, LinkAnswer::Up { round_trip_us: None })).collect();
             }

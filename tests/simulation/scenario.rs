@@ -31,6 +31,8 @@ pub(crate) enum Flaw {
     OldHandshake,
     /// A unit that was fine before has failed.
     Unit,
+    /// It has hardly any time for its own probes: in most rounds it cannot say what it has not heard.
+    Slow,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,11 +227,12 @@ fn plan(chance: &mut Chance, count: usize) -> Plan {
                 required: chance.percent(95),
                 timeout: Duration::from_secs(2),
                 left_out: None,
+                shared: false,
             });
         }
     }
     let up = || LinkAnswer::Up { round_trip_us: None };
-    let baseline = Round { answers: (0..links.len()).map(|link| (link, up())).collect(), hosts: BTreeMap::new() };
+    let baseline = Round { answers: (0..links.len()).map(|link| (link, up())).collect(), ..Round::default() };
     let always = chance.index(count);
     let hosts = (0..count)
         .map(|index| HostPlan {
@@ -334,7 +337,8 @@ fn nature(chance: &mut Chance, evil: u64, times: &Times) -> Nature {
         doing
     };
     if evil > 0 && chance.percent(20) {
-        let kinds = [Flaw::Deaf, Flaw::Deaf, Flaw::NoLogin, Flaw::LinksDown, Flaw::OldHandshake, Flaw::Unit];
+        let kinds =
+            [Flaw::Deaf, Flaw::Deaf, Flaw::NoLogin, Flaw::LinksDown, Flaw::OldHandshake, Flaw::Unit, Flaw::Slow];
         let from = chance.pick(&[0, 0, 0, 500, 3000, 20_000]);
         let lasts = if chance.percent(30) { chance.spread(2_000, 300_000) } else { Ms::MAX / 2 };
         flaw = Some((chance.pick(&kinds), from, lasts));

@@ -48,7 +48,11 @@ fn good(plan: &Plan, again: &[usize]) -> Round {
         (plan.host(id).name.clone(), HostRound { boot_id, ..HostRound::default() })
     });
     let up = LinkAnswer::Up { round_trip_us: None };
-    Round { answers: (0..plan.links.len()).map(|link| (link, up.clone())).collect(), hosts: hosts.collect() }
+    Round {
+        answers: (0..plan.links.len()).map(|link| (link, up.clone())).collect(),
+        hosts: hosts.collect(),
+        ..Round::default()
+    }
 }
 
 fn fleet(hosts: usize) -> Arc<Plan> {

@@ -158,6 +158,8 @@ impl Transaction {
             Stage::BackProof => {
                 let left = self.last_broken.iter().copied().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
                 self.last_broken = left;
+                let open = self.unproven.iter().copied().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
+                self.unproven = open;
                 self.back_proven_when_all_holds(effects);
             }
             Stage::BackDisarm => self.clean_when_all_are_back(effects),

@@ -60,6 +60,15 @@ impl Transaction {
             .collect()
     }
 
+    /// Returns the hosts at which the links begin of which the last round could say nothing.
+    pub(super) fn slow_hosts(&self) -> BTreeSet<HostName> {
+        let begins = |link: &LinkId| match &self.plan.links[*link].from {
+            Place::Host(name) => Some(name.clone()),
+            Place::Workstation => None,
+        };
+        self.unproven.iter().filter_map(begins).collect()
+    }
+
     /// Returns what these links have in common, if one sentence says it all: a person looks for the cause, and a list
     /// of links is none.
     pub(super) fn in_common(&self, down: &BTreeSet<LinkId>) -> Option<LinksCause> {

@@ -27,6 +27,8 @@ pub(super) fn links_at_end(plan: &Plan, last: Option<&Round>, counts: impl Fn(Li
         |ids: &[LinkId]| -> BTreeSet<LinkId> { ids.iter().copied().filter(|id| !round.answer(*id).is_up()).collect() };
     let down_and_required = down(&required);
     let up = required.len() - down_and_required.len();
+    let (not_measured, down_and_required): (BTreeSet<_>, BTreeSet<_>) =
+        down_and_required.into_iter().partition(|id| round.is_open(*id));
     let (accepted, unexpected): (BTreeSet<_>, BTreeSet<_>) =
         down_and_required.into_iter().partition(|id| plan.accepted.contains(id));
     LinksAtEnd::LinksSeen {
@@ -34,13 +36,13 @@ pub(super) fn links_at_end(plan: &Plan, last: Option<&Round>, counts: impl Fn(Li
         up,
         accepted_as_down: named(accepted),
         down: named(unexpected),
-        down_not_required: named(down(&others)),
+        down_not_required: named(down(&others).into_iter().filter(|id| !round.is_open(*id)).collect()),
+        not_measured: named(not_measured),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use pretty_assertions::assert_eq;
@@ -51,7 +53,7 @@ mod tests {
 
     fn round(up: impl IntoIterator<Item = LinkId>) -> Round {
         let answers = up.into_iter().map(|link| (link, LinkAnswer::Up { round_trip_us: None })).collect();
-        Round { answers, hosts: BTreeMap::new() }
+        Round { answers, ..Round::default() }
     }
 
     /// Two hosts, two links.
@@ -72,6 +74,8 @@ mod tests {
             "1 of 2 required links are up; accepted as down: host0 -> host1 (ping)"
         );
         assert_eq!(words(&plan, Some(&round([0, 1]))), "all 2 required links are up");
+        let blurred = Round { unmeasured: BTreeSet::from([0]), ..round([1]) };
+        assert_eq!(words(&plan, Some(&blurred)), "1 of 2 required links are up; not measured: host0 -> host1 (ping)");
         plan.links[0].required = false;
         assert_eq!(
             words(&plan, Some(&round([1]))),
@@ -82,6 +86,14 @@ mod tests {
         assert_eq!(words(&plan, Some(&round([0, 1]))), "no link is required");
         plan.links.clear();
         assert_eq!(words(&plan, Some(&round([]))), "there is no link that could be looked at");
+    }
+
+    #[test]
+    fn many_links_that_are_down_are_one_line_of_bounded_length() {
+        let plan = Arc::unwrap_or_clone(plan(24, 24));
+        let text = links_at_end(&plan, Some(&round([])), |_| true).to_string();
+        let more = plan.links.len() - 8;
+        assert!(text.ends_with(&format!(" and {more} more")) && text.len() < 500, "{text}");
     }
 
     #[test]

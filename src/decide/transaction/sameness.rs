@@ -19,6 +19,9 @@ impl Hash for Transaction {
             probing,
             stale,
             last_broken,
+            unproven,
+            begun_anew,
+            open_rounds,
             last_failures,
             unheard,
             last_restarts,
@@ -64,7 +67,7 @@ impl Hash for Transaction {
                 }
                 (extended, left_to_guards).hash(state);
                 if *stage == Stage::BackProof {
-                    (streak, last_broken, overtime).hash(state);
+                    (streak, last_broken, overtime, unproven, begun_anew).hash(state);
                 }
                 // A silent host holds up only the jumps through which it is reached.
                 let is_far = |host: &&_| plan.host(**host).behind.is_some();
@@ -86,6 +89,7 @@ impl Hash for Transaction {
                 }
                 (streak, last_broken, last_failures, unheard, last_restarts, waiting, units, rekeying, overtime)
                     .hash(state);
+                (unproven, begun_anew, open_rounds).hash(state);
                 (wave, extended, left_to_guards, silent, silence_counts, recovery).hash(state);
             }
         }

@@ -179,6 +179,12 @@ pub struct Transaction {
     /// Whether the round that is out began in an earlier stage: then it proves nothing for this one.
     pub(super) stale: bool,
     pub(super) last_broken: BTreeSet<LinkId>,
+    /// Links that count and of which the last round could say nothing.
+    pub(super) unproven: BTreeSet<LinkId>,
+    /// How often the time of this look was begun anew, because a round could not be carried out.
+    pub(super) begun_anew: u32,
+    /// Rounds after the end of the time of this look in which the turn of some link had not come.
+    pub(super) open_rounds: u32,
     pub(super) last_failures: BTreeSet<(HostId, String)>,
     /// A host that did not tell the state of its units in the last round.
     pub(super) unheard: Option<HostId>,
@@ -266,6 +272,9 @@ impl Transaction {
             probing: false,
             stale: false,
             last_broken: BTreeSet::new(),
+            unproven: BTreeSet::new(),
+            begun_anew: 0,
+            open_rounds: 0,
             last_failures: BTreeSet::new(),
             unheard: None,
             last_restarts: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! Decides the way back: every touched host goes back, and none is held up by an error of another.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decide::transaction::inspection::Found;
@@ -319,7 +320,10 @@ impl Transaction {
         // The links of a host that is given up do not count: no reboot of another would bring them back.
         let broken = self.plan.newly_broken(&round);
         self.last_broken = broken.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
-        self.streak = u32::from(self.last_broken.is_empty());
+        let unproven = self.plan.newly_unproven(&round);
+        self.unproven = unproven.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
+        self.streak = u32::from(self.last_broken.is_empty() && self.unproven.is_empty());
+        self.begin_time_anew(&round, effects);
         effects.push(Effect::Tell(self.links_moved(&round)));
         let changing: Vec<HostId> = self.plan.changing().filter(|host| self.hosts[host.0].activated).collect();
         for host in changing {
@@ -382,13 +386,15 @@ impl Transaction {
         let silent = self.without_login();
         // The links of the others may have led through a missing host: no reboot of theirs would mend that.
         let any_missing = self.missing().next().is_some();
-        let at_broken_link = |host: HostId| {
+        let is_at = |host: HostId, links: &BTreeSet<LinkId>| {
             let name = &self.plan.host(host).name;
-            self.last_broken
+            links
                 .iter()
                 .map(|link| &self.plan.links[*link])
                 .any(|link| link.from == Place::Host(name.clone()) || link.to_host.as_ref() == Some(name))
         };
+        // A link that could not be measured may be down: only a reboot is known to bring it back.
+        let at_broken_link = |host: HostId| is_at(host, &self.last_broken) || is_at(host, &self.unproven);
         let suspects: Vec<HostId> = self
             .plan
             .ids()
@@ -397,15 +403,28 @@ impl Transaction {
             .collect();
         self.tell_matrix(Phase::RollBack, effects);
         if self.left_to_guards || suspects.is_empty() {
-            effects.push(Effect::Tell(Event::warned(None, Notice::NotAllUpAgain)));
+            let could_not = self.last_broken.is_empty() && !self.unproven.is_empty() && silent.is_empty();
+            let notice = if could_not { Notice::NotAllMeasured } else { Notice::NotAllUpAgain };
+            effects.push(Effect::Tell(Event::warned(None, notice)));
             self.enter_back_disarm(effects);
             return;
         }
+        let notices: Vec<Notice> = suspects
+            .iter()
+            .map(|host| {
+                if silent.contains(host) {
+                    Notice::LoginStaysDown
+                } else if is_at(*host, &self.last_broken) {
+                    Notice::LinksStayDown
+                } else {
+                    Notice::LinksStayUnmeasured
+                }
+            })
+            .collect();
         self.left_to_guards = true;
         self.stage = Stage::Back;
-        for host in suspects {
+        for (host, notice) in suspects.into_iter().zip(notices) {
             let name = self.plan.host(host).name.clone();
-            let notice = if silent.contains(&host) { Notice::LoginStaysDown } else { Notice::LinksStayDown };
             effects.push(Effect::Tell(Event::warned(Some(&name), notice)));
             self.await_guard(host, effects);
         }

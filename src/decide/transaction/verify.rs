@@ -22,6 +22,14 @@ const ROUNDS_TO_HOLD: u32 = 3;
 /// between.
 const ROUNDS_AFTER_A_RESTART: u32 = 10;
 
+/// How often a look's time begins anew because a round could not be carried out: each such round halves what is asked
+/// at once, and after three a host is asked with one in eight of the others.
+const ANEW: u32 = 3;
+
+/// For how many rounds after the settle time it is waited for links whose turn has not come: more than a large mesh
+/// needs.
+const OPEN_ROUNDS: u32 = 30;
+
 impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
         self.enter(Stage::Verify, Phase::Verify, effects);
@@ -44,22 +52,39 @@ impl Transaction {
 
     /// Starts the rounds of a proof, and the time that it may take.
     pub(super) fn look(&mut self, effects: &mut Vec<Effect>) {
-        let by_guard = self.hosts.iter().any(|host| host.back == Back::Returned { by_guard: true });
         self.overtime = false;
-        effects.push(Effect::Expect(match self.stage {
+        (self.begun_anew, self.open_rounds) = (0, 0);
+        effects.push(Effect::Expect(self.settle_timer()));
+        self.probe(true, effects);
+    }
+
+    fn settle_timer(&self) -> Timer {
+        let by_guard = self.hosts.iter().any(|host| host.back == Back::Returned { by_guard: true });
+        match self.stage {
             Stage::BackProof if by_guard => Timer::SettleAfterBoot,
             Stage::BackProof => Timer::SettleBack,
             _ => Timer::Settle,
-        }));
-        self.probe(effects);
+        }
     }
 
-    pub(super) fn probe(&mut self, effects: &mut Vec<Effect>) {
+    /// Asks for a round. `anew`: it is the first of a proof, for which no earlier answer counts.
+    pub(super) fn probe(&mut self, anew: bool, effects: &mut Vec<Effect>) {
         if self.probing {
             self.stale = true;
         } else {
             self.probing = true;
-            effects.push(Effect::Probe { after: !matches!(self.stage, Stage::Back | Stage::BackProof) });
+            let after = !matches!(self.stage, Stage::Back | Stage::BackProof);
+            effects.push(Effect::Probe { after, anew });
+        }
+    }
+
+    /// Gives a look its time once more after a round that could not be carried out: such a round says nothing, and less
+    /// is asked at once in the next one. Only so often, for the guards count on.
+    pub(super) fn begin_time_anew(&mut self, round: &Round, effects: &mut Vec<Effect>) {
+        let could_not = self.unproven.iter().any(|link| round.unmeasured.contains(link));
+        if could_not && self.last_broken.is_empty() && !self.overtime && !self.rekeying && self.begun_anew < ANEW {
+            self.begun_anew += 1;
+            effects.push(Effect::Expect(self.settle_timer()));
         }
     }
 
@@ -110,11 +135,21 @@ impl Transaction {
         self.notice_witnesses(&round, effects);
         self.notice_absent(&round, effects);
         self.last_broken = self.broken_of_ours(&round);
+        let mut unproven = self.plan.unproven(&round);
+        unproven.retain(|link| !self.leads_to_a_lost_host(*link));
+        let was_open = std::mem::replace(&mut self.unproven, unproven);
+        let is_measured = self.unproven.is_disjoint(&round.unmeasured);
         self.last_failures = self.failures_in(&round, effects);
         self.unheard = self.unheard_in(&round);
         self.waiting = waiting;
         let holds = self.nothing_is_wrong();
-        self.streak = if holds { (self.streak + 1).min(self.rounds_needed()) } else { 0 };
+        self.streak = match (holds, is_measured) {
+            (true, true) => (self.streak + 1).min(self.rounds_needed()),
+            // It was not carried out: it neither proves anything nor speaks against what was proven.
+            (true, false) => self.streak,
+            (false, _) => 0,
+        };
+        self.begin_time_anew(&round, effects);
         effects.push(Effect::Tell(self.links_moved(&round)));
         round.hosts.clear();
         self.last_round = Some(round);
@@ -122,18 +157,28 @@ impl Transaction {
         if !matches!(self.stage, Stage::Verify | Stage::Proof) || self.probing {
             return;
         }
-        if self.overtime && !holds {
+        self.open_rounds += u32::from(self.overtime && !self.unproven.is_empty());
+        if self.overtime && (!(holds && is_measured) || self.open_rounds > OPEN_ROUNDS) {
             self.settle_time_is_over(effects);
         } else if self.units.is_over() && !self.unsteady().is_empty() {
             self.not_verified(effects);
         }
-        if matches!(self.stage, Stage::Verify | Stage::Proof) {
+        if !matches!(self.stage, Stage::Verify | Stage::Proof) {
+            return;
+        }
+        // A round that proves something is followed by the next one at once. One that can only wait, for a link, a
+        // unit or the next crash of a service, is not.
+        let has_less_open = self.unproven.len() < was_open.len();
+        let is_timed = self.rounds_needed() > ROUNDS_TO_HOLD || !self.unsteady().is_empty();
+        if holds && is_measured && !is_timed && (self.streak < self.rounds_needed() || has_less_open) {
+            self.probe(false, effects);
+        } else {
             effects.push(Effect::Expect(Timer::RoundPause));
         }
     }
 
     pub(super) fn verified_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
-        if self.streak < self.rounds_needed() || !self.unsteady().is_empty() {
+        if self.streak < self.rounds_needed() || !self.unproven.is_empty() || !self.unsteady().is_empty() {
             return;
         }
         match self.stage {
@@ -174,7 +219,9 @@ impl Transaction {
             (Timer::GuardsOver, Stage::TakeOver) => self.guards_are_over(effects),
             (Timer::AskAgain, Stage::TakeOver) => self.ask_again(effects),
             (Timer::HeadStart, Stage::Test | Stage::Switch | Stage::Back) => self.send_waiting(true, effects),
-            (Timer::RoundPause, Stage::Verify | Stage::Proof | Stage::BackProof) => self.probe(effects),
+            (Timer::RoundPause, Stage::Verify | Stage::Proof | Stage::BackProof) if !self.probing => {
+                self.probe(false, effects);
+            }
             (Timer::Settle, Stage::Test | Stage::Switch) => self.silence_is_over_long(effects),
             (Timer::Settle, Stage::Verify | Stage::Proof) => {
                 let held_so_far = self.nothing_is_wrong();
@@ -246,6 +293,8 @@ impl Transaction {
         } else if let (Some((host, _)), true) = (unsteady.first(), links_hold) {
             let steady = self.plan.host(*host).units.steady;
             RollbackReason::UnitsUnsteady { host: name(*host), units: of_host(&unsteady, *host), steady }
+        } else if links_hold && !self.unproven.is_empty() {
+            RollbackReason::LinksNotMeasured { links: self.unproven.len(), hosts: self.slow_hosts() }
         } else {
             RollbackReason::LinksDown {
                 links: self.down_links(&self.last_broken),

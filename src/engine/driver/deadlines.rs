@@ -21,7 +21,7 @@ const HEAD_START: Duration = Duration::from_secs(5);
 const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
 /// The pause between two rounds of the matrix. It may be short: the probe script itself connects to an sshd at most
-/// every 2 s.
+/// once a second.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
 impl<H: Hosts> Driver<H> {

@@ -37,7 +37,7 @@ impl Hosts for NoHosts {
         panic!("{host:?} is ordered {order:?}")
     }
 
-    fn round(self: Arc<Self>, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, _: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         panic!("a round is asked for")
     }
 }

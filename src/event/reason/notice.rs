@@ -46,6 +46,10 @@ pub enum Notice {
     RollbackLeftToGuard { cause: Cause },
     /// The old systems run again, and not everything that was up before is up.
     NotAllUpAgain,
+    /// The old systems run again, and links could not be looked at: the hosts could not keep up with their own probes.
+    NotAllMeasured,
+    /// The host runs its old system again, and its links could not be looked at: nobody knows that they are back.
+    LinksStayUnmeasured,
     /// The host runs its old system again, and its links stay down.
     LinksStayDown,
     /// Under its old system the host takes no new login, or this workstation can make none.

@@ -147,6 +147,8 @@ pub struct HostWrong {
 pub enum Regression {
     /// A link is down.
     LinkDownAfterReboot { link: String },
+    /// A link could not be looked at: a host at its ends could not keep up with its own probes.
+    LinkNotMeasuredAfterReboot { link: String },
     /// A host does not answer.
     HostSilentAfterReboot { name: HostName },
     /// A host has gone down once more.

@@ -79,6 +79,15 @@ pub enum RollbackReason {
         #[serde(skip_serializing_if = "Option::is_none")]
         common: Option<LinksCause>,
     },
+    /// Nothing speaks against the new systems, and links could not be looked at: the hosts at their ends could not keep
+    /// up with their own probes.
+    LinksNotMeasured {
+        /// How many links.
+        links: usize,
+        /// The hosts at which they begin.
+        #[serde(rename = "from_hosts")]
+        hosts: BTreeSet<HostName>,
+    },
     /// The guards leave too little time for the rest of the push.
     NoTimeLeft,
     /// One host says that it is not this run's any more.
@@ -109,6 +118,7 @@ impl RollbackReason {
             | Self::HostDisowned { host, .. }
             | Self::NoLogin { host, .. } => Some(host),
             Self::LinksDown { .. }
+            | Self::LinksNotMeasured { .. }
             | Self::NoTimeLeft
             | Self::RecordUnwritable { .. }
             | Self::RunUndone { .. }

@@ -67,6 +67,9 @@ pub enum LinksAtEnd {
         down: Vec<String>,
         /// Links that are down and not required.
         down_not_required: Vec<String>,
+        /// Required links of which the last look could say nothing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_measured: Vec<String>,
     },
 }
 

@@ -50,6 +50,12 @@ impl fmt::Display for Notice {
             Self::NotAllUpAgain => formatter.write_str(
                 "the old systems run again, and not everything that was up before is up: look at the matrix",
             ),
+            Self::NotAllMeasured => formatter.write_str(
+                "the old systems run again and take logins, and not every link could be measured: the hosts were too \
+                 slow",
+            ),
+            Self::LinksStayUnmeasured => formatter
+                .write_str("runs its old system again, and its links could not be measured: its guard will reboot it"),
             Self::LinksStayDown => {
                 formatter.write_str("runs its old system again, and its links stay down: its guard will reboot it")
             }

@@ -4,6 +4,9 @@ use super::Worded;
 use crate::event::reason::reboot::{FoundRolling, RebootActivity, RebootsEnded, Regression, RollingEnd, RollingReason};
 use crate::inventory::model::HostName;
 
+/// What is named of all that is not as it was: a mesh has more links than a line has room for.
+const WRONG_NAMED: usize = 8;
+
 impl fmt::Display for RollingReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,8 +65,12 @@ impl fmt::Display for RollingReason {
             }
             Self::LinksNotProven => formatter.write_str("is back, and its links were not proven"),
             Self::NotAllAsBefore { wrong } => {
-                let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
-                write!(formatter, "is back, but not all is as it was: {}", wrong.join("; "))
+                let named: Vec<String> = wrong.iter().take(WRONG_NAMED).map(ToString::to_string).collect();
+                write!(formatter, "is back, but not all is as it was: {}", named.join("; "))?;
+                match wrong.len() - named.len() {
+                    0 => Ok(()),
+                    more => write!(formatter, "; and {more} more"),
+                }
             }
         }
     }
@@ -143,6 +150,7 @@ impl fmt::Display for Regression {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LinkDownAfterReboot { link } => formatter.write_str(link),
+            Self::LinkNotMeasuredAfterReboot { link } => write!(formatter, "{link} could not be measured"),
             Self::HostSilentAfterReboot { name } => write!(formatter, "{name} does not answer"),
             Self::RestartedOnceMore { name } => write!(formatter, "{name} has restarted once more"),
             Self::UnitFailsAfterReboot { unit, name } => write!(formatter, "{unit} fails on {name}"),

@@ -4,10 +4,13 @@ use std::fmt;
 use super::{Worded, names};
 use crate::event::reason::rollback::{BootsNow, DownLink, LinkEnds, LinksCause, RollbackReason, Unarmed, Undone};
 use crate::facts::units::failing_text;
-use crate::inventory::model::Place;
+use crate::inventory::model::{HostName, Place};
 
 /// Links that are named of those that are down.
 const LINKS_NAMED: usize = 3;
+
+/// Hosts that are named of those that were too slow.
+const HOSTS_NAMED: usize = 5;
 
 impl fmt::Display for RollbackReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,6 +51,21 @@ impl fmt::Display for RollbackReason {
                     more => write!(formatter, "; and {more} more"),
                 }
             }
+            Self::LinksNotMeasured { links, hosts } => {
+                let links = if *links == 1 { "a link".to_owned() } else { format!("{links} links") };
+                write!(
+                    formatter,
+                    "{links} could not be measured, and nothing else was wrong: too slow for their own probes"
+                )?;
+                let named: Vec<&str> = hosts.iter().take(HOSTS_NAMED).map(HostName::as_str).collect();
+                if !named.is_empty() {
+                    write!(formatter, " were {}", named.join(", "))?;
+                }
+                match hosts.len() - named.len() {
+                    0 => Ok(()),
+                    more => write!(formatter, " and {more} more"),
+                }
+            }
             Self::NoTimeLeft => formatter.write_str("the guards leave too little time for the rest of the push"),
             Self::HostDisowned { host, cause } => write!(formatter, "{host} says that {cause}"),
             Self::RecordUnwritable { said } => write!(formatter, "the run's record cannot be written: {said}"),
@@ -57,7 +75,18 @@ impl fmt::Display for RollbackReason {
     }
 }
 
-impl Worded for RollbackReason {}
+impl Worded for RollbackReason {
+    fn mend(&self) -> Option<String> {
+        match self {
+            Self::LinksNotMeasured { .. } => Some(
+                "type it again when they have less to do, with a longer `timeout` in the check, or with fewer hosts \
+                 at once (`--on`)"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
 
 fn joined(units: &BTreeSet<String>) -> String {
     units.iter().map(String::as_str).collect::<Vec<_>>().join(", ")

@@ -3,6 +3,9 @@ use std::fmt;
 use super::{Worded, names};
 use crate::event::reason::run_end::{Concluded, FleetEnd, LinksAtEnd, Supersession, WhyEnded};
 
+/// Links that are named of those that are not up: more of them than a person reads one by one make no line.
+const LINKS_NAMED: usize = 8;
+
 impl fmt::Display for FleetEnd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -42,9 +45,10 @@ impl fmt::Display for LinksAtEnd {
         let (required, up, down) = match self {
             Self::NoLinkToSee => return formatter.write_str("there is no link that could be looked at"),
             Self::LinksNotSeen => return formatter.write_str("its links were not looked at again"),
-            Self::LinksSeen { required, up, accepted_as_down, down, down_not_required } => {
-                let fronts = ["accepted as down", "down", "down, and not required"];
-                (*required, *up, fronts.into_iter().zip([accepted_as_down, down, down_not_required]))
+            Self::LinksSeen { required, up, accepted_as_down, down, down_not_required, not_measured } => {
+                let fronts = ["accepted as down", "down", "down, and not required", "not measured"];
+                let links = [accepted_as_down, down, down_not_required, not_measured];
+                (*required, *up, fronts.into_iter().zip(links))
             }
         };
         match (required, up) {
@@ -54,7 +58,12 @@ impl fmt::Display for LinksAtEnd {
             (of, up) => write!(formatter, "{up} of {of} required links are up"),
         }?;
         for (front, links) in down.filter(|(_, links)| !links.is_empty()) {
-            write!(formatter, "; {front}: {}", links.join(", "))?;
+            // The matrix and the record have all of them.
+            let named = &links[..links.len().min(LINKS_NAMED)];
+            write!(formatter, "; {front}: {}", named.join(", "))?;
+            if links.len() > named.len() {
+                write!(formatter, " and {} more", links.len() - named.len())?;
+            }
         }
         Ok(())
     }

@@ -1,17 +1,18 @@
 //! Reads the rounds of a host's probes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::standing::{restarts, unit_now};
 use super::wireguard::wireguard;
 use super::{Lines, all};
-use crate::facts::links::{HostRound, LinkAnswer, LinkId};
+use crate::facts::links::{Control, HeardLinks, HostRound, LinkAnswer, LinkId};
 
 /// One complete round of a host's probes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProbeRound {
     pub number: u64,
-    pub answers: BTreeMap<LinkId, LinkAnswer>,
+    pub links: HeardLinks,
     /// Links that show the answer of an earlier round, because their sshd may not be asked so often.
     pub cached: BTreeSet<LinkId>,
     pub host: HostRound,
@@ -38,13 +39,25 @@ impl RoundReader {
 fn probe_round(lines: &Lines, number: u64) -> ProbeRound {
     let mut round = ProbeRound { number, ..ProbeRound::default() };
     for text in all(lines, "probe") {
-        if let Some((id, answer, cached)) = probe_line(text, number) {
-            if cached {
-                round.cached.insert(id);
+        let Some(ProbeLine { id, state, time, said, cached }) = probe_line(text, number) else { continue };
+        if cached {
+            round.cached.insert(id);
+        }
+        match state {
+            "up" => _ = round.links.answers.insert(id, LinkAnswer::Up { round_trip_us: time }),
+            // An answer that gives no reason, or the greeting of an sshd that it has heard, is none.
+            "down" if said.is_empty() || said.starts_with("SSH-") => _ = round.links.odd.insert(id),
+            "down" | "silent" => {
+                round.links.answers.insert(id, LinkAnswer::Down { why: said.to_owned() });
+                if state == "silent" {
+                    round.links.silent.insert(id);
+                }
             }
-            round.answers.insert(id, answer);
+            "later" => _ = round.links.later.insert(id),
+            _ => {}
         }
     }
+    round.links.control = all(lines, "control").filter_map(|text| control(text, number)).last();
     let prefix = format!("{number} ");
     for text in all(lines, "host").filter_map(|text| text.strip_prefix(&prefix)) {
         let (key, value) = text.split_once(' ').unwrap_or((text, ""));
@@ -64,24 +77,37 @@ fn probe_round(lines: &Lines, number: u64) -> ProbeRound {
     round
 }
 
-/// `ROUND ID up|down MICROSECONDS|- DETAIL`; lines of another round are late and count for nothing.
-fn probe_line(text: &str, number: u64) -> Option<(LinkId, LinkAnswer, bool)> {
+struct ProbeLine<'a> {
+    id: LinkId,
+    state: &'a str,
+    time: Option<u64>,
+    said: &'a str,
+    cached: bool,
+}
+
+/// `ROUND ID up|down|silent|later MICROSECONDS|- DETAIL`; lines of another round are late and count for nothing.
+fn probe_line(text: &str, number: u64) -> Option<ProbeLine<'_>> {
     let mut words = text.splitn(5, ' ');
     if words.next()?.parse() != Ok(number) {
         return None;
     }
-    let id = words.next()?.parse().ok()?;
-    let state = words.next()?;
+    let (id, state) = (words.next()?.parse().ok()?, words.next()?);
     let time = words.next().and_then(|time| time.parse().ok());
     let detail = words.next().unwrap_or_default().trim();
-    let (cached, detail) = match detail.strip_prefix("cached") {
+    let (cached, said) = match detail.strip_prefix("cached") {
         Some(rest) => (true, rest.trim_start()),
         None => (false, detail),
     };
-    let answer = match state {
-        "up" => LinkAnswer::Up { round_trip_us: time },
-        "down" => LinkAnswer::Down { why: if detail.is_empty() { "no answer".to_owned() } else { detail.to_owned() } },
-        _ => return None,
-    };
-    Some((id, answer, cached))
+    Some(ProbeLine { id, state, time, said, cached })
+}
+
+/// `ROUND MILLISECONDS|- MILLISECONDS`
+fn control(text: &str, number: u64) -> Option<Control> {
+    let mut words = text.split(' ');
+    if words.next()?.parse() != Ok(number) {
+        return None;
+    }
+    let millis = |word: &str| word.parse().map(Duration::from_millis).ok();
+    let (took, longest) = (words.next()?, words.next()?);
+    Some(Control { took: millis(took), longest: millis(longest)? })
 }

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
@@ -7,7 +8,7 @@ use super::standing::guard;
 use super::*;
 use crate::facts::fit::{Fit, Misfit, PreSwitchCheck};
 use crate::facts::host::{Facts, GuardState, JobKind, JobState, Lease, Standing, WireguardInterface, WireguardPeer};
-use crate::facts::links::{HostRound, LinkAnswer};
+use crate::facts::links::{Control, HeardLinks, HostRound, LinkAnswer};
 use crate::facts::step_answer::{RefusalReason, StepAnswer, StepFailure, StepOutcome};
 use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
 use crate::facts::units::{UnitNow, UnitState};
@@ -358,7 +359,13 @@ fn a_round_is_complete_with_its_done() {
 probe 7 0 up 412 
 probe 7 1 up 812 cached SSH-2.0-OpenSSH_10.0
 probe 6 2 up 1 late, of the round before
-probe 7 3 down - no answer in 1.000 s
+probe 7 3 silent - no answer in 1.000 s
+probe 7 4 later - its machine was asked a moment ago
+probe 7 5 down - 
+probe 7 6 down - SSH-2.0-OpenSSH_10.0
+probe 7 7 down - Connection refused
+control 6 20 1000
+control 7 - 1000
 probe 7 x up 1 
 host 7 boot_id 077058b3
 host 7 current NEW
@@ -375,11 +382,19 @@ done x";
     let rounds: Vec<ProbeRound> = lines(text).iter().filter_map(|(key, value)| reader.take(key, value)).collect();
     let expected = ProbeRound {
         number: 7,
-        answers: BTreeMap::from([
-            (0, LinkAnswer::Up { round_trip_us: Some(412) }),
-            (1, LinkAnswer::Up { round_trip_us: Some(812) }),
-            (3, LinkAnswer::Down { why: "no answer in 1.000 s".into() }),
-        ]),
+        links: HeardLinks {
+            answers: BTreeMap::from([
+                (0, LinkAnswer::Up { round_trip_us: Some(412) }),
+                (1, LinkAnswer::Up { round_trip_us: Some(812) }),
+                (3, LinkAnswer::Down { why: "no answer in 1.000 s".into() }),
+                (7, LinkAnswer::Down { why: "Connection refused".into() }),
+            ]),
+            silent: BTreeSet::from([3]),
+            later: BTreeSet::from([4]),
+            // An answer without a reason, and one whose reason says the opposite.
+            odd: BTreeSet::from([5, 6]),
+            control: Some(Control { took: None, longest: Duration::from_secs(1) }),
+        },
         cached: BTreeSet::from([1]),
         host: HostRound {
             boot_id: "077058b3".into(),

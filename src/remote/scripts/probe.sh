@@ -1,32 +1,38 @@
-# shellcheck shell=sh
-# probe LIFE (probe ID KIND TIMEOUT_MS COUNT ARG…)…: asks all the probes of this host, side by side, round after round.
+# shellcheck shell=bash
+# probe LIFE (probe ID KIND TIMEOUT_MS COUNT ARG…)…: asks the probes of this host, side by side, round after round.
 #
-# Reads `round N` from its input; answers each with one line `probe N ID up|down MICROSECONDS|- DETAIL` per probe, what
-# the host says of itself (`host N KEY VALUE`, `wg_interface …`, `wg_peer …`), and `done N`. Ends, with `end`, at the
-# end of its input, at `stop`, or after LIFE seconds. Changes nothing, leaves no process and no file.
-# KIND ARG…: ping ADDRESS | ssh ADDRESS PORT | tcp ADDRESS PORT | http URL STATUS [TEXT] | dns NAME SERVER |
-# wireguard ADDRESS SECONDS | argv WORD… | shell TEXT; `-` is any STATUS of success, the host's own resolver; without
-# TEXT the body may be any. Needs lib.sh, wireguard.sh and probes.sh.
-# shellcheck disable=SC2154 # their variables
+# Reads `round N [ID…]` from its input, with the probes that are to be asked, or none for all; answers each with a line
+# `probe N ID up|down|silent|later MICROSECONDS|- DETAIL` per probe, what the host says of itself (`control N …`,
+# `host N KEY VALUE`, `wg_interface …`, `wg_peer …`), and `done N`. `down` was heard, `silent` was not, and `later` was
+# not asked yet. Ends, with `end`, at the end of its input, at `stop`, or after LIFE seconds. Changes nothing, leaves no
+# process and no file.
+# KIND ARG…: ping ADDRESS | ssh ADDRESS PORT [KEY] | tcp ADDRESS PORT | http URL STATUS [TEXT] | dns NAME SERVER |
+# wireguard ADDRESS SECONDS | argv WORD… | shell TEXT; KEY is the machine at the far end; `-` is any STATUS of success,
+# the host's own resolver; without TEXT the body may be any. Needs lib.sh, wireguard.sh and probes.sh.
+# shellcheck disable=SC2034,SC2154 # their variables, and what they use of ours
 
 main() {
     demand is_number "$1"
+    # The text of this script, which its children need not have.
+    unset s
     life=$1
     shift
-    work='' watchdog=''
-    forget_round
+    begun=() groups=() work=''
     trap 'clean_up' EXIT
     trap 'exit 0' HUP INT PIPE
     trap finish TERM
     work=$(mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(mktemp -d) || exit 1
-    keep_time "$((life * 1000))" end_script
-    watchdog=$keepers keepers='' keys=0
-    each_probe note_key "$@"
-    while read -r word number _; do
+    learn_probes "$@"
+    read_now
+    life=$((now + life * 100))
+    while read_now && read -r -t "$(((life - now) / 100 + 1))" word number chosen; do
         case $word in
         round)
             is_number "$number" || continue
-            run_round "$number" "$@"
+            # shellcheck disable=SC2086 # numbers
+            run_round "$number" $chosen
+            read_now
+            [ "$now" -lt "$life" ] || break
             ;;
         stop) break ;;
         esac
@@ -39,10 +45,8 @@ clean_up() {
     # It may be in the middle of something that splits lines.
     unset IFS
     {
-        # shellcheck disable=SC2086 # numbers
-        kill -s KILL $watchdog $keepers
-        end_begun KILL
-        for clean_id in $groups; do eval "end_group \"\$child_$clean_id\""; done
+        for clean_child in "${groups[@]}"; do end_group "$clean_child"; done
+        for clean_child in "${begun[@]}"; do end_child "$clean_child"; done
         # What it was just beginning stands in no list yet.
         ! is_ours "${!-0}" || end_group "$!"
         wait
@@ -50,177 +54,175 @@ clean_up() {
     [ -z "$work" ] || rm -rf "$work"
 }
 
-# each_probe FUNCTION ARG…: calls it for each probe with ID KIND TIMEOUT_MS COUNT and the rest, of which COUNT are its
-# own.
-each_probe() {
-    each_function=$1
-    shift
-    while [ $# -ge 5 ] && [ "$1" = probe ]; do
-        shift
-        "$each_function" "$@"
-        shift "$((4 + $4))"
+# learn_probes ARG…: each by its number.
+learn_probes() {
+    ids=() kinds=() times=() firsts=() counts=() own=()
+    while [ $# -ge 5 ] && [ "$1" = probe ] && is_number "$5"; do
+        if is_number "$2" && is_number "$4"; then
+            ids+=("$2")
+            kinds[$2]=$3 times[$2]=$4 counts[$2]=$5 firsts[$2]=${#own[@]}
+            own+=("${@:6:$5}")
+        fi
+        shift "$((5 + $5 < $# ? 5 + $5 : $#))"
+    done
+    local id at place kind
+    local -A key_of=()
+    # A tcp probe may lead to an sshd that an ssh probe asks, too.
+    for kind in ssh tcp; do
+        for id in "${ids[@]}"; do
+            [ "${kinds[id]}" = "$kind" ] || continue
+            at=${firsts[id]} place="${own[at]} ${own[at + 1]-}"
+            sshd_of[id]=$place
+            [ "$kind" = tcp ] || [ "${counts[id]}" -lt 3 ] || sshd_of[id]=${own[at + 2]}
+            sshd_of[id]=${key_of[$place]:-${sshd_of[id]}}
+            key_of[$place]=${sshd_of[id]}
+        done
     done
 }
 
-# run_round NUMBER ARG…
+# run_round NUMBER [ID…]
 run_round() {
     round=$1
     shift
-    forget_round
+    # One probe each: a number twice would be asked twice.
+    local -A wanted=()
+    local id
+    for id; do wanted[$id]=1; done
+    asked=()
+    for id in "${ids[@]}"; do
+        [ $# -gt 0 ] && [ -z "${wanted[$id]-}" ] || asked+=("$id")
+    done
+    begun=() groups=() connecting=() batch_children=() batch_fds=() batch_ids=() batch_at=()
+    longest=0
     read_moment
-    each_probe begin_probe "$@"
-    for round_limit in $limits; do keep_time "$round_limit" end_begun TERM "$round_limit"; done
+    read_now
+    begin_wireguard
+    for id in "${asked[@]}"; do begin_probe "$id"; done
+    begin_batches
+    begin_control
+    print_control
     # Meanwhile.
     print_host
-    print_wireguard wg
-    each_probe finish_probe "$@"
-    end_keepers
-    forget_round
+    hear_wireguard
+    print_wireguard_dump wg
+    hear_batches
+    for id in "${asked[@]}"; do finish_probe "$id"; done
+    begun=() groups=()
     printf 'done %s\n' "$round"
 }
 
 # What verify compares with the baseline, taken in the same round as the links.
 print_host() {
     read_boot_id
-    resolve /run/current-system
+    # No process, where the link leads to something.
+    if cd -P "$root/run/current-system" 2>/dev/null; then
+        resolved=$PWD
+        is_store_path "$resolved" || resolved=''
+        cd /
+    else
+        resolve /run/current-system
+    fi
     put host "$round boot_id $boot_id"
     put host "$round current $resolved"
     read_units
-    set -f
-    IFS=$probe_newline
-    for host_line in $units; do
-        printf 'host %s %s\n' "$round" "$host_line"
-    done
-    unset IFS
-    set +f
+    local host_line
+    while IFS= read -r host_line; do
+        [ -z "$host_line" ] || printf 'host %s %s\n' "$round" "$host_line"
+    done <<<"$units"
     read_uptime
     put host "$round uptime $uptime"
 }
 
 # ---- what is under way ----
-# Only this shell waits: what it has begun has a place in these lists, and in $child_ID until its answer is read.
+# Only this shell waits: it reads what its children say until their time is over, and ends those that are left. None of
+# that takes a process.
 
-# $begun: `TIMEOUT_MS:PID` (`-` of one that keeps its time itself); $groups: the probes whose process leads a group;
-# $limits: the times that are kept, and $keepers: the processes that keep them.
-forget_round() {
-    begun='' groups='' limits='' keepers=''
+# read_now: hundredths of seconds since boot, also those asleep, by this machine's own clock: a step of the other one
+# must not end a round.
+read_now() {
+    read -r now _ </proc/uptime
+    now=${now%.*}${now#*.}
 }
 
-# began ID TIMEOUT_MS|- PID
-began() {
-    eval "child_$1=\$3"
-    note_begun "$2" "$3"
-}
-
-# began_reader ID TIMEOUT_MS PID: of what the probe's process prints.
-began_reader() {
-    eval "reader_$1=\$3"
-    note_begun "$2" "$3"
-}
-
-# note_begun TIMEOUT_MS|- PID
-note_begun() {
-    begun="$begun $1:$2"
-    case " - $limits " in *" $1 "*) ;; *) limits="$limits $1" ;; esac
-}
-
-# began_group ID PID
-began_group() {
-    eval "child_$1=\$2"
-    groups="$groups $1"
-}
-
-# keep_time MILLISECONDS FUNCTION ARG…: calls it when they are over. One process sleeps, and another hears of its end:
-# both can be killed by their number at any time, and nothing of them is left.
-keep_time() {
-    [ -p "$work/late.$2.$1" ] || mkfifo "$work/late.$2.$1" || exit 1
-    read_seconds "$1"
-    sleep "$seconds" >"$work/late.$2.$1" 2>/dev/null &
-    keepers="$keepers $!"
-    call_late "$@" &
-    keepers="$keepers $!"
-}
-
-call_late() {
-    trap - EXIT HUP INT PIPE TERM
-    read -r late_from _ </proc/uptime
-    read -r _ <"$work/late.$2.$1"
-    read -r late_now _ </proc/uptime
-    # A sleep that was ended before its time says nothing about the network.
-    late_from=${late_from%.*}${late_from#*.} late_now=${late_now%.*}${late_now#*.}
-    [ "$((late_now - late_from))" -ge "$(($1 / 10))" ] || exit 0
-    shift
-    "$@"
-}
-
-# end_script: ends the script's own process, and not another one that has its number once it is gone.
-end_script() {
-    read -r _ _ _ end_parent _ </proc/self/stat
-    [ "$end_parent" != "$$" ] || kill -TERM "$$"
-}
-
-# end_begun SIGNAL [TIMEOUT_MS]: those that had that much time, or all. bash would report a death by KILL.
-end_begun() {
-    for end_child in $begun; do
-        [ "${end_child%:*}" = "${2-${end_child%:*}}" ] || continue
-        ! is_ours "${end_child#*:}" || kill -s "$1" "${end_child#*:}" 2>/dev/null
+# hear FD UNTIL: the lines that it has said by then, in $heard; fails where it has not ended by then, or never would.
+hear() {
+    heard=()
+    local hear_line hear_left hear_status
+    while :; do
+        read_now
+        hear_left=$(($2 - now))
+        [ "$hear_left" -gt 0 ] || hear_left=1
+        printf -v hear_left '%d.%02d' "$((hear_left / 100))" "$((hear_left % 100))"
+        IFS= read -r -n 4096 -t "$hear_left" -u "$1" hear_line
+        hear_status=$?
+        [ -z "$hear_line" ] || heard+=("$hear_line")
+        [ "$hear_status" -eq 0 ] || return "$((hear_status > 128))"
+        [ "${#heard[@]}" -lt 4096 ] || return 1
     done
 }
 
-# end_group PID|'': that process first, for it may not lead its group yet.
-end_group() {
-    [ -n "$1" ] || return 0
+# end_child PID: if this script has begun it; the number may belong to another process once that one is gone.
+end_child() {
     ! is_ours "$1" || kill -s KILL "$1" 2>/dev/null
+}
+
+# end_group PID: that process first, for it may not lead its group yet.
+end_group() {
+    end_child "$1"
     kill -s KILL -- "-$1" 2>/dev/null
 }
 
-# is_ours PID: whether this script has begun it; the number may belong to another process once that one is gone.
 is_ours() {
+    local ours_parent
     { read -r _ _ _ ours_parent _ <"/proc/$1/stat"; } 2>/dev/null && [ "$ours_parent" = "$$" ]
 }
 
-end_keepers() {
-    {
-        # shellcheck disable=SC2086 # numbers
-        [ -z "$keepers" ] || kill -s KILL $keepers
-        # One by one: a wait of bash 5.2 for several of which some are gone may never end.
-        for keeper in $keepers; do wait "$keeper"; done
-    } 2>/dev/null
-}
+# ---- the control ----
+# A host that cannot answer itself in time has not looked at its links either: what it has not heard says nothing.
 
-# ---- connections ----
-# An sshd punishes addresses that connect and leave, and behind a jump all users share that address: at most one
-# connection in two seconds to one address and port, all probes together, and none for ten seconds after a refusal.
-# The first probe of a round to an address that may be asked makes the connection; the others use its answer.
-
-# note_key ID KIND TIMEOUT_MS COUNT ADDRESS PORT: the number of its address and port. An ssh and a tcp probe of one
-# share it.
-note_key() {
-    case $2 in ssh | tcp) ;; *) return 0 ;; esac
-    is_number "$1" || return 0
-    note_number=1
-    while [ "$note_number" -le "$keys" ]; do
-        eval "note_address=\$address_$note_number"
-        [ "$note_address" != "$5 $6" ] || break
-        note_number=$((note_number + 1))
-    done
-    if [ "$note_number" -gt "$keys" ]; then
-        keys=$note_number
-        eval "address_$keys=\"\$5 \$6\" next_$keys=0 last_$keys=''"
+# begin_control: a process, a connection to this host's own sshd where others are asked for one, and a ping to itself.
+begin_control() {
+    control_port=''
+    if [ "${#connecting[@]}" -gt 0 ] && [ "$moment" -ge "${next[control]-0}" ]; then
+        control_port=${SSH_CONNECTION##* }
+        is_number "$control_port" || control_port=22
+        next[control]=$((moment + 200))
     fi
-    eval "key_$1=$note_number"
+    read_now
+    control_from=$now
+    exec {control_fd}< <(control)
+    begun+=("$!") control_child=$!
 }
 
-# may_connect ID: whether this probe makes the connection of its address.
-may_connect() {
-    eval "may_key=\$key_$1"
-    eval "may_next=\$next_$may_key"
-    [ "$moment" -ge "$may_next" ] || return 1
-    # Then no other probe of this round connects either.
-    eval "next_$may_key=$((moment + 200)) last_$may_key=''"
+control() {
+    # It matters when that is over, and not how.
+    [ -z "$control_port" ] || { exec 3<>"/dev/tcp/127.0.0.1/$control_port"; } 2>/dev/null
+    read_now
+    echo "ready $now"
+    exec ping -n -c 1 -W 1 127.0.0.1 2>&1 </dev/null
 }
 
-# Hundredths of seconds since boot.
+# print_control: how many milliseconds it took, and the longest time of a probe that was asked; `-` where it did not
+# come in half of that time. Then $late: nobody is asked any more in this round.
+print_control() {
+    local took=- line half=$((longest / 2))
+    hear "$control_fd" "$((control_from + half + 10))" || heard=()
+    read_now
+    for line in "${heard[@]}"; do
+        case $line in
+        # A host that lets no ping come to itself has only this.
+        'ready '*) took=$(((${line#* } - control_from) * 10)) ;;
+        *time=*' ms'*) took=$(((now - control_from) * 10)) ;;
+        esac
+    done
+    end_child "$control_child"
+    exec {control_fd}<&-
+    late=''
+    [ "$took" != - ] && [ "$took" -le "$((half * 10))" ] || late=yes
+    printf 'control %s %s %s\n' "$round" "$took" "$((longest * 10))"
+}
+
+# Hundredths of seconds since boot, as the rule for connections counts them.
 read_moment() {
     read -r moment _ <"$root/proc/uptime"
     moment=${moment%.*}${moment#*.}

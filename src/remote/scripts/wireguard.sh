@@ -13,11 +13,16 @@ wireguard_hashed='' wireguard_hashes=''
 # print_wireguard PREFIX: lines `PREFIX_interface NAME INDEX HASH PORT` and, for each peer,
 # `PREFIX_peer NAME PUBLIC_KEY ENDPOINT|- AGE|- KEEPALIVE|- ALLOWED,…|-`; the latter also in $wireguard_peers.
 print_wireguard() {
-    wireguard_prefix=$1 wireguard_peers=''
     command -v wg >/dev/null || return 0
     # Only ever in a variable and in pipes: an argument or the environment could be read by others, and a shell may keep
     # a here-document in a file. A tunnel's own program that hangs keeps wg waiting.
     wireguard_dump=$(exec timeout 5 wg show all dump 2>/dev/null)
+    print_wireguard_dump "$1"
+}
+
+# print_wireguard_dump PREFIX: the same, of what wg has said already.
+print_wireguard_dump() {
+    wireguard_prefix=$1 wireguard_peers=''
     [ -n "$wireguard_dump" ] || return 0
     # bash has a clock; dash asks for it.
     # shellcheck disable=SC3028

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use super::{Expected, Speaker};
-use crate::facts::links::{LinkId, Probe};
+use super::{Expected, LinkProbe, Speaker};
+use crate::facts::links::Probe;
 use crate::inventory::model::GuardAction;
 
 impl Speaker {
@@ -69,11 +69,14 @@ pub(super) fn encode_word(word: &OsString) -> String {
 }
 
 /// `probe ID KIND TIMEOUT_MS COUNT ARG…`
-pub(super) fn probe_arguments(id: LinkId, probe: &Probe, timeout: Duration) -> Vec<String> {
+pub(super) fn probe_arguments(LinkProbe { id, probe, timeout, to_host }: &LinkProbe) -> Vec<String> {
     let any = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let (kind, own) = match probe {
         Probe::Ping { address } => ("ping", vec![address.clone()]),
-        Probe::Ssh { address, port } => ("ssh", vec![address.clone(), port.to_string()]),
+        Probe::Ssh { address, port } => {
+            let host = to_host.as_ref().map(ToString::to_string);
+            ("ssh", [address.clone(), port.to_string()].into_iter().chain(host).collect())
+        }
         Probe::Tcp { address, port } => ("tcp", vec![address.clone(), port.to_string()]),
         Probe::Http { url, status, body } => {
             let status = any(status.map(|status| status.to_string()));

@@ -149,7 +149,7 @@ impl RemoteStep {
             }
             Self::Probe { life, probes } => {
                 let mut arguments = vec![life.as_secs().to_string()];
-                arguments.extend(probes.iter().flat_map(|(id, probe, timeout)| probe_arguments(*id, probe, *timeout)));
+                arguments.extend(probes.iter().flat_map(probe_arguments));
                 ("probe", &[LIB, WIREGUARD, PROBES, include_str!("../scripts/probe.sh")], arguments)
             }
         };

@@ -115,18 +115,23 @@ fn every_step() -> Vec<RemoteStep> {
         RemoteStep::Probe {
             life: Duration::from_secs(1800),
             probes: vec![
-                (0, Probe::Ping { address: "10.100.0.2".into() }, second),
-                (1, Probe::Ssh { address: "fd00::2".into(), port: 22 }, second),
-                (2, Probe::Tcp { address: "10.100.0.2".into(), port: 443 }, second),
-                (3, Probe::Http { url: "http://vps/".into(), status: Some(200), body: None }, second),
-                (8, Probe::Http { url: "http://vps/".into(), status: None, body: Some("-".into()) }, second),
-                (4, Probe::Dns { query: "vps.example.org".into(), server: None }, second),
-                (5, Probe::Wireguard { address: "10.100.0.2".into(), handshake: 180 * second }, second),
-                (6, Probe::Argv(vec!["test".into(), "-e".into(), "/run/a b; c".into()]), second),
-                (7, Probe::Shell("echo \"$HOME\" | grep .\n".into()), second),
+                question(0, Probe::Ping { address: "10.100.0.2".into() }),
+                question(1, Probe::Ssh { address: "fd00::2".into(), port: 22 }),
+                question(2, Probe::Tcp { address: "10.100.0.2".into(), port: 443 }),
+                question(3, Probe::Http { url: "http://vps/".into(), status: Some(200), body: None }),
+                question(8, Probe::Http { url: "http://vps/".into(), status: None, body: Some("-".into()) }),
+                question(4, Probe::Dns { query: "vps.example.org".into(), server: None }),
+                question(5, Probe::Wireguard { address: "10.100.0.2".into(), handshake: 180 * second }),
+                question(6, Probe::Argv(vec!["test".into(), "-e".into(), "/run/a b; c".into()])),
+                question(7, Probe::Shell("echo \"$HOME\" | grep .\n".into())),
             ],
         },
     ]
+}
+
+fn question(id: LinkId, probe: Probe) -> LinkProbe {
+    let to_host = (id == 1).then(|| HostName::new("vps").unwrap());
+    LinkProbe { id, probe, timeout: Duration::from_secs(1), to_host }
 }
 
 fn steps_of_a_rolling_reboot() -> Vec<RemoteStep> {
@@ -211,7 +216,7 @@ fn every_step_is_this_script_with_these_arguments() {
     unmark grub:/boot2 | 20261122-161005-k3f | 1 | -
     exec fleetdeploy-1f | root | 300 | printf | %s\0134n | a b\0012c |  | -n | $HOME 'ü'
     exec fleetdeploy-1f | login | 2 | cat\0377\0033[m
-    probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 2 | fd00::2 | 22 | probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo "$HOME" | grep .\n
+    probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 3 | fd00::2 | 22 | vps | probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo "$HOME" | grep .\n
     reboot grub:/boot2 | 20261122-161005-k3f | BOOT-ID | OLD | OLD | OLD
     hold grub:/boot2 | 20261122-161005-k3f | ada@laptop | BOOT-ID | 4242 | 601
     hold grub:/boot2 | 20261122-161005-k3f | ada@laptop | BOOT-ID | - | 1

@@ -28,6 +28,7 @@ fn with_web() -> (Plan, LinkId) {
         required: false,
         timeout: Duration::from_secs(1),
         left_out: Some(web),
+        shared: false,
     });
     let link = plan.links.len() - 1;
     (plan, link)

@@ -45,12 +45,13 @@ pub(in crate::decide) fn plan(hosts: usize, changing: usize) -> Arc<Plan> {
                 required: true,
                 timeout: Duration::from_secs(2),
                 left_out: None,
+                shared: false,
             });
         }
     }
     let baseline = Round {
         answers: (0..links.len()).map(|link| (link, LinkAnswer::Up { round_trip_us: None })).collect(),
-        hosts: BTreeMap::new(),
+        ..Round::default()
     };
     let hosts = (0..hosts)
         .map(|index| HostPlan {

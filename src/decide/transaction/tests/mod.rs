@@ -6,6 +6,7 @@ mod forget;
 mod left_to_guard;
 mod machine;
 mod marked;
+mod measured;
 mod push;
 mod recover;
 mod units;

@@ -372,7 +372,7 @@ impl World {
             (host.name.clone(), round)
         });
         let answers = (0..self.plan.links.len()).map(|link| (link, answer.clone())).collect();
-        Round { answers, hosts: hosts.collect() }
+        Round { answers, hosts: hosts.collect(), ..Round::default() }
     }
 
     pub(super) fn elapse(&mut self, timer: Timer) {

@@ -33,12 +33,13 @@ fn check(value: &FieldValue<'_>) -> Option<CheckEntry> {
 
 pub(in crate::inventory) fn vpn(value: &FieldValue<'_>) -> Option<At<VpnEntry>> {
     if !value.is_map() {
-        let mesh = |text: &str| {
-            if text == "mesh" {
-                return Ok(VpnEntry::Mesh);
+        let mesh = |text: &str| match text {
+            "mesh" => Ok(VpnEntry::Mesh),
+            "full-mesh" => Ok(VpnEntry::FullMesh),
+            _ => {
+                let near = nearest(text, ["mesh", "full-mesh"]).map(str::to_owned);
+                Err(Wrong::NotAVpnShape { text: text.to_owned(), near })
             }
-            let near = nearest(text, ["mesh"]).map(str::to_owned);
-            Err(Wrong::NotAVpnShape { text: text.to_owned(), near })
         };
         return value.parse(mesh);
     }

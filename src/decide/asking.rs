@@ -1,0 +1,195 @@
+//! Decides which links a round asks, and what is said of those that it does not.
+//!
+//! A link that is not asked keeps its last answer of the same proof, and only as long as that proves it: an ssh
+//! connection is believed until something changes at one of its ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use crate::facts::links::{Control, HeardLinks, HostRound, Link, LinkAnswer, LinkId, Probe, Round};
+use crate::facts::units::{UnitNow, UnitState};
+use crate::inventory::model::{HostName, Place};
+
+/// How many links of one place, and how many that lead to one host, a round asks of those that share the rounds.
+const SHARED_LINKS: usize = 20;
+
+/// How many connections a round makes to one host's sshd by links that share the rounds. Far below what an sshd takes
+/// at once (`MaxStartups`, 10 before it begins to refuse). Source: `sshd_config(5)`.
+const SHARED_CONNECTIONS: usize = 8;
+
+/// Into how many groups the places are divided at most, each asked when the one before is through: two to the power of
+/// this.
+const MOST_HALVINGS: u32 = 3;
+
+/// What is known of the links of one proof.
+#[derive(Debug, Clone, Default)]
+pub struct RoundPlan {
+    kept: BTreeMap<LinkId, LastAnswer>,
+    /// When each link was asked last, by rounds.
+    asked: BTreeMap<LinkId, u64>,
+    rounds: u64,
+    halvings: u32,
+}
+
+/// The last answer of a link, and what its ends were then.
+#[derive(Debug, Clone)]
+struct LastAnswer {
+    answer: LinkAnswer,
+    ends: [Option<u64>; 2],
+}
+
+impl RoundPlan {
+    /// Begins a new proof: no answer of an earlier one counts for it. What the places could keep up with stays known.
+    pub fn begin_anew(&mut self) {
+        self.kept.clear();
+        self.asked.clear();
+    }
+
+    /// Returns into how many groups the places are divided, each of which is asked for itself.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        1 << self.halvings
+    }
+
+    /// Returns the links that the next round asks.
+    ///
+    /// An ssh connection costs the far end a process and more, so one that is proven is not made again.
+    #[must_use]
+    pub fn next(&self, links: &[Link]) -> BTreeSet<LinkId> {
+        let is_proven = |id: &LinkId| {
+            matches!(links[*id].probe, Probe::Ssh { .. }) && self.kept.get(id).is_some_and(|kept| kept.answer.is_up())
+        };
+        let open = (0..links.len()).filter(|id| !is_proven(id));
+        let (mut shared, whole): (Vec<LinkId>, Vec<LinkId>) = open.partition(|id| links[*id].shared);
+        let mut next: BTreeSet<LinkId> = whole.into_iter().collect();
+        let order = hosts_in_order(links, &shared);
+        // What is down first, then what was never asked, then what was asked longest ago. Hosts begin with different
+        // targets, so that not all come to one at once.
+        shared.sort_by_cached_key(|id| {
+            let is_down = self.kept.get(id).is_some_and(|kept| !kept.answer.is_up());
+            let (from, to) =
+                (order.get(&links[*id].from), to_place(&links[*id]).and_then(|to| order.get(&to).copied()));
+            let (from, to) = (from.copied().unwrap_or_default(), to.unwrap_or_default());
+            let apart = (to + order.len() - from) % order.len().max(1);
+            (!is_down, self.asked.get(id).copied().unwrap_or_default(), apart, *id)
+        });
+        let mut from: BTreeMap<&Place, usize> = BTreeMap::new();
+        let mut to: BTreeMap<Option<&HostName>, [usize; 2]> = BTreeMap::new();
+        for id in shared {
+            let link = &links[id];
+            let connects = usize::from(matches!(link.probe, Probe::Ssh { .. }));
+            let (begin, lead) = (from.entry(&link.from).or_default(), to.entry(link.to_host.as_ref()).or_default());
+            if *begin < SHARED_LINKS && lead[0] < SHARED_LINKS && lead[1] + connects <= SHARED_CONNECTIONS {
+                *begin += 1;
+                lead[0] += 1;
+                lead[1] += connects;
+                next.insert(id);
+            }
+        }
+        next
+    }
+
+    /// Takes what was heard of the links that were `asked`, by the place where they begin, and returns the whole
+    /// matrix. A place that is missing did not answer.
+    pub fn learn(
+        &mut self,
+        links: &[Link],
+        asked: &BTreeSet<LinkId>,
+        heard: &BTreeMap<Place, HeardLinks>,
+        hosts: BTreeMap<HostName, HostRound>,
+    ) -> Round {
+        self.rounds += 1;
+        let state: BTreeMap<&HostName, u64> = hosts.iter().map(|(host, seen)| (host, state_of(seen))).collect();
+        let is_late = |place: &Place| heard.get(place).and_then(|heard| heard.control.as_ref()).is_some_and(is_late);
+        let mut round = Round::default();
+        for (id, link) in links.iter().enumerate() {
+            let ends =
+                [host_of(&link.from), link.to_host.as_ref()].map(|end| end.and_then(|end| state.get(end).copied()));
+            if !asked.contains(&id) {
+                let has_changed = |kept: &LastAnswer| {
+                    let pairs = || kept.ends.iter().zip(&ends);
+                    // What a host that does not answer is by now will be seen when it does.
+                    pairs().any(|(then, now)| now.is_some() && then != now)
+                };
+                if matches!(link.probe, Probe::Ssh { .. }) && self.kept.get(&id).is_some_and(has_changed) {
+                    self.kept.remove(&id);
+                }
+                match self.kept.get(&id) {
+                    Some(kept) => _ = round.answers.insert(id, kept.answer.clone()),
+                    None => _ = round.unasked.insert(id),
+                }
+                continue;
+            }
+            let late = is_late(&link.from) || to_place(link).is_some_and(|to| is_late(&to));
+            let Some(heard) = heard.get(&link.from) else {
+                self.kept.remove(&id);
+                continue;
+            };
+            let was_later = heard.later.contains(&id);
+            if heard.odd.contains(&id) || (late && (was_later || heard.silent.contains(&id))) {
+                // Its last answer does not count any more: nobody knows the one after it.
+                self.kept.remove(&id);
+                round.unmeasured.insert(id);
+            } else if was_later {
+                match self.kept.get(&id) {
+                    Some(kept) => _ = round.answers.insert(id, kept.answer.clone()),
+                    None => _ = round.unasked.insert(id),
+                }
+            } else if let Some(answer) = heard.answers.get(&id) {
+                self.asked.insert(id, self.rounds);
+                self.kept.insert(id, LastAnswer { answer: answer.clone(), ends });
+                round.answers.insert(id, answer.clone());
+            } else {
+                self.kept.remove(&id);
+            }
+        }
+        if !round.unmeasured.is_empty() {
+            self.halvings = (self.halvings + 1).min(MOST_HALVINGS);
+        }
+        round.hosts = hosts;
+        round
+    }
+}
+
+/// Returns whether a place could not keep up with the round: its own control took more than half of the time that the
+/// links had.
+fn is_late(control: &Control) -> bool {
+    control.took.is_none_or(|took| took > control.longest / 2) && control.longest > Duration::ZERO
+}
+
+fn host_of(place: &Place) -> Option<&HostName> {
+    match place {
+        Place::Host(name) => Some(name),
+        Place::Workstation => None,
+    }
+}
+
+fn to_place(link: &Link) -> Option<Place> {
+    link.to_host.clone().map(Place::Host)
+}
+
+fn hosts_in_order(links: &[Link], of: &[LinkId]) -> BTreeMap<Place, usize> {
+    let ends = of.iter().flat_map(|id| [Some(links[*id].from.clone()), to_place(&links[*id])]);
+    let places: BTreeSet<Place> = ends.flatten().collect();
+    places.into_iter().enumerate().map(|(at, place)| (place, at)).collect()
+}
+
+/// Returns a number that changes when the host restarts, switches, or starts or stops something for good, or when its
+/// tunnels are others. What comes and goes with logins, timers and sockets is no change.
+fn state_of(host: &HostRound) -> u64 {
+    let mut state = DefaultHasher::new();
+    (&host.boot_id, &host.current).hash(&mut state);
+    for (unit, UnitNow { state: now, invocation, transient, triggered, .. }) in &host.units {
+        if *now == UnitState::Active && !transient && !triggered && !unit.contains('@') {
+            (unit, invocation).hash(&mut state);
+        }
+    }
+    for interface in &host.wireguard {
+        (&interface.name, interface.index, &interface.settings, interface.port).hash(&mut state);
+    }
+    state.finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use pretty_assertions::assert_eq;
+
+use super::*;
+
+fn name(at: usize) -> HostName {
+    HostName::new(format!("h{at:02}")).unwrap()
+}
+
+/// A mesh, with a ping and an ssh link for each pair.
+fn mesh(hosts: usize) -> Vec<Link> {
+    let mut links = Vec::new();
+    for from in 0..hosts {
+        for to in (0..hosts).filter(|to| *to != from) {
+            let address = format!("10.0.0.{to}");
+            for probe in [Probe::Ping { address: address.clone() }, Probe::Ssh { address, port: 22 }] {
+                links.push(Link {
+                    check: "vpn".to_owned(),
+                    from: Place::Host(name(from)),
+                    to: name(to).to_string(),
+                    to_host: Some(name(to)),
+                    probe: probe.clone(),
+                    probe_after: probe,
+                    required: true,
+                    timeout: Duration::from_secs(2),
+                    left_out: None,
+                    shared: hosts > 10,
+                });
+            }
+        }
+    }
+    links
+}
+
+fn host(boot: &str) -> HostRound {
+    HostRound { boot_id: boot.to_owned(), ..HostRound::default() }
+}
+
+struct Fleet {
+    links: Vec<Link>,
+    hosts: usize,
+    asking: RoundPlan,
+    /// The boot of each host.
+    boots: BTreeMap<usize, String>,
+    late: BTreeSet<usize>,
+    silent: BTreeSet<LinkId>,
+    asked: BTreeSet<LinkId>,
+}
+
+impl Fleet {
+    fn of(hosts: usize) -> Self {
+        let (boots, late, silent, asked) = Default::default();
+        Self { links: mesh(hosts), hosts, asking: RoundPlan::default(), boots, late, silent, asked }
+    }
+
+    fn round(&mut self) -> Round {
+        self.asked = self.asking.next(&self.links);
+        let mut heard: BTreeMap<Place, HeardLinks> = BTreeMap::new();
+        for at in 0..self.hosts {
+            let took = Duration::from_millis(if self.late.contains(&at) { 1500 } else { 20 });
+            let control = Some(Control { took: Some(took), longest: Duration::from_secs(2) });
+            heard.insert(Place::Host(name(at)), HeardLinks { control, ..HeardLinks::default() });
+        }
+        for id in &self.asked {
+            let place = heard.get_mut(&self.links[*id].from).unwrap();
+            if self.silent.contains(id) {
+                place.silent.insert(*id);
+                place.answers.insert(*id, LinkAnswer::Down { why: "no answer in 2 s".to_owned() });
+            } else {
+                place.answers.insert(*id, LinkAnswer::Up { round_trip_us: None });
+            }
+        }
+        let boot = |at: usize| self.boots.get(&at).map_or("a", String::as_str);
+        let hosts = (0..self.hosts).map(|at| (name(at), host(boot(at)))).collect();
+        self.asking.learn(&self.links, &self.asked, &heard, hosts)
+    }
+
+    fn down(&self, round: &Round) -> BTreeSet<LinkId> {
+        let open = |id: &LinkId| !round.is_open(*id);
+        round.down(&self.links).into_iter().filter(open).collect()
+    }
+}
+
+#[test]
+fn an_ssh_connection_is_made_once_and_again_when_an_end_of_it_has_changed() {
+    let mut fleet = Fleet::of(3);
+    let ssh = |fleet: &Fleet| -> BTreeSet<LinkId> { fleet.asked.iter().copied().filter(|id| id % 2 == 1).collect() };
+    let first = fleet.round();
+    assert_eq!((fleet.asked.len(), first.down(&fleet.links)), (12, BTreeSet::new()));
+    let second = fleet.round();
+    assert_eq!((fleet.asked.len(), ssh(&fleet), second.down(&fleet.links)), (6, BTreeSet::new(), BTreeSet::new()));
+    // The round that sees it cannot use what was proven before, and the next one asks.
+    fleet.boots.insert(2, "b".to_owned());
+    let of_the_third = |link: &Link| link.from == Place::Host(name(2)) || link.to_host == Some(name(2));
+    let its: BTreeSet<LinkId> = (0..12).filter(|id| id % 2 == 1 && of_the_third(&fleet.links[*id])).collect();
+    assert_eq!(fleet.round().unasked, its);
+    assert_eq!((fleet.round().down(&fleet.links), ssh(&fleet)), (BTreeSet::new(), its));
+    // For a new proof nothing counts that was seen before.
+    fleet.asking.begin_anew();
+    fleet.round();
+    assert_eq!(fleet.asked.len(), 12);
+}
+
+#[test]
+fn what_was_not_heard_is_down_only_where_both_ends_kept_up_with_the_round() {
+    let mut fleet = Fleet::of(3);
+    fleet.round();
+    // From the first to the second host, and from the third to the first.
+    fleet.silent = BTreeSet::from([0, 8]);
+    let round = fleet.round();
+    assert_eq!((fleet.down(&round), round.unmeasured), (BTreeSet::from([0, 8]), BTreeSet::new()));
+    assert_eq!(fleet.asking.groups(), 1);
+    fleet.late.insert(1);
+    let round = fleet.round();
+    assert_eq!((fleet.down(&round), round.unmeasured), (BTreeSet::from([8]), BTreeSet::from([0])));
+    // Each such round halves what is asked at once, as long as that can help.
+    let groups: Vec<usize> = (0..3)
+        .map(|_| {
+            fleet.round();
+            fleet.asking.groups()
+        })
+        .collect();
+    assert_eq!(groups, [4, 8, 8]);
+    // What it does hear counts all the same.
+    fleet.silent.clear();
+    assert_eq!(fleet.round().down(&fleet.links), BTreeSet::new());
+}
+
+#[test]
+fn a_large_mesh_is_asked_in_shares_and_all_of_it_in_a_few_rounds() {
+    let mut fleet = Fleet::of(24);
+    let mut rounds = 0;
+    loop {
+        let round = fleet.round();
+        rounds += 1;
+        let count = |of: &dyn Fn(&Link) -> bool| fleet.asked.iter().filter(|id| of(&fleet.links[**id])).count();
+        for at in 0..24 {
+            assert!(count(&|link| link.from == Place::Host(name(at))) <= 20);
+            assert!(count(&|link| link.to_host == Some(name(at))) <= 20);
+            let connects = |link: &Link| matches!(link.probe, Probe::Ssh { .. }) && link.to_host == Some(name(at));
+            assert!(count(&connects) <= 8);
+        }
+        assert_eq!(fleet.down(&round), BTreeSet::new());
+        if round.unasked.is_empty() {
+            break;
+        }
+    }
+    assert!(rounds <= 4, "{rounds}");
+    // One that is down is asked again in the very next round, before all others.
+    fleet.silent = (0..10).collect();
+    let down: BTreeSet<LinkId> = (0..4)
+        .flat_map(|_| {
+            let round = fleet.round();
+            fleet.down(&round)
+        })
+        .collect();
+    fleet.round();
+    assert!(down.iter().all(|id| fleet.asked.contains(id)) && !down.is_empty(), "{down:?}");
+}
