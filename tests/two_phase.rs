@@ -369,7 +369,7 @@ async fn every_step_says_until_when_it_is_waited_for_and_what_comes_then() {
             ("making it what a reboot brings", Some(110), then),
             ("starting a.service", Some(110), then),
             // It is tried as long as guards may bring hosts back.
-            ("disarming its guard", Some(1049), None),
+            ("disarming its guard", Some(1051), None),
             ("cleaning up", Some(50), None),
         ]
     );

@@ -314,7 +314,7 @@ survey_roots() {
     survey_profile=$planned
     read_plan old_generation "$1/plan"
     survey_generation=$planned
-    survey_new=$(exec readlink "$1/new" || echo -)
+    survey_new=$(exec readlink "$1/new") || survey_new=-
     put survivor_roots \
         "${1##*/} ${survey_old:--} ${survey_profile:--} ${survey_boot:--} ${survey_generation:--} $survey_new"
 }
