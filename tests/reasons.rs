@@ -250,6 +250,8 @@ async fn an_ssh_that_does_not_say_its_config_is_named() {
     desk.tells(&["check", "homelab"], &["ssh-config-slow"]).await;
     desk.without_program("ssh");
     desk.tells(&["check", "homelab"], &["ssh-config-not-asked"]).await;
+    let asked = desk.tells(&["doctor", "homelab"], &["ssh-missing"]).await;
+    assert_eq!(asked.status, Some(1), "{}", asked.stderr_text());
 }
 
 #[tokio::test]

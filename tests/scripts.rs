@@ -125,6 +125,34 @@ impl Host {
     }
 }
 
+/// What stands between a parenthesis, just before this text, and the one that closes it.
+fn up_to_its_end(text: &str) -> &str {
+    let mut depth = 1;
+    let end = text.find(|character| {
+        depth += match character {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        depth == 0
+    });
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// A shell that has become a program runs nothing after it.
+#[test]
+fn no_second_command_stands_behind_an_exec_in_a_substitution() {
+    for entry in std::fs::read_dir(scripts()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for inside in text.split("$(exec ").skip(1).map(up_to_its_end) {
+            // What is in quotes is the text of another program.
+            let unquoted: String = inside.split('\'').step_by(2).collect();
+            assert!(!["||", "&&"].iter().any(|chain| unquoted.contains(chain)), "{}: {inside}", path.display());
+        }
+    }
+}
+
 /// Leaves out how old handshakes are: two shells run one after the other, and a second may pass between them.
 fn without_ages(text: &str) -> Vec<Vec<&str>> {
     text.lines()

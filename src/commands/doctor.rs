@@ -14,7 +14,7 @@ use crate::commands::shared::global::GlobalArgs;
 use crate::decide::doctor::{Nix, Severity, of_workstation};
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
-use crate::engine::doctor::{Diagnosis, diagnose, signing_here, workstation};
+use crate::engine::doctor::{Diagnosis, diagnose, has_ssh, signing_here, workstation};
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
 use crate::event::reason::unlinked::Unlinked;
@@ -50,7 +50,8 @@ pub struct DoctorArgs {
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs) -> CommandResult {
     let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
-    let workspace = context.workspace(&mut shutdown).await?;
+    // Without ssh no host can be asked, and there is still an answer.
+    let workspace = if has_ssh().await { Some(context.workspace(&mut shutdown).await?) } else { None };
     let events = Events::new(None);
     let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
     context.begin_query("doctor", &events);
@@ -59,15 +60,18 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs)
     let asking = async {
         let mut here = workstation(&context.fleet.name, &context.inventory.path).await;
         here.unlinked = Unlinked::of(&context.fleet);
+        let Some(workspace) = &workspace else { return (of_workstation(&here), Diagnosis::default()) };
         let ask_nix = matches!(here.nix, Nix::Works(_));
         let signing = if ask_nix { Some(signing_here().await) } else { None };
-        let diagnosis = diagnose(&scope, &waves, Arc::clone(&workspace), signing.as_ref(), &events).await;
+        let diagnosis = diagnose(&scope, &waves, Arc::clone(workspace), signing.as_ref(), &events).await;
         (of_workstation(&here), diagnosis)
     };
     let asked = tokio::select! {
         asked = asking => Ok(asked),
         signal = shutdown.requested() => {
-            workspace.close().await;
+            if let Some(workspace) = &workspace {
+                workspace.close().await;
+            }
             Err(signal)
         }
     };

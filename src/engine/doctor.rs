@@ -32,13 +32,13 @@ use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::RemoteStep;
 use crate::remote::{ConnectCause, StepError, Workspace};
 
-pub use workstation::workstation;
+pub use workstation::{has_ssh, workstation};
 
 /// How long a program of the workstation may take to say its state.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// What a look at a whole fleet has found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Diagnosis {
     /// In the inventory's order: the selected hosts, and each witness that a push would say something of.
     pub hosts: Vec<(HostName, Vec<DoctorFinding>)>,

@@ -79,9 +79,7 @@ impl Turns {
             return Some(permit);
         }
         self.events.publish(Event::moved(host, Doing::WaitingForCopy { at_once: self.at_once }));
-        let permit = self.copies.acquire().await.ok();
-        self.events.publish(Event::moved(host, Doing::Copying));
-        permit
+        self.copies.acquire().await.ok()
     }
 }
 

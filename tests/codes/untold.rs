@@ -3,9 +3,6 @@
 /// No test brings it about yet.
 const NOT_YET: &str = "no test brings it about yet";
 
-/// Told by a test on the lab that is newer than the list of who told what.
-const ON_THE_LAB: &str = "told by `workstation` or `refused` on the lab, and not in the list yet";
-
 pub(crate) const UNTOLD: &[(&str, &str)] = &[
     ("stdout-unwritable", "where it would be told cannot be written"),
     ("system-not-named", "the inventory refuses it before (`system-missing`)"),
@@ -18,16 +15,10 @@ pub(crate) const UNTOLD: &[(&str, &str)] = &[
     ("jump-not-in-run", "only by a mistake of ours"),
     ("password-not-given", "only by a mistake of ours"),
     ("import-mistaken", "only by a mistake of ours"),
-    ("record-made-anew", ON_THE_LAB),
-    ("agent-failed", ON_THE_LAB),
-    ("run-folder-unusable", ON_THE_LAB),
-    ("host-unwritable", ON_THE_LAB),
     ("link-not-measured-after-reboot", NOT_YET),
     ("address-passed-over", NOT_YET),
     ("interrupted-unasked", NOT_YET),
     ("hub-maybe-left-out", NOT_YET),
-    ("password-expired", NOT_YET),
-    ("full", NOT_YET),
     ("session-refused", NOT_YET),
     ("run-folder-gone", NOT_YET),
     ("script-unsendable", NOT_YET),
@@ -104,7 +95,6 @@ pub(crate) const UNTOLD: &[(&str, &str)] = &[
     ("leftover-stays", NOT_YET),
     ("begun-anew-there", NOT_YET),
     ("clean-up-not-recorded", NOT_YET),
-    ("waves-not-provable", NOT_YET),
     ("systems-not-bringable", NOT_YET),
     ("record-not-begun", NOT_YET),
     ("ended-without-others", NOT_YET),

@@ -323,7 +323,7 @@ impl Fleet {
     pub(crate) fn plain(&self, words: &[&str]) -> Pushed {
         // What a person reads has the same reasons: as events they have codes. Only what changes nothing is asked
         // twice.
-        if codes::folder().is_some() && matches!(words, ["status" | "doctor" | "check" | "plan" | "diff", ..]) {
+        if codes::folder().is_some() && matches!(words, ["doctor" | "check" | "plan" | "diff", ..]) {
             self.query(words);
         }
         self.follow(self.binary("laptop", words), false).ended()

@@ -17,6 +17,11 @@ use crate::record::RecordError;
 use crate::record::folder::StateFolder;
 use crate::record::lock::FleetLock;
 
+/// Returns whether there is an ssh here: without one no host can be asked anything.
+pub async fn has_ssh() -> bool {
+    ssh_version().await.is_some()
+}
+
 /// Looks at the workstation. `fleet` and the inventory's file name the runs that may be unfinished.
 pub async fn workstation(fleet: &str, inventory: &Path) -> Workstation {
     let (nix, ssh) = tokio::join!(nix_here(), ssh_version());
