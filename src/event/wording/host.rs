@@ -3,7 +3,7 @@
 //! Names, versions and reasons are as a host tells them: who prints the words cleans them.
 
 use crate::event::Event;
-use crate::event::wording::{names, packages, waiting, words};
+use crate::event::wording::{packages, waiting, words};
 use crate::facts::package_change::PackageChange;
 use crate::inventory::model::{GuardAction, HostName};
 
@@ -45,7 +45,7 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
             let then = then.map(|then| format!(", else {then}")).unwrap_or_default();
             (host, format!("contact lost, connecting again{until}{then}: {why}"))
         }
-        Event::HostWaits { host, waits_for, why: Some(why) } => (host, waiting::held_back(*why, &names(waits_for))),
+        Event::HostWaits { host, waits_for, why: Some(why) } => (host, waiting::held_back(*why, waits_for)),
         Event::ContactMade { host } => (host, "contact made".to_owned()),
         Event::HostFound { host, text } => (host, format!("found: {text}")),
         Event::LeftToGuard { host, fires_in_ms, boot_ms, action } => {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::event::WayBack;
 use crate::event::waiting::{AfterWait, HeldBack, WaitedFor};
-use crate::event::wording::words;
-use crate::inventory::model::GuardAction;
+use crate::event::wording::{names, words};
+use crate::inventory::model::{GuardAction, HostName};
 
 impl fmt::Display for WaitedFor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,10 +62,12 @@ pub(crate) fn by(action: GuardAction) -> &'static str {
     }
 }
 
-pub(crate) fn held_back(why: HeldBack, others: &str) -> String {
+pub(crate) fn held_back(why: HeldBack, others: &[HostName]) -> String {
+    let is = if others.len() == 1 { "is" } else { "are" };
+    let others = names(others);
     match why {
         HeldBack::FirstAlone => format!("begins after {others}, which comes first alone"),
         HeldBack::WayOfOthers => format!("begins once {others} has begun: the way there leads through it"),
-        HeldBack::OthersAway => format!("on its old system; its guard is kept until {others} is back"),
+        HeldBack::OthersAway => format!("on its old system; its guard is kept until {others} {is} back"),
     }
 }
