@@ -52,8 +52,15 @@ impl Fleet {
             Action::ArriveLate(which) => {
                 let (to, LateOrder(order)) = world.late.iter().nth(which)?.clone();
                 world.late.remove(&(to, LateOrder(order.clone())));
+                let was_here = world.hosts[to].saved.is_some();
                 let (_, trace) = world.hosts[to].take(&order, true, self.mistake);
                 world.history.note(trace, world.hosts.len());
+                // The order of one that has died cleans as well as that of one that lives.
+                if was_here && world.hosts[to].saved.is_none() {
+                    let speaks = |station: &Arc<Station>| station.speaker == order.speaker;
+                    let who = world.stations.iter().position(speaks)?;
+                    world.history.cleaned_by |= 1 << who;
+                }
             }
             Action::Round { station, flap } => self.end_round(world, station, flap),
             Action::BlurredRound(at) => {
