@@ -8,9 +8,7 @@ use clap::Args;
 use super::shared::fleet_context::{FleetContext, no_workspace};
 use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
-use crate::commands::shared::fleet_hosts::{
-    AskedHostsArgs, ChosenHostsArgs, WindowArgs, WithoutArgs, parse_fleet, parse_pattern,
-};
+use crate::commands::shared::fleet_hosts::{AskedHostsArgs, ChosenHostsArgs, PatternArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::queries::build;
@@ -34,28 +32,20 @@ pub struct BuildArgs {
     /// The fleet, as the inventory names it; may be left out if there is only one
     #[arg(value_name = "FLEET", value_parser = parse_fleet)]
     pub name: Option<String>,
-    /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `@failed` (in the fleet's last run), `all`; commas
-    /// between, may be repeated
-    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
-    pub on: Vec<String>,
-    /// Not these hosts, written like those of `--on`
-    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
-    pub except: Vec<String>,
     #[command(flatten)]
-    pub without: WithoutArgs,
+    pub hosts: PatternArgs,
 }
 
 impl BuildArgs {
     /// No host is asked and nothing is copied, so there is no window for that.
-    fn hosts(&self) -> AskedHostsArgs {
-        let (on, except, without) = (self.on.clone(), self.except.clone(), self.without.clone());
-        let chosen = ChosenHostsArgs { on, except, without, window: WindowArgs::default() };
+    fn asked(&self) -> AskedHostsArgs {
+        let chosen = ChosenHostsArgs { hosts: self.hosts.clone(), ..ChosenHostsArgs::default() };
         AskedHostsArgs { name: self.name.clone(), chosen }
     }
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) -> CommandResult {
-    let context = FleetContext::prepare_asked(global, &arguments.hosts(), &Overrides::default())?;
+    let context = FleetContext::prepare_asked(global, &arguments.asked(), &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     // No host is asked.

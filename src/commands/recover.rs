@@ -17,7 +17,9 @@ use super::shared::fleet_context::{FleetContext, load, owner};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{append, made_anew, started, take};
 use super::{CommandResult, FAREWELL, Trouble};
-use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs, parse_fleet};
+use crate::commands::shared::fleet_hosts::{
+    ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs, parse_fleet,
+};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::transaction::recover::Aim;
@@ -108,7 +110,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
     let (without, window) = (arguments.without.clone(), arguments.window);
-    let chosen = ChosenHostsArgs { without, window, ..ChosenHostsArgs::default() };
+    let chosen = ChosenHostsArgs { hosts: PatternArgs { without, ..PatternArgs::default() }, window };
     let fleet = FleetHostsArgs { name, chosen };
     let context = FleetContext::prepare(&global, &fleet, &Overrides::default())?;
     let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;

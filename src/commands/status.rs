@@ -12,7 +12,7 @@ use super::shared::fleet_context::FleetContext;
 use super::shared::history::{clock, colour, print};
 use super::{CommandResult, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::{
-    ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs, parse_fleet, parse_pattern,
+    ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs, parse_fleet, parse_pattern,
 };
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::status::{Condition, StatusTrouble as Wrong, drift, troubles};
@@ -75,7 +75,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
     let mut context = match name.clone() {
         Some(name) => {
             let (on, except, without) = (on.clone(), except.clone(), without.clone());
-            let chosen = ChosenHostsArgs { on, except, without, window: *window };
+            let chosen = ChosenHostsArgs { hosts: PatternArgs { on, except, without }, window: *window };
             FleetContext::prepare(global, &FleetHostsArgs { name, chosen }, &Overrides::default())?
         }
         None => FleetContext::prepare_every_host(global, on, except, without, *window)?,

@@ -87,10 +87,10 @@ impl Inquiry<'_> {
     }
 
     fn tell_probing(&self, plan: &Plan, changes: bool) {
+        let look = longest_look(&plan.links);
         for planned in &plan.hosts {
             let place = Place::Host(planned.name.clone());
             let links = plan.links.iter().filter(|link| link.from == place).count();
-            let look = longest_look(&plan.links, &place);
             let host = self.scope.fleet.hosts.iter().find(|host| host.name == planned.name);
             let known = host.filter(|_| changes);
             let login = known.map(|host| longest_new_login(host, planned.changes)).unwrap_or_default();

@@ -88,7 +88,11 @@ impl Probing {
     pub(super) async fn baseline(&self, links: &[Link]) -> Round {
         let mut round = self.round(links, false, true).await;
         let mut was_down = false;
+        let until = BootClock.now() + longest_look(links);
         for _ in 1..BASELINE_ROUNDS {
+            if BootClock.now() >= until {
+                break;
+            }
             let down = round.down(links).into_iter().any(|link| links[link].left_out.is_none() && !round.is_open(link));
             let open = (0..links.len()).any(|link| round.is_open(link));
             if !open && (!down || was_down) {
@@ -96,7 +100,7 @@ impl Probing {
             }
             was_down = down;
             let next = self.round(links, false, false).await;
-            // A machine with two addresses is asked once in two seconds.
+            // What has no turn yet is a machine that was asked at another address less than a second ago.
             if next.unasked == round.unasked && !next.unasked.is_empty() {
                 BootClock.sleep_until(BootClock.now() + Duration::from_millis(500)).await;
             }
@@ -141,7 +145,7 @@ impl Probing {
                 };
                 (host.clone(), question.boxed())
             });
-            let here = async { if group == 0 { here(links, number, after).await } else { None } };
+            let here = async { if group == 0 { here(links, &asked, number, after).await } else { None } };
             let (answered, here) = tokio::join!(ask_all(questions), here);
             for (host, answered) in answered {
                 if let Some(answered) = answered {
@@ -243,18 +247,21 @@ fn probes(links: &[Link], place: &Place, after: bool) -> Vec<LinkProbe> {
         .collect()
 }
 
-/// How long a look at what begins at this place may take at most: a link that is down is looked at twice.
-pub(super) fn longest_look(links: &[Link], place: &Place) -> Duration {
-    patience(&probes(links, place, false)) * 2
+/// How long a baseline goes on to look, but for the round that has begun by then: a link that is down is looked at
+/// twice, and a large mesh has its turns.
+pub(super) fn longest_look(links: &[Link]) -> Duration {
+    (links.iter().map(|link| link.timeout).max().unwrap_or_default() + WAY) * 4
 }
 
 fn patience(probes: &[LinkProbe]) -> Duration {
     probes.iter().map(|one| one.timeout).max().unwrap_or_default() + WAY
 }
 
-/// Looks at the links that begin at the workstation, with the same script, run here.
-async fn here(links: &[Link], number: u64, after: bool) -> Option<ProbeRound> {
-    let probes = probes(links, &Place::Workstation, after);
+/// Looks at those links whose turn it is that begin at the workstation, with the same script, run here.
+async fn here(links: &[Link], asked: &BTreeSet<LinkId>, number: u64, after: bool) -> Option<ProbeRound> {
+    let mut probes = probes(links, &Place::Workstation, after);
+    // It is run anew each time, and knows nothing of the connections that it has made before.
+    probes.retain(|one| asked.contains(&one.id));
     if probes.is_empty() {
         return None;
     }

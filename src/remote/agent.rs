@@ -1,7 +1,9 @@
 //! Looks whether the ssh agent that a login would ask is there.
 
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Returns why the agent that these lines of an ssh config name cannot be reached; without such a line it is the one
 /// of the environment. `None`: it is there, or there is to be none.
@@ -11,8 +13,18 @@ pub(super) fn failure(lines: &[String]) -> Option<String> {
         key.eq_ignore_ascii_case("identityagent").then(|| value.trim().trim_matches('"').replace("%%", "%"))
     });
     let socket = socket(named.as_deref(), |name| std::env::var(name).ok())?;
-    // A socket of this machine answers at once, or not at all.
-    UnixStream::connect(socket).err().map(|error| error.to_string())
+    reach(&socket).err().map(|error| error.to_string())
+}
+
+/// Connects without waiting: an agent that is stopped, with its queue full, would be waited for without end.
+fn reach(path: &Path) -> io::Result<()> {
+    let ours = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    ours.set_nonblocking(true)?;
+    match ours.connect(&SockAddr::unix(path)?) {
+        // It is there, and has no time: what comes of that ssh says itself. Source: `unix(7)`, EAGAIN.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        reached => reached,
+    }
 }
 
 /// Source: `ssh_config(5)`, `IdentityAgent`.
@@ -65,5 +77,18 @@ mod tests {
         assert_eq!(failure(&lines), None);
         drop(listener);
         assert_eq!(failure(&lines).as_deref(), Some("Connection refused (os error 111)"));
+    }
+    /// Nobody takes what stands in its queue.
+    #[test]
+    fn an_agent_that_is_stopped_is_waited_for_by_nobody() {
+        let home = tempfile::tempdir().unwrap();
+        let place = home.path().join("agent");
+        let stopped = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        stopped.bind(&SockAddr::unix(&place).unwrap()).unwrap();
+        stopped.listen(0).unwrap();
+        let lines = [format!("IdentityAgent {}", place.display())];
+        for _ in 0..4 {
+            assert_eq!(failure(&lines), None);
+        }
     }
 }

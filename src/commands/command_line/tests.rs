@@ -5,7 +5,7 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::commands::inventory::InventoryCommand;
-use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs};
+use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs};
 use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::inventory::model::{HostName, Size};
 use crate::ui::mode::{Colour, Flags};
@@ -38,10 +38,12 @@ fn a_push_takes_all_its_options() {
             fleet: FleetHostsArgs {
                 name: "homelab".into(),
                 chosen: ChosenHostsArgs {
-                    on: patterns(&["vps,@edge,{git,nas}", "web-*"]),
-                    except: patterns(&["nas"]),
-                    without: WithoutArgs {
-                        hosts: ["db", "git", "old"].map(|name| HostName::new(name).unwrap()).to_vec(),
+                    hosts: PatternArgs {
+                        on: patterns(&["vps,@edge,{git,nas}", "web-*"]),
+                        except: patterns(&["nas"]),
+                        without: WithoutArgs {
+                            hosts: ["db", "git", "old"].map(|name| HostName::new(name).unwrap()).to_vec(),
+                        },
                     },
                     window: WindowArgs { parallel: Some(4) },
                 },
@@ -104,7 +106,7 @@ fn the_words_of_a_command_are_taken_as_they_are() {
     let CliCommand::Exec(exec) = Cli::read(words.map(OsString::from)).unwrap().command else { panic!() };
     assert_eq!(exec.words, ["-x", "--sudo", "", "a  b", "-v", "--"]);
     assert_eq!((exec.sudo, exec.fold, exec.stream, exec.timeout), (true, false, false, Duration::from_secs(300)));
-    assert_eq!(exec.fleet.chosen.on, ["vps"]);
+    assert_eq!(exec.fleet.chosen.hosts.on, ["vps"]);
 }
 
 #[test]

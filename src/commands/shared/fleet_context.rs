@@ -128,12 +128,12 @@ impl FleetContext {
     fn of(
         global: &GlobalArgs,
         name: Option<&str>,
-        hosts: &ChosenHostsArgs,
+        ChosenHostsArgs { hosts, window }: &ChosenHostsArgs,
         overrides: &Overrides,
     ) -> Result<Self, Trouble> {
         let (inventory, warnings) = load(global)?;
         let fleet = name.map_or_else(|| inventory.only_fleet(), |name| inventory.fleet(name));
-        let overrides = Overrides { parallel: hosts.window.parallel, ..*overrides };
+        let overrides = Overrides { parallel: window.parallel, ..*overrides };
         let fleet = fleet.map_err(|error| not_selected(&error))?.clone().overridden(&overrides);
         let failed = failed_if_asked_for(&fleet, &inventory, &[&hosts.on, &hosts.except])?;
         let selected = select_of_run(&fleet.hosts, &hosts.on, &hosts.except, failed.as_ref())

@@ -25,9 +25,18 @@ pub struct AskedHostsArgs {
     pub chosen: ChosenHostsArgs,
 }
 
-/// Some of a fleet's hosts; without any pattern all of them.
+/// Some of a fleet's hosts, and how many of them at once.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct ChosenHostsArgs {
+    #[command(flatten)]
+    pub hosts: PatternArgs,
+    #[command(flatten)]
+    pub window: WindowArgs,
+}
+
+/// Some of a fleet's hosts; without any pattern all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct PatternArgs {
     /// Only these hosts: names, globs (`web-*`), tags (`@edge`), `@failed` (in the fleet's last run), `all`; commas
     /// between, may be repeated
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
@@ -37,8 +46,6 @@ pub struct ChosenHostsArgs {
     pub except: Vec<String>,
     #[command(flatten)]
     pub without: WithoutArgs,
-    #[command(flatten)]
-    pub window: WindowArgs,
 }
 
 /// How much of the network a command takes at once.
