@@ -477,14 +477,25 @@ impl Transaction {
                 self.hosts[host.0].armed = false;
                 self.hosts[host.0].end = Some(self.end_of_disarmed(host));
             }
-            _ if self.hosts[host.0].back == Back::Awaited => self.lost(host, Fate::NotDisarmed),
-            _ => {
+            // A guard whose process is gone never fires: it would be waited for, and disarmed in vain, for ever.
+            answer if self.is_guarded_still(host, &answer) && self.hosts[host.0].disarmed_in_vain => {
+                self.lost(host, Fate::NotDisarmed);
+            }
+            answer => {
+                self.hosts[host.0].disarmed_in_vain |= self.is_guarded_still(host, &answer);
                 self.await_guard(host, effects);
                 self.stage = Stage::Back;
                 return;
             }
         }
         self.clean_when_all_are_back(effects);
+    }
+
+    /// Returns whether the host says that its guard is there as it was.
+    fn is_guarded_still(&self, host: HostId, answer: &Answer) -> bool {
+        let Answer::Said(said) = answer else { return false };
+        same_boot(&said.standing.boot_id, &self.hosts[host.0].boot_id)
+            && matches!(said.standing.guard, GuardState::Armed { .. } | GuardState::Dead { .. })
     }
 
     /// Returns whether a push by waves had not come to the host before it went back: such a host was only guarded.
