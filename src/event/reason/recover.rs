@@ -132,8 +132,6 @@ pub enum RecoverReason {
         cause: AnyReason,
         fleet: String,
     },
-    /// Something else has begun on the hosts of the run meanwhile.
-    BegunAnewThere,
     /// The end of a run that was cleaned up could not be written down.
     CleanUpNotRecorded {
         #[serde(rename = "of_run")]

@@ -85,7 +85,6 @@ impl fmt::Display for RecoverReason {
                 formatter,
                 "what run {run} has left here stays: {cause}; `fleetdeploy recover {fleet} --run {run}` looks at it"
             ),
-            Self::BegunAnewThere => formatter.write_str("something else has begun there"),
             Self::CleanUpNotRecorded { run, error } => {
                 write!(formatter, "the end of run {run} could not be written down: {error}")
             }
@@ -133,7 +132,6 @@ impl Worded for RecoverReason {
             | Self::SilentInRecovery { .. }
             | Self::LeftoverRemoved { .. }
             | Self::LeftoverStays { .. }
-            | Self::BegunAnewThere
             | Self::CleanUpNotRecorded { .. } => None,
         }
     }
