@@ -68,7 +68,7 @@ fn returned(fleet: &str, views: &[Surveyed<'_>]) -> Returned {
 }
 
 /// Where it is taken away: by whom, and who hears of it.
-struct Place<'a> {
+struct Clearing<'a> {
     fleet: &'a Fleet,
     /// Hosts that take no part.
     skipped: &'a BTreeSet<HostName>,
@@ -90,7 +90,7 @@ impl Leftovers {
         shutdown: &mut Shutdown,
     ) -> Result<(), Signal> {
         let surveyor = SshSurveyor { reach: Arc::clone(&inquiry.reach) };
-        let place = Place { fleet: &inquiry.scope.fleet, skipped, owner, events: inquiry.events };
+        let place = Clearing { fleet: &inquiry.scope.fleet, skipped, owner, events: inquiry.events };
         self.clear_away_with(&surveyor, place, surroundings, shutdown).await
     }
 
@@ -98,7 +98,7 @@ impl Leftovers {
     async fn clear_away_with(
         &self,
         surveyor: &impl Surveyor,
-        Place { fleet, skipped, owner, events }: Place<'_>,
+        Clearing { fleet, skipped, owner, events }: Clearing<'_>,
         surroundings: &mut impl Surroundings,
         shutdown: &mut Shutdown,
     ) -> Result<(), Signal> {
@@ -418,7 +418,7 @@ mod tests {
             Ok(())
         });
         let fleet = crate::engine::recover::tests::fleet();
-        let place = Place { fleet: &fleet, skipped: &BTreeSet::new(), owner: "ada@laptop", events: &events };
+        let place = Clearing { fleet: &fleet, skipped: &BTreeSet::new(), owner: "ada@laptop", events: &events };
         let mut push = Push { is_full, cleaned_up: Vec::new() };
         let mut shutdown = Shutdown::from_stream(futures::stream::pending());
         let cleared = leftovers.clear_away_with(&surveyor, place, &mut push, &mut shutdown).await;

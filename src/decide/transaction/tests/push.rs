@@ -489,6 +489,7 @@ fn a_guard_that_neither_fires_nor_is_disarmed_after_a_roll_back_is_not_waited_fo
     let verdict = world.now.verdict.clone().expect("the push ends");
     assert_eq!((verdict.outcome, &verdict.hosts[0].1), (Outcome::Split, &HostOutcome::RolledBack { by_guard: false }));
     let HostOutcome::Lost { why } = &verdict.hosts[1].1 else { panic!("{verdict:?}") };
-    assert_eq!(why.code(), Some("not-disarmed"));
+    let says = "its guard has not fired, and could not be disarmed: cannot get the lock of /run/fleetdeploy";
+    assert_eq!((why.code(), why.to_string().as_str()), (Some("not-disarmed"), says));
     assert!(world.machines[1].roots, "what the run keeps there is left for a recovery");
 }
