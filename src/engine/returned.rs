@@ -137,7 +137,12 @@ impl Leftovers {
                     (verdict.outcome != Outcome::RolledBack).then_some(verdict.text)
                 }
                 // Another coordinator has done it meanwhile, and written down what there is to be written.
-                Recovered::Nothing { .. } | Recovered::NotBegun(RecoverReason::NothingOfRun { .. }) => None,
+                Recovered::Nothing { silent } | Recovered::NotBegun(RecoverReason::NothingOfRun { silent, .. })
+                    if !silent.iter().any(|host| hosts.contains_key(host)) =>
+                {
+                    None
+                }
+                Recovered::Nothing { silent } => Some(RecoverReason::NothingOfRun { run: run.clone(), silent }.into()),
                 Recovered::NotBegun(why) => Some(why.into()),
                 // Neither can have the id of this run, unless a host says so that lies.
                 Recovered::Rolling(RollingEnded { run, hosts }) => {
@@ -323,6 +328,7 @@ mod tests {
         assert_eq!(said(None, &["web"]), [done("nas"), done("vps"), stays("web", "it could not be asked")]);
         assert_eq!(said(Some("it is held"), &[]), [stays("nas", "it is held"), stays("vps", "it is held")]);
     }
+
     /// Keeps its own record, which is on a disk that may be full.
     struct Push {
         is_full: bool,
@@ -430,6 +436,14 @@ mod tests {
     /// Both hosts answer so.
     fn all(facts: &Facts) -> Told {
         Told::of(["home", "vps"].map(|host| (host, vec![Some(facts.clone())])))
+    }
+
+    /// Nobody knows what is left on a host that does not answer any more.
+    #[tokio::test]
+    async fn what_was_back_and_is_silent_again_is_not_called_clean() {
+        let surveyor = Told::of([("home", vec![Some(facts(&[]))]), ("vps", vec![None])]);
+        let stays = (name("vps"), "leftover-stays".to_owned());
+        assert_eq!(clears(surveyor, false).await, (vec![stays], Vec::new()));
     }
 
     #[tokio::test]

@@ -663,7 +663,10 @@ async fn a_recovery_that_could_not_be_right_is_not_begun() {
     let there = |runs: &[&str]| vec![Some(facts(runs)); 2];
     let [home, stranger] = ["home", "stranger"].map(|name| HostName::new(name).unwrap());
     let why = not_begun([("home", there(&[])), ("vps", there(&[]))], |request| request.run = Some(run())).await;
-    assert_eq!(why, RecoverReason::NothingOfRun { run: run() });
+    assert_eq!(why, RecoverReason::NothingOfRun { run: run(), silent: Vec::new() });
+    let silent = [("home", vec![None; 2]), ("vps", there(&[]))];
+    let why = not_begun(silent, |request| request.run = Some(run())).await;
+    assert_eq!(why, RecoverReason::NothingOfRun { run: run(), silent: vec![home.clone()] });
 
     let silent = [("home", vec![None; 2]), ("vps", there(&[RUN]))];
     let why = not_begun(silent, |request| request.aim = Aim::Without).await;

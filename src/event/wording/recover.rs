@@ -24,7 +24,14 @@ impl fmt::Display for RecoverReason {
                 named(hosts, ", "),
                 format_duration(whole(*wait))
             ),
-            Self::NothingOfRun { run } => write!(formatter, "no host that answers holds anything of run {run}"),
+            Self::NothingOfRun { run, silent } => {
+                write!(formatter, "no host that answers holds anything of run {run}")?;
+                if silent.is_empty() {
+                    Ok(())
+                } else {
+                    write!(formatter, ", and {} did not answer", named(silent, ", "))
+                }
+            }
             Self::AnotherRunUnfinished { run, hosts, fleet } => write!(
                 formatter,
                 "run {run} did not come to its end either, says {}: after this, `fleetdeploy recover {fleet} --run \
