@@ -8,11 +8,13 @@ use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::Outcome;
+use fleetdeploy::inventory::model::HostName;
 use fleetdeploy::local::process::{Finished, Invocation};
 use fleetdeploy::record::folder::StateFolder;
+use fleetdeploy::record::journal::{JournalEntry, RollingStarted};
 use fleetdeploy::record::lock::FleetLock;
 use serde_json::Value;
 
@@ -111,6 +113,20 @@ impl Desk {
         let untold: Vec<_> = wanted.iter().filter(|code| !told.contains(**code)).collect();
         assert!(untold.is_empty(), "{untold:?} is not among {told:?}\n{said}\n{}", finished.stderr_text());
         finished
+    }
+
+    /// A rolling reboot of `vps` that has not come to its end.
+    fn rolling_reboot(&self) -> String {
+        let state = StateFolder::at(self.path("state/fleetdeploy"));
+        let (run, mut journal) = state.create_run("homelab", SystemTime::now()).unwrap();
+        let rolling = RollingStarted {
+            fleet: "homelab".to_owned(),
+            inventory: self.path("inventory.yaml"),
+            owner: "ada@laptop".to_owned(),
+            hosts: vec![(HostName::new("vps").unwrap(), "b".to_owned())],
+        };
+        journal.append(&JournalEntry::Rolling(rolling)).unwrap();
+        run.id().to_string()
     }
 
     fn run_of(&self, fleet: &str, outcome: Option<Outcome>) -> String {
@@ -338,6 +354,54 @@ async fn an_answer_of_nix_that_cannot_be_is_told_as_that() {
     )
     .unwrap();
     desk.tells_in(removed, &["roots-folder-missing"]).await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_open_or_was_without_keeps_a_command_from_it() {
+    let desk = Desk::new();
+    let committed = desk.run_of("homelab", Some(Outcome::Committed));
+    let journal = desk.path(&format!("state/fleetdeploy/runs/{committed}/journal.jsonl"));
+    let lines = std::fs::read_to_string(&journal).unwrap();
+    let (first, rest) = lines.split_once('\n').unwrap();
+    let mut first: Value = serde_json::from_str(first).unwrap();
+    first["without"] = serde_json::json!(["nas"]);
+    std::fs::write(&journal, format!("{first}\n{rest}")).unwrap();
+    let passed = desk.tells(&["rollback", "homelab", "--on", "nas"], &["all-passed-over"]).await;
+    assert_eq!(passed.status, Some(2), "{}", passed.stdout_text());
+
+    desk.rolling_reboot();
+    let open = desk.tells(&["guard", "arm", "homelab"], &["rolling-reboot-open"]).await;
+    assert_eq!(open.status, Some(1), "{}", open.stdout_text());
+    // The record of each is on this workstation: no host is asked.
+    let asks = |finished: &Finished| finished.stdout_text().contains("connection-refused");
+    assert!(!asks(&passed) && !asks(&open));
+}
+
+#[tokio::test]
+async fn the_end_of_a_rolling_reboot_that_cannot_be_written_down_is_told_and_its_hosts_named_all_the_same() {
+    let desk = Desk::new();
+    let rolling = desk.rolling_reboot();
+    let journal = desk.path(&format!("state/fleetdeploy/runs/{rolling}/journal.jsonl"));
+    for tool in ["mv", "mkdir"] {
+        let found = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(tool));
+        symlink(found.iter().find(|path| path.exists()).unwrap(), desk.path(&format!("programs/{tool}"))).unwrap();
+    }
+    // It is there until the hosts have been asked.
+    let config = SSH.lines().next().unwrap();
+    let spoils = format!("mv {0} {0}.old && mkdir {0}; exit 255", journal.display());
+    desk.program("ssh", &format!("{config}\n{spoils}"));
+    let ended = desk.tells(&["recover", "homelab"], &["end-not-recorded", "away-from-reboot"]).await;
+    assert_eq!(ended.status, Some(3), "{}", ended.stdout_text());
+}
+
+#[tokio::test]
+async fn a_command_that_is_interrupted_before_it_was_sent_says_so_of_each_host() {
+    let desk = Desk::new();
+    let config = SSH.lines().next().unwrap();
+    desk.program("ssh", &format!("{config}\nkill -INT $PPID; exec sleep 60"));
+    desk.inventory("hosts: {vps: }\nfleets: {homelab: {hosts: all, flake: .}}\n");
+    let ended = desk.tells(&["exec", "homelab", "--", "true"], &["interrupted-unasked"]).await;
+    assert_eq!(ended.status, Some(130), "{}", ended.stdout_text());
 }
 
 /// Runs the program on a terminal, at which this is typed. The question stands before the first event.

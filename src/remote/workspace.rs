@@ -310,7 +310,7 @@ impl Workspace {
     fn write_config(&self) -> io::Result<()> {
         // A first write has nothing to mend.
         if !self.folder.path().exists() {
-            self.mend().map_err(|error| io::Error::other(error.to_string()))?;
+            self.folder.mend(self.config_name())?;
         }
         // It is held until the rename, because two writers would share the draft.
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
