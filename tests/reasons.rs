@@ -340,25 +340,39 @@ async fn an_answer_of_nix_that_cannot_be_is_told_as_that() {
     desk.tells_in(removed, &["roots-folder-missing"]).await;
 }
 
-/// Runs the program on a terminal, at which this is typed. The question stands before the first event.
-async fn typed(desk: &Desk, words: &[&str], keys: &[u8], wanted: &str) {
+/// A flake in a folder with a name that Nix takes apart.
+#[tokio::test]
+async fn a_folder_that_cannot_stand_in_a_flake_reference_is_named() {
+    let desk = Desk::new();
+    desk.write("c#/inventory.yaml", INVENTORY);
+    let build = desk.invocation(&["build", "office"]).folder(desk.path("c#"));
+    let built = desk.tells_in(build, &["flake-mistaken"]).await;
+    assert_eq!(built.status, Some(1));
+    assert!(built.stdout_text().contains("/c#` cannot be a flake reference"), "{}", built.stdout_text());
+}
+
+/// Runs the program on a terminal, at which these keys are typed once it has asked for a password: what is typed
+/// before, the terminal may lose. The question stands before the first event.
+async fn typed(desk: &Desk, words: &[&str], keys: &str, wanted: &str) {
     let line = [&[env!("CARGO_BIN_EXE_fleetdeploy"), "--json"], words].concat().join(" ");
-    let terminal = Invocation::new("script", LONG)
-        .args(["--quiet", "--return", "--echo", "never", "--command", &line, "/dev/null"])
+    let shell = "rm -f said; { until grep -q password said; do sleep 0.05; done 2>/dev/null; printf \"$1\"; } |
+        script --quiet --return --flush --echo never --command \"$2\" said";
+    let terminal = Invocation::new("sh", LONG)
+        .args(["-c", shell, "sh", keys, &line])
         .env("XDG_STATE_HOME", desk.path("state"))
-        .folder(desk.home.path())
-        .input(keys);
+        .folder(desk.home.path());
     let said = terminal.run().await.unwrap().stdout_text();
-    let told = said.split_once(": {").map(|(_, event)| format!("{{{event}")).unwrap_or_default();
-    codes::keep_lines(&told);
+    let told = said.find('{').map_or("", |at| &said[at..]);
+    codes::keep_lines(told);
     assert!(told.contains(&format!("\"code\":\"{wanted}\"")), "{said}");
 }
 
 #[tokio::test]
-async fn the_end_of_the_input_is_no_password() {
+async fn neither_the_end_of_the_input_nor_ctrl_c_is_a_password() {
     let desk = Desk::new();
     desk.inventory(&INVENTORY.replace("vps: ", "vps: {user: ada, become: sudo-password}"));
-    typed(&desk, &["check", "homelab"], b"\x04", "password-not-asked").await;
+    typed(&desk, &["check", "homelab"], r"\004", "password-not-asked").await;
+    typed(&desk, &["check", "homelab"], r"\003", "interrupted-at-password").await;
 }
 
 #[tokio::test]
