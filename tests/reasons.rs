@@ -340,6 +340,25 @@ async fn an_answer_of_nix_that_cannot_be_is_told_as_that() {
     desk.tells_in(removed, &["roots-folder-missing"]).await;
 }
 
+/// Together they do not evaluate, and nobody is left the time to find the host to blame.
+#[tokio::test]
+async fn an_evaluation_that_nobody_has_time_to_blame_says_what_nix_said() {
+    let desk = Desk::new();
+    desk.inventory(&INVENTORY.replace("hosts: all, flake: .", "hosts: all, flake: ., build_limit: 3s"));
+    desk.program(
+        "nix",
+        "case $* in
+        *--version*) echo 'nix (Nix) 2.31.2' ;;
+        *'\"vps\" \"nas\"'*) echo 'error: a module of nas is wrong' >&2; exit 1 ;;
+        *'\"vps\"'* | *'\"nas\"'*) exec sleep 600 ;;
+        *) echo '[]' ;;
+        esac",
+    );
+    let built = desk.tells(&["build", "homelab"], &["evaluation-failed"]).await;
+    assert_eq!(built.status, Some(1));
+    assert!(built.stdout_text().contains("a module of nas is wrong"), "{}", built.stdout_text());
+}
+
 /// A flake in a folder with a name that Nix takes apart.
 #[tokio::test]
 async fn a_folder_that_cannot_stand_in_a_flake_reference_is_named() {
