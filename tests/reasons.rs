@@ -370,6 +370,24 @@ async fn a_folder_that_cannot_stand_in_a_flake_reference_is_named() {
     assert!(built.stdout_text().contains("/c#` cannot be a flake reference"), "{}", built.stdout_text());
 }
 
+/// The inventory is to stand elsewhere, and would have to name the flake by its folder.
+#[tokio::test]
+async fn a_flake_that_an_inventory_cannot_name_is_not_imported() {
+    let desk = Desk::new();
+    let nodes = r#"{"settings":{},"nodes":[{"name":"vps","settings":{"hostname":"vps.example.org"},
+        "profiles":[{"name":"system","settings":{}}]}]}"#;
+    desk.program("nix", &format!("case $* in *' builtins.attrNames '*) echo null ;; *) echo '{nodes}' ;; esac"));
+    desk.write("c#/flake.nix", "");
+    let words = ["inventory", "import", "--from", "deploy-rs", "--output", "../new.yaml", "."];
+    let import = |folder: &str| desk.invocation(&words).folder(desk.path(folder));
+    let imported = desk.tells_in(import("c#"), &["source-not-evaluated"]).await;
+    assert_eq!(imported.status, Some(2));
+    assert!(imported.stdout_text().contains("/c#` cannot be a flake reference"), "{}", imported.stdout_text());
+    assert!(!desk.path("new.yaml").exists());
+    desk.write("c/flake.nix", "");
+    assert_eq!(import("c").run().await.unwrap().status, Some(0));
+}
+
 /// Runs the program on a terminal, at which these keys are typed once it has asked for a password: what is typed
 /// before, the terminal may lose. The question stands before the first event.
 async fn typed(desk: &Desk, words: &[&str], keys: &str, wanted: &str) {
