@@ -2,9 +2,9 @@
 # The login shell of root on a host that was taken over: it runs what it is given, and edits the answers.
 #
 # /etc/lie has `WHEN WHAT`. WHEN: always | armed (once a run holds this host) | kept (from then on, also after a
-# reboot) | a script: survey, prepare, arm, extend, test, switch, rollback, disarm, clean, compare, dry, probe. WHAT: how
-# it lies; `edit` is by /etc/lie.sed; `claim` says of the scripts named in /etc/lie.claims that they were done, and does
-# nothing of it. `first` is no lie: something else happens on this host just before, which /etc/lie.first says.
+# reboot) | a script: survey, prepare, arm, extend, test, switch, rollback, disarm, clean, compare, dry, probe.
+# WHAT: how it lies; `edit` is by /etc/lie.sed; `claim` says of the scripts named in /etc/lie.claims that they were
+# done, and does nothing of it. `first` is no lie: something else happens here just before, which /etc/lie.first says.
 
 honest() { exec /bin/sh "$@"; }
 case ${2-} in *fleetdeploy-shell*) ;; *) honest "$@" ;; esac
