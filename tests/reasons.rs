@@ -364,8 +364,8 @@ async fn an_evaluation_that_nobody_has_time_to_blame_says_what_nix_said() {
 async fn a_folder_that_cannot_stand_in_a_flake_reference_is_named() {
     let desk = Desk::new();
     desk.write("c#/inventory.yaml", INVENTORY);
-    let build = desk.invocation(&["build", "office"]).folder(desk.path("c#"));
-    let built = desk.tells_in(build, &["flake-mistaken"]).await;
+    let below = desk.invocation(&["build", "office"]).folder(desk.path("c#"));
+    let built = desk.tells_in(below, &["flake-mistaken"]).await;
     assert_eq!(built.status, Some(1));
     assert!(built.stdout_text().contains("/c#` cannot be a flake reference"), "{}", built.stdout_text());
 }

@@ -152,11 +152,11 @@ mod tests {
     ) -> Result<bool, &'static str> {
         let events = Events::new(None);
         // The screen goes on as soon as this is dropped.
-        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let (hold, released) = std::sync::mpsc::channel::<()>();
         let screen = events
             .listen("screen", move |line: &Line| {
                 if stuck && matches!(line.event, Event::Asked { .. }) {
-                    let _ = held.recv();
+                    let _ = released.recv();
                 }
                 Ok(())
             })
