@@ -338,7 +338,7 @@ async fn a_stream_is_talked_to_line_by_line() {
         let line = tokio::time::timeout(LIMIT, stream.next_line()).await.unwrap().unwrap();
         assert_eq!(line, Some(("got".into(), format!("round {number}"))));
     }
-    assert!(matches!(stream.send_line("two\nlines").await, Err(StepError::BadScript(_))));
+    assert!(matches!(kept(stream.send_line("two\nlines").await.unwrap_err()), StepError::BadScript(_)));
     stream.close().await.unwrap();
     let mut stream = session.stream(&script("read -r line; exit 5", &[]), LIMIT).await.unwrap();
     stream.send_line("go").await.unwrap();
@@ -1108,7 +1108,7 @@ async fn a_run_whose_folder_vanishes_goes_on_in_every_phase() {
     // Where it cannot be made anew, that is what is said.
     vanish();
     std::fs::write(&folder, "in the way").unwrap();
-    let error = reach.run(&name("one"), &echo("x"), LIMIT).await.unwrap_err();
+    let error = kept(reach.run(&name("one"), &echo("x"), LIMIT).await.unwrap_err());
     let StepError::NoLogin { source, .. } = &error else { panic!("{error:?}") };
     assert!(matches!(source.cause, ConnectCause::FolderGone { .. }), "{source:?}");
     std::fs::remove_file(&folder).unwrap();

@@ -68,5 +68,5 @@ pub(super) async fn new_login(reach: &Reach, host: &Host, changes: bool) -> Resu
         };
         first.get_or_insert(cause);
     }
-    Err(first.unwrap_or(Cause::NotAsked))
+    Err(first.unwrap_or(Cause::NoTimeToAsk))
 }

@@ -311,7 +311,7 @@ mod tests {
     fn something_stays_only_where_it_could_not_be_cleaned_away() {
         let said = |why: Option<&str>, kept: &[&str]| -> Vec<String> {
             let back = [name("nas"), name("vps")];
-            let kept = kept.iter().map(|host| (name(host), Cause::NotAsked)).collect();
+            let kept = kept.iter().map(|host| (name(host), Cause::NoTimeToAsk)).collect();
             let why = why.map(|why| Sample::new(why, None).into());
             let all = cleaned(RUN, "lab", back.iter(), why.as_ref(), &kept);
             all.into_iter().map(|(host, cleaned)| format!("{host} {cleaned}")).collect()
@@ -323,9 +323,9 @@ mod tests {
             )
         };
         assert_eq!(said(None, &[]), [done("nas"), done("vps")]);
-        assert_eq!(said(None, &["vps"]), [done("nas"), stays("vps", "it could not be asked")]);
+        assert_eq!(said(None, &["vps"]), [done("nas"), stays("vps", "there was no time to ask it")]);
         // Such as a mark of who is back on one that was there all the time.
-        assert_eq!(said(None, &["web"]), [done("nas"), done("vps"), stays("web", "it could not be asked")]);
+        assert_eq!(said(None, &["web"]), [done("nas"), done("vps"), stays("web", "there was no time to ask it")]);
         assert_eq!(said(Some("it is held"), &[]), [stays("nas", "it is held"), stays("vps", "it is held")]);
     }
 

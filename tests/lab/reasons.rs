@@ -38,7 +38,7 @@ const FLAKE: &str = r#"{
 "#;
 
 /// Fails unless these codes were told.
-fn assert_tells(pushed: &Pushed, wanted: &[&str]) {
+pub(crate) fn assert_tells(pushed: &Pushed, wanted: &[&str]) {
     let mut told = BTreeSet::new();
     pushed.events().for_each(|event| codes::of(&serde_json::to_value(event).unwrap(), &mut told));
     let untold: Vec<_> = wanted.iter().filter(|code| !told.contains(**code)).collect();

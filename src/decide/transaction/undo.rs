@@ -179,7 +179,7 @@ impl Transaction {
             Answer::Unknown { why } | Answer::Denied { why } => {
                 self.give_up(host, Fate::SilentAfterGuard { cause: why });
             }
-            Answer::NotSent => self.lost(host, Cause::NotAsked),
+            Answer::NotSent => self.lost(host, Cause::NoTimeToAsk),
         }
     }
 
