@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Waiting for a detached step on the host itself, and saying how it ended.
-# shellcheck disable=SC2154 # lib.sh's variables
+# shellcheck disable=SC2034,SC2154 # lib.sh's variables
 
 is_kind() {
     case $1 in test | switch | reactivate | rollback) ;; *) return 1 ;; esac

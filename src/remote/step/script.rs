@@ -1,7 +1,7 @@
 //! Makes a step's script: which files are sent, with which arguments.
 
-use super::{AskUnits, RemoteStep};
 use super::arguments::{action_word, encode_word, machine_word, pace_argument, probe_arguments, seconds_up};
+use super::{AskUnits, RemoteStep};
 use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
 use crate::remote::Script;
