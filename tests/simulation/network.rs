@@ -208,15 +208,14 @@ impl World {
         message.waits = None;
         let standing = self.standing(host);
         self.check_said(host, &standing);
-        let said = match message.command {
-            RemoteStep::Survey => Reply::Surveyed(Box::new(self.facts(host))),
-            _ => {
-                let mut standing = standing.clone();
-                if matches!(message.command, RemoteStep::Standing { units: AskUnits::No, .. }) {
-                    standing.failed_units.clear();
-                }
-                Reply::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
+        let said = if message.command == RemoteStep::Survey {
+            Reply::Surveyed(Box::new(self.facts(host)))
+        } else {
+            let mut standing = standing.clone();
+            if matches!(message.command, RemoteStep::Standing { units: AskUnits::No, .. }) {
+                standing.failed_units.clear();
             }
+            Reply::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
         };
         let lost = message.reply_is_lost;
         self.messages.insert(id, message);
