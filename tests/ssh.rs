@@ -489,6 +489,56 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
     reach.close().await;
 }
 
+/// A push looks before and after its change. A new prober costs a host a session, a bash and its start.
+#[tokio::test]
+async fn one_prober_looks_before_and_after_the_change_where_it_asks_the_network_alone() {
+    let ping = Probe::Ping { address: "127.0.0.1".into() };
+    let other = Probe::Ping { address: "127.0.0.2".into() };
+    let program = Probe::Argv(vec!["true".into()]);
+    for (probe, probe_after, probers) in
+        [(ping.clone(), ping.clone(), 1), (ping, other, 2), (program.clone(), program, 2)]
+    {
+        let home = Home::new();
+        let sshd = Sshd::known(&home);
+        let workspace = home.workspace(&[host("one", sshd.port)]).await;
+        let reach = Arc::new(Reach::new(workspace, BTreeMap::from([(name("one"), LIMIT)]), turns(16)));
+        let hosts = probing_hosts(&reach, probe, probe_after);
+        let sessions = || sshd.log().lines().filter(|line| line.starts_with("Starting session")).count();
+        for (after, anew) in [(false, true), (true, true), (true, false)] {
+            let (round, _) = Arc::clone(&hosts).round(after, anew).await;
+            assert!(round.hosts.contains_key(&name("one")), "{round:?}");
+        }
+        assert_eq!(sessions(), probers);
+        // An activation may end the sessions that are there.
+        let order = script("for p in $(pgrep -P $PPID); do [ $p = $$ ] || kill -KILL $p; done; echo end", &[]);
+        reach.run(&name("one"), &order, LIMIT).await.unwrap();
+        let (round, _) = Arc::clone(&hosts).round(true, true).await;
+        assert!(round.hosts.contains_key(&name("one")), "it costs a round: {round:?}");
+        assert_eq!(sessions(), probers + 2);
+        hosts.stop_probing().await;
+        reach.close().await;
+    }
+}
+
+/// The hosts of a plan with one link, which begins at the host `one`.
+fn probing_hosts(reach: &Arc<Reach>, probe: Probe, probe_after: Probe) -> Arc<SshHosts> {
+    let link = Link {
+        check: "vpn mesh".into(),
+        from: Place::Host(name("one")),
+        to: "other".into(),
+        to_host: None,
+        probe,
+        probe_after,
+        required: true,
+        timeout: Duration::from_secs(5),
+        left_out: None,
+        shared: false,
+    };
+    let plan = Plan { hosts: vec![], links: vec![link], baseline: Round::default(), accepted: BTreeSet::new() };
+    let identity = Identity { run: "20261122-161005-k3f".into(), owner: "ada@laptop".into(), hosts: vec![] };
+    Arc::new(SshHosts::new(Arc::clone(reach), Orders::new(Arc::new(plan), identity, vec![], vec![])))
+}
+
 /// Logs in to all of these hosts at once, with so many turns.
 async fn reach_all(workspace: Arc<Workspace>, hosts: &[&str], connect: Duration, at_once: u16) -> Vec<bool> {
     let hosts: Vec<HostName> = hosts.iter().map(|host| name(host)).collect();

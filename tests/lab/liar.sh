@@ -66,6 +66,17 @@ claim() {
     run "$@" | sed -u "$edit"
 }
 
+# A prober is there since before the run held this host, and tells the same lie as every script after it.
+claim_links() {
+    run "$@" | while IFS= read -r line; do
+        case $line in
+        host\ *\ current\ *) [ ! -e /run/fleetdeploy/lease ] || line="${line%current *}current $(cat /etc/lie.new)" ;;
+        esac
+        printf '%s\n' "$line"
+    done
+}
+
+case $what:$script in claim:probe) claim_links "$@"; exit ;; esac
 case ${lies:+$what} in
 '') run "$@" ;;
 claim) claim "$@" ;;
