@@ -266,11 +266,11 @@ IS_ROOT=yes exec "$@"
             name: "try",
             text: "echo root $IS_ROOT\necho end\n".into(),
             arguments: vec![],
-            reads_boot_loader: false,
+            is_told: false,
         };
         let password = password.map(|text| Password::new(text.into()).unwrap());
         let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
-        let framed = frame(&script, &BootLoaderHint::default()).unwrap();
+        let framed = frame(&script, &BootLoaderHint::default(), "-").unwrap();
         let (parts, stop) = input(&becoming, false, password.as_ref(), framed);
         let finished = Invocation::new("sh", Duration::from_secs(30))
             .arg("-c")

@@ -75,7 +75,7 @@ const LONG: usize = 512;
 ///
 /// # Errors
 /// [`BadScript`] when a text could not arrive as it is.
-pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, BadScript> {
+pub(super) fn frame(script: &Script, hint: &BootLoaderHint, units: &str) -> Result<String, BadScript> {
     let mut input = String::with_capacity(script.text.len() + 256);
     let bad = |reason: String| BadScript { script: script.name, reason };
     let unfit = |text: &str| text.chars().find(|character| character.is_control() && !"\t\n".contains(*character));
@@ -83,7 +83,7 @@ pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, Ba
         return Err(bad(format!("its text has the control character {character:?}")));
     }
     let _ = write!(input, "{SCRIPT}\n{}\n{}x", script.text.len() + 1, script.text);
-    for (number, argument) in script.words(hint).enumerate() {
+    for (number, argument) in script.words(hint, units).enumerate() {
         if let Some(character) = unfit(&argument) {
             return Err(bad(format!("argument {} has the control character {character:?}", number + 1)));
         }
@@ -252,12 +252,12 @@ mod tests {
             name: "try",
             text: text.to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-            reads_boot_loader: false,
+            is_told: false,
         }
     }
 
     fn frame(script: &Script) -> Result<String, BadScript> {
-        super::frame(script, &BootLoaderHint::default())
+        super::frame(script, &BootLoaderHint::default(), "-")
     }
 
     /// As sshd does: the command line is one argument of the login shell's `-c`.

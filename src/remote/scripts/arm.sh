@@ -238,7 +238,7 @@ start_guard() {
     # One of an older version may have failed, and is in the way.
     case $systemd_says in
     *' fleetdeploy-guard.service=inactive='*) ;;
-    *) timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null ;;
+    *' fleetdeploy-guard.service='* | '') timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null ;;
     esac
     systemd_says=''
     read_plan path

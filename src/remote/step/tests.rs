@@ -169,7 +169,7 @@ fn every_step_is_this_script_with_these_arguments() {
         .map(|step| {
             let script = step.script();
             let hint = BootLoaderHint { kind: Some(LoaderKind::Grub), esp: Some("/boot2".to_owned()) };
-            let arguments = script.words(&hint).map(|argument| {
+            let arguments = script.words(&hint, " a.service=1==0 ").map(|argument| {
                 for (name, known) in
                     [("LIB", text(&[LIB, BOOT, RESTORE], "")), ("GUARD", guard_text()), ("JOB", job_text())]
                 {
@@ -245,7 +245,8 @@ fn a_text_ends_by_calling_main_and_carries_no_comment() {
     for step in [every_step(), steps_of_a_rolling_reboot()].concat() {
         let script = step.script();
         assert!(script.text.ends_with(CALL), "{}", script.name);
-        assert_eq!(script.text.ends_with(CALL_TOLD), script.text.contains("read_boot_default() {"), "{}", script.name);
+        let looks = script.text.contains("read_boot_default() {") || script.name == "probe";
+        assert_eq!(script.text.ends_with(CALL_TOLD), looks, "{}", script.name);
         assert!(script.text.starts_with("LC_ALL=C\n"), "{}", script.name);
         assert!(!script.text.lines().any(|line| line.trim_start().starts_with('#')), "{}", script.name);
     }
