@@ -250,10 +250,23 @@ start_guard() {
         -p StartLimitIntervalSec=0 -p OOMScoreAdjust=-1000 -p OOMPolicy=continue -p TasksMax=infinity \
         -p TimeoutStopSec=10 -p WorkingDirectory=/ \
         "$planned" "$place/guard.sh" </dev/null 2>&1)
+    arm_status=$?
     read_token
-    if unit_lives fleetdeploy-guard.service && [ "$token_state" = armed ]; then
+    # The kernel's word takes no process. Where it is not there, systemd is asked.
+    if { [ "$arm_status" -eq 0 ] && has_processes fleetdeploy-guard.service || unit_lives fleetdeploy-guard.service; } &&
+        [ "$token_state" = armed ]; then
         return 0
     fi
     fail "the guard could not be started: $arm_said"
+    return 1
+}
+
+# has_processes UNIT: whether any is in its control group. Source: cgroups(7), cgroup.events.
+has_processes() {
+    {
+        while read -r processes_key processes_value; do
+            [ "$processes_key $processes_value" != "populated 1" ] || return 0
+        done
+    } 2>/dev/null <"$root/sys/fs/cgroup/system.slice/$1/cgroup.events"
     return 1
 }
