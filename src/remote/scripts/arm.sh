@@ -227,7 +227,19 @@ print_init_links() {
 }
 
 write_programs() {
-    write_lines "$place/guard.sh" "$lib_text" "$guard_text" && write_lines "$place/job.sh" "$lib_text" "$job_text"
+    write_once "$place/guard.sh" "$lib_text" "$guard_text" && write_once "$place/job.sh" "$lib_text" "$job_text"
+}
+
+# write_once PATH LINE…: as write_lines; but nobody can have begun to read a file that is not there yet, and nobody
+# begins before all is written.
+write_once() {
+    if [ -e "$1" ]; then
+        write_lines "$@"
+        return
+    fi
+    once_file=$1
+    shift
+    { printf '%s\n' "$@" >"$once_file"; } 2>/dev/null
 }
 
 # The guard is a service, not a timer: a timer's countdown begins anew with every daemon-reload. Without the default

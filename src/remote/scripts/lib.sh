@@ -363,8 +363,10 @@ read_value() {
 switch_to() {
     switch_system=$1 switch_action=$2 switch_limit=$3
     shift 3
-    ${switch_by-} timeout -k 5 "$switch_limit" env -u LC_ALL -u NIXOS_INSTALL_BOOTLOADER "$@" \
-        "$root$switch_system/bin/switch-to-configuration" "$switch_action" </dev/null
+    set -- env -u LC_ALL -u NIXOS_INSTALL_BOOTLOADER "$@" "$root$switch_system/bin/switch-to-configuration" \
+        "$switch_action"
+    [ "$switch_limit" = 0 ] || set -- timeout -k 5 "$switch_limit" "$@"
+    ${switch_by-} "$@" </dev/null
 }
 
 # ---- who holds it ----
