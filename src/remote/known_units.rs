@@ -24,13 +24,13 @@ pub(super) struct KnownUnits {
 
 /// A look that is being told, line by line.
 #[derive(Debug, Default)]
-pub(super) struct Look {
+pub(super) struct UnitsTold {
     restarts: BTreeMap<String, u64>,
     /// The invocation and the marks of each.
     running: BTreeMap<String, (String, String)>,
 }
 
-impl Look {
+impl UnitsTold {
     /// Takes a line of an answer, or of a round of probes: `host ROUND` stands before its key there.
     pub(super) fn take(&mut self, key: &str, value: &str) {
         let (key, value) = match key {
@@ -60,7 +60,7 @@ impl Look {
 
 impl KnownUnits {
     /// Learns a look that was told to its end. One without a single service is none.
-    pub(super) fn learn(&self, Look { restarts, running }: Look) {
+    pub(super) fn learn(&self, UnitsTold { restarts, running }: UnitsTold) {
         if running.is_empty() {
             return;
         }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn word_of(lines: &[(&str, &str)]) -> String {
-        let (known, mut look) = (KnownUnits::default(), Look::default());
+        let (known, mut look) = (KnownUnits::default(), UnitsTold::default());
         lines.iter().for_each(|(key, value)| look.take(key, value));
         known.learn(look);
         known.word()
@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn what_is_no_name_or_no_start_goes_nowhere() {
-        for odd in ["a=b.service 1 active =", "*.service 1 active =", "a.service - active =", "a.service 1 active =n=x"] {
+        for odd in ["a=b.service 1 active =", "*.service 1 active =", "a.service - active =", "a.service 1 active =n=x"]
+        {
             assert_eq!(word_of(&[("unit_now", odd)]), "-", "{odd}");
         }
         let many: Vec<String> = (0..2 * MOST).map(|at| format!("a{at}.service {at} active =")).collect();
@@ -118,10 +119,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_tells_of_no_service_makes_none_forgotten() {
-        let (known, mut look) = (KnownUnits::default(), Look::default());
+        let (known, mut look) = (KnownUnits::default(), UnitsTold::default());
         look.take("unit_now", "app.service 3c5f active =");
         known.learn(look);
-        known.learn(Look::default());
+        known.learn(UnitsTold::default());
         assert_eq!(known.word(), " app.service=3c5f==0 ");
     }
 }

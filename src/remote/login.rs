@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::bounds::{ANSWER, Excess, LOGIN, STDERR};
 use super::connect_error::{ConnectCause, ConnectError};
-use super::known_units::Look;
+use super::known_units::UnitsTold;
 use super::machine::Machine;
 use super::master::{Want, ensure, seconds_below, whole_seconds};
 use super::transport::{NOTHING_RUN, RawAnswer, Reading, frame};
@@ -163,7 +163,7 @@ pub(super) fn input(machine: &Machine, script: &Script) -> Result<(Vec<InputPart
 /// Keeps what a whole answer says of the host's services, for the scripts after this one.
 pub(super) fn learn(machine: &Machine, answer: Result<RawAnswer, StepError>) -> Result<RawAnswer, StepError> {
     if let Ok(answer) = &answer {
-        let mut look = Look::default();
+        let mut look = UnitsTold::default();
         answer.lines.iter().for_each(|(key, value)| look.take(key, value));
         machine.units.learn(look);
     }

@@ -68,7 +68,10 @@ impl Script {
     /// known (`-` for none).
     pub fn words<'a>(&'a self, hint: &BootLoaderHint, units: &str) -> impl Iterator<Item = Cow<'a, str>> {
         let told = self.is_told.then(|| [hint.to_string(), units.to_owned()]);
-        told.into_iter().flatten().map(Cow::Owned).chain(self.arguments.iter().map(|argument| Cow::Borrowed(argument.as_str())))
+        told.into_iter()
+            .flatten()
+            .map(Cow::Owned)
+            .chain(self.arguments.iter().map(|argument| Cow::Borrowed(argument.as_str())))
     }
 }
 

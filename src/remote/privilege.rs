@@ -262,12 +262,8 @@ IS_ROOT=yes exec "$@"
             std::fs::write(at(file), text).unwrap();
             std::fs::set_permissions(at(file), PermissionsExt::from_mode(0o755)).unwrap();
         }
-        let script = Script {
-            name: "try",
-            text: "echo root $IS_ROOT\necho end\n".into(),
-            arguments: vec![],
-            is_told: false,
-        };
+        let script =
+            Script { name: "try", text: "echo root $IS_ROOT\necho end\n".into(), arguments: vec![], is_told: false };
         let password = password.map(|text| Password::new(text.into()).unwrap());
         let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
         let framed = frame(&script, &BootLoaderHint::default(), "-").unwrap();

@@ -265,8 +265,9 @@ start_guard() {
     arm_status=$?
     read_token
     # The kernel's word takes no process. Where it is not there, systemd is asked.
-    if { [ "$arm_status" -eq 0 ] && has_processes fleetdeploy-guard.service || unit_lives fleetdeploy-guard.service; } &&
-        [ "$token_state" = armed ]; then
+    if [ "$token_state" = armed ] && {
+        { [ "$arm_status" -eq 0 ] && has_processes fleetdeploy-guard.service; } || unit_lives fleetdeploy-guard.service
+    }; then
         return 0
     fi
     fail "the guard could not be started: $arm_said"

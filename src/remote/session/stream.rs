@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{Child, Live, SentScript, Session, read_up_to, status};
 use crate::inventory::model::{Become, HostName};
 use crate::remote::bounds::{Excess, LINE, Meter, STDERR};
-use crate::remote::known_units::{KnownUnits, Look};
+use crate::remote::known_units::{KnownUnits, UnitsTold};
 use crate::remote::login::ScriptEnd;
 use crate::remote::transport::Reading;
 use crate::remote::{BadScript, Script, StepError, tail};
@@ -60,7 +60,7 @@ impl Session {
             cut_off: Some(cut_off),
             meter,
             reading: Reading::default(),
-            look: Look::default(),
+            look: UnitsTold::default(),
             units: Arc::clone(&self.machine().units),
             _live: live,
         })
@@ -83,7 +83,7 @@ pub struct Stream {
     cut_off: Option<oneshot::Receiver<Excess>>,
     meter: Meter,
     reading: Reading,
-    look: Look,
+    look: UnitsTold,
     units: Arc<KnownUnits>,
     /// Holds the master, so that it does not end for lack of work while the script says nothing.
     _live: Arc<Live>,
