@@ -125,7 +125,8 @@ put_interface() {
 # Source: kernel, net/ipv4/igmp.c, igmp_mc_seq_show; the lines of a group begin with its address.
 find_index() {
     {
-        while read -r index_number index_name _; do
+        # Lines of this script may be split by something else just now.
+        while IFS="$wireguard_tab " read -r index_number index_name _; do
             [ "${index_name%:}" != "$1" ] || ! is_number "$index_number" || {
                 wireguard_index=$index_number
                 return 0
