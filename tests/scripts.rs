@@ -256,7 +256,8 @@ async fn held() -> Host {
     host
 }
 
-/// What systemd 257 says of these units: a blank line between two, and the job of each, or none.
+/// What systemd 257 lists of these units: a column for jobs only where any of them has one; and none of a unit that it
+/// has not loaded.
 #[tokio::test]
 async fn one_question_tells_of_the_units_and_of_a_shutdown() {
     let host = held().await;
@@ -265,30 +266,46 @@ async fn one_question_tells_of_the_units_and_of_a_shutdown() {
                  unit_lives fleetdeploy-job.service fleetdeploy-rollback.service && echo step\n\
                  shutdown_due && echo \"$shutdown_text\"\n\
                  systemd_says=''; shutdown_due && echo \"again: $shutdown_text\"; echo \"[$systemd_says]\"";
+    let down = "a shutdown is under way\nagain: a shutdown is under way\n[]\n";
     for (guard, rollback, shutdown, job, told) in [
-        ("active", "inactive", "inactive", "", "guard\n[]\n"),
+        ("active", "", "inactive", "", "guard\n[]\n"),
         ("activating", "deactivating", "inactive", "", "guard\n[]\n"),
         ("failed", "active", "inactive", "", "step\n[]\n"),
-        ("inactive", "inactive", "inactive", "275", "a shutdown is under way\nagain: a shutdown is under way\n[]\n"),
-        ("inactive", "inactive", "active", "", "a shutdown is under way\nagain: a shutdown is under way\n[]\n"),
+        ("", "", "inactive", "start", down),
+        ("", "", "inactive", "verify-active", down),
+        ("", "", "active", "", down),
+        ("", "", "inactive", "", "[]\n"),
     ] {
-        let shown = [
-            ("fleetdeploy-guard.service", guard, ""),
-            ("fleetdeploy-job.service", "inactive", "12"),
-            ("fleetdeploy-rollback.service", rollback, ""),
-            ("shutdown.target", shutdown, job),
-        ];
-        let shown = shown.map(|(unit, state, job)| format!("Id={unit}\nActiveState={state}\nJob={job}\n")).join("\n");
-        host.program("systemctl", &format!("echo asked >>\"$FLEETDEPLOY_ROOT/asked\"\ncat <<'EOF'\n{shown}EOF"));
-        assert_eq!(
-            host.says(&["lib.sh"], words).await,
-            format!("asked\n{told}"),
-            "{guard} {rollback} {shutdown} {job}"
-        );
+        for another_job in [false, true] {
+            let with_jobs = another_job || !job.is_empty();
+            let jobs = if with_jobs { "JOB " } else { "" };
+            let mut shown = format!("UNIT LOAD ACTIVE SUB {jobs}DESCRIPTION\n");
+            for (unit, state, job) in [
+                ("fleetdeploy-guard.service", guard, ""),
+                ("fleetdeploy-job.service", "inactive", if another_job { "stop" } else { "" }),
+                ("fleetdeploy-rollback.service", rollback, ""),
+                ("shutdown.target", shutdown, job),
+            ] {
+                if !state.is_empty() {
+                    shown += &format!("{unit} loaded {state} dead {job} System Shutdown\n");
+                }
+            }
+            shown += "\nLegend: LOAD   → Reflects whether the unit definition was properly loaded.\n";
+            host.program("systemctl", &format!("echo asked >>\"$FLEETDEPLOY_ROOT/asked\"\ncat <<'EOF'\n{shown}EOF"));
+            assert_eq!(
+                host.says(&["lib.sh"], words).await,
+                format!("asked\n{told}"),
+                "{guard} {rollback} {shutdown} {job} {another_job}"
+            );
+        }
     }
     // Once before the fence, and once where nobody had asked; in each shell, of each row.
     let asked = std::fs::read_to_string(host.path("asked")).unwrap();
-    assert_eq!(asked.lines().count(), 5 * 2 * shells().len());
+    assert_eq!(asked.lines().count(), 7 * 2 * 2 * shells().len());
+    // A list without the one unit that every host has is no answer: each thing is asked for by itself.
+    host.program("systemctl", "case $1 in show) printf 'ActiveState=%s\\nJob=%s\\n' inactive \"$FAKE_JOB\" ;; esac");
+    let words = "export FAKE_JOB; for FAKE_JOB in '' 0 7; do shutdown_due && echo \"$FAKE_JOB: $shutdown_text\"; done";
+    assert_eq!(host.says(&["lib.sh"], words).await, "7: a shutdown is under way\n");
 }
 
 /// To ask systemd for all units is the most that a look costs a host.

@@ -251,7 +251,7 @@ where
 
 fn script(text: &str, arguments: &[&str]) -> Script {
     let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
-    Script { name: "try", text: text.into(), arguments, reads_boot_loader: false }
+    Script { name: "try", text: text.into(), arguments, is_told: false }
 }
 
 fn echo(text: &str) -> Script {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::login_hint;
@@ -143,6 +143,7 @@ impl LayoutPlan<'_> {
             boot_loader: host.boot_loader.clone(),
             password,
             slot: Slot::new(control),
+            units: Arc::default(),
             alias: alias.clone(),
         };
         self.machines.insert(alias, machine);
@@ -270,6 +271,7 @@ impl LayoutPlan<'_> {
             boot_loader: BootLoaderHint::default(),
             password: None,
             slot: Slot::new(control.clone()),
+            units: Arc::default(),
         };
         self.blocks.push(HostBlock {
             alias: alias.clone(),

@@ -263,15 +263,11 @@ IS_ROOT=yes exec "$@"
             std::fs::write(at(file), text).unwrap();
             std::fs::set_permissions(at(file), PermissionsExt::from_mode(0o755)).unwrap();
         }
-        let script = Script {
-            name: "try",
-            text: "echo root $IS_ROOT\necho end\n".into(),
-            arguments: vec![],
-            reads_boot_loader: false,
-        };
+        let script =
+            Script { name: "try", text: "echo root $IS_ROOT\necho end\n".into(), arguments: vec![], is_told: false };
         let password = password.map(|text| Password::new(text.into()).unwrap());
         let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
-        let framed = frame(&script, &BootLoaderHint::default()).unwrap();
+        let framed = frame(&script, &BootLoaderHint::default(), "-").unwrap();
         let (parts, stop) = input(&becoming, false, password.as_ref(), framed);
         let finished = Invocation::new("sh", Duration::from_secs(30))
             .arg("-c")

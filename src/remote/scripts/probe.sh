@@ -134,12 +134,29 @@ print_host() {
     put host "$round boot_id $boot_id"
     put host "$round current $resolved"
     read_units
+    learn_units
     local host_line
     while IFS= read -r host_line; do
         [ -z "$host_line" ] || printf 'host %s %s\n' "$round" "$host_line"
     done <<<"$units"
     read_uptime
     put host "$round uptime $uptime"
+}
+
+# learn_units: what this round has said of services that run is not asked for in the next.
+learn_units() {
+    local word unit invocation state marks count restarts=' ' known=' '
+    [ -n "$units" ] || return 0
+    while read -r word unit invocation state marks; do
+        case $word:$state in
+        restarts:*) restarts="$restarts$unit=$invocation " ;;
+        unit_now:active)
+            case $restarts in *" $unit="*) count=${restarts##*" $unit="} ;; *) count=0 ;; esac
+            known="$known$unit=$invocation=${marks#=}=${count%% *} "
+            ;;
+        esac
+    done <<<"$units"
+    known_units=$known
 }
 
 # ---- what is under way ----

@@ -40,8 +40,8 @@ await_goes_on() {
 # lives, so its end is seen at once; what it prints, a second later. Each `head` goes on where the one before has
 # stopped. A log that runs wild is cut, because no answer waits for it. When no one listens any more, the copying ends.
 follow_job() {
-    while read_job "$1" && [ "$job_state" = running ] && await_goes_on; do
-        flock -s -w 1 7 2>/dev/null 7<"$place/jobs/$1.lock"
+    while [ ! -e "$place/jobs/$1.status" ] && [ -e "$place/jobs/$1.lock" ] && await_goes_on &&
+        ! flock -s -w 1 7 2>/dev/null 7<"$place/jobs/$1.lock"; do
         head -c 1000000 || return
     done
     head -c 4000000
