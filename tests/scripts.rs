@@ -309,6 +309,38 @@ async fn one_question_tells_of_the_units_and_of_a_shutdown() {
     assert_eq!(host.says(&["lib.sh"], words).await, "7: a shutdown is under way\n");
 }
 
+/// To ask systemd for all units is the most that a look costs a host.
+#[tokio::test]
+async fn units_are_asked_for_only_where_somebody_reads_them() {
+    let host = held().await;
+    std::fs::create_dir_all(host.path("run/fleetdeploy/jobs")).unwrap();
+    host.program(
+        "systemctl",
+        "case $* in *InvocationID*) echo all >>\"$FLEETDEPLOY_ROOT/asked\" ;; *) echo ActiveState=active ;; esac",
+    );
+    let standing = ["lib.sh", "boot.sh", "standing.sh"];
+    let job = ["lib.sh", "boot.sh", "waiting.sh"];
+    for (files, words, asks) in [
+        (&standing[..], "main r-1 yes", true),
+        (&standing[..], "main r-1 no", false),
+        (&job[..], "echo 0 >\"$place/jobs/switch.status\"; print_ending switch", false),
+        (&job[..], "echo 4 >\"$place/jobs/switch.status\"; print_ending switch", true),
+        (&job[..], "rm \"$place/jobs/switch.status\"; print_ending switch", true),
+        (&job[..], "echo 0 >\"$place/jobs/test.status\"; print_ending test", true),
+    ] {
+        host.write("run/fleetdeploy/jobs/switch.started", "r-1 2\n");
+        host.write("run/fleetdeploy/jobs/switch.status", "0\n");
+        host.write("run/fleetdeploy/jobs/test.started", "r-1 2\n");
+        for shell in shells() {
+            let said = host.run(shell, files, words).await.stdout_text();
+            assert!(said.contains("\nguard ") && said.contains("\nuptime 1000\n"), "{words}: {said}");
+            assert_eq!(said.contains("\nguard armed r-1 1500\n"), !asks, "{words}: {said}");
+            assert_eq!(std::fs::remove_file(host.path("asked")).is_ok(), asks, "{shell}: {words}");
+            host.write("run/fleetdeploy/jobs/switch.status", "0\n");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_fence_lets_only_the_holder_through() {
     let host = held().await;

@@ -479,6 +479,7 @@ impl Fleet {
 
     /// Begins to keep what the commands say anew, for a fleet that is used again.
     pub(crate) fn forget_logs(&self) {
+        self.keep_codes();
         self.logs.borrow_mut().clear();
     }
 

@@ -325,6 +325,19 @@ async fn a_round_costs_a_process_for_a_ping_and_one_for_sixteen_connections_and_
     }
 }
 
+/// There is nothing that such a host could have failed to hear.
+#[tokio::test]
+async fn a_round_that_asks_no_link_has_no_control() {
+    let host = probed().await;
+    host.program("ping", "echo asked >>\"$FLEETDEPLOY_ROOT/asked\"");
+    for (probes, controls) in [(&[][..], 0), (&[("ping", 500, &["up"][..])][..], 1)] {
+        let text = host.run("bash", &PROBER, &prober(probes, "round 1\nround 2 9")).await.stdout_text();
+        assert_eq!(text.lines().filter(|line| line.starts_with("done ")).count(), 2, "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("control ")).count(), controls, "{text}");
+        assert_eq!(host.path("asked").exists(), controls > 0, "{text}");
+    }
+}
+
 /// What a round starts beside its links: for the units, the systems and the tunnels of the host, and for its control.
 const BESIDE: usize = 10;
 

@@ -21,7 +21,6 @@ main() {
     trap 'clean_up' EXIT
     trap 'exit 0' HUP INT PIPE
     trap finish TERM
-    work=$(mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(mktemp -d) || exit 1
     learn_probes "$@"
     read_now
     life=$((now + life * 100))
@@ -38,6 +37,12 @@ main() {
         esac
     done
     finish
+}
+
+# Most rounds need none: it takes a process to make it, and one to take it away.
+need_work() {
+    [ -z "$work" ] || return 0
+    work=$(exec mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(exec mktemp -d) || exit 1
 }
 
 clean_up() {
@@ -99,8 +104,12 @@ run_round() {
     begin_wireguard
     for id in "${asked[@]}"; do begin_probe "$id"; done
     begin_batches
-    begin_control
-    print_control
+    # Without a link there is nothing that could have been heard.
+    late=''
+    if [ "${#asked[@]}" -gt 0 ]; then
+        begin_control
+        print_control
+    fi
     # Meanwhile.
     print_host
     hear_wireguard

@@ -210,6 +210,11 @@ impl Stream {
         StepError::TooMuch { host: self.host.clone(), script: self.script.name, bytes: most }
     }
 
+    /// Says that the script has come to its end, although more was to come.
+    pub(crate) fn truncated(&self) -> StepError {
+        StepError::Truncated { host: self.host.clone(), script: self.script.name, stderr_tail: String::new() }
+    }
+
     fn disconnected(&self) -> StepError {
         StepError::Disconnected { host: self.host.clone(), script: self.script.name, stderr_tail: String::new() }
     }

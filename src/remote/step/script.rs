@@ -1,7 +1,7 @@
 //! Makes a step's script: which files are sent, with which arguments.
 
-use super::RemoteStep;
 use super::arguments::{action_word, encode_word, machine_word, pace_argument, probe_arguments, seconds_up};
+use super::{AskUnits, RemoteStep};
 use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
 use crate::remote::Script;
@@ -42,9 +42,11 @@ impl RemoteStep {
                     &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("../scripts/doctor.sh")];
                 ("doctor", files, Vec::new())
             }
-            Self::Standing { run } => {
+            Self::Standing { run, units } => {
                 let run = run.clone().unwrap_or_else(|| "-".to_owned());
-                ("standing", &[LIB, TRACES, BOOT, include_str!("../scripts/standing.sh")], vec![run])
+                let units = if *units == AskUnits::Yes { "yes" } else { "no" };
+                let arguments = vec![run, units.to_owned()];
+                ("standing", &[LIB, TRACES, BOOT, include_str!("../scripts/standing.sh")], arguments)
             }
             Self::Ask { run } => ("ask", &[LIB, TRACES, BOOT, include_str!("../scripts/ask.sh")], vec![run.clone()]),
             Self::Generations { system } => {

@@ -46,8 +46,8 @@ fn every_step() -> Vec<RemoteStep> {
         RemoteStep::Survey,
         RemoteStep::Status,
         RemoteStep::Doctor,
-        RemoteStep::Standing { run: None },
-        RemoteStep::Standing { run: Some(speaker.run.clone()) },
+        RemoteStep::Standing { run: None, units: AskUnits::No },
+        RemoteStep::Standing { run: Some(speaker.run.clone()), units: AskUnits::Yes },
         RemoteStep::Ask { run: speaker.run.clone() },
         RemoteStep::Generations { system: Some(path(OLD)) },
         RemoteStep::Generations { system: None },
@@ -187,8 +187,8 @@ fn every_step_is_this_script_with_these_arguments() {
     survey grub:/boot2 | UNITS
     status grub:/boot2 | UNITS
     doctor grub:/boot2 | UNITS
-    standing grub:/boot2 | UNITS | -
-    standing grub:/boot2 | UNITS | 20261122-161005-k3f
+    standing grub:/boot2 | UNITS | - | no
+    standing grub:/boot2 | UNITS | 20261122-161005-k3f | yes
     ask grub:/boot2 | UNITS | 20261122-161005-k3f
     generations OLD
     generations -
