@@ -404,9 +404,6 @@ async fn a_command_that_is_interrupted_before_it_was_sent_says_so_of_each_host()
     assert_eq!(ended.status, Some(130), "{}", ended.stdout_text());
 }
 
-/// Runs the program on a terminal, at which this is typed. The question stands before the first event.
-async fn typed(desk: &Desk, words: &[&str], keys: &[u8], wanted: &str) {
-
 /// Together they do not evaluate, and nobody is left the time to find the host to blame.
 #[tokio::test]
 async fn an_evaluation_that_nobody_has_time_to_blame_says_what_nix_said() {
