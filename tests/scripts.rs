@@ -1,6 +1,7 @@
 //! The sh files that run on hosts, as far as they need no systemd: run here, on trees and with programs of our own.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::fmt::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -287,7 +288,7 @@ async fn one_question_tells_of_the_units_and_of_a_shutdown() {
                 ("shutdown.target", shutdown, job),
             ] {
                 if !state.is_empty() {
-                    shown += &format!("{unit} loaded {state} dead {job} System Shutdown\n");
+                    let _ = writeln!(shown, "{unit} loaded {state} dead {job} System Shutdown");
                 }
             }
             shown += "\nLegend: LOAD   → Reflects whether the unit definition was properly loaded.\n";

@@ -2,6 +2,7 @@
 //! ask, and of a check that is too slow. Under every shell that a host may have as `/bin/sh`.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::fmt::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -266,7 +267,7 @@ unit fleetdeploy-guard.service active
 fn systemd(host: &Host, units: &[(&str, &str, &str, &str, &str, u64)]) {
     let mut list = String::new();
     for (unit, load, active, sub, invocation, restarts) in units {
-        list += &format!("{unit} {load} {active} {sub} Some words of {unit}\n");
+        let _ = writeln!(list, "{unit} {load} {active} {sub} Some words of {unit}");
         let shown = format!(
             "NRestarts={restarts}\nId={unit}\nLoadState={load}\nWantedBy=multi-user.target\nActiveState={active}\n\
              SubState={sub}\nExecMainStatus=1\nInvocationID={invocation}\n"

@@ -84,7 +84,9 @@ mod tests {
 
     fn word_of(lines: &[(&str, &str)]) -> String {
         let (known, mut look) = (KnownUnits::default(), UnitsTold::default());
-        lines.iter().for_each(|(key, value)| look.take(key, value));
+        for (key, value) in lines {
+            look.take(key, value);
+        }
         known.learn(look);
         known.word()
     }

@@ -164,7 +164,9 @@ pub(super) fn input(machine: &Machine, script: &Script) -> Result<(Vec<InputPart
 pub(super) fn learn(machine: &Machine, answer: Result<RawAnswer, StepError>) -> Result<RawAnswer, StepError> {
     if let Ok(answer) = &answer {
         let mut look = UnitsTold::default();
-        answer.lines.iter().for_each(|(key, value)| look.take(key, value));
+        for (key, value) in &answer.lines {
+            look.take(key, value);
+        }
         machine.units.learn(look);
     }
     answer
