@@ -80,7 +80,7 @@ impl Surveyor for Told {
     fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), Cause>> {
         self.1.lock().unwrap().push((host.name.clone(), run.to_owned()));
         let is_gone = host.name.as_str() == GONE;
-        std::future::ready(if is_gone { Err(Cause::NotAsked) } else { Ok(()) }).boxed()
+        std::future::ready(if is_gone { Err(Cause::NoTimeToAsk) } else { Ok(()) }).boxed()
     }
 
     fn hosts(&self, _: Orders) -> Arc<NoHosts> {
