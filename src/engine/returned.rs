@@ -15,6 +15,7 @@ use super::recover::{FoundRun, RecoverRequest, Recovered, RecoveryRecords, recov
 use super::shutdown::Shutdown;
 use super::surroundings::{CleanedUp, Surroundings};
 use super::surveyor::{SshSurveyor, let_go_all};
+use crate::decide::left_to_guard::LeftRun;
 use crate::decide::survey::Surveyed;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Signal};
@@ -23,7 +24,7 @@ use crate::event::reason::cause::Cause;
 use crate::event::reason::leftover::Left;
 use crate::event::reason::recover::{CleaningUp, RecoverReason};
 use crate::event::stream::Events;
-use crate::event::{Event, Outcome};
+use crate::event::{Event, GUARD_TRACE, Outcome};
 use crate::facts::plan::Plan;
 use crate::facts::traces::is_of_guard;
 use crate::inventory::model::{Fleet, Host, HostName};
@@ -106,7 +107,7 @@ impl Leftovers {
             let recovered = recover_with(&surveyor, &request, &events, &mut notes, shutdown).await;
             let mut kept = BTreeMap::new();
             let why = match recovered {
-                Recovered::Interrupted(signal) | Recovered::Left { signal, .. } => return Err(signal),
+                Recovered::Interrupted(signal) | Recovered::Left(LeftRun { signal, .. }) => return Err(signal),
                 Recovered::Ended(verdict) => {
                     if let Some(signal) = verdict.interrupted {
                         return Err(signal);
@@ -124,7 +125,7 @@ impl Leftovers {
                 let traces = hosts.get(&host).filter(|_| is_done);
                 for trace in traces.into_iter().flatten() {
                     let lines = trace.lines().map(str::to_owned).collect();
-                    inquiry.tell(Event::Logged { host: host.clone(), what: "its guard's trace".to_owned(), lines });
+                    inquiry.tell(Event::Logged { host: host.clone(), what: GUARD_TRACE.to_owned(), lines });
                 }
                 inquiry.tell(Event::warned(Some(&host), cleaned));
             }
