@@ -38,8 +38,8 @@ pub(super) struct Probing {
     asking: std::sync::Mutex<RoundPlan>,
 }
 
-/// How often the baseline looks at most, until it has seen every link: with the pause between two looks for as long as a
-/// look may last, for a penalty of an sshd is over within that (docs/facts.md, "Penalties of sshd").
+/// How often the baseline looks at most, until it has seen every link: with the pause between two looks for as long as
+/// a look may last, for a penalty of an sshd is over within that (docs/facts.md, "Penalties of sshd").
 const BASELINE_ROUNDS: u32 = 48;
 
 /// The state of a host's prober.

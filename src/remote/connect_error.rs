@@ -180,8 +180,8 @@ const OF_AGENT: &str = " from agent: ";
 /// How ssh quotes a line that came before, or instead of, the greeting (kex.c, `kex_exchange_identification`).
 const BANNER: &str = "kex_exchange_identification: banner line ";
 
-/// What sshd says instead of its greeting to a connection that it drops: beyond `MaxStartups`, up to OpenSSH 9.7; that, or
-/// from an address that it punishes, since then.
+/// What sshd says instead of its greeting to a connection that it drops: beyond `MaxStartups`, up to OpenSSH 9.7; that,
+/// or from an address that it punishes, since then.
 ///
 /// Source: docs/facts.md, "Penalties of sshd".
 const BUSY: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
