@@ -341,9 +341,9 @@ impl Worded for Cause {
                 "look there for why: `chage -l` of the user that logs in, /run/nologin; then try it by hand: {by_hand}"
             )),
             Self::SshdBusy { by_hand, .. } => Some(format!(
-                "wait half a minute, and try it by hand: {by_hand}; such a penalty for failed logins ends by itself. If \
-                 it comes again, look there for who fails to log in from this address (`journalctl -t sshd`), exempt it \
-                 (services.openssh.settings.PerSourcePenaltyExemptList), or let more logins begin at once \
+                "wait half a minute, and try it by hand: {by_hand}; such a penalty for failed logins ends by itself. \
+                 If it comes again, look there for who fails to log in from this address (`journalctl -t sshd`), \
+                 exempt it (services.openssh.settings.PerSourcePenaltyExemptList), or let more logins begin at once \
                  (services.openssh.settings.MaxStartups)"
             )),
             Self::ConnectionRefused { by_hand, .. }
