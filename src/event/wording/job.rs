@@ -44,8 +44,8 @@ impl fmt::Display for JobFailure {
 impl Worded for JobFailure {
     fn mend(&self) -> Option<String> {
         matches!(self, Self::LoaderNotInstalled { .. }).then(|| {
-            "look there whether /boot is full or cannot be written (`df -h /boot`, `findmnt /boot`); mend that, and push \
-             again"
+            "look there whether /boot is full or cannot be written (`df -h /boot`, `findmnt /boot`); mend that, and \
+             push again"
                 .to_owned()
         })
     }
