@@ -459,6 +459,7 @@ pub enum Event {
     /// The last lines of a log that belongs to a failure or a finished step.
     Logged {
         host: HostName,
+        /// [`GUARD_TRACE`], or what wrote it.
         what: String,
         lines: Vec<String>,
     },
@@ -523,6 +524,9 @@ pub enum Event {
         #[serde(flatten, with = "as_reason")]
         #[schemars(with = "as_reason::Shape")]
         reason: AnyReason,
+        /// What to do about it, before the next push.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
     },
     /// How a recovery has found a host, in words.
     HostFound {
@@ -572,6 +576,9 @@ pub enum Event {
         took_ms: u64,
     },
 }
+
+/// What a guard that has fired has left on its host, for the next boot.
+pub const GUARD_TRACE: &str = "its guard's trace";
 
 impl Event {
     /// Returns the warning about a host, or about all.

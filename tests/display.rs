@@ -7,7 +7,8 @@ mod pushes;
 
 use std::time::Duration;
 
-use fleetdeploy::event::{Event, Phase};
+use fleetdeploy::event::reason::any::AnyReason;
+use fleetdeploy::event::{Event, GUARD_TRACE, Phase};
 use fleetdeploy::inventory::model::GuardAction;
 use fleetdeploy::ui::host_view::{GuardView, Role};
 use fleetdeploy::ui::mode::Mode;
@@ -216,4 +217,46 @@ fn the_view_knows_each_hosts_part_speed_changes_and_times() {
     let seconds = |phase| vps.times.get(&phase).map(Duration::as_secs_f64);
     assert_eq!([Phase::Survey, Phase::Copy, Phase::Test].map(seconds), [Some(5.2), Some(16.0), Some(12.0)]);
     assert_eq!(end.phases.iter().filter(|phase| phase.ended.is_none()).count(), 0);
+}
+
+/// `doctor` has the host again in its answer, as a blocker with its mend; `check` has nothing else of it.
+#[test]
+fn a_silent_host_is_told_once() {
+    let said = |command: &str| {
+        let query = Event::QueryStarted {
+            command: command.into(),
+            fleet: "homelab".into(),
+            hosts: vec![host("vps"), host("web")],
+            inventory: "/fleet/inventory.yaml".into(),
+        };
+        let text = AnyReason::without_code("no ssh login on web: no answer within 5 s");
+        let failed = Event::Failed { host: Some(host("web")), text, hint: None };
+        screen(NORMAL, vec![(0.0, query), (0.0, phase(Phase::Ask)), (5.0, failed)])
+    };
+    for (command, times) in [("doctor", 0), ("status", 0), ("exec", 0), ("check", 1), ("guard arm", 1)] {
+        assert_eq!(said(command).matches("no answer within 5 s").count(), times, "{command}");
+    }
+}
+
+/// Of the run before only one line comes between what goes on now.
+#[test]
+fn what_a_guard_has_left_is_one_line_and_says_that_it_was_before() {
+    let lines = ["the guard of run x fired", "test.log: activating the configuration..."].map(str::to_owned).to_vec();
+    let trace = Event::Logged { host: host("vps"), what: GUARD_TRACE.to_owned(), lines };
+    let said = screen(NORMAL, vec![(0.0, phase(Phase::Survey)), (1.0, trace)]);
+    assert!(said.contains("before this command: the guard of run x fired (the rest of "), "{said}");
+    assert!(!said.contains("activating"), "{said}");
+}
+
+#[test]
+fn a_run_that_turned_back_ends_with_what_to_do_about_it() {
+    let mut push = bad_push();
+    for (_, event) in &mut push {
+        if let Event::RollBackStarted { hint, .. } = event {
+            *hint = Some("look whether /boot is full".to_owned());
+        }
+    }
+    let said = screen(NORMAL, push);
+    let recap = said.split("homelab: ROLLED BACK").nth(1).unwrap_or_else(|| panic!("{said}"));
+    assert!(recap.contains("\nhint: look whether /boot is full\n"), "{recap}");
 }

@@ -199,7 +199,11 @@ fn samples() -> Vec<Event> {
             ],
         },
         Event::Decided,
-        Event::RollBackStarted { host: Some(vps.clone()), reason: AnyReason::without_code("a link is down") },
+        Event::RollBackStarted {
+            host: Some(vps.clone()),
+            reason: AnyReason::without_code("a link is down"),
+            hint: None,
+        },
         Event::HostFound { host: vps.clone(), text: AnyReason::without_code("is guarded") },
         Event::LeftToGuard { host: vps.clone(), fires_in_ms: 1, boot_ms: 2, action: Some(GuardAction::SwitchBack) },
         Event::CameBack { host: vps, text: AnyReason::without_code("on its old system") },
@@ -298,7 +302,7 @@ fn with_reasons() -> Vec<Event> {
         Event::failed(Some(&vps), claim),
         Event::warned(None, RecoverReason::StillMissing { run: "r-3".into(), fleet: "lab".into() }),
         Event::ContactLost { host: vps.clone(), within_ms: None, then: None, why: cause().into() },
-        Event::RollBackStarted { host: Some(vps), reason: blamed.clone().into() },
+        Event::RollBackStarted { host: Some(vps), reason: blamed.clone().into(), hint: None },
         Event::Finished { outcome: Outcome::Split, text: blamed.into(), hosts: hosts.into(), exit: 3, took_ms: 1 },
     ]
 }

@@ -528,7 +528,7 @@ fn evil_twin(event: Event, evil: &str) -> Event {
         }
         Event::Logged { host, .. } => Event::Logged { host, what: evil(), lines: vec![evil()] },
         Event::RollBackStarted { host, .. } => {
-            Event::RollBackStarted { host, reason: AnyReason::without_code(&evil()) }
+            Event::RollBackStarted { host, reason: AnyReason::without_code(&evil()), hint: Some(evil()) }
         }
         Event::CameBack { host, .. } => Event::CameBack { host, text: AnyReason::without_code(&evil()) },
         Event::HostDone { host, .. } => Event::moved(&host, evil()),

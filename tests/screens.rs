@@ -71,8 +71,8 @@ first. It found:
 | 7, 10 | `Ctrl-C twice`, when one was typed already | it says `once more` from then on |
 | 10 | the row has an end five seconds before its guard's | the guard's time alone stands there |
 | 8, 15 | whether something is still to be done on the hosts | the last lines say that nothing is |
-| 15 | how to mend the boot loader | open: only the log of the host says why |
-| 12 | the log above is that of the run before, not of this one | open |
+| 15 | how to mend the boot loader | the installer's last words and what to look at stand there |
+| 12 | the log above is that of the run before, not of this one | it is one line, and says so |
 ";
 
 /// Keeps what is written.

@@ -331,7 +331,7 @@ async fn drive(fleet: &Arc<FakeFleet>, guard: u64, notebook: &mut Notebook) -> (
             codes::keep_end(&verdict);
             (verdict.outcome, verdict.text.to_string())
         }
-        DriverEnd::Left { .. } => panic!("nobody sent a signal"),
+        DriverEnd::Left(_) => panic!("nobody sent a signal"),
     }
 }
 

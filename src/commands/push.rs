@@ -281,9 +281,7 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
             let text = CommandEnd::InterruptedUntouched { signal };
             Conclusion::of_all(fleet, &untouched, ending, Outcome::Refused, text)
         }
-        Some(Pushed::Left { through, guarded, signal }) => {
-            Conclusion::left(fleet, &guarded, signal, &untouched, through)
-        }
+        Some(Pushed::Left(left)) => Conclusion::left(fleet, left, &untouched),
         None if !touched => {
             let text = CommandEnd::ProgramFailedUntouched;
             Conclusion::of_all(fleet, &untouched, Ending::Bug { guards_armed }, Outcome::Refused, text)

@@ -136,6 +136,11 @@ impl RoundPlan {
                     Some(kept) => _ = round.answers.insert(id, kept.answer.clone()),
                     None => _ = round.unasked.insert(id),
                 }
+            } else if let (true, Some(answer)) = (heard.busy.contains(&id), heard.answers.get(&id)) {
+                // It proves nothing, and it speaks against nothing: what lets nobody in may be the run's own logins.
+                self.kept.remove(&id);
+                round.answers.insert(id, answer.clone());
+                round.unasked.insert(id);
             } else if let Some(answer) = heard.answers.get(&id) {
                 self.asked.insert(id, self.rounds);
                 self.kept.insert(id, LastAnswer { answer: answer.clone(), ends });

@@ -2,9 +2,22 @@
 
 use std::time::Duration;
 
+use crate::decide::vocabulary::Signal;
 use crate::event::HostOutcome;
 use crate::event::reason::fate::Fate;
 use crate::inventory::model::HostName;
+
+/// A run that was left at once, because of a second signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftRun {
+    /// Hosts that have a known end, or that a recovery found in a known state.
+    pub through: Vec<(HostName, HostOutcome)>,
+    /// Hosts that may still be guarded.
+    pub guarded: Vec<LeftToGuard>,
+    /// It was on its way back, so that every host ends on its old system.
+    pub goes_back: bool,
+    pub signal: Signal,
+}
 
 /// How a host under its guard was seen last, and when it is back.
 #[derive(Debug, Clone, PartialEq, Eq)]

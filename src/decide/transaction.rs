@@ -58,23 +58,19 @@ impl Transaction {
     pub fn handle(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Started { host } | Input::ContactLost { host } => {
-                if matches!(input, Input::ContactLost { .. }) {
-                    self.hear_silence(host, &mut effects);
-                } else {
-                    self.silent.remove(&host);
-                }
-                let now = &mut self.hosts[host.0];
-                if now.progress == Progress::Sent {
-                    now.progress = Progress::Released;
-                }
-                self.send_waiting(false, &mut effects);
-                self.mind_the_silent(&mut effects);
-                self.mind_the_disarms(&mut effects);
+            Input::Started { host } => {
+                self.silent.remove(&host);
+                self.let_others_begin(host, &mut effects);
+            }
+            Input::ContactLost { host, why } => {
+                self.hear_silence(host, &mut effects);
+                self.shut.insert(host, why);
+                self.let_others_begin(host, &mut effects);
             }
             Input::Answered { host, step, answer } => {
                 if self.hosts[host.0].step.as_ref() == Some(&step) {
                     self.silent.remove(&host);
+                    self.shut.remove(&host);
                     self.hosts[host.0].step = None;
                     self.answered(host, &step, answer, &mut effects);
                     self.mind_the_silent(&mut effects);
@@ -152,10 +148,27 @@ impl Transaction {
         now.back == Back::Restored || now.found == Some(Found::Guarded(GuardedState::Old))
     }
 
+    /// Returns whether the run is on its way back, where nothing can turn it forward again.
+    #[must_use]
+    pub fn goes_back(&self) -> bool {
+        self.reason.is_some()
+    }
+
     /// Returns whether its guard may be disarmed: the command is out.
     #[must_use]
     pub fn may_be_disarmed(&self, host: HostId) -> bool {
         matches!(self.hosts[host.0].step, Some(Step::Disarm { .. }))
+    }
+
+    /// A step has begun on a host, or cannot be known to: hosts that stood by for it go on.
+    fn let_others_begin(&mut self, host: HostId, effects: &mut Vec<Effect>) {
+        let now = &mut self.hosts[host.0];
+        if now.progress == Progress::Sent {
+            now.progress = Progress::Released;
+        }
+        self.send_waiting(false, effects);
+        self.mind_the_silent(effects);
+        self.mind_the_disarms(effects);
     }
 
     /// Warns of a host that cannot write. A person must mend a full disk; the run goes on, because its lease holds as

@@ -28,6 +28,7 @@ pub enum Input {
     /// The way to a host is gone while a step is under way there; the driver goes on trying within the step's limit.
     ContactLost {
         host: HostId,
+        why: Cause,
     },
     /// A step's one report.
     Answered {

@@ -19,18 +19,17 @@ use super::reports::{Report, ReportOnce};
 use super::shutdown::Shutdown;
 use super::surroundings::Surroundings;
 use super::timers::Timers;
-use crate::decide::left_to_guard::LeftToGuard;
+use crate::decide::left_to_guard::LeftRun;
 use crate::decide::time::Times;
 use crate::decide::transaction::Transaction;
 use crate::decide::transaction::recover::{Aim, Recorded};
-use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer, Verdict};
+use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
+use crate::event::Event;
 use crate::event::reason::notice::Notice;
 use crate::event::reason::recover::ClaimDoubt;
 use crate::event::waiting::{HeldBack, WaitedFor};
-use crate::event::{Event, HostOutcome};
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::traces::EndMark;
-use crate::inventory::model::HostName;
 
 /// How long the end of a push waits for journals that are still to come: most have come during the roll back.
 const LAST_JOURNALS: Duration = Duration::from_secs(2);
@@ -40,13 +39,7 @@ const LAST_JOURNALS: Duration = Duration::from_secs(2);
 pub enum DriverEnd {
     Verdict(Verdict),
     /// A second signal came, and the push was left at once.
-    Left {
-        /// Hosts that have a known end, or that a recovery found in a known state.
-        through: Vec<(HostName, HostOutcome)>,
-        /// Hosts that may still be guarded.
-        guarded: Vec<LeftToGuard>,
-        signal: Signal,
-    },
+    Left(LeftRun),
 }
 
 /// A step that was sent and has not been answered yet.
@@ -275,10 +268,11 @@ impl<H: Hosts> Driver<H> {
                         // may still run on its host; its guard covers that.
                         self.out.iter().flatten().for_each(|out| out.task.abort());
                         let (through, guarded) = (self.transaction.through(), self.guarded());
+                        let goes_back = self.transaction.goes_back();
                         return match self.transaction.ended() {
                             // Only the clean-up was still under way: the verdict stands already.
                             Some(verdict) => DriverEnd::Verdict(verdict),
-                            None => DriverEnd::Left { through, guarded, signal },
+                            None => DriverEnd::Left(LeftRun { through, guarded, goes_back, signal }),
                         };
                     }
                     asked_to_stop = true;

@@ -39,8 +39,9 @@ pub(super) struct Probing {
     asking: std::sync::Mutex<RoundPlan>,
 }
 
-/// How often the baseline looks at most, until it has seen every link.
-const BASELINE_ROUNDS: u32 = 12;
+/// How often the baseline looks at most, until it has seen every link: with the pause between two looks for as long as
+/// a look may last, for a penalty of an sshd is over within that (docs/facts.md, "Penalties of sshd").
+const BASELINE_ROUNDS: u32 = 48;
 
 /// The state of a host's prober.
 #[derive(Default)]
@@ -259,7 +260,7 @@ fn round_line(number: u64, own: &[LinkId]) -> String {
 fn begun_at(links: &[Link], place: &Place, mut heard: HeardLinks) -> HeardLinks {
     let is_its = |id: &LinkId| links.get(*id).is_some_and(|link| link.from == *place);
     heard.answers.retain(|id, _| is_its(id));
-    for of in [&mut heard.silent, &mut heard.later, &mut heard.odd] {
+    for of in [&mut heard.silent, &mut heard.later, &mut heard.busy, &mut heard.odd] {
         of.retain(is_its);
     }
     heard

@@ -17,7 +17,7 @@ use super::returned::Leftovers;
 use super::shutdown::Shutdown;
 use super::surroundings::Surroundings;
 use super::workstation::Looking;
-use crate::decide::left_to_guard::LeftToGuard;
+use crate::decide::left_to_guard::LeftRun;
 use crate::decide::rollback::To;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
@@ -30,8 +30,8 @@ use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::traces::EndMark;
 use crate::inventory::model::{Host, HostName};
-use crate::remote::Workspace;
 use crate::remote::step::{RemoteStep, Speaker};
+use crate::remote::{Workspace, answer};
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -82,11 +82,7 @@ pub enum Pushed {
     /// A signal came before anything was touched.
     Interrupted(Signal),
     /// A second signal: left at once; see [`DriverEnd::Left`].
-    Left {
-        through: Vec<(HostName, HostOutcome)>,
-        guarded: Vec<LeftToGuard>,
-        signal: Signal,
-    },
+    Left(LeftRun),
 }
 
 /// Pushes a fleet, and tells `surroundings` and `events` everything on the way.
@@ -204,10 +200,8 @@ async fn push_to_the_end(push: &Push<'_>, surroundings: &mut impl Surroundings, 
                     verdict.hosts = push.name_every_host(verdict.hosts);
                     Pushed::Ended(verdict)
                 }
-                DriverEnd::Left { through, guarded, signal } => {
-                    // "At once" does not wait for a round that is under way; its prober ends with the session.
-                    Pushed::Left { through, guarded, signal }
-                }
+                // "At once" does not wait for a round that is under way; its prober ends with the session.
+                DriverEnd::Left(left) => Pushed::Left(left),
             }
         }
     }
@@ -283,8 +277,13 @@ impl<'a> Push<'a> {
         let script = RemoteStep::Clean { speaker, mark: EndMark::default() }.script();
         let cleanings = prepared.iter().map(|host| self.inquiry.reach.run(host, &script, Duration::from_secs(20)));
         for (host, cleaned) in prepared.iter().zip(futures::future::join_all(cleanings).await) {
-            if let Err(error) = cleaned {
-                self.inquiry.warn(Some(host), PushNote::RootsLeft { cause: Cause::from(&error).into() });
+            let left = match cleaned.map(|raw| answer::step_answer(&raw.lines)) {
+                Ok(Ok(said)) => Cause::of_outcome(said.outcome),
+                Ok(Err(error)) => Some(Cause::from(&error)),
+                Err(error) => Some(Cause::from(&error)),
+            };
+            if let Some(cause) = left {
+                self.inquiry.warn(Some(host), PushNote::RootsLeft { cause: cause.into() });
             }
         }
     }

@@ -147,7 +147,7 @@ impl Reach {
 
     async fn session(&self, host: &HostName, script: &'static str, limit: Duration) -> Result<Arc<Session>, StepError> {
         let no_login = |source| StepError::NoLogin { host: host.clone(), script, source: Box::new(source) };
-        let limit = limit.min(self.connect[host]);
+        let (whole, limit) = (limit, limit.min(self.connect[host]));
         // The lock is held over the whole login: other orders to this host wait for it and share it. That wait ends,
         // because each login has a limit; it is not counted against this one's. Other hosts have locks of their own.
         let mut slot = self.sessions[host].lock().await;
@@ -163,6 +163,10 @@ impl Reach {
                 let turn = self.turns.login(host, self.connect[host], limit).await;
                 let session = Arc::new(Session::open(&self.workspace, host, turn.limit).await.map_err(no_login)?);
                 *slot = Some(Arc::clone(&session));
+                // Where nothing is to follow within this time the caller tells what does.
+                if whole > limit {
+                    self.turns.logged_in(host, whole);
+                }
                 Ok(session)
             }
         }

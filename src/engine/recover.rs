@@ -19,14 +19,14 @@ use super::surroundings::Surroundings;
 use super::surveyor::{SshSurveyor, Surveyor};
 use super::turns::Turns;
 use super::workstation::Looking;
-use crate::decide::left_to_guard::LeftToGuard;
+use crate::decide::left_to_guard::LeftRun;
 use crate::decide::reboot::unfinished::UnfinishedReboot;
 use crate::decide::time::{RecordedGuard, Times};
 use crate::decide::transaction::recover::{Aim, Recorded};
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::event::reason::recover::RecoverReason;
 use crate::event::stream::Events;
-use crate::event::{Event, HostOutcome, Outcome, Phase};
+use crate::event::{Event, GUARD_TRACE, Outcome, Phase};
 use crate::facts::plan::Plan;
 use crate::facts::traces::EndMark;
 use crate::inventory::model::{Fleet, Host, HostName};
@@ -125,11 +125,7 @@ pub enum Recovered {
     },
     Interrupted(Signal),
     /// See [`DriverEnd::Left`](super::driver::DriverEnd::Left).
-    Left {
-        through: Vec<(HostName, HostOutcome)>,
-        guarded: Vec<LeftToGuard>,
-        signal: Signal,
-    },
+    Left(LeftRun),
 }
 
 /// Recovers the newest unfinished run of a fleet.
@@ -239,7 +235,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 Ok(answered) => {
                     for trace in &answered.facts.traces {
                         let lines = trace.lines().map(str::to_owned).collect();
-                        let what = "its guard's trace".to_owned();
+                        let what = GUARD_TRACE.to_owned();
                         self.events.publish(Event::Logged { host: host.clone(), what, lines });
                     }
                     surveyed.insert(host, answered);

@@ -16,6 +16,10 @@ use crate::facts::step_answer::{StepAnswer, StepOutcome};
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
+/// The shortest pause after an sshd has refused the account: that costs this address a penalty of 5 s, and a run that
+/// collects more than it waits off is soon let in nowhere there.
+const REFUSED_PAUSE: Duration = Duration::from_secs(6);
+
 /// The shortest time in which a script can answer.
 const SHORTEST_TRY: Duration = Duration::from_secs(1);
 
@@ -54,6 +58,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
     attempt: impl Fn(Duration) -> Attempt,
 ) -> Answer {
     let mut pause = FIRST_PAUSE;
+    let mut refused = false;
     // The first reason says most, because the later tries have less and less time.
     let mut why: Option<Cause> = None;
     let mut lost = false;
@@ -95,6 +100,7 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
             Try::NotYet(standing) => seen = Some(standing),
             Try::Lost { why: reason, may_have_run: this_one } => {
                 may_have_run |= this_one;
+                refused = matches!(reason, Cause::AccountRefused { .. });
                 // Once is enough for the screen; and a host that its guard brings back is expected to be away.
                 if !lost && !matches!(order.step, Step::Return { .. } | Step::TakeOver { by_guard: true }) {
                     note(StepNote::Lost { why: reason.clone() });
@@ -106,10 +112,11 @@ pub async fn until_answered<Attempt: Future<Output = Try>>(
             }
         }
         note(StepNote::StillAway { answers: seen.is_some() });
-        clock.sleep_until(clock.now() + pause.min(left)).await;
+        let next = if refused { pause.max(REFUSED_PAUSE) } else { pause };
+        clock.sleep_until(clock.now() + next.min(left)).await;
         // `clock` goes on in a suspend, so after one the order's time may be over before the network is up again.
         let awake = clock.now();
-        if awake > begun + limit + more + pause + SUSPENDED && begins_nothing(&order.step) {
+        if awake > begun + limit + more + next + SUSPENDED && begins_nothing(&order.step) {
             // An order that begins nothing gets more time; a step forward must not, since its guard went on counting.
             // A state that was seen before the suspend is no answer any more.
             until = until.max(awake + AFTER_SUSPEND);

@@ -15,6 +15,7 @@ use super::recover::{FoundRun, RecoverRequest, Recovered, RecoveryRecords, Rolli
 use super::shutdown::Shutdown;
 use super::surroundings::{CleanedUp, Surroundings};
 use super::surveyor::{SshSurveyor, Surveyor, let_go_all};
+use crate::decide::left_to_guard::LeftRun;
 use crate::decide::survey::Surveyed;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Signal};
@@ -23,7 +24,7 @@ use crate::event::reason::cause::Cause;
 use crate::event::reason::leftover::Left;
 use crate::event::reason::recover::{CleaningUp, RecoverReason};
 use crate::event::stream::Events;
-use crate::event::{Event, Outcome};
+use crate::event::{Event, GUARD_TRACE, Outcome};
 use crate::facts::plan::Plan;
 use crate::facts::traces::is_of_guard;
 use crate::inventory::model::{Fleet, Host, HostName};
@@ -127,7 +128,7 @@ impl Leftovers {
             let mut kept = BTreeMap::new();
             let mut is_ended_here = false;
             let why = match recovered {
-                Recovered::Interrupted(signal) | Recovered::Left { signal, .. } => return Err(signal),
+                Recovered::Interrupted(signal) | Recovered::Left(LeftRun { signal, .. }) => return Err(signal),
                 Recovered::Ended(verdict) => {
                     if let Some(signal) = verdict.interrupted {
                         return Err(signal);
@@ -158,7 +159,7 @@ impl Leftovers {
                 let traces = hosts.get(&host).filter(|_| is_done);
                 for trace in traces.into_iter().flatten() {
                     let lines = trace.lines().map(str::to_owned).collect();
-                    events.publish(Event::Logged { host: host.clone(), what: "its guard's trace".to_owned(), lines });
+                    events.publish(Event::Logged { host: host.clone(), what: GUARD_TRACE.to_owned(), lines });
                 }
                 events.publish(Event::warned(Some(&host), cleaned));
             }

@@ -73,6 +73,11 @@ impl Turns {
         LoginTurn { _permit: permit, limit }
     }
 
+    /// Tells that a host has let the run in for the first time, and how long its answer may take.
+    pub(super) fn logged_in(&self, host: &HostName, limit: Duration) {
+        self.events.publish(Event::moved_within(host, Doing::Answering, limit));
+    }
+
     /// Waits for the turn of a copy. Each copy that is under way has its limit.
     pub(super) async fn copy(&self, host: &HostName) -> Option<SemaphorePermit<'_>> {
         if let Ok(permit) = self.copies.try_acquire() {

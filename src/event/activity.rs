@@ -35,6 +35,8 @@ pub enum Doing {
     Built,
     WaitingForBuild,
     Connecting,
+    /// It has logged in; what was sent after that is under way.
+    Answering,
     /// So many logins are under way already, and no more begin at once.
     WaitingToLogIn {
         at_once: u16,

@@ -254,7 +254,7 @@ mod tests {
             Event::Warned { host: Some(host()), text: AnyReason::without_code(&long) },
             Event::Failed { host: None, text: AnyReason::without_code(&long), hint: Some(long.clone()) },
             Event::ContactLost { host: host(), within_ms: None, then: None, why: AnyReason::without_code(&long) },
-            Event::RollBackStarted { host: None, reason: AnyReason::without_code(&long) },
+            Event::RollBackStarted { host: None, reason: AnyReason::without_code(&long), hint: None },
             Event::MatrixSeen { phase: crate::event::Phase::Verify, cells: vec![cell] },
             Event::Finished {
                 outcome: crate::event::Outcome::Split,

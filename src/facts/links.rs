@@ -173,7 +173,7 @@ pub struct Round {
     /// about them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unmeasured: BTreeSet<LinkId>,
-    /// Links without an answer because their turn comes in a later round.
+    /// Links without an answer because their turn comes in a later round, and those whose sshd lets nobody in just now.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unasked: BTreeSet<LinkId>,
 }
@@ -202,6 +202,8 @@ pub struct HeardLinks {
     pub silent: BTreeSet<LinkId>,
     /// Links that it did not come to.
     pub later: BTreeSet<LinkId>,
+    /// Links of these whose sshd has let nobody in from there just then: they are down, and may be up in a moment.
+    pub busy: BTreeSet<LinkId>,
     /// Links with an answer that gives no reason, or contradicts itself.
     pub odd: BTreeSet<LinkId>,
     /// Absent from a place that tells none.

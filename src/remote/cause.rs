@@ -31,6 +31,7 @@ impl From<&ConnectError> for Cause {
             }
             ConnectCause::Unreachable(said) => Self::MachineUnreachable { machine, said: said.clone(), by_hand },
             ConnectCause::AccountRefused(said) => Self::AccountRefused { machine, said: said.clone(), by_hand },
+            ConnectCause::Busy(said) => Self::SshdBusy { machine, said: said.clone(), by_hand },
             ConnectCause::SessionRefused(said) => Self::SessionRefused { machine, said: said.clone(), by_hand },
             ConnectCause::JumpBlocked => Self::JumpBlocked { machine, by_hand },
             ConnectCause::TimedOut(waited) => Self::LoginTimedOut { machine, waited: *waited, by_hand },

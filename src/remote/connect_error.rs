@@ -47,6 +47,8 @@ pub enum ConnectCause {
     TooMuch {
         bytes: u64,
     },
+    /// sshd takes no connection from here just now: it has too many logins under way, or punishes this address.
+    Busy(String),
     /// sshd has let us in, and opens no session.
     SessionRefused(String),
     NameUnknown(String),
@@ -133,6 +135,9 @@ impl ConnectCause {
             // The key was right, and sshd closed all the same: PAM does not want the account.
             return Self::AccountRefused(log.reason().unwrap_or_else(|| words(line)));
         }
+        if let Some(said) = log.busy {
+            return Self::Busy(tail(said.as_bytes()));
+        }
         if let Some(line) = log.own(|line| line.starts_with("ssh: Could not resolve hostname ")) {
             return Self::NameUnknown(words(line));
         }
@@ -164,6 +169,15 @@ const NO_AGENT: &str = "ssh_get_authentication_socket: ";
 const SIGNING: &str = "sign_and_send_pubkey: signing failed for ";
 const OF_AGENT: &str = " from agent: ";
 
+/// How ssh quotes a line that came before, or instead of, the greeting (kex.c, `kex_exchange_identification`).
+const BANNER: &str = "kex_exchange_identification: banner line ";
+
+/// What sshd says instead of its greeting to a connection that it drops: beyond `MaxStartups`, up to OpenSSH 9.7; that,
+/// or from an address that it punishes, since then.
+///
+/// Source: docs/facts.md, "Penalties of sshd".
+const BUSY: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
+
 fn is_refusal(line: &str) -> bool {
     let by_name = line.split_once(": Permission denied (").is_some_and(|(login, _)| !login.contains(' '));
     by_name
@@ -188,6 +202,8 @@ struct SshLog<'a> {
     key: Option<&'a str>,
     /// How the agent has failed, if there is to be one.
     agent: Option<&'a str>,
+    /// What sshd has said instead of its greeting, where that is one of [`BUSY`].
+    busy: Option<&'a str>,
     /// sshd has taken a key, and what came then was not an "authenticated".
     key_taken: bool,
 }
@@ -196,7 +212,8 @@ impl<'a> SshLog<'a> {
     fn of(log: &'a str) -> Self {
         // ssh ends its own lines by CR and LF, and passes a banner on as it is (log.c, sshconnect2.c).
         let marked = log.contains("\r\n");
-        let mut read = Self { lines: Vec::new(), reason: Vec::new(), key: None, agent: None, key_taken: false };
+        let mut read =
+            Self { lines: Vec::new(), reason: Vec::new(), key: None, agent: None, busy: None, key_taken: false };
         let mut is_known = false;
         for line in log.split_terminator('\n') {
             let (line, is_own) = match line.strip_suffix('\r') {
@@ -216,6 +233,8 @@ impl<'a> SshLog<'a> {
             };
             if is_own {
                 read.agent = debug.split_once(NO_AGENT).map_or(read.agent, |(_, how)| Some(how));
+                let said = debug.strip_prefix(BANNER).and_then(|rest| rest.split_once(": ")).map(|(_, said)| said);
+                read.busy = said.filter(|said| BUSY.contains(said)).or(read.busy);
             }
             is_known |= debug.starts_with("Authentications that can continue");
             read.key_taken |= debug.starts_with("Server accepts key: ");

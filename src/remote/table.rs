@@ -70,6 +70,37 @@ fn of_ssh() -> Vec<SshRow> {
             mend: "compare the fingerprint",
         },
         SshRow {
+            who: "sshd 10.0, of a penalty, or beyond MaxStartups",
+            when: "before login",
+            said: concat!(
+                "debug1: kex_exchange_identification: banner line 0: Not allowed at this time\r\n",
+                "kex_exchange_identification: read: Connection reset by peer\r\n",
+                "Connection reset by 198.51.100.10 port 22\r\n",
+            ),
+            code: "sshd-busy",
+            mend: "PerSourcePenaltyExemptList",
+        },
+        SshRow {
+            who: "sshd 9.2, beyond MaxStartups",
+            when: "before login",
+            said: concat!(
+                "debug1: kex_exchange_identification: banner line 0: Exceeded MaxStartups\r\n",
+                "Connection closed by 127.0.0.1 port 22922\r\n",
+            ),
+            code: "sshd-busy",
+            mend: "MaxStartups",
+        },
+        SshRow {
+            who: "a host that talks before its greeting",
+            when: "before login",
+            said: concat!(
+                "debug1: kex_exchange_identification: banner line 0: Not allowed at this time, evil\r\n",
+                "Connection closed by 198.51.100.10 port 22\r\n",
+            ),
+            code: "machine-unreachable",
+            mend: "try it by hand",
+        },
+        SshRow {
             who: "ssh",
             when: "before login",
             said: "Unable to negotiate with 198.51.100.10 port 2226: no matching key exchange method found. T\r\n",

@@ -137,6 +137,10 @@ impl Plain {
         if self.view.what == What::Query && matches!(event, Event::MatrixSeen { phase: Phase::Baseline, .. }) {
             return false;
         }
+        // One line for one thing: the answer has the host with its cause and its mend.
+        if self.view.answer_says_silence() && matches!(event, Event::Failed { host: Some(_), .. }) {
+            return false;
+        }
         match self.amount {
             PlainAmount::Quiet => match event {
                 Event::Warned { .. }

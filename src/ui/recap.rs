@@ -43,7 +43,10 @@ pub fn render(view: &FleetView, style: RecapStyle) -> String {
     out += &what_changed(view, finished, style);
     let over = no_guard_is_left(finished)
         .then_some("no guard of this run is armed any more: nothing is left to do on the hosts");
-    for line in sanitise::text(&finished.text).trim_end().lines().chain(reboots(view, finished).lines()).chain(over) {
+    let mend = view.mend.as_ref().filter(|_| finished.exit != 0).map(|mend| format!("hint: {}", sanitise::line(mend)));
+    let text = sanitise::text(&finished.text);
+    let said = text.trim_end().lines().chain(mend.as_deref());
+    for line in said.chain(reboots(view, finished).lines()).chain(over) {
         out += &(if style.wrapped { wrap(line, style.columns).join("\n") } else { line.to_owned() } + "\n");
     }
     out += &where_to_look(view, finished);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::event::reason::rollback::LinksCause;
 use crate::event::waiting::WaitedFor;
 use crate::event::wording::{host, waiting, words};
-use crate::event::{Cell, Event, HostPlanned, Phase};
+use crate::event::{Cell, Event, GUARD_TRACE, HostPlanned, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::host_view::GuardView;
 use crate::ui::paint::Tone;
@@ -98,7 +98,7 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
         Event::Decided => {
             vec![of_fleet(Some(Tone::Good), "decided: every host and every link holds, commit")]
         }
-        Event::RollBackStarted { host, reason } => {
+        Event::RollBackStarted { host, reason, .. } => {
             let though =
                 if view.decided { ", though it was decided to commit (no guard was disarmed yet)" } else { "" };
             let text = format!("ROLLING BACK{though}: {}", sanitise::text(&reason.to_string()));
@@ -308,6 +308,11 @@ fn of_one_host(event: &Event, verbose: bool) -> Option<Sentence> {
 }
 
 fn log(what: &str, lines: &[String], verbose: bool) -> String {
+    // It is of the run that the guard belonged to, and looks like what goes on now.
+    if let (GUARD_TRACE, [first, more @ ..], false) = (what, lines, verbose) {
+        let more = if more.is_empty() { "" } else { " (the rest of what it left there is in the record)" };
+        return format!("before this command: {}{more}", sanitise::line(first));
+    }
     let shown = if verbose { lines.len() } else { lines.len().min(LOG_TAIL) };
     let left_out = lines.len() - shown;
     let mut text = format!("log of {}:", sanitise::line(what));

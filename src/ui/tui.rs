@@ -157,6 +157,11 @@ impl Tui {
         if above.is_empty() && rows == self.rows && self.asking == Asking::No {
             return Ok(());
         }
+        if rows.is_empty() && !self.rows.is_empty() {
+            // They go first: else what is printed above them scrolls away for rows that are about to go.
+            self.bar.set_message("");
+            self.rows.clear();
+        }
         if !above.is_empty() {
             let text = if self.unicode { above } else { above.replace(|letter: char| !letter.is_ascii(), "?") };
             self.bar.println(text.trim_end_matches('\n'));

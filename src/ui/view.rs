@@ -15,6 +15,8 @@ use crate::ui::host_view::{Changes, GuardView, HostView, Role, Turn};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FleetView {
     pub what: What,
+    /// The query that it is.
+    pub query: Option<String>,
     pub fleet: Option<String>,
     pub run: Option<String>,
     pub record: Option<String>,
@@ -41,6 +43,8 @@ pub struct FleetView {
     pub decided: bool,
     /// Why the push turned back.
     pub rolling_back: Option<String>,
+    /// What to do about that, before the next push.
+    pub mend: Option<String>,
     /// A first signal has come: the next one leaves.
     pub interrupted: bool,
     /// The host that it turned back for.
@@ -122,6 +126,11 @@ pub struct FinishedView {
 }
 
 impl FleetView {
+    /// Returns whether the answer of this query, on stdout, says of each host why it did not answer.
+    pub(crate) fn answer_says_silence(&self) -> bool {
+        matches!(self.query.as_deref(), Some("doctor" | "exec" | "status"))
+    }
+
     /// The view after all these events.
     #[must_use]
     pub fn of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Self {
@@ -216,7 +225,10 @@ impl FleetView {
                 self.select(selected);
                 self.record = Some(record.clone());
             }
-            Event::QueryStarted { fleet, hosts, .. } => self.begin(What::Query, fleet, hosts, at),
+            Event::QueryStarted { command, fleet, hosts, .. } => {
+                self.begin(What::Query, fleet, hosts, at);
+                self.query = Some(command.clone());
+            }
             Event::RunChosen { record, changes, .. } => {
                 self.record = Some(record.clone());
                 for host in self.hosts.iter_mut().filter(|_| !changes.is_empty()) {
@@ -262,8 +274,9 @@ impl FleetView {
                 self.may_leave = may.then_some(back);
             }
             Event::Decided => self.decided = true,
-            Event::RollBackStarted { host, reason } => {
+            Event::RollBackStarted { host, reason, hint } => {
                 self.rolling_back = Some(reason.to_string());
+                self.mend.clone_from(hint);
                 self.interrupted |= reason.code() == Some("interrupted");
                 self.blamed.clone_from(host);
             }

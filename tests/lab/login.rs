@@ -1,6 +1,6 @@
 //! Changes that break logins while what is open stays open.
 
-use fleetdeploy::event::{HostOutcome, Outcome};
+use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::Fleet;
@@ -122,6 +122,58 @@ fn a_user_who_loses_sudo_takes_the_push_back() {
     let HostOutcome::RolledBack { by_guard } = *pushed.host("vps") else { panic!("{:?}", pushed.host("vps")) };
     assert_eq!(pushed.host("homeserver"), &SWITCHED_BACK);
     fleet.assert_on_old(if by_guard { &["vps"] } else { &[] });
+}
+
+/// Its logins that failed cost an address more with each; `from` is where they come from.
+fn be_punished(fleet: &Fleet, from: &str, address: &str) {
+    let wrong = "rm -f /tmp/wrong; ssh-keygen -q -t ed25519 -N '' -f /tmp/wrong; for n in 1 2 3 4 5; do \
+                 ssh -F none -o BatchMode=yes -o ConnectTimeout=5 -o IdentitiesOnly=yes -i /tmp/wrong \
+                 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@ADDRESS true || true; done 2>&1"
+        .replace("ADDRESS", address);
+    let said = if from == "laptop" { fleet.ws(&wrong) } else { fleet.host(from, &wrong) };
+    assert!(said.contains("Connection closed by") || said.contains("Connection reset by"), "{said}");
+}
+
+/// The probes of the others, and the logins of the run, take each other's only place; and a punishment from before is
+/// waited off, as long as it is one of links: `PerSourcePenalties` end by themselves.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn an_sshd_that_lets_one_login_begin_at_a_time_is_pushed_and_one_that_punishes_is_named() {
+    let fleet = Fleet::up("one-startup");
+    for host in ["vps", "homeserver"] {
+        fleet.host(host, "echo MaxStartups 1 >>/etc/ssh/sshd_config; systemctl reload sshd");
+    }
+    fleet.change(&["vps", "homeserver"]);
+    be_punished(&fleet, "homeserver", "10.100.0.1");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    be_punished(&fleet, "laptop", "198.51.100.10");
+    let refused = fleet.push(&["homelab"]);
+    refused.assert_ended(1, Outcome::Refused);
+    refused.assert_says(Some("vps"), &["its sshd lets nobody in from here just now", "PerSourcePenaltyExemptList"]);
+    assert!(!refused.guard_was_armed("vps") && !refused.guard_was_armed("homeserver"));
+}
+
+/// The connection of the run stands; no new one is let in.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn an_account_that_expires_in_the_middle_of_a_push_takes_it_back_and_is_named() {
+    let fleet = Fleet::up("expires");
+    fleet.write_inventory(&Inventory { settle: "16s", guard: "110s", ..Inventory::default() });
+    fleet.change(&["vps", "homeserver"]);
+    let push = fleet.start(&["homelab"]);
+    push.wait_for_phase(Phase::Test);
+    fleet.host("homeserver", "chage -E 0 root");
+    push.wait_for("the roll back", |event| matches!(event, Event::RollBackStarted { .. }).then_some(()));
+    fleet.host("homeserver", "chage -E -1 root");
+    let pushed = push.ended();
+    pushed.assert_ended(1, Outcome::RolledBack);
+    pushed.assert_says(None, &["homeserver takes no new ssh login", "Your account has expired"]);
+    assert_eq!((pushed.host("vps"), pushed.host("homeserver")), (&SWITCHED_BACK, &SWITCHED_BACK));
+    fleet.assert_on_old(&[]);
+    // The run itself has not been punished for its logins that were refused.
+    let dropped = "journalctl -q -b -o cat -t sshd -t sshd-session | grep 'drop connection' || true";
+    assert_eq!(fleet.host("homeserver", dropped), "");
 }
 
 #[test]

@@ -309,7 +309,14 @@ fn a_host_that_cannot_write_down_its_guard_is_named_and_nothing_is_activated() {
     assert_eq!(pushed.status, Some(1), "{}", pushed.words(None));
     let says = "cannot write to /run/fleetdeploy or /nix/var/nix/gcroots/fleetdeploy (is the disk full?)";
     pushed.assert_says(None, &[says]);
+    // What can be taken away there as little is said, with the command that does it later.
+    pushed.assert_says(
+        Some("homeserver"),
+        &["cannot remove /nix/var/nix/gcroots/fleetdeploy/", "`fleetdeploy recover` does it"],
+    );
     assert!(!pushed.has(|event| matches!(event, Event::PhaseStarted { phase: Phase::Test })));
     // Once it can be written, nothing that is left there keeps the next push from going on.
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+    fleet.recover("laptop", &["homelab"]);
+    assert_eq!(fleet.host("homeserver", &format!("ls -A {roots} 2>/dev/null || true")), "");
 }

@@ -228,7 +228,12 @@ impl Fleet {
     fn lose_contact(&self, world: &mut World, at: usize, to: usize) {
         self.change(world, at, |station, journal| {
             set_heard(station, to, Heard::Lost);
-            station.give(Input::ContactLost { host: HostId(to) }, journal, &self.plan, self.mistake);
+            station.give(
+                Input::ContactLost { host: HostId(to), why: Cause::NotAsked },
+                journal,
+                &self.plan,
+                self.mistake,
+            );
         });
     }
 

@@ -286,8 +286,13 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: ("Every host runs its old system, and would boot it.", &["ROLLED BACK", "the network is as before"]),
         lost: ("No.", &["ROLLED BACK"]),
         todo: (
-            "Mend the boot loader of web, and push again.",
-            &["switch failed on web", "nothing is left to do on the hosts", "the log of web: fleetdeploy logs"],
+            "Look why the boot loader of web could not be installed, mend it, and push again.",
+            &[
+                "switch failed on web: `switch` could not install its boot loader: the boot loader cannot be installed",
+                "look there whether /boot is full or cannot be written",
+                "nothing is left to do on the hosts",
+                "the log of web: fleetdeploy logs",
+            ],
         ),
     },
     Moment {
@@ -392,6 +397,25 @@ pub(crate) const MOMENTS: &[Moment] = &[
             "Go there; then `fleetdeploy recover homelab`.",
             &["next: fleetdeploy recover homelab, when homeserver answers again (if not by itself: \
  switch off and on)"],
+        ),
+    },
+    Moment {
+        title: "A first Ctrl-C, while one is out of reach",
+        typed: "fleetdeploy push homelab",
+        record: "left",
+        at: At::After { event: r#""code":"signal-while-going-back""#, seconds: 0.5 },
+        happens: (
+            "It goes on going back: vps and web run their old systems, homeserver is tried until its guard reboots it.",
+            &[
+                "it is going back already, and goes on",
+                "2 of 3 hosts run their old systems again",
+                "out of reach: tried",
+            ],
+        ),
+        lost: ("No: the guard of homeserver brings it back.", &["kept guards then fire as well"]),
+        todo: (
+            "Nothing; or Ctrl-C once more, which leaves without harm.",
+            &["every host that answers is back: Ctrl-C once more leaves without harm", "fleetdeploy recover homelab"],
         ),
     },
 ];

@@ -172,7 +172,7 @@ async fn each_kind_of_probe_says_what_it_heard_and_is_down_where_it_heard_nothin
             "3 down - that is no address".to_owned(),
             "4 up TIME SSH-2.0-OpenSSH_10.0".to_owned(),
             "5 up TIME cached SSH-2.0-OpenSSH_10.0".to_owned(),
-            "6 down - closed without a greeting: Not allowed at this time".to_owned(),
+            "6 busy - its sshd lets nobody in from here just now: Not allowed at this time".to_owned(),
             "7 down - closed without a greeting: ".to_owned(),
             "8 silent - no answer in 0.400 s".to_owned(),
             "9 down - closed without a greeting: aa".to_owned(),

@@ -73,7 +73,7 @@ impl End {
     /// In a word or two, for the tables.
     pub(crate) fn word(&self) -> String {
         match self {
-            Self::Push(DriverEnd::Left { .. }) | Self::Recovery(Recovered::Left { .. }) => "left".to_owned(),
+            Self::Push(DriverEnd::Left(_)) | Self::Recovery(Recovered::Left(_)) => "left".to_owned(),
             Self::Recovery(Recovered::Nothing { silent }) if silent.is_empty() => "nothing to recover".to_owned(),
             Self::Recovery(Recovered::Nothing { .. }) => "nothing found, some silent".to_owned(),
             Self::Recovery(Recovered::NotBegun { .. }) => "not begun".to_owned(),

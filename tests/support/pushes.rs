@@ -273,6 +273,7 @@ pub(crate) fn bad_push() -> Vec<(f64, Event)> {
             Event::RollBackStarted {
                 host: None,
                 reason: AnyReason::without_code("links are down: vps -> homeserver ping"),
+                hint: None,
             },
         ),
         (80.3, phase(Phase::RollBack)),

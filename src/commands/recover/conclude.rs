@@ -61,9 +61,7 @@ pub(super) fn conclude(
             let text = CommandEnd::InterruptedBeforeTakeOver { signal: first };
             Conclusion::of_all(fleet, &unknown, ending, Outcome::Left, text)
         }
-        Some(Recovered::Left { through, guarded, signal }) => {
-            Conclusion::left(fleet, &guarded, signal, &unknown, through)
-        }
+        Some(Recovered::Left(left)) => Conclusion::left(fleet, left, &unknown),
         None => Conclusion::bug(fleet, guarded),
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::decide::left_to_guard::LeftToGuard;
-use crate::decide::vocabulary::{Signal, Verdict};
+use crate::decide::left_to_guard::LeftRun;
+use crate::decide::vocabulary::Verdict;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::command_end::{CommandEnd, GuardedHost};
 use crate::event::wording::command_end::{for_the_left, for_the_lost, left_out, next};
@@ -53,23 +53,18 @@ impl Conclusion {
     }
 
     /// Concludes a push that was left at once, because of a second signal.
-    pub(crate) fn left(
-        fleet: &Fleet,
-        guarded: &[LeftToGuard],
-        first: Signal,
-        others: &HostOutcome,
-        through: Vec<(HostName, HostOutcome)>,
-    ) -> Self {
+    pub(crate) fn left(fleet: &Fleet, left: LeftRun, others: &HostOutcome) -> Self {
+        let LeftRun { through, guarded, goes_back, signal: first } = left;
         let mut hosts: BTreeMap<HostName, HostOutcome> =
             fleet.hosts.iter().map(|host| (host.name.clone(), others.clone())).collect();
         hosts.extend(through);
         hosts.extend(guarded.iter().map(|left| (left.host.clone(), left.outcome())));
-        let seen_back = guarded.iter().any(|left| left.seen_on_old);
+        let goes_back = goes_back || guarded.iter().any(|left| left.seen_on_old);
         let guarded: Vec<GuardedHost> =
             guarded.iter().map(|left| GuardedHost { name: left.host.clone(), cause: left.fate() }).collect();
         let any = |wanted: &dyn Fn(&HostOutcome) -> bool| hosts.values().any(wanted);
         let others_committed = !guarded.is_empty() && any(&|end| *end == HostOutcome::Committed);
-        let side = for_the_left(seen_back || any(&|end| matches!(end, HostOutcome::RolledBack { .. })));
+        let side = for_the_left(goes_back || any(&|end| matches!(end, HostOutcome::RolledBack { .. })));
         let when = if guarded.is_empty() || others_committed { "" } else { side };
         let text = CommandEnd::LeftAtOnce { guarded, others_committed };
         let guards_armed = any(&|end| matches!(end, HostOutcome::Left { .. } | HostOutcome::Lost { .. }));
@@ -119,6 +114,8 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::decide::left_to_guard::LeftToGuard;
+    use crate::decide::vocabulary::Signal;
 
     fn name(host: &str) -> HostName {
         HostName::new(host).unwrap()
@@ -126,11 +123,20 @@ mod tests {
 
     /// How it ends for a fleet of `a` and `b` that is left with these under their guards, and these through.
     fn left(guarded: &[LeftToGuard], through: Vec<(HostName, HostOutcome)>) -> (Outcome, u8, String) {
+        left_while(false, guarded, through)
+    }
+
+    fn left_while(
+        goes_back: bool,
+        guarded: &[LeftToGuard],
+        through: Vec<(HostName, HostOutcome)>,
+    ) -> (Outcome, u8, String) {
         let text = "hosts: {a: , b: }\nfleets: {ab: {hosts: all, flake: .}}\n";
         let here = std::path::Path::new(".");
         let inventory = crate::inventory::Inventory::parse(here, here, text).unwrap().inventory;
         let fleet = &inventory.fleets["ab"];
-        let concluded = Conclusion::left(fleet, guarded, Signal::Sigint, &HostOutcome::Untouched, through);
+        let left = LeftRun { through, guarded: guarded.to_vec(), goes_back, signal: Signal::Sigint };
+        let concluded = Conclusion::left(fleet, left, &HostOutcome::Untouched);
         let said = (concluded.outcome, status(concluded.ending), concluded.text.to_string());
         crate::codes::keep(&concluded.event(Duration::ZERO));
         said
@@ -153,6 +159,8 @@ mod tests {
         assert_eq!(left(&[guarded(false, false)], Vec::new()), (Outcome::Left, 3, format!("{text}{next}{one}")));
         let says = format!("{text}{next}, now or after that: {back}");
         assert_eq!(left(&[guarded(true, false)], Vec::new()), (Outcome::Left, 3, says.clone()));
+        // None was seen back yet, and none can end on its new system any more.
+        assert_eq!(left_while(true, &[guarded(false, false)], Vec::new()), (Outcome::Left, 3, says.clone()));
         let through = |end| vec![(name("a"), end)];
         let rolled_back = through(HostOutcome::RolledBack { by_guard: true });
         assert_eq!(left(&[guarded(false, false)], rolled_back), (Outcome::Left, 3, says));

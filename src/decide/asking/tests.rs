@@ -46,13 +46,14 @@ struct Fleet {
     boots: BTreeMap<usize, String>,
     late: BTreeSet<usize>,
     silent: BTreeSet<LinkId>,
+    busy: BTreeSet<LinkId>,
     asked: BTreeSet<LinkId>,
 }
 
 impl Fleet {
     fn of(hosts: usize) -> Self {
-        let (boots, late, silent, asked) = Default::default();
-        Self { links: mesh(hosts), hosts, asking: RoundPlan::default(), boots, late, silent, asked }
+        let (boots, late, silent, busy, asked) = Default::default();
+        Self { links: mesh(hosts), hosts, asking: RoundPlan::default(), boots, late, silent, busy, asked }
     }
 
     fn round(&mut self) -> Round {
@@ -68,6 +69,9 @@ impl Fleet {
             if self.silent.contains(id) {
                 place.silent.insert(*id);
                 place.answers.insert(*id, LinkAnswer::Down { why: "no answer in 2 s".to_owned() });
+            } else if self.busy.contains(id) {
+                place.busy.insert(*id);
+                place.answers.insert(*id, LinkAnswer::Down { why: "Not allowed at this time".to_owned() });
             } else {
                 place.answers.insert(*id, LinkAnswer::Up { round_trip_us: None });
             }
@@ -158,4 +162,20 @@ fn a_large_mesh_is_asked_in_shares_and_all_of_it_in_a_few_rounds() {
         .collect();
     fleet.round();
     assert!(down.iter().all(|id| fleet.asked.contains(id)) && !down.is_empty(), "{down:?}");
+}
+
+#[test]
+fn a_link_whose_sshd_lets_nobody_in_just_now_is_open_with_its_reason_and_is_asked_again() {
+    let mut fleet = Fleet::of(2);
+    fleet.busy = BTreeSet::from([1]);
+    let round = fleet.round();
+    assert!(round.is_open(1) && fleet.down(&round).is_empty());
+    assert_eq!(round.answer(1), &LinkAnswer::Down { why: "Not allowed at this time".to_owned() });
+    fleet.busy.clear();
+    assert!(fleet.round().answer(1).is_up());
+    // What was known of it counts no more.
+    fleet.boots.insert(1, "b".to_owned());
+    fleet.round();
+    fleet.busy = BTreeSet::from([1]);
+    assert!(fleet.round().is_open(1));
 }

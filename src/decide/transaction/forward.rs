@@ -262,7 +262,7 @@ impl Transaction {
                 return Some(RollbackReason::HostRestarted { host: name });
             }
             StepOutcome::Refused { reason, text } => return failed(Cause::refused(reason, text)),
-            StepOutcome::Failed { failure } => failed(Cause::failed(failure)),
+            StepOutcome::Failed { failure } => failed(Cause::failed_by_log(failure, &log)),
             // Status 4 counts as done: some unit of the whole machine is failed. It may have been so before, and has
             // the settle time to recover. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
             StepOutcome::Done if standing.systems != expected => {

@@ -49,6 +49,7 @@ impl Hash for Transaction {
             forgets_marks: _,
             dealt_with,
             kept: _,
+            shut: _,
         } = self;
         (plan, stage, probing, stale, interrupted).hash(state);
         (recovery.is_some(), doubted, lost_on_new, asked_the_committed, superseded_by.is_some()).hash(state);

@@ -235,6 +235,8 @@ pub struct Transaction {
     pub(super) dealt_with: BTreeSet<HostId>,
     /// Hosts on which not all that the run keeps could be cleaned away, and why.
     pub(super) kept: BTreeMap<HostId, Cause>,
+    /// Why the way to a host was lost last; only for the words.
+    pub(super) shut: BTreeMap<HostId, Cause>,
 }
 
 impl Transaction {
@@ -305,6 +307,7 @@ impl Transaction {
             forgets_marks: false,
             dealt_with: BTreeSet::new(),
             kept: BTreeMap::new(),
+            shut: BTreeMap::new(),
         }
     }
 }

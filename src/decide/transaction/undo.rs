@@ -29,7 +29,7 @@ impl Transaction {
         // Guards that were extended for the way forward may be extended once more for the way back.
         self.extended = false;
         Self::forget_verify_timers(effects);
-        effects.push(Effect::Tell(Event::RollBackStarted { host, reason: told.clone() }));
+        effects.push(Effect::Tell(Event::RollBackStarted { host, hint: told.mend(), reason: told.clone() }));
         effects.push(Effect::Record(Entry::RollingBack { reason: told }));
         effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::RollBack }));
         for host in self.plan.ids() {

@@ -11,7 +11,7 @@ use crate::event::reason::cause::Cause;
 use crate::event::reason::notice::Notice;
 use crate::event::{Event, Phase};
 use crate::facts::host::same_boot;
-use crate::facts::links::{LinkId, Round};
+use crate::facts::links::{LinkAnswer, LinkId, Round};
 use crate::facts::plan::HostId;
 
 /// How many rounds of the matrix must hold one after another before a push is believed. Source:
@@ -287,12 +287,16 @@ impl Transaction {
             let units = self.with_their_past(*host, of_host(&self.last_failures, *host));
             RollbackReason::UnitsFailed { host: name(*host), units }
         } else if let (Some(host), true) = (silent, links_hold) {
-            no_login(host, Cause::SilentWhileSettling)
+            no_login(host, self.shut.get(&host).cloned().unwrap_or(Cause::SilentWhileSettling))
         } else if let (Some(host), true) = (self.unheard, links_hold) {
             no_login(host, Cause::UnitsUnheard)
         } else if let (Some((host, _)), true) = (unsteady.first(), links_hold) {
             let steady = self.plan.host(*host).units.steady;
             RollbackReason::UnitsUnsteady { host: name(*host), units: of_host(&unsteady, *host), steady }
+        } else if let (true, busy) = (links_hold, self.busy_links())
+            && !busy.is_empty()
+        {
+            RollbackReason::LinksDown { links: self.down_links(&busy), common: self.in_common(&busy) }
         } else if links_hold && !self.unproven.is_empty() {
             RollbackReason::LinksNotMeasured { links: self.unproven.len(), hosts: self.slow_hosts() }
         } else {
@@ -302,6 +306,14 @@ impl Transaction {
             }
         };
         self.turn_back(reason, effects);
+    }
+
+    /// Returns the links that are not proven because the sshd at their end lets nobody in just now.
+    fn busy_links(&self) -> BTreeSet<LinkId> {
+        let is_busy = |link: &LinkId| {
+            self.last_round.as_ref().is_some_and(|round| matches!(round.answer(*link), LinkAnswer::Down { .. }))
+        };
+        self.unproven.iter().copied().filter(is_busy).collect()
     }
 
     /// Finds a changed host that is on another boot or another system than it should be.

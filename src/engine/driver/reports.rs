@@ -63,8 +63,8 @@ impl<H: Hosts> Driver<H> {
                         let within = out.map(|out| out.until.saturating_sub(self.clock.now()));
                         let then = self.transaction.if_it_stays_away(host).filter(|_| current);
                         let within_ms = within.map(millis);
-                        surroundings.tell(Event::ContactLost { host: name, within_ms, then, why: why.into() });
-                        current.then_some(Input::ContactLost { host })
+                        surroundings.tell(Event::ContactLost { host: name, within_ms, then, why: why.clone().into() });
+                        current.then_some(Input::ContactLost { host, why })
                     }
                     StepNote::Made => {
                         surroundings.tell(Event::ContactMade { host: name });

@@ -87,7 +87,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 self.surveyor.dismiss(hosts).await;
                 Recovered::Ended(Box::new(verdict))
             }
-            DriverEnd::Left { through, guarded, signal } => Recovered::Left { through, guarded, signal },
+            DriverEnd::Left(left) => Recovered::Left(left),
         }
     }
 

@@ -75,6 +75,15 @@ pub enum Cause {
         /// How a person would log in there.
         by_hand: String,
     },
+    /// The machine's sshd takes no connection from here just now: it has too many logins under way, or punishes this
+    /// address for logins that failed.
+    SshdBusy {
+        /// The host itself, or the jump on the way to it.
+        machine: String,
+        said: String,
+        /// How a person would log in there.
+        by_hand: String,
+    },
     /// Nothing listens at the machine's ssh port.
     ConnectionRefused {
         /// The host itself, or the jump on the way to it.
@@ -429,10 +438,16 @@ impl Cause {
     /// Makes the cause of a step that failed.
     #[must_use]
     pub fn failed(failure: StepFailure) -> Self {
+        Self::failed_by_log(failure, &[])
+    }
+
+    /// Makes the cause of a step that failed, with the end of its log.
+    #[must_use]
+    pub fn failed_by_log(failure: StepFailure, log: &[String]) -> Self {
         match failure {
             StepFailure::Said(said) => Self::HostReportsFailure { said },
             StepFailure::Unwritable(said) => Self::HostUnwritable { said },
-            StepFailure::Job(kind, end) => Self::JobFailed { cause: JobFailure::new(kind, end) },
+            StepFailure::Job(kind, end) => Self::JobFailed { cause: JobFailure::by_log(kind, end, log) },
         }
     }
 

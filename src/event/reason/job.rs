@@ -9,6 +9,11 @@ use strum::{IntoStaticStr, VariantNames};
 use crate::facts::host::JobKind;
 use crate::facts::step_answer::JobEnd;
 
+/// What switch-to-configuration prints where the boot loader's installer has failed.
+///
+/// Source: docs/facts.md, "Exit statuses of switch-to-configuration".
+const LOADER_FAILED: &str = "Failed to install bootloader";
+
 /// What became of a detached step. `step` is its word in the scripts: `test`, `switch`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "code", rename_all = "kebab-case")]
@@ -40,6 +45,12 @@ pub enum JobFailure {
     BootedFilesNotWhole,
     /// What the activation changed of the next boot could not be undone.
     NextBootNotPutBack,
+    /// The boot loader's installer has failed.
+    LoaderNotInstalled {
+        step: &'static str,
+        /// The line before that of its log; empty: there was none.
+        said: String,
+    },
     /// There is neither an ESP nor a disk for a boot loader.
     NoPlaceForLoader,
     /// The new system cannot be activated without a reboot.
@@ -76,6 +87,19 @@ impl JobFailure {
             100 => Self::ActivationNeedsReboot { step, status },
             101 => Self::SwitchProgramCrashed { step, status },
             status => Self::JobStatusUnknown { step, status },
+        }
+    }
+
+    /// Says what this end of a step means, by the end of its log where the status alone does not tell.
+    #[must_use]
+    pub fn by_log(kind: JobKind, end: JobEnd, log: &[String]) -> Self {
+        let of_loader = log.iter().position(|line| line.trim() == LOADER_FAILED).filter(|_| end == JobEnd::Status(1));
+        match of_loader {
+            Some(at) => {
+                let said = log[..at].iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
+                Self::LoaderNotInstalled { step: kind.word(), said: said.unwrap_or_default().to_owned() }
+            }
+            None => Self::new(kind, end),
         }
     }
 }

@@ -31,6 +31,7 @@ impl fmt::Display for Doing {
             Self::Built => "its system is built",
             Self::WaitingForBuild => "waiting for the build",
             Self::Connecting => "connecting",
+            Self::Answering => "logged in, waits for its answer",
             Self::WaitingToLogIn { at_once } => {
                 return write!(formatter, "waiting for its turn to connect: {at_once} at once");
             }

@@ -67,6 +67,9 @@ impl fmt::Display for Cause {
             Self::AccountRefused { machine, said, .. } => {
                 no_login(formatter, machine, &format_args!("its sshd takes the key, and not the account: {said}"))
             }
+            Self::SshdBusy { machine, said, .. } => {
+                no_login(formatter, machine, &format_args!("its sshd lets nobody in from here just now: {said}"))
+            }
             Self::SessionRefused { machine, said, .. } => {
                 no_login(formatter, machine, &format_args!("its sshd lets us in, and opens no session: {said}"))
             }
@@ -227,6 +230,7 @@ impl Cause {
             | Self::LoginRefused { .. }
             | Self::AgentFailed { .. }
             | Self::AccountRefused { .. }
+            | Self::SshdBusy { .. }
             | Self::ConnectionRefused { .. }
             | Self::MachineUnreachable { .. }
             | Self::JumpBlocked { .. }
@@ -328,6 +332,12 @@ impl Worded for Cause {
             Self::AccountRefused { by_hand, .. } => Some(format!(
                 "look there for why: `chage -l` of the user that logs in, /run/nologin; then try it by hand: {by_hand}"
             )),
+            Self::SshdBusy { by_hand, .. } => Some(format!(
+                "wait half a minute, and try it by hand: {by_hand}; such a penalty for failed logins ends by itself. \
+                 If it comes again, look there for who fails to log in from this address (`journalctl -t sshd`), \
+                 exempt it (services.openssh.settings.PerSourcePenaltyExemptList), or let more logins begin at once \
+                 (services.openssh.settings.MaxStartups)"
+            )),
             Self::ConnectionRefused { by_hand, .. }
             | Self::MachineUnreachable { by_hand, .. }
             | Self::JumpBlocked { by_hand, .. }
@@ -341,6 +351,7 @@ impl Worded for Cause {
             Self::SshNotStarted { limit: None, .. } => Some(
                 "`ssh` must be in PATH on this workstation, all the time that a run takes: install OpenSSH".to_owned(),
             ),
+            Self::JobFailed { cause } => cause.mend(),
             Self::RootPasswordNeeded { by, .. } => Some(password_needed(by)),
             Self::RootPasswordWrong { by, .. } => {
                 Some(format!("the {by} password is wrong: begin again with the right one"))
@@ -406,7 +417,6 @@ impl Worded for Cause {
             | Self::ArgumentRejected { .. }
             | Self::HostRefused { .. }
             | Self::HostReportsFailure { .. }
-            | Self::JobFailed { .. }
             | Self::NotWhereExpected { .. }
             | Self::OnOtherSystems { .. }
             | Self::RunsForeignSystem { .. }

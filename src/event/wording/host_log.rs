@@ -33,7 +33,7 @@ pub(crate) fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
         Event::Finished { hosts, .. } => {
             return hosts.iter().map(|(host, outcome)| (host, format!("ended: {}", outcome_words(outcome)))).collect();
         }
-        Event::RollBackStarted { host: Some(host), reason } => (host, format!("the push turns back: {reason}")),
+        Event::RollBackStarted { host: Some(host), reason, .. } => (host, format!("the push turns back: {reason}")),
         Event::Warned { host: Some(host), text } => (host, format!("warning: {text}")),
         Event::Failed { host: Some(host), text, hint } => {
             let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();

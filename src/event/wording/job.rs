@@ -24,6 +24,10 @@ impl fmt::Display for JobFailure {
             Self::JobStatusUnknown { step, status } => {
                 return write!(formatter, "`{step}` ended with status {status}");
             }
+            Self::LoaderNotInstalled { step, said } => {
+                write!(formatter, "`{step}` could not install its boot loader")?;
+                return if said.is_empty() { Ok(()) } else { write!(formatter, ": {said}") };
+            }
             Self::OldSystemNotActivated => "the old system could not be activated again",
             Self::BootDefaultNotPutBack => "the boot default could not be put back",
             Self::ProfileNotPutBack => "the profile could not be put back",
@@ -37,4 +41,12 @@ impl fmt::Display for JobFailure {
     }
 }
 
-impl Worded for JobFailure {}
+impl Worded for JobFailure {
+    fn mend(&self) -> Option<String> {
+        matches!(self, Self::LoaderNotInstalled { .. }).then(|| {
+            "look there whether /boot is full or cannot be written (`df -h /boot`, `findmnt /boot`); mend that, and \
+             push again"
+                .to_owned()
+        })
+    }
+}

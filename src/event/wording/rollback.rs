@@ -83,7 +83,19 @@ impl Worded for RollbackReason {
                  at once (`--on`)"
                     .to_owned(),
             ),
-            _ => None,
+            Self::StepFailed { cause, .. }
+            | Self::NoLogin { cause, .. }
+            | Self::NotArmed { cause: Unarmed::Cause(cause), .. } => cause.mend(),
+            Self::NotArmed { cause: Unarmed::Disowned(_), .. }
+            | Self::HostRestarted { .. }
+            | Self::UnitsFailed { .. }
+            | Self::UnitsUnsteady { .. }
+            | Self::LinksDown { .. }
+            | Self::NoTimeLeft
+            | Self::HostDisowned { .. }
+            | Self::RecordUnwritable { .. }
+            | Self::RunUndone { .. }
+            | Self::Interrupted { .. } => None,
         }
     }
 }

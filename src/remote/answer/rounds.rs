@@ -47,10 +47,12 @@ fn probe_round(lines: &Lines, number: u64) -> ProbeRound {
             "up" => _ = round.links.answers.insert(id, LinkAnswer::Up { round_trip_us: time }),
             // An answer that gives no reason, or the greeting of an sshd that it has heard, is none.
             "down" if said.is_empty() || said.starts_with("SSH-") => _ = round.links.odd.insert(id),
-            "down" | "silent" => {
+            "down" | "silent" | "busy" => {
                 round.links.answers.insert(id, LinkAnswer::Down { why: said.to_owned() });
-                if state == "silent" {
-                    round.links.silent.insert(id);
+                match state {
+                    "silent" => _ = round.links.silent.insert(id),
+                    "busy" => _ = round.links.busy.insert(id),
+                    _ => {}
                 }
             }
             "later" => _ = round.links.later.insert(id),
@@ -85,7 +87,7 @@ struct ProbeLine<'a> {
     cached: bool,
 }
 
-/// `ROUND ID up|down|silent|later MICROSECONDS|- DETAIL`; lines of another round are late and count for nothing.
+/// `ROUND ID up|down|silent|busy|later MICROSECONDS|- DETAIL`; lines of another round are late and count for nothing.
 fn probe_line(text: &str, number: u64) -> Option<ProbeLine<'_>> {
     let mut words = text.splitn(5, ' ');
     if words.next()?.parse() != Ok(number) {

@@ -360,6 +360,7 @@ probe 7 0 up 412
 probe 7 1 up 812 cached SSH-2.0-OpenSSH_10.0
 probe 6 2 up 1 late, of the round before
 probe 7 3 silent - no answer in 1.000 s
+probe 7 8 busy - not now
 probe 7 4 later - its machine was asked a moment ago
 probe 7 5 down - 
 probe 7 6 down - SSH-2.0-OpenSSH_10.0
@@ -388,9 +389,11 @@ done x";
                 (1, LinkAnswer::Up { round_trip_us: Some(812) }),
                 (3, LinkAnswer::Down { why: "no answer in 1.000 s".into() }),
                 (7, LinkAnswer::Down { why: "Connection refused".into() }),
+                (8, LinkAnswer::Down { why: "not now".into() }),
             ]),
             silent: BTreeSet::from([3]),
             later: BTreeSet::from([4]),
+            busy: BTreeSet::from([8]),
             // An answer without a reason, and one whose reason says the opposite.
             odd: BTreeSet::from([5, 6]),
             control: Some(Control { took: None, longest: Duration::from_secs(1) }),

@@ -262,6 +262,9 @@ read_connection() {
         if [ "${kinds[$1]}" = tcp ] || [[ $said == SSH-* ]]; then
             # It counts even if it could not end in time: it was heard.
             answer_state=up answer_time=${connects[$1]} answer_text=$said
+        elif [[ $said == 'Exceeded MaxStartups'* || $said == 'Not allowed at this time'* ]]; then
+            # It has too many logins under way, or punishes this address for a while.
+            answer_state=busy answer_text="its sshd lets nobody in from here just now: $said"
         elif [ -n "${greetings[$1]}" ]; then
             answer_text="closed without a greeting: ${said:-${errors[$1]}}"
             next[$key]=$((moment + 1000))

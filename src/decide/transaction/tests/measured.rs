@@ -4,9 +4,11 @@ use pretty_assertions::assert_eq;
 
 use super::machine::plan;
 use super::world::{Fault, World};
-use crate::decide::vocabulary::{Entry, Step, Timer};
+use crate::decide::vocabulary::{Entry, Input, Step, Timer};
+use crate::event::reason::cause::Cause;
 use crate::event::{HostOutcome, Outcome};
 use crate::facts::links::{LinkAnswer, Round};
+use crate::facts::plan::HostId;
 
 /// A round in which the host of the first link was too slow for it.
 fn blurred(world: &World) -> Round {
@@ -148,4 +150,53 @@ fn a_link_that_is_never_asked_ends_the_push_all_the_same() {
         }
     }
     assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+}
+
+/// A round in which the sshd at the end of the first link let nobody in just then.
+fn busy(world: &World) -> Round {
+    let mut round = world.round();
+    round.answers.insert(0, LinkAnswer::Down { why: "Not allowed at this time".to_owned() });
+    round.unasked.insert(0);
+    round
+}
+
+#[test]
+fn an_sshd_that_lets_nobody_in_just_now_is_asked_again_and_nothing_is_committed_before() {
+    let mut world = logged_in();
+    for _ in 0..5 {
+        let round = busy(&world);
+        see(&mut world, round);
+        assert!(!world.now.entries.contains(&Entry::Decided));
+    }
+    let round = world.round();
+    see(&mut world, round);
+    assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+}
+
+#[test]
+fn an_sshd_that_never_lets_anybody_in_takes_the_push_back_and_is_quoted() {
+    let mut world = logged_in();
+    let round = busy(&world);
+    see(&mut world, round);
+    world.elapse(Timer::Settle);
+    while !world.now.entries.iter().any(|entry| matches!(entry, Entry::RollingBack { .. })) {
+        let round = busy(&world);
+        see(&mut world, round);
+    }
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert!(verdict.text.to_string().contains("Not allowed at this time"), "{}", verdict.text);
+}
+
+#[test]
+fn a_login_that_does_not_come_is_named_by_why_it_was_lost() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    let why = Cause::AccountRefused { machine: "host0".into(), said: "it has expired".into(), by_hand: String::new() };
+    world.give(Input::ContactLost { host: HostId(0), why });
+    world.end_round();
+    world.elapse(Timer::Settle);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack);
+    assert!(verdict.text.to_string().contains("it has expired"), "{}", verdict.text);
 }

@@ -7,6 +7,7 @@ use pretty_assertions::assert_eq;
 use super::machine::{job, plan};
 use super::world::{Fault, World};
 use crate::decide::vocabulary::{Input, Signal, Step, Timer};
+use crate::event::reason::cause::Cause;
 use crate::event::waiting::{AfterWait, HeldBack, WaitedFor};
 use crate::facts::host::JobKind;
 use crate::facts::links::LinkId;
@@ -54,7 +55,7 @@ fn a_person_may_leave_once_every_host_that_answers_is_on_old_and_not_before() {
     let waits = world.now.transaction.waits_for(HostId(1));
     assert_eq!(waits, Some((HeldBack::OthersAway, vec![HostId(0)])));
     let at = world.until(0, job(JobKind::Rollback));
-    world.give(Input::ContactLost { host: HostId(0) });
+    world.give(Input::ContactLost { host: HostId(0), why: Cause::NotAsked });
     assert!(world.now.transaction.may_leave(), "the other one does not answer: only its guard can help");
     assert_eq!(world.now.transaction.if_it_stays_away(HostId(0)), Some(AfterWait::ItsGuard));
     world.end_step(at, Fault::None);

@@ -7,6 +7,7 @@ use pretty_assertions::assert_eq;
 use super::machine::{in_waves, job, plan, system};
 use super::world::{Fault, World, said};
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
+use crate::event::reason::cause::Cause;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::host::{GuardState, JobKind};
 use crate::facts::plan::{HostId, Plan};
@@ -206,7 +207,7 @@ fn a_canary_that_is_awaited_from_its_guard_lets_no_guard_fire_on_the_others() {
 fn a_lone_canary_out_of_reach_has_its_whole_time() {
     let mut world = World::new(canary());
     world.until(1, job(JobKind::Test));
-    world.give(Input::ContactLost { host: HostId(1) });
+    world.give(Input::ContactLost { host: HostId(1), why: Cause::NotAsked });
     assert!(
         !world.now.timers.contains(&Timer::Settle),
         "nobody else is at work: it may be this workstation's own link"
