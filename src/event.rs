@@ -504,6 +504,9 @@ pub enum Event {
         host: HostName,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         waits_for: Vec<HostName>,
+        /// How many more than those that are named.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        more: usize,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<HeldBack>,
     },
@@ -571,6 +574,11 @@ pub enum Event {
         exit: i32,
         took_ms: u64,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Event {
