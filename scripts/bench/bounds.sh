@@ -98,6 +98,7 @@ mesh() {
     beside "8 hosts, mesh" 1.8
     beyond "8 hosts, mesh" 210 0.6
     round
+    weight "8 hosts, mesh"
     of_eight mesh
 }
 
@@ -123,6 +124,11 @@ of_many() { # WHAT OF_MANY OF_EIGHT
     at_most "$what: $1 a host" "$2" "1.3 * $3" "$(is "$2 / $3") x ($2, of 8 hosts $3)" "1.3 x those of 8"
 }
 
+# weight NAME: of the fleetdeploy on the workstation.
+weight() {
+    row "$1: the workstation" "$(sed -n 's/^workstation: //p' <<<"$said")" ''
+}
+
 # What a push of many takes of each host, beside one of eight.
 many() {
     local links what
@@ -130,6 +136,7 @@ many() {
         measure processes "$largest" "$links" 1 || continue
         what="$largest hosts, links: $links"
         row "$what: time" "$(figure push all 2) s" ''
+        weight "$what"
         [ -n "${eight_processes[$links]-}" ] || continue
         of_many processes "$(figure push all 3)" "${eight_processes[$links]}"
         of_many "CPU s" "$(figure push all 5)" "${eight_cpu[$links]}"

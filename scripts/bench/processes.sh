@@ -59,6 +59,19 @@ mark() {
     done >>"$folder/marks.$kind"
 }
 
+# weigh: a line `RUN KILOBYTES THREADS`: the most memory so far of the workstation's fleetdeploy, and its threads.
+weigh() {
+    local pid name key value memory=0 threads=0
+    while read -r pid; do
+        { read -r name <"/proc/$pid/comm"; } 2>/dev/null || continue
+        [ "$name" = fleetdeploy ] || continue
+        while read -r key value _; do
+            case $key in VmHWM:) memory=$value ;; Threads:) threads=$value ;; esac
+        done <"/proc/$pid/status"
+        echo "$run $memory $threads" >>"$folder/weights"
+    done <"$group/$id/ws/cgroup.procs"
+}
+
 # Reads the events of a push, and marks the phases. Build and survey run side by side.
 follow_push() {
     local line phase
@@ -67,6 +80,7 @@ follow_push() {
         *'"event":"phase_started"'*)
             phase=${line#*'"phase":"'}
             mark "${phase%%'"'*}"
+            weigh
             ;;
         *'"event":"finished"'*) echo "$line" >"$folder/finished" ;;
         esac
@@ -126,7 +140,7 @@ for kind in "${kinds[@]}"; do
     version "$kind-0"
     "$kind"
 done
-rm -f "$folder"/marks.*
+rm -f "$folder"/marks.* "$folder/weights"
 for run in $(seq "$runs"); do
     for kind in "${kinds[@]}"; do
         [ -n "$same" ] || version "$kind-$run"
@@ -184,6 +198,10 @@ table() { # KIND
 }
 
 for kind in "${kinds[@]}"; do table "$kind"; done
+[ ! -e "$folder/weights" ] || awk '
+    $2 > memory { memory = $2 }
+    $3 > threads { threads = $3 }
+    END { printf "workstation: %.0f MB at most, %d threads at most\n", memory / 1024, threads }' "$folder/weights"
 
 # A round of all links of one host, a ping and a connection to each other one, with nothing else going on.
 count_rounds() {
