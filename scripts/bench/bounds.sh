@@ -39,7 +39,7 @@ is() {
 }
 
 row() { # WHAT MEASURED BOUND [no]
-    printf '%-46s %-44s %-24s %s\n' "$1" "$2" "$3" "${4-}"
+    printf '%-62s %-40s %-18s %s\n' "$1" "$2" "$3" "${4-}"
 }
 
 # at_most WHAT VALUE BOUND WORDS BOUND_WORDS: a row, with `ok` or `no`.
