@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step};
+use fleetdeploy::decide::vocabulary::{Answer, Input, Signal, Step, Timer};
 use fleetdeploy::event::Outcome;
 use fleetdeploy::event::reason::cause::Cause;
 use fleetdeploy::facts::links::{HostRound, Round};
@@ -90,6 +90,8 @@ impl Fleet {
             Action::Interrupt(at) => {
                 world.left.spend(Fault::Signal);
                 self.change(world, at, |station, journal| {
+                    station.waits_no_longer =
+                        station.timers.contains(&Timer::GuardsOver) && station.out.iter().all(Option::is_none);
                     station.give(Input::CancelRequested(Signal::Sigint), journal, &self.plan, self.mistake);
                 });
             }
@@ -313,11 +315,12 @@ impl Fleet {
                     Some(Said::Nothing) | None => false,
                 };
                 world.history.said_untrue |= untrue;
-                // Once a guard was disarmed for commit, and where somebody else has taken over, the guards are what is
-                // left.
+                // Once a guard was disarmed for commit, where somebody else has taken over, and where a person does not
+                // want to wait for a silent host's guard, the guards are what is left.
                 let holds = stands.lease == Some(station.speaker) && stands.guard == Guard::Watching;
                 let is_left = holds && verdict != Outcome::Superseded && !station.disarming && !station.held_up;
-                world.history.left_to_guard |= is_left && world.is_heard(&self.plan, at, host);
+                let may_be_left = verdict == Outcome::Left && station.waits_no_longer;
+                world.history.left_to_guard |= is_left && !may_be_left && world.is_heard(&self.plan, at, host);
             }
             let others = world.stations.iter().enumerate().filter(|(other, _)| *other != at);
             let could = |(other, station): (usize, &Arc<Station>)| {

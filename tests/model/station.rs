@@ -149,6 +149,8 @@ pub(crate) struct Station {
     pub(crate) cleans_up: bool,
     /// It has left everything as it was, and says why.
     pub(crate) held_up: bool,
+    /// Ctrl-C came while it waited for guards alone, with no command out: it ends as it found everything.
+    pub(crate) waits_no_longer: bool,
     /// Roll back was begun: for the mistakes that change it.
     pub(crate) going_back: bool,
 }
@@ -226,6 +228,7 @@ impl Station {
             meant: 0,
             cleans_up: false,
             held_up: false,
+            waits_no_longer: false,
             going_back: false,
         }
     }
