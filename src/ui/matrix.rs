@@ -157,24 +157,24 @@ impl Grid {
     fn of(cells: &[&Cell]) -> Self {
         let mut rows: Vec<String> = Vec::new();
         let mut columns: Vec<String> = Vec::new();
-        let mut places: [HashMap<String, usize>; 2] = [HashMap::new(), HashMap::new()];
-        let place = |places: &mut HashMap<String, usize>, names: &mut Vec<String>, name: String| {
-            places.get(&name).copied().unwrap_or_else(|| {
+        let mut known: [HashMap<String, usize>; 2] = [HashMap::new(), HashMap::new()];
+        let place = |known: &mut HashMap<String, usize>, names: &mut Vec<String>, name: String| {
+            known.get(&name).copied().unwrap_or_else(|| {
                 names.push(name.clone());
-                places.insert(name, names.len() - 1);
+                known.insert(name, names.len() - 1);
                 names.len() - 1
             })
         };
         let placed: Vec<(usize, usize, Token)> = cells
             .iter()
             .map(|cell| {
-                let row = place(&mut places[0], &mut rows, from_word(&cell.from));
-                (row, place(&mut places[1], &mut columns, sanitise::line(&cell.to)), token(cell))
+                let row = place(&mut known[0], &mut rows, from_word(&cell.from));
+                (row, place(&mut known[1], &mut columns, sanitise::line(&cell.to)), token(cell))
             })
             .collect();
         // In a mesh the first host's own column comes last by order of links; a reader expects the rows' order.
         let mut order: Vec<usize> = (0..columns.len()).collect();
-        order.sort_by_key(|column| places[0].get(&columns[*column]).copied().unwrap_or(usize::MAX));
+        order.sort_by_key(|column| known[0].get(&columns[*column]).copied().unwrap_or(usize::MAX));
         let mut rank = vec![0; order.len()];
         for (position, column) in order.iter().enumerate() {
             rank[*column] = position;
