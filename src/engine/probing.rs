@@ -344,7 +344,9 @@ mod tests {
             let places = by_place(&links);
             for step in 0..hosts - 1 {
                 let mut come: BTreeMap<Option<&HostName>, usize> = BTreeMap::new();
-                places.values().for_each(|own| *come.entry(links[own[step]].to_host.as_ref()).or_default() += 1);
+                for own in places.values() {
+                    *come.entry(links[own[step]].to_host.as_ref()).or_default() += 1;
+                }
                 assert!(come.values().all(|come| *come <= 2), "{hosts} hosts, connection {step}: {come:?}");
             }
             let mut all: Vec<LinkId> = places.into_values().flatten().collect();

@@ -293,20 +293,25 @@ async fn many_hosts() {
     let size = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().len() / 1024;
     say(&format!("{rounds} rounds, events.jsonl {} KB, plan.json {} KB", size(run.events()), size(run.plan())));
 
+    read_it_all(&run, watch);
+}
+
+/// What reads a record: the pages of a run, the list of runs, the logs, a recovery.
+fn read_it_all(run: &RunFolder, mut watch: Stopwatch) {
     watch.next("read events");
-    let lines: Vec<Line> = read::events(&run.events()).unwrap().lines;
+    let told: Vec<Line> = read::events(&run.events()).unwrap().lines;
     watch.next("view, recap");
-    let view = FleetView::of(&lines);
+    let view = FleetView::of(&told);
     let style = RecapStyle { colour: false, columns: 120, wrapped: true, whole: false };
     let recap = recap::render(&view, style).len();
     watch.next("show");
     let nothing = String::new;
     let heading = Heading { run: nothing(), fleet: nothing(), began: nothing(), next: None, notes: Vec::new() };
-    let page = show::render(&heading, &lines, 120, false).len();
+    let page = show::render(&heading, &told, 120, false).len();
     watch.next("runs");
     let summary = run.summary();
     watch.next("logs");
-    let logs = read::logs(&run).unwrap().len();
+    let logs = read::logs(run).unwrap().len();
     watch.next("plan, journal");
     let saved = run.read_plan().unwrap().plan.links.len();
     watch.next("");
