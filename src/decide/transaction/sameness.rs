@@ -112,6 +112,7 @@ impl HostNow {
             boot_id,
             back,
             armed_again,
+            disarmed_in_vain,
             given_up,
             disowned: _,
             set_aside: _,
@@ -122,6 +123,6 @@ impl HostNow {
             end: _,
         } = self;
         (step, progress, armed, activated, moved, logged_in).hash(state);
-        (boot_id, back, armed_again, given_up, held).hash(state);
+        (boot_id, back, armed_again, disarmed_in_vain, given_up, held).hash(state);
     }
 }
