@@ -505,6 +505,9 @@ pub enum Event {
         host: HostName,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         waits_for: Vec<HostName>,
+        /// How many more than those that are named.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        more: usize,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<HeldBack>,
     },
@@ -579,6 +582,11 @@ pub enum Event {
 
 /// What a guard that has fired has left on its host, for the next boot.
 pub const GUARD_TRACE: &str = "its guard's trace";
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
 
 impl Event {
     /// Returns the warning about a host, or about all.

@@ -273,8 +273,8 @@ fn facts() -> Vec<Event> {
         },
         Event::WaitStarted { wait: WaitedFor::Links, within_ms: 60_000, then: AfterWait::AllGoBack },
         Event::WaitEnded { wait: WaitedFor::OldLinks },
-        Event::HostWaits { host: vps.clone(), waits_for: vec![vps.clone()], why: Some(HeldBack::WayOfOthers) },
-        Event::HostWaits { host: vps.clone(), waits_for: Vec::new(), why: None },
+        Event::HostWaits { host: vps.clone(), waits_for: vec![vps.clone()], more: 3, why: Some(HeldBack::WayOfOthers) },
+        Event::HostWaits { host: vps.clone(), waits_for: Vec::new(), more: 0, why: None },
         Event::MayLeave { may: true, back_within_ms: Some(3) },
         Event::BootDefaultMoved { host: vps.clone(), generation: 42 },
         Event::HostRebooted {

@@ -33,6 +33,8 @@ mod clock;
 #[path = "support/codes.rs"]
 #[expect(dead_code, reason = "a closed world has its events as values")]
 mod codes;
+#[path = "two_phase/many.rs"]
+mod many;
 #[path = "two_phase/waves.rs"]
 mod waves;
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The processes and the CPU seconds that a push, or the same by hand, takes on each host, phase by phase.
-# `scripts/bench.sh processes` and `scripts/bench.sh floor`.
+# `scripts/bench.sh processes` and `scripts/bench.sh floor`; both in turn on one fleet for `scripts/bench.sh bounds`.
 #
 # A host counts its own processes, threads too: the last field of /proc/loadavg is the newest number in its namespace.
 # CPU is its cgroup's, with PID 1 and all that it serves. Both are read when a phase begins, so that what a host does at
@@ -9,7 +9,11 @@ set -eu
 code=$(dirname "$(readlink -f "$0")")
 cd "$code/../.."
 : "${runs:?}" "${hosts:?}" "${links:?}" "${binary:?}" "${same?}" "${cpu?}"
-what=$1
+case $1 in
+processes) kinds=(push) ;;
+floor) kinds=(floor) ;;
+both) kinds=(floor push) ;;
+esac
 
 fleet=bench-$$ folder=$(mktemp -d)
 counters=()
@@ -52,10 +56,23 @@ mark() {
         read -r last <&"${answer[$name]}"
         read -r _ usage <"$group/$id/$name/cpu.stat"
         echo "$run $1 ${now/,/.} $name $last $usage"
-    done >>"$folder/marks"
+    done >>"$folder/marks.$kind"
 }
 
-# Reads the events of a push. Build and survey run side by side.
+# weigh: a line `RUN KILOBYTES THREADS`: the most memory so far of the workstation's fleetdeploy, and its threads.
+weigh() {
+    local pid name key value memory=0 threads=0
+    while read -r pid; do
+        { read -r name <"/proc/$pid/comm"; } 2>/dev/null || continue
+        [ "$name" = fleetdeploy ] || continue
+        while read -r key value _; do
+            case $key in VmHWM:) memory=$value ;; Threads:) threads=$value ;; esac
+        done <"/proc/$pid/status"
+        echo "$run $memory $threads" >>"$folder/weights"
+    done <"$group/$id/ws/cgroup.procs"
+}
+
+# Reads the events of a push, and marks the phases. Build and survey run side by side.
 follow_push() {
     local line phase
     while read -r line; do
@@ -63,6 +80,7 @@ follow_push() {
         *'"event":"phase_started"'*)
             phase=${line#*'"phase":"'}
             mark "${phase%%'"'*}"
+            weigh
             ;;
         *'"event":"finished"'*) echo "$line" >"$folder/finished" ;;
         esac
@@ -79,70 +97,37 @@ push() {
     }
 }
 
-# each STEP: one ssh to each host, all at once.
-each() {
-    local name pids=()
-    for name in "${names[@]}"; do
-        scripts/lab.sh ws "$fleet" -- ssh -o BatchMode=yes -o ControlMaster=auto -o ControlPersist=60 \
-            -o ControlPath=/tmp/floor-%C "${addresses[$name]}" "${1//SYSTEM/${systems[$name]-}}" </dev/null >/dev/null &
-        pids+=("$!")
-    done
-    for name in "${pids[@]}"; do wait "$name"; done
-}
-
-declare -A addresses systems
-by_hand() {
-    local name attributes=() pids=() paths
-    for name in "${names[@]}"; do
-        attributes+=(".#nixosConfigurations.$name.config.system.build.toplevel")
-        # One that is reached through another is `-J JUMP ADDRESS`, and a plain word for ssh's own configuration here.
-        addresses[$name]=by-hand-$name
-    done
-    mark build
-    paths=$(scripts/lab.sh ws "$fleet" -- nix build --no-link --print-out-paths "${attributes[@]}")
-    mapfile -t paths <<<"$paths"
-    for name in "${!names[@]}"; do systems[${names[name]}]=${paths[name]}; done
-    mark copy
-    each true
-    for name in "${names[@]}"; do
-        scripts/lab.sh ws "$fleet" -- env NIX_SSHOPTS="-o ControlPath=/tmp/floor-%C" \
-            nix copy --to "ssh://${addresses[$name]}" "${systems[$name]}" </dev/null &
-        pids+=("$!")
-    done
-    for name in "${pids[@]}"; do wait "$name"; done
-    mark test
-    each "SYSTEM/bin/switch-to-configuration test"
-    mark verify
-    [ "$links" = none ] || each "$pings"
-    mark switch
-    each "nix-env -p /nix/var/nix/profiles/system --set SYSTEM && SYSTEM/bin/switch-to-configuration switch"
-    mark look
-    each "readlink /run/current-system /nix/var/nix/profiles/system; systemctl --failed"
-    for name in "${names[@]}"; do
-        scripts/lab.sh ws "$fleet" -- ssh -o ControlPath=/tmp/floor-%C -O exit "${addresses[$name]}" 2>/dev/null || true
-    done
-}
-
 floor() {
+    local word step ended=''
     mark start
-    by_hand
+    while read -r word step; do
+        case $word in
+        step) mark "$step" ;;
+        ended) ended=yes ;;
+        esac
+    done < <(scripts/lab.sh ws "$fleet" -- bash -c "$(cat "$code/by_hand.sh")" by_hand "$addresses" "${names[@]}" \
+        </dev/null 2>"$folder/said")
     mark end
+    [ -n "$ended" ]
 }
 
-if [ "$what" = floor ]; then
-    pings=''
-    for name in "${names[@]}"; do
-        read -ra words <"$(scripts/lab.sh path "$fleet")/hosts/$name/ssh"
-        address=${words[${#words[@]} - 1]#root@}
-        printf 'Host by-hand-%s\n  HostName %s\n  User root\n' "$name" "$address"
-        [ "${#words[@]}" = 1 ] || printf '  ProxyJump %s\n' "${words[1]}"
-    done >>"$ws/root/.ssh/config"
-    while read -r word address; do
-        [ "$word $address" = "vpn: ${address//[!0-9.]/}" ] || continue
-        pings="$pings ping -n -c 1 -W 2 $address & "
-    done <"$ws/root/fleet/inventory.yaml"
-    pings="$pings wait"
-fi
+for name in "${names[@]}"; do
+    read -ra words <"$(scripts/lab.sh path "$fleet")/hosts/$name/ssh"
+    printf 'Host by-hand-%s\n  HostName %s\n  User root\n' "$name" "${words[${#words[@]} - 1]#root@}"
+    # One that is reached through another is `-J JUMP ADDRESS`.
+    [ "${#words[@]}" = 1 ] || printf '  ProxyJump %s\n' "${words[1]}"
+done >>"$ws/root/.ssh/config"
+
+addresses=''
+declare -A address_of
+name=''
+while read -r word address; do
+    case $word in
+    vpn:) [ "$links" = none ] || address_of[$name]=$address addresses="$addresses $address" ;;
+    fleets:) break ;;
+    *:) [ -n "$address" ] || name=${word%:} ;;
+    esac
+done <"$ws/root/fleet/inventory.yaml"
 
 version() {
     local name
@@ -151,55 +136,101 @@ version() {
 
 # One that does not count: a host that has just booted still has work of its own, and has never been pushed to.
 run=0
-version 0
-if [ "$what" = floor ]; then floor 2>"$folder/said"; else push; fi
-: >"$folder/marks"
+for kind in "${kinds[@]}"; do
+    version "$kind-0"
+    "$kind"
+done
+rm -f "$folder"/marks.* "$folder/weights"
 for run in $(seq "$runs"); do
-    [ -n "$same" ] || version "$run"
-    sleep 2
-    if [ "$what" = floor ]; then floor 2>"$folder/said"; else push; fi
+    for kind in "${kinds[@]}"; do
+        [ -n "$same" ] || version "$kind-$run"
+        sleep 2
+        "$kind"
+    done
 done
 
 # Medians over the runs; of a phase and of the whole, a host's mean and the highest.
-awk -v runs="$runs" -v hosts="${#names[@]}" -v what="$what" -v links="$links" '
-    function median(values,   one, two, kept) {
-        for (one = 1; one <= runs; one++) for (two = one + 1; two <= runs; two++)
-            if (values[two] < values[one]) { kept = values[one]; values[one] = values[two]; values[two] = kept }
-        return runs % 2 ? values[(runs + 1) / 2] : (values[runs / 2] + values[runs / 2 + 1]) / 2
-    }
-    function show(phase,   run, measure, list) {
-        printf "%-10s", phase
-        for (measure = 1; measure <= 5; measure++) {
-            for (run = 1; run <= runs; run++) list[run] = figure[phase, run, measure]
-            printf " %10.*f", (measure == 2 || measure == 3 ? 0 : 2), median(list)
+table() { # KIND
+    awk -v runs="$runs" -v hosts="${#names[@]}" -v what="$1" -v links="$links" '
+        function median(values,   one, two, kept) {
+            for (one = 1; one <= runs; one++) for (two = one + 1; two <= runs; two++)
+                if (values[two] < values[one]) { kept = values[one]; values[one] = values[two]; values[two] = kept }
+            return runs % 2 ? values[(runs + 1) / 2] : (values[runs / 2] + values[runs / 2 + 1]) / 2
         }
-        print ""
-    }
-    function note(phase, run, processes, cpu, seconds) {
-        figure[phase, run, 1] = seconds
-        figure[phase, run, 2] += processes / hosts
-        if (processes > figure[phase, run, 3]) figure[phase, run, 3] = processes
-        figure[phase, run, 4] += cpu / hosts
-        if (cpu > figure[phase, run, 5]) figure[phase, run, 5] = cpu
-    }
-    {
-        if ($2 == "start") { first_at[$4] = $3; first[$4] = $5; first_cpu[$4] = $6 }
-        else {
-            if (!(phase[$4] in seen)) { seen[phase[$4]] = 1; order[++phases] = phase[$4] }
-            # A phase may come again: with waves.
-            sum[$1, phase[$4], $4] += $5 - last[$4]
-            sum_cpu[$1, phase[$4], $4] += ($6 - last_cpu[$4]) / 1000000
-            sum_at[$1, phase[$4], $4] += $3 - last_at[$4]
-            if ($2 == "end") note("all", $1, $5 - first[$4], ($6 - first_cpu[$4]) / 1000000, $3 - first_at[$4])
+        function show(phase,   run, measure, list) {
+            printf "%-10s", phase
+            for (measure = 1; measure <= 5; measure++) {
+                for (run = 1; run <= runs; run++) list[run] = figure[phase, run, measure]
+                printf " %10.*f", (measure == 2 || measure == 3 ? 0 : 2), median(list)
+            }
+            print ""
         }
-        phase[$4] = $2; last[$4] = $5; last_cpu[$4] = $6; last_at[$4] = $3
-        name[$4] = 1
+        function note(phase, run, processes, cpu, seconds) {
+            figure[phase, run, 1] = seconds
+            figure[phase, run, 2] += processes / hosts
+            if (processes > figure[phase, run, 3]) figure[phase, run, 3] = processes
+            figure[phase, run, 4] += cpu / hosts
+            if (cpu > figure[phase, run, 5]) figure[phase, run, 5] = cpu
+        }
+        {
+            if ($2 == "start") { first_at[$4] = $3; first[$4] = $5; first_cpu[$4] = $6 }
+            else {
+                if (!(phase[$4] in seen)) { seen[phase[$4]] = 1; order[++phases] = phase[$4] }
+                # A phase may come again: with waves.
+                sum[$1, phase[$4], $4] += $5 - last[$4]
+                sum_cpu[$1, phase[$4], $4] += ($6 - last_cpu[$4]) / 1000000
+                sum_at[$1, phase[$4], $4] += $3 - last_at[$4]
+                if ($2 == "end") note("all", $1, $5 - first[$4], ($6 - first_cpu[$4]) / 1000000, $3 - first_at[$4])
+            }
+            phase[$4] = $2; last[$4] = $5; last_cpu[$4] = $6; last_at[$4] = $3
+            name[$4] = 1
+        }
+        END {
+            for (at = 1; at <= phases; at++) for (run = 1; run <= runs; run++) for (host in name) {
+                one = order[at]
+                note(one, run, sum[run, one, host], sum_cpu[run, one, host], sum_at[run, one, host])
+            }
+            printf "%s: %d hosts, links: %s, medians of %d\n", what, hosts, links, runs
+            printf "%-10s %10s %10s %10s %10s %10s\n", "", "seconds", "processes", "most", "CPU s", "most"
+            for (at = 1; at <= phases; at++) show(order[at])
+            show("all")
+        }' "$folder/marks.$1"
+}
+
+for kind in "${kinds[@]}"; do table "$kind"; done
+[ ! -e "$folder/weights" ] || awk '
+    $2 > memory { memory = $2 }
+    $3 > threads { threads = $3 }
+    END { printf "workstation: %.0f MB at most, %d threads at most\n", memory / 1024, threads }' "$folder/weights"
+
+# A round of all links of one host, a ping and a connection to each other one, with nothing else going on.
+count_rounds() {
+    local name other before after id=0 from=${names[0]} arguments=(3600) counted=()
+    for other in "${names[@]:1}"; do
+        arguments+=(probe $((id++)) ping 3000 1 "${address_of[$other]}")
+        arguments+=(probe $((id++)) ssh 3000 3 "${address_of[$other]}" 22 "$other")
+    done
+    coproc prober {
+        cd src/remote/scripts
+        # shellcheck disable=SC2016 # the host's shell
+        ../../../scripts/lab.sh host "$fleet" "$from" -- bash -c \
+            "$(cat lib.sh wireguard.sh probes.sh probe.sh; echo 'main "$@"')" probe "${arguments[@]}"
     }
-    END {
-        for (at = 1; at <= phases; at++) for (run = 1; run <= runs; run++) for (host in name)
-            note(order[at], run, sum[run, order[at], host], sum_cpu[run, order[at], host], sum_at[run, order[at], host])
-        printf "%s: %d hosts, links: %s, medians of %d\n", what, hosts, links, runs
-        printf "%-10s %10s %10s %10s %10s %10s\n", "", "seconds", "processes", "most", "CPU s", "most"
-        for (at = 1; at <= phases; at++) show(order[at])
-        show("all")
-    }' "$folder/marks"
+    for run in $(seq 0 "$runs"); do
+        # Nobody is asked for a second connection within a second, nor the control within two.
+        sleep 2.2
+        echo >&"${ask[$from]}"
+        read -r before <&"${answer[$from]}"
+        echo "round $run" >&"${prober[1]}"
+        while read -r word _ <&"${prober[0]}" && [ "$word" != "done" ]; do :; done
+        echo >&"${ask[$from]}"
+        read -r after <&"${answer[$from]}"
+        # The first one learns what it keeps.
+        [ "$run" = 0 ] || counted+=($((after - before)))
+    done
+    echo stop >&"${prober[1]}"
+    mapfile -t counted < <(printf '%s\n' "${counted[@]}" | sort -n)
+    echo "round: $id links, ${counted[runs / 2]} processes"
+}
+
+[ "${#kinds[@]}" = 1 ] || [ "$links" = none ] || count_rounds

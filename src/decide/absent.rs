@@ -102,9 +102,9 @@ pub fn needed<'a>(links: &[Link], silent: &[&'a Host]) -> Vec<(&'a Host, usize)>
 /// Returns the absent hosts that have a link up in this round and had none up before.
 #[must_use]
 pub fn answering(links: &[Link], before: &Round, now: &Round) -> BTreeSet<HostName> {
-    let is_news = |id: usize| now.answer(id).is_up() && !before.answer(id).is_up();
-    let news = links.iter().enumerate().filter(|(id, _)| is_news(*id));
-    news.filter_map(|(_, link)| link.left_out.clone()).collect()
+    let left_out = links.iter().enumerate().filter_map(|(id, link)| Some((id, link.left_out.as_ref()?)));
+    let news = left_out.filter(|(id, _)| now.answer(*id).is_up() && !before.answer(*id).is_up());
+    news.map(|(_, host)| host.clone()).collect()
 }
 
 /// Says why a link between two other hosts may be down: an absent host is the hub of their VPN.

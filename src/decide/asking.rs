@@ -22,6 +22,24 @@ const SHARED_CONNECTIONS: usize = 8;
 /// this.
 const MOST_HALVINGS: u32 = 3;
 
+/// Returns how many rounds it takes at least until each of the links that share them has had its turn.
+#[must_use]
+pub fn turns(links: &[Link]) -> usize {
+    let mut begin: BTreeMap<&Place, usize> = BTreeMap::new();
+    let mut lead: BTreeMap<Option<&HostName>, [usize; 2]> = BTreeMap::new();
+    for link in links.iter().filter(|link| link.shared) {
+        *begin.entry(&link.from).or_default() += 1;
+        let [all, connections] = lead.entry(link.to_host.as_ref()).or_default();
+        *all += 1;
+        *connections += usize::from(matches!(link.probe, Probe::Ssh { .. }));
+    }
+    let from = begin.values().map(|links| links.div_ceil(SHARED_LINKS));
+    let to = lead
+        .values()
+        .map(|[links, connections]| links.div_ceil(SHARED_LINKS).max(connections.div_ceil(SHARED_CONNECTIONS)));
+    from.chain(to).max().unwrap_or_default()
+}
+
 /// What is known of the links of one proof.
 #[derive(Debug, Clone, Default)]
 pub struct RoundPlan {
@@ -30,6 +48,8 @@ pub struct RoundPlan {
     asked: BTreeMap<LinkId, u64>,
     rounds: u64,
     halvings: u32,
+    /// Places that have heard a ping to themselves: others may let none come to themselves.
+    ping_themselves: BTreeSet<Place>,
 }
 
 /// The last answer of a link, and what its ends were then.
@@ -63,14 +83,15 @@ impl RoundPlan {
         let open = (0..links.len()).filter(|id| !is_proven(id));
         let (mut shared, whole): (Vec<LinkId>, Vec<LinkId>) = open.partition(|id| links[*id].shared);
         let mut next: BTreeSet<LinkId> = whole.into_iter().collect();
-        let order = hosts_in_order(links, &shared);
+        // Of a mesh, so they begin at hosts, too.
+        let ends = |id: &LinkId| [host_of(&links[*id].from), links[*id].to_host.as_ref()];
+        let hosts: BTreeSet<&HostName> = shared.iter().flat_map(ends).flatten().collect();
+        let order: BTreeMap<&HostName, usize> = hosts.into_iter().zip(0..).collect();
         // What is down first, then what was never asked, then what was asked longest ago. Hosts begin with different
         // targets, so that not all come to one at once.
         shared.sort_by_cached_key(|id| {
             let is_down = self.kept.get(id).is_some_and(|kept| !kept.answer.is_up());
-            let (from, to) =
-                (order.get(&links[*id].from), to_place(&links[*id]).and_then(|to| order.get(&to).copied()));
-            let (from, to) = (from.copied().unwrap_or_default(), to.unwrap_or_default());
+            let [from, to] = ends(id).map(|end| end.and_then(|host| order.get(host).copied()).unwrap_or_default());
             let apart = (to + order.len() - from) % order.len().max(1);
             (!is_down, self.asked.get(id).copied().unwrap_or_default(), apart, *id)
         });
@@ -101,16 +122,20 @@ impl RoundPlan {
     ) -> Round {
         self.rounds += 1;
         let state: BTreeMap<&HostName, u64> = hosts.iter().map(|(host, seen)| (host, state_of(seen))).collect();
-        let is_late = |place: &Place| heard.get(place).and_then(|heard| heard.control.as_ref()).is_some_and(is_late);
+        let controls = || heard.iter().filter_map(|(place, heard)| Some((place, heard.control.as_ref()?)));
+        self.ping_themselves
+            .extend(controls().filter(|(_, control)| control.pinged.is_some()).map(|(at, _)| at.clone()));
+        let is_late = |(place, control): &(&Place, &Control)| is_late(control, self.ping_themselves.contains(*place));
+        let late: BTreeSet<&Place> = controls().filter(is_late).map(|(place, _)| place).collect();
+        let late_hosts: BTreeSet<&HostName> = late.iter().filter_map(|place| host_of(place)).collect();
         let mut round = Round::default();
         for (id, link) in links.iter().enumerate() {
             let ends =
-                [host_of(&link.from), link.to_host.as_ref()].map(|end| end.and_then(|end| state.get(end).copied()));
+                || [host_of(&link.from), link.to_host.as_ref()].map(|end| end.and_then(|end| state.get(end).copied()));
             if !asked.contains(&id) {
                 let has_changed = |kept: &LastAnswer| {
-                    let pairs = || kept.ends.iter().zip(&ends);
                     // What a host that does not answer is by now will be seen when it does.
-                    pairs().any(|(then, now)| now.is_some() && then != now)
+                    kept.ends.iter().zip(ends()).any(|(then, now)| now.is_some() && *then != now)
                 };
                 if matches!(link.probe, Probe::Ssh { .. }) && self.kept.get(&id).is_some_and(has_changed) {
                     self.kept.remove(&id);
@@ -121,7 +146,7 @@ impl RoundPlan {
                 }
                 continue;
             }
-            let late = is_late(&link.from) || to_place(link).is_some_and(|to| is_late(&to));
+            let late = late.contains(&link.from) || link.to_host.as_ref().is_some_and(|to| late_hosts.contains(to));
             let Some(heard) = heard.get(&link.from) else {
                 self.kept.remove(&id);
                 continue;
@@ -143,7 +168,7 @@ impl RoundPlan {
                 round.unasked.insert(id);
             } else if let Some(answer) = heard.answers.get(&id) {
                 self.asked.insert(id, self.rounds);
-                self.kept.insert(id, LastAnswer { answer: answer.clone(), ends });
+                self.kept.insert(id, LastAnswer { answer: answer.clone(), ends: ends() });
                 round.answers.insert(id, answer.clone());
             } else {
                 self.kept.remove(&id);
@@ -158,9 +183,11 @@ impl RoundPlan {
 }
 
 /// Returns whether a place could not keep up with the round: its own control took more than half of the time that the
-/// links had.
-fn is_late(control: &Control) -> bool {
-    control.took.is_none_or(|took| took > control.longest / 2) && control.longest > Duration::ZERO
+/// links had. One that has never heard a ping to itself is not late for that: it may let none come, and does what else
+/// a round takes.
+fn is_late(control: &Control, pings_itself: bool) -> bool {
+    let came_late = |took: Option<Duration>| took.is_none_or(|took| took > control.longest / 2);
+    control.longest > Duration::ZERO && (came_late(control.took) || (pings_itself && came_late(control.pinged)))
 }
 
 fn host_of(place: &Place) -> Option<&HostName> {
@@ -168,16 +195,6 @@ fn host_of(place: &Place) -> Option<&HostName> {
         Place::Host(name) => Some(name),
         Place::Workstation => None,
     }
-}
-
-fn to_place(link: &Link) -> Option<Place> {
-    link.to_host.clone().map(Place::Host)
-}
-
-fn hosts_in_order(links: &[Link], of: &[LinkId]) -> BTreeMap<Place, usize> {
-    let ends = of.iter().flat_map(|id| [Some(links[*id].from.clone()), to_place(&links[*id])]);
-    let places: BTreeSet<Place> = ends.flatten().collect();
-    places.into_iter().enumerate().map(|(at, place)| (place, at)).collect()
 }
 
 /// Returns a number that changes when the host restarts, switches, or starts or stops something for good, or when its

@@ -247,6 +247,7 @@ pub(crate) mod tests {
                 boot_note: None,
                 notes: vec![],
                 current_was_booted: true,
+                lacks_bash: false,
                 wireguard: vec![],
             },
             generation_made: Some(1_795_364_100),

@@ -94,6 +94,9 @@ pub fn judge(fleet: &str, hosts: &[Surveyed<'_>], allowed: Allowed) -> Vec<Findi
     for surveyed in hosts {
         let mut judge = Judge { fleet, host: surveyed.host.name.clone(), findings: &mut findings };
         let claimed = judge.claims(surveyed);
+        if surveyed.facts.lacks_bash {
+            judge.refuse(Judgement::BashMissing);
+        }
         // A system that another run has moved is that run's affair, and `nixos-rebuild switch` is not its mend.
         if surveyed.changes() && !claimed {
             judge.way_back(surveyed, allowed);

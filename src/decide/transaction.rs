@@ -22,7 +22,7 @@ mod steady;
 pub(super) mod tests;
 mod undo;
 mod verify;
-mod waiting;
+pub mod waiting;
 mod without;
 
 use crate::decide::transaction::inspection::{Found, GuardedState};

@@ -96,9 +96,12 @@ impl Inquiry<'_> {
 
     fn tell_probing(&self, plan: &Plan, changes: bool) {
         let look = longest_look(&plan.links);
+        let mut begins: BTreeMap<&Place, usize> = BTreeMap::new();
+        for link in &plan.links {
+            *begins.entry(&link.from).or_default() += 1;
+        }
         for planned in &plan.hosts {
-            let place = Place::Host(planned.name.clone());
-            let links = plan.links.iter().filter(|link| link.from == place).count();
+            let links = begins.get(&Place::Host(planned.name.clone())).copied().unwrap_or_default();
             let host = self.scope.fleet.hosts.iter().find(|host| host.name == planned.name);
             let known = host.filter(|_| changes);
             let login = known.map(|host| longest_new_login(host, planned.changes)).unwrap_or_default();

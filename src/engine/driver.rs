@@ -23,11 +23,12 @@ use crate::decide::left_to_guard::LeftRun;
 use crate::decide::time::Times;
 use crate::decide::transaction::Transaction;
 use crate::decide::transaction::recover::{Aim, Recorded};
+use crate::decide::transaction::waiting::StandBy;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
 use crate::event::Event;
 use crate::event::reason::notice::Notice;
 use crate::event::reason::recover::ClaimDoubt;
-use crate::event::waiting::{HeldBack, WaitedFor};
+use crate::event::waiting::WaitedFor;
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::traces::EndMark;
 
@@ -79,7 +80,7 @@ pub struct Driver<H> {
     /// What the run waits for by a timer, as it was told.
     waits: BTreeMap<Timer, WaitedFor>,
     /// The hosts for which another one stands by, as it was told.
-    stand_by: BTreeMap<HostId, (HeldBack, Vec<HostId>)>,
+    stand_by: BTreeMap<HostId, StandBy>,
     /// Whether it was told that a person may leave.
     may_leave: bool,
     sent: u64,

@@ -14,7 +14,7 @@ use super::ask::ask_all;
 use super::clock::{BootClock, Clock as _, within};
 use super::mutex::lock;
 use super::reach::Reach;
-use crate::decide::asking::RoundPlan;
+use crate::decide::asking::{RoundPlan, turns};
 use crate::facts::links::{HeardLinks, Link, LinkId, Round};
 use crate::facts::plan::Plan;
 use crate::inventory::model::{HostName, Place};
@@ -39,9 +39,10 @@ pub(super) struct Probing {
     asking: std::sync::Mutex<RoundPlan>,
 }
 
-/// How often the baseline looks at most, until it has seen every link: with the pause between two looks for as long as
-/// a look may last, for a penalty of an sshd is over within that (docs/facts.md, "Penalties of sshd").
-const BASELINE_ROUNDS: u32 = 48;
+/// How often the baseline looks at most, until it has seen every link, beside the turns of a large mesh: with the pause
+/// between two looks for as long as a look may last, for a penalty of an sshd is over within that (docs/facts.md,
+/// "Penalties of sshd").
+const BASELINE_ROUNDS: usize = 48;
 
 /// The state of a host's prober.
 #[derive(Default)]
@@ -71,8 +72,9 @@ struct Prober {
 impl Prober {
     /// Returns whether it can answer for this side of the change, too. What asks a file, a resolver or a program is
     /// begun anew, because only a new session has the environment that its login shell sets by then.
-    fn serves(&self, probes: &[LinkProbe], after: bool) -> bool {
-        self.after == after || (self.probes == probes && probes.iter().all(|one| one.probe.is_of_the_network()))
+    fn serves(&self, probes: impl FnOnce() -> Vec<LinkProbe>, after: bool) -> bool {
+        let is_of_the_network = |one: &LinkProbe| one.probe.is_of_the_network();
+        self.after == after || (self.probes.iter().all(is_of_the_network) && self.probes == probes())
     }
 
     /// Asks for a round. With an error comes whether it had said anything in it.
@@ -116,7 +118,7 @@ impl Probing {
         let mut round = self.round(links, false, true).await;
         let mut was_down = false;
         let until = BootClock.now() + longest_look(links);
-        for _ in 1..BASELINE_ROUNDS {
+        for _ in 1..BASELINE_ROUNDS + turns(links) {
             if BootClock.now() >= until {
                 break;
             }
@@ -148,6 +150,7 @@ impl Probing {
             }
             (asking.next(links), asking.groups())
         };
+        let begins = by_place(links);
         let mut heard: BTreeMap<Place, HeardLinks> = BTreeMap::new();
         let mut hosts = BTreeMap::new();
         // All places of a group at once: a round is to show one moment, and must not last for the sum of its silent
@@ -156,9 +159,10 @@ impl Probing {
             let members = self.streams.iter().enumerate().filter(|(at, _)| at % groups == group);
             let questions = members.map(|(_, (host, slot))| {
                 let place = Place::Host(host.clone());
-                let probes = probes(links, &place, after);
-                let own: Vec<LinkId> = probes.iter().map(|one| one.id).filter(|id| asked.contains(id)).collect();
-                let limit = patience(&probes);
+                let all: &[LinkId] = begins.get(&place).map_or(&[], Vec::as_slice);
+                let own: Vec<LinkId> = all.iter().copied().filter(|id| asked.contains(id)).collect();
+                let limit = patience(links, all);
+                let probes = move || probes(links, all, after);
                 let question = async move {
                     let mut slot = slot.lock().await;
                     let asking = self.ask(host, &mut slot, probes, &own, (number, after), limit);
@@ -172,7 +176,8 @@ impl Probing {
                 };
                 (host.clone(), question.boxed())
             });
-            let here = async { if group == 0 { here(links, &asked, number, after).await } else { None } };
+            let of_here = begins.get(&Place::Workstation).filter(|_| group == 0).map_or(&[][..], Vec::as_slice);
+            let here = here(links, of_here, &asked, number, after);
             let (answered, here) = tokio::join!(ask_all(questions), here);
             for (host, answered) in answered {
                 if let Some(answered) = answered {
@@ -192,7 +197,7 @@ impl Probing {
         &self,
         host: &HostName,
         slot: &mut ProberSlot,
-        probes: Vec<LinkProbe>,
+        probes: impl Fn() -> Vec<LinkProbe>,
         own: &[LinkId],
         (number, after): (u64, bool),
         limit: Duration,
@@ -209,7 +214,7 @@ impl Probing {
             }
         }
         if !matches!(slot, ProberSlot::Opening { after: wanted, .. } if *wanted == after) {
-            let script = RemoteStep::Probe { life: LIFE, probes: probes.clone() }.script();
+            let script = RemoteStep::Probe { life: LIFE, probes: probes() }.script();
             let (reach, host) = (Arc::clone(&self.reach), host.clone());
             let mut opening = JoinSet::new();
             opening.spawn(async move { reach.stream(&host, &script, reach.connect(&host) + limit).await });
@@ -222,7 +227,8 @@ impl Probing {
             let lost = || StepError::Truncated { host: host.clone(), script: "probe", stderr_tail: String::new() };
             // Only a panic ends the task without a result.
             let stream = opened.and_then(Result::ok).ok_or_else(lost)??;
-            *slot = ProberSlot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after, probes }));
+            *slot =
+                ProberSlot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after, probes: probes() }));
         }
         let ProberSlot::Open(open) = slot else { unreachable!("just opened") };
         open.ask(own, number).await.map_err(|(error, _)| error)
@@ -266,39 +272,60 @@ fn begun_at(links: &[Link], place: &Place, mut heard: HeardLinks) -> HeardLinks 
     heard
 }
 
-fn probes(links: &[Link], place: &Place, after: bool) -> Vec<LinkProbe> {
-    links
-        .iter()
-        .enumerate()
-        .filter(|(_, link)| link.from == *place)
-        .map(|(id, link)| LinkProbe {
-            id,
+/// Returns the links that begin at each place, in the order in which it asks them. Places begin at different ones, so
+/// that not all come to one host at the same time: its sshd takes ten connections at once before it begins to refuse. To
+/// begin at different times instead would make each round longer.
+fn by_place(links: &[Link]) -> BTreeMap<&Place, Vec<LinkId>> {
+    let mut places: BTreeMap<&Place, Vec<LinkId>> = BTreeMap::new();
+    for (id, link) in links.iter().enumerate() {
+        places.entry(&link.from).or_default().push(id);
+    }
+    let count = places.len();
+    for (at, own) in places.values_mut().enumerate() {
+        let first = at * own.len() / count;
+        own.rotate_left(first);
+    }
+    places
+}
+
+fn probes(links: &[Link], of: &[LinkId], after: bool) -> Vec<LinkProbe> {
+    let probe = |id: &LinkId| {
+        let link = &links[*id];
+        LinkProbe {
+            id: *id,
             probe: if after { link.probe_after.clone() } else { link.probe.clone() },
             timeout: link.timeout,
             to_host: link.to_host.clone(),
-        })
-        .collect()
+        }
+    };
+    of.iter().map(probe).collect()
 }
 
 /// How long a baseline goes on to look, but for the round that has begun by then: a link that is down is looked at
 /// twice, and a large mesh has its turns.
 pub(super) fn longest_look(links: &[Link]) -> Duration {
-    (links.iter().map(|link| link.timeout).max().unwrap_or_default() + WAY) * 4
+    let rounds = u32::try_from(turns(links) + 2).unwrap_or(u32::MAX).max(4);
+    (links.iter().map(|link| link.timeout).max().unwrap_or_default() + WAY) * rounds
 }
 
-fn patience(probes: &[LinkProbe]) -> Duration {
-    probes.iter().map(|one| one.timeout).max().unwrap_or_default() + WAY
+fn patience(links: &[Link], of: &[LinkId]) -> Duration {
+    of.iter().map(|id| links[*id].timeout).max().unwrap_or_default() + WAY
 }
 
-/// Looks at those links whose turn it is that begin at the workstation, with the same script, run here.
-async fn here(links: &[Link], asked: &BTreeSet<LinkId>, number: u64, after: bool) -> Option<ProbeRound> {
-    let mut probes = probes(links, &Place::Workstation, after);
-    // It is run anew each time, and knows nothing of the connections that it has made before.
-    probes.retain(|one| asked.contains(&one.id));
-    if probes.is_empty() {
+/// Looks at those links of the workstation, `own`, whose turn it is, with the same script, run here. It is run anew each
+/// time, and knows nothing of the connections that it has made before.
+async fn here(
+    links: &[Link],
+    own: &[LinkId],
+    asked: &BTreeSet<LinkId>,
+    number: u64,
+    after: bool,
+) -> Option<ProbeRound> {
+    let own: Vec<LinkId> = own.iter().copied().filter(|id| asked.contains(id)).collect();
+    if own.is_empty() {
         return None;
     }
-    let limit = patience(&probes);
+    let (limit, probes) = (patience(links, &own), probes(links, &own, after));
     let script = RemoteStep::Probe { life: limit, probes }.script();
     let finished = Invocation::new("sh", limit)
         .args(["-c", &script.text, script.name])
@@ -322,25 +349,71 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::facts::links::Probe;
+
+    fn link(from: Place, probe: Probe) -> Link {
+        Link {
+            check: "vpn".to_owned(),
+            from,
+            to: "vps".to_owned(),
+            to_host: None,
+            probe: probe.clone(),
+            probe_after: probe,
+            required: true,
+            timeout: Duration::from_secs(5),
+            left_out: None,
+            shared: false,
+        }
+    }
+
+    #[test]
+    fn hosts_of_a_mesh_begin_with_different_ones() {
+        let name = |at: usize| HostName::new(format!("h{at}")).unwrap();
+        for hosts in [3, 8, 10] {
+            let pairs = (0..hosts).flat_map(|from| (0..hosts).filter(move |to| *to != from).map(move |to| (from, to)));
+            let links: Vec<Link> = pairs
+                .map(|(from, to)| {
+                    let probe = Probe::Ssh { address: to.to_string(), port: 22 };
+                    Link { to_host: Some(name(to)), ..link(Place::Host(name(from)), probe) }
+                })
+                .collect();
+            let places = by_place(&links);
+            for step in 0..hosts - 1 {
+                let mut come: BTreeMap<Option<&HostName>, usize> = BTreeMap::new();
+                for own in places.values() {
+                    *come.entry(links[own[step]].to_host.as_ref()).or_default() += 1;
+                }
+                assert!(come.values().all(|come| *come <= 2), "{hosts} hosts, connection {step}: {come:?}");
+            }
+            let mut all: Vec<LinkId> = places.into_values().flatten().collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..links.len()).collect::<Vec<_>>());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_workstation_asks_those_of_its_links_whose_turn_it_is() {
+        let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let links = listeners.each_ref().map(|listener| {
+            let port = listener.local_addr().unwrap().port();
+            link(Place::Workstation, Probe::Tcp { address: "127.0.0.1".to_owned(), port })
+        });
+        let heard = here(&links, &[0, 1], &BTreeSet::from([1, 7]), 4, false).await.unwrap();
+        assert_eq!(heard.number, 4);
+        let answers: Vec<(LinkId, bool)> = heard.links.answers.iter().map(|(id, said)| (*id, said.is_up())).collect();
+        assert_eq!(answers, [(1, true)]);
+        let connections = listeners.map(|listener| {
+            listener.set_nonblocking(true).unwrap();
+            listener.incoming().take_while(Result::is_ok).count()
+        });
+        assert_eq!(connections, [0, 1]);
+        assert_eq!(here(&links, &[0], &BTreeSet::from([1]), 5, false).await, None);
+    }
 
     #[test]
     fn a_host_is_believed_about_the_links_that_begin_there_and_about_no_other() {
         let place = |name: &str| Place::Host(HostName::new(name).unwrap());
-        let link = |from: Place| {
-            let probe = crate::facts::links::Probe::Ping { address: "10.0.0.9".to_owned() };
-            Link {
-                check: "vpn".to_owned(),
-                from,
-                to: "vps".to_owned(),
-                to_host: None,
-                probe: probe.clone(),
-                probe_after: probe,
-                required: true,
-                timeout: Duration::from_secs(1),
-                left_out: None,
-                shared: false,
-            }
-        };
+        let link = |from: Place| link(from, Probe::Ping { address: "10.0.0.9".to_owned() });
         let links = [link(place("vps")), link(place("home")), link(Place::Workstation)];
         let up = |link| (link, crate::facts::links::LinkAnswer::Up { round_trip_us: None });
         let says = HeardLinks { answers: (0..9).map(up).collect(), later: (0..9).collect(), ..HeardLinks::default() };

@@ -234,6 +234,9 @@ pub struct Facts {
     pub notes: Vec<String>,
     /// Whether what runs was ever booted here.
     pub current_was_booted: bool,
+    /// There is no bash, which looks at links and units round after round.
+    #[serde(default)]
+    pub lacks_bash: bool,
     pub wireguard: Vec<WireguardInterface>,
 }
 

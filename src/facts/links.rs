@@ -43,6 +43,21 @@ pub struct Link {
 }
 
 impl Link {
+    /// Returns the hosts at its ends.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
+        let from = match &self.from {
+            Place::Host(name) => Some(name),
+            Place::Workstation => None,
+        };
+        from.into_iter().chain(&self.to_host)
+    }
+
+    /// Returns whether one of these hosts is at one of its ends.
+    #[must_use]
+    pub fn has_an_end_at(&self, hosts: &BTreeSet<&HostName>) -> bool {
+        self.hosts().any(|host| hosts.contains(host))
+    }
+
     /// Returns whether one of these hosts is at one of its ends, or no host at all.
     #[must_use]
     pub fn is_of(&self, hosts: &BTreeSet<HostName>) -> bool {
@@ -210,12 +225,13 @@ pub struct HeardLinks {
     pub control: Option<Control>,
 }
 
-/// How long a place needed for itself while it looked at its links: a process, a ping to itself, a connection to
-/// itself.
+/// How long a place needed for itself while it looked at its links. `None`: it was waited for no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
-    /// `None`: it was waited for no longer.
+    /// For a process, and for a connection to itself where it made one.
     pub took: Option<Duration>,
+    /// Until a ping to itself was back as well; never, where it lets none come to itself.
+    pub pinged: Option<Duration>,
     /// The longest time that one of the links had.
     pub longest: Duration,
 }
@@ -224,6 +240,17 @@ impl Round {
     #[must_use]
     pub fn answer(&self, link: LinkId) -> &LinkAnswer {
         self.answers.get(&link).unwrap_or(&LinkAnswer::Unknown)
+    }
+
+    /// Returns of each of so many links whether it is up: to ask for one after the other costs more than to go through
+    /// all.
+    #[must_use]
+    pub fn are_up(&self, links: usize) -> Vec<bool> {
+        let mut up = vec![false; links];
+        for (link, answer) in self.answers.range(..links) {
+            up[*link] = answer.is_up();
+        }
+        up
     }
 
     /// Returns whether nothing can be said about a link, though the place that it runs from has answered.
@@ -235,7 +262,8 @@ impl Round {
     /// Returns the links of `links` that are not up.
     #[must_use]
     pub fn down(&self, links: &[Link]) -> BTreeSet<LinkId> {
-        (0..links.len()).filter(|link| !self.answer(*link).is_up()).collect()
+        let up = self.are_up(links.len());
+        (0..links.len()).filter(|link| !up[*link]).collect()
     }
 }
 

@@ -132,16 +132,14 @@ impl Plan {
     /// Returns whether `far` is reached through `near`.
     #[must_use]
     pub fn is_behind(&self, far: HostId, near: HostId) -> bool {
-        let mut at = self.host(far).behind;
+        self.way_to(far).any(|jump| jump == near)
+    }
+
+    /// Returns the hosts through which this one is reached, the nearest to it first.
+    pub fn way_to(&self, far: HostId) -> impl Iterator<Item = HostId> + '_ {
+        let way = std::iter::successors(self.host(far).behind, |jump| self.host(*jump).behind);
         // A jump loop is refused by the inventory; the bound keeps a mistake there from becoming a hang here.
-        for _ in 0..self.hosts.len() {
-            match at {
-                Some(jump) if jump == near => return true,
-                Some(jump) => at = self.host(jump).behind,
-                None => return false,
-            }
-        }
-        false
+        way.take(self.hosts.len())
     }
 
     /// Returns whether a new login on this host is to prove its jump as well: that the jump forwards for a new login,
@@ -180,7 +178,8 @@ impl Plan {
     }
 
     fn not_up(&self, round: &Round) -> impl Iterator<Item = LinkId> {
-        self.required().filter(|link| !round.answer(*link).is_up() && !self.accepted.contains(link))
+        let up = round.are_up(self.links.len());
+        self.required().filter(move |link| !up[*link] && !self.accepted.contains(link))
     }
 
     /// Returns the required links that were up before anything changed and are not up in `round`: a roll back must
@@ -197,7 +196,8 @@ impl Plan {
     }
 
     fn not_up_again(&self, round: &Round) -> impl Iterator<Item = LinkId> {
-        self.required().filter(|link| !round.answer(*link).is_up() && self.baseline.answer(*link).is_up())
+        let up = round.are_up(self.links.len());
+        self.required().filter(move |link| !up[*link] && self.baseline.answer(*link).is_up())
     }
 
     fn required(&self) -> impl Iterator<Item = LinkId> + '_ {

@@ -37,8 +37,8 @@ pub struct HostView {
     pub reachable: bool,
     /// Until when what it does ends at the latest, or it is tried to reach it for that; and what comes then.
     pub ends: Option<(SystemTime, Option<AfterWait>)>,
-    /// The hosts that it stands by for, and why.
-    pub stands_by: Option<(HeldBack, Vec<HostName>)>,
+    /// Why it stands by, the hosts for which it does, and how many more of them there are.
+    pub stands_by: Option<(HeldBack, Vec<HostName>, usize)>,
     pub failed: bool,
     /// The end of a log of it was shown: something went wrong there.
     pub logged: bool,

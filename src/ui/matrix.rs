@@ -1,6 +1,8 @@
 //! The matrix of links: a table from rows to columns, or a list where a table would be too wide; below it every link
 //! that is not up, with its reason.
 
+use std::collections::HashMap;
+
 use crate::event::Cell;
 use crate::event::wording::words;
 use crate::facts::links::LinkAnswer;
@@ -155,22 +157,24 @@ impl Grid {
     fn of(cells: &[&Cell]) -> Self {
         let mut rows: Vec<String> = Vec::new();
         let mut columns: Vec<String> = Vec::new();
-        let place = |names: &mut Vec<String>, name: String| {
-            names.iter().position(|known| *known == name).unwrap_or_else(|| {
-                names.push(name);
+        let mut known: [HashMap<String, usize>; 2] = [HashMap::new(), HashMap::new()];
+        let place = |known: &mut HashMap<String, usize>, names: &mut Vec<String>, name: String| {
+            known.get(&name).copied().unwrap_or_else(|| {
+                names.push(name.clone());
+                known.insert(name, names.len() - 1);
                 names.len() - 1
             })
         };
         let placed: Vec<(usize, usize, Token)> = cells
             .iter()
             .map(|cell| {
-                let row = place(&mut rows, from_word(&cell.from));
-                (row, place(&mut columns, sanitise::line(&cell.to)), token(cell))
+                let row = place(&mut known[0], &mut rows, from_word(&cell.from));
+                (row, place(&mut known[1], &mut columns, sanitise::line(&cell.to)), token(cell))
             })
             .collect();
         // In a mesh the first host's own column comes last by order of links; a reader expects the rows' order.
         let mut order: Vec<usize> = (0..columns.len()).collect();
-        order.sort_by_key(|column| rows.iter().position(|row| *row == columns[*column]).unwrap_or(usize::MAX));
+        order.sort_by_key(|column| known[0].get(&columns[*column]).copied().unwrap_or(usize::MAX));
         let mut rank = vec![0; order.len()];
         for (position, column) in order.iter().enumerate() {
             rank[*column] = position;
@@ -270,26 +274,30 @@ fn by_reason(cells: &[&Cell]) -> Vec<(String, Vec<AlikeLinks>)> {
         why + if cell.required || cell.left_out { "" } else { " (not required)" }
     };
     let mut reasons: Vec<(String, Vec<AlikeLinks>)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut pairs: HashMap<(usize, String, String), usize> = HashMap::new();
     for cell in cells {
         let (from, to, kind) = (from_word(&cell.from), sanitise::line(&cell.to), sanitise::line(&cell.kind));
-        let tail = tail(cell);
-        let place = reasons.iter().position(|(known, _)| *known == tail).unwrap_or_else(|| {
-            reasons.push((tail, Vec::new()));
+        let reason = *places.entry(tail(cell)).or_insert_with_key(|tail| {
+            reasons.push((tail.clone(), Vec::new()));
             reasons.len() - 1
         });
-        let links = &mut reasons[place].1;
-        match links.iter_mut().find(|(known, ends, _)| *known == from && *ends == [to.clone()]) {
-            Some((_, _, kinds)) => kinds.push(kind),
-            None => links.push((from, vec![to], vec![kind])),
-        }
+        let links = &mut reasons[reason].1;
+        let pair = *pairs.entry((reason, from, to)).or_insert_with_key(|(_, from, to)| {
+            links.push((from.clone(), vec![to.clone()], Vec::new()));
+            links.len() - 1
+        });
+        links[pair].2.push(kind);
     }
     for (_, links) in &mut reasons {
         let mut merged: Vec<AlikeLinks> = Vec::new();
+        let mut alike: HashMap<(String, Vec<String>), usize> = HashMap::new();
         for (from, ends, kinds) in links.drain(..) {
-            match merged.iter_mut().find(|(known, _, of)| *known == from && *of == kinds) {
-                Some((_, known, _)) => known.extend(ends),
-                None => merged.push((from, ends, kinds)),
-            }
+            let place = *alike.entry((from, kinds)).or_insert_with_key(|(from, kinds)| {
+                merged.push((from.clone(), Vec::new(), kinds.clone()));
+                merged.len() - 1
+            });
+            merged[place].1.extend(ends);
         }
         *links = merged;
     }

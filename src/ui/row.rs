@@ -222,8 +222,8 @@ fn doing(host: &HostView, view: &FleetView, health: Health, now: SystemTime) -> 
         Health::Away => return away(host, view, now),
         _ => {}
     }
-    if let Some((why, others)) = &host.stands_by {
-        return stands_by(*why, others);
+    if let Some((why, others, more)) = &host.stands_by {
+        return stands_by(*why, others, *more);
     }
     let told = sanitise::line(&host.doing);
     let told = if view.rollback_to.is_some() { in_a_rollback(&told).map_or(told, str::to_owned) } else { told };
@@ -293,10 +293,11 @@ fn away(host: &HostView, view: &FleetView, now: SystemTime) -> Vec<String> {
     then.into_iter().chain([format!("out of reach: {left} more"), "out of reach".to_owned()]).collect()
 }
 
-fn stands_by(why: HeldBack, others: &[HostName]) -> Vec<String> {
-    let names = others.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
-    let count = format!("{} others", others.len());
-    let is = if others.len() == 1 { "is" } else { "are" };
+fn stands_by(why: HeldBack, others: &[HostName], more: usize) -> Vec<String> {
+    let all = others.len() + more;
+    let names = words::names_and_more(others, more);
+    let count = format!("{all} others");
+    let is = if all == 1 { "is" } else { "are" };
     match why {
         HeldBack::FirstAlone => {
             vec![format!("begins after {names}, which comes first alone"), format!("begins after {names}")]

@@ -148,7 +148,8 @@ fn recap(lines: &[Line], width: usize, colour: bool) -> String {
         return String::new();
     }
     // The page itself is what the recap would send a reader to.
-    let view = FleetView { record: None, ..FleetView::of(lines) };
+    let mut view = FleetView::of(lines);
+    view.record = None;
     recap::render(&view, recap::RecapStyle { colour, columns: width, wrapped: true, whole: true })
 }
 

@@ -1,6 +1,6 @@
 //! Folds the events of a command into what a screen shows: no terminal, no clock, no printing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
@@ -31,6 +31,8 @@ pub struct FleetView {
     pub phases: Vec<PhaseView>,
     /// In the inventory's order.
     pub hosts: Vec<HostView>,
+    /// Where each of them stands.
+    places: BTreeMap<HostName, usize>,
     pub build: BuildView,
     /// The wave that is tested, rebooted or looked at; of a push only where it has more than one.
     pub wave: Option<WaveView>,
@@ -180,7 +182,7 @@ impl FleetView {
 
     #[must_use]
     pub fn host(&self, name: &HostName) -> Option<&HostView> {
-        self.hosts.iter().find(|host| host.name == *name)
+        self.places.get(name).map(|place| &self.hosts[*place])
     }
 
     /// Until when a host out of reach is tried, and what comes then. Where all go back then, one such host is enough
@@ -189,7 +191,7 @@ impl FleetView {
     pub fn tried_until(&self, host: &HostView) -> Option<(SystemTime, Option<AfterWait>)> {
         let of_run = self.waits.iter().filter(|wait| is_for_hosts(wait.wait)).min_by_key(|wait| wait.until);
         let of_run = of_run.map(|wait| (wait.until, Some(wait.then)));
-        let of_all = self.all_back_at().filter(|_| matches!(host.ends, Some((_, Some(AfterWait::AllGoBack)))));
+        let of_all = matches!(host.ends, Some((_, Some(AfterWait::AllGoBack)))).then(|| self.all_back_at()).flatten();
         let of_all = of_all.map(|until| (until, Some(AfterWait::AllGoBack)));
         [host.ends, of_run, of_all].into_iter().flatten().min_by_key(|(until, _)| *until)
     }
@@ -231,6 +233,7 @@ impl FleetView {
             }
             Event::RunChosen { record, changes, .. } => {
                 self.record = Some(record.clone());
+                let changes: BTreeSet<&HostName> = changes.iter().collect();
                 for host in self.hosts.iter_mut().filter(|_| !changes.is_empty()) {
                     host.role = if changes.contains(&host.name) { Role::Changes } else { Role::Witness };
                 }
@@ -238,7 +241,8 @@ impl FleetView {
             Event::Planned { hosts } => hosts.iter().for_each(|planned| self.plan(planned)),
             Event::PhaseStarted { phase } => self.begin_phase(*phase, at),
             Event::WavesPlanned { waves } => {
-                let is_in_one = |host: &HostView| waves.iter().flatten().any(|name| *name == host.name);
+                let of_waves: BTreeSet<&HostName> = waves.iter().flatten().collect();
+                let is_in_one = |host: &HostView| of_waves.contains(&host.name);
                 self.hosts.iter_mut().filter(|host| !is_in_one(host)).for_each(|host| host.turn = Turn::OfNoWave);
             }
             Event::WaveStarted { wave, of, hosts } => {
@@ -340,8 +344,8 @@ impl FleetView {
                 host.ends = within_ms.map(|within| (at + Duration::from_millis(within), *then));
             }
             Event::ContactMade { .. } => host.reachable = true,
-            Event::HostWaits { waits_for, why, .. } => {
-                host.stands_by = why.filter(|_| !waits_for.is_empty()).map(|why| (why, waits_for.clone()));
+            Event::HostWaits { waits_for, more, why, .. } => {
+                host.stands_by = why.filter(|_| !waits_for.is_empty()).map(|why| (why, waits_for.clone(), *more));
             }
             Event::Failed { .. } => host.failed = true,
             Event::Logged { .. } => host.logged = true,
@@ -365,16 +369,19 @@ impl FleetView {
         self.what = what;
         self.fleet = Some(fleet.to_owned());
         self.hosts = hosts.iter().map(|host| HostView::new(host.clone(), at)).collect();
+        self.places = hosts.iter().cloned().zip(0..).collect();
     }
 
     fn select(&mut self, selected: &[HostName]) {
+        let selected: BTreeSet<&HostName> = selected.iter().collect();
         for host in &mut self.hosts {
             host.role = if selected.contains(&host.name) { Role::Selected } else { Role::Witness };
         }
     }
 
     fn plan(&mut self, planned: &HostPlanned) {
-        let Some(host) = self.hosts.iter_mut().find(|host| host.name == planned.host) else { return };
+        let Some(place) = self.places.get(&planned.host) else { return };
+        let host = &mut self.hosts[*place];
         host.role = match (planned.changes, planned.selected) {
             (true, _) => Role::Changes,
             (false, true) => Role::Current,
@@ -404,8 +411,9 @@ impl FleetView {
             self.hosts.iter_mut().for_each(|host| host.links = None);
         }
         let wave = self.wave.as_ref().filter(|_| matches!(phase, Phase::Test | Phase::Reboot));
+        let wave: Option<BTreeSet<&HostName>> = wave.map(|wave| wave.hosts.iter().collect());
         for host in &mut self.hosts {
-            if wave.is_none_or(|wave| wave.hosts.contains(&host.name)) {
+            if wave.as_ref().is_none_or(|wave| wave.contains(&host.name)) {
                 host.begin(phase, at);
             } else {
                 host.stand_by(phase, at);
@@ -419,10 +427,13 @@ impl FleetView {
 
     /// Only for the two phases that run side by side: the next one says nothing of when each ended.
     fn end_phase_if_all_are_through(&mut self, phase: Phase, at: SystemTime) {
+        if !matches!(phase, Phase::Build | Phase::Survey) {
+            return;
+        }
         let takes_part =
             |host: &&HostView| phase == Phase::Survey || !matches!(host.role, Role::Witness | Role::LeftOut);
         let through = self.hosts.iter().filter(takes_part).all(|host| host.times.contains_key(&phase));
-        if matches!(phase, Phase::Build | Phase::Survey) && through {
+        if through {
             self.phases.iter_mut().filter(|begun| begun.phase == phase).for_each(|begun| begun.ended = Some(at));
         }
     }
@@ -431,18 +442,25 @@ impl FleetView {
         if phase == Phase::Baseline {
             self.baseline = cells.to_vec();
         }
+        let mut counts: BTreeMap<&HostName, LinkCount> = BTreeMap::new();
+        for cell in cells {
+            if let Place::Host(from) = &cell.from {
+                let count = counts.entry(from).or_default();
+                count.of += 1;
+                count.up += u64::from(cell.answer.is_up());
+            }
+        }
         for host in &mut self.hosts {
-            let own = || cells.iter().filter(|cell| matches!(&cell.from, Place::Host(from) if *from == host.name));
-            let up = own().filter(|cell| cell.answer.is_up()).count();
-            host.links = Some(LinkCount { up: up as u64, of: own().count() as u64 }).filter(|count| count.of > 0);
+            host.links = counts.get(&host.name).copied();
         }
         self.latest = Some((phase, cells.to_vec()));
     }
 
     /// The host's own view; a query names its hosts only as they come.
     fn known(&mut self, name: &HostName, at: SystemTime) -> &mut HostView {
-        let place = self.hosts.iter().position(|host| host.name == *name).unwrap_or_else(|| {
+        let place = self.places.get(name).copied().unwrap_or_else(|| {
             self.hosts.push(HostView::new(name.clone(), at));
+            self.places.insert(name.clone(), self.hosts.len() - 1);
             self.hosts.len() - 1
         });
         &mut self.hosts[place]

@@ -112,6 +112,7 @@ impl World {
             boot_note: None,
             notes: Vec::new(),
             current_was_booted: true,
+            lacks_bash: false,
             wireguard: Vec::new(),
         }
     }

@@ -45,6 +45,10 @@ struct Fleet {
     /// The boot of each host.
     boots: BTreeMap<usize, String>,
     late: BTreeSet<usize>,
+    /// What makes a host late is its ping to itself alone.
+    is_only_the_ping_late: bool,
+    /// Hosts that let no ping come to themselves.
+    mute: BTreeSet<usize>,
     silent: BTreeSet<LinkId>,
     busy: BTreeSet<LinkId>,
     asked: BTreeSet<LinkId>,
@@ -52,8 +56,9 @@ struct Fleet {
 
 impl Fleet {
     fn of(hosts: usize) -> Self {
-        let (boots, late, silent, busy, asked) = Default::default();
-        Self { links: mesh(hosts), hosts, asking: RoundPlan::default(), boots, late, silent, busy, asked }
+        let (boots, late, mute, silent, busy, asked) = Default::default();
+        let (links, asking) = (mesh(hosts), RoundPlan::default());
+        Self { links, hosts, asking, boots, late, is_only_the_ping_late: false, mute, silent, busy, asked }
     }
 
     fn round(&mut self) -> Round {
@@ -61,7 +66,9 @@ impl Fleet {
         let mut heard: BTreeMap<Place, HeardLinks> = BTreeMap::new();
         for at in 0..self.hosts {
             let took = Duration::from_millis(if self.late.contains(&at) { 1500 } else { 20 });
-            let control = Some(Control { took: Some(took), longest: Duration::from_secs(2) });
+            let pinged = (!self.mute.contains(&at)).then_some(took);
+            let took = Some(if self.is_only_the_ping_late { Duration::from_millis(20) } else { took });
+            let control = Some(Control { took, pinged, longest: Duration::from_secs(2) });
             heard.insert(Place::Host(name(at)), HeardLinks { control, ..HeardLinks::default() });
         }
         for id in &self.asked {
@@ -178,4 +185,43 @@ fn a_link_whose_sshd_lets_nobody_in_just_now_is_open_with_its_reason_and_is_aske
     fleet.round();
     fleet.busy = BTreeSet::from([1]);
     assert!(fleet.round().is_open(1));
+}
+
+#[test]
+fn every_link_of_a_large_mesh_has_had_its_turn_after_so_many_rounds() {
+    for hosts in [2, 11, 24, 60, 120] {
+        let mut fleet = Fleet::of(hosts);
+        let turns = turns(&fleet.links);
+        let mut rounds = 1;
+        while !fleet.round().unasked.is_empty() {
+            rounds += 1;
+        }
+        assert!(turns <= rounds && rounds <= turns + turns / 2 + 1, "{hosts} hosts: {rounds} rounds, {turns} turns");
+    }
+}
+
+/// The rounds before anything changed tell the two apart.
+#[test]
+fn a_host_that_lets_no_ping_come_to_itself_is_not_late_for_that_and_one_that_did_is() {
+    let of = |mute: bool| {
+        let mut fleet = Fleet::of(3);
+        fleet.is_only_the_ping_late = true;
+        if mute {
+            fleet.mute.insert(1);
+        }
+        fleet.round();
+        fleet.asking.begin_anew();
+        if !mute {
+            fleet.late.insert(1);
+        }
+        fleet.silent = (0..fleet.links.len()).filter(|id| fleet.links[*id].from == Place::Host(name(1))).collect();
+        let silent = fleet.silent.clone();
+        let round = fleet.round();
+        let down = fleet.down(&round);
+        (round.unmeasured, down, silent)
+    };
+    let (unmeasured, down, silent) = of(true);
+    assert_eq!((unmeasured, down), (BTreeSet::new(), silent));
+    let (unmeasured, _, silent) = of(false);
+    assert_eq!(unmeasured, silent);
 }

@@ -137,6 +137,12 @@ const CASES: &[Case] = &[
     (|host| host.condition.facts.survivors = vec!["r-1".into()], Warning, "run r-1 did not come to its end", ""),
     (|host| host.condition.facts.traces = vec!["fired\nx".into()], Warning, "a guard has fired here: fired", "recover"),
     (
+        |host| host.condition.facts.lacks_bash = true,
+        Blocker,
+        "has no bash: its links and units could not be looked at",
+        "pkgs.bashInteractive",
+    ),
+    (
         |host| host.condition.facts.busy = vec!["a switch is under way".into()],
         Blocker,
         "a switch is under way",

@@ -12,6 +12,7 @@ use crate::event::reason::notice::Notice;
 use crate::event::reason::run_end::{Concluded, FleetEnd, WhyEnded};
 use crate::event::{Event, HostOutcome, Outcome, Phase};
 use crate::facts::host::{GuardState, same_boot};
+use crate::facts::links::LinkId;
 use crate::facts::plan::HostId;
 use crate::facts::step_answer::{RefusalReason, StepOutcome};
 use crate::facts::systems::Systems;
@@ -358,7 +359,8 @@ impl Transaction {
             Outcome::RolledBack => FleetEnd::AllBackBefore,
             Outcome::Refused => FleetEnd::NothingTouched,
             _ => {
-                let counts = |link| !self.leads_to_a_lost_host(link);
+                let lost = self.lost_hosts();
+                let counts = |link: LinkId| !self.plan.links[link].has_an_end_at(&lost);
                 FleetEnd::AllAsMeant { links: links_at_end(&self.plan, self.last_round.as_ref(), counts) }
             }
         })

@@ -141,7 +141,7 @@ impl Transaction {
     /// Returns the broken links that count. A link that begins or ends at a host that is lost to this run proves
     /// nothing for it.
     pub(super) fn broken_of_ours(&self, round: &Round) -> std::collections::BTreeSet<LinkId> {
-        self.plan.broken(round).into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect()
+        self.without_lost_hosts(self.plan.broken(round))
     }
 
     fn go_on_back_without_arming(&mut self, effects: &mut Vec<Effect>) {
@@ -156,10 +156,9 @@ impl Transaction {
         }
         match self.stage {
             Stage::BackProof => {
-                let left = self.last_broken.iter().copied().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
-                self.last_broken = left;
-                let open = self.unproven.iter().copied().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
-                self.unproven = open;
+                let (broken, unproven) = (std::mem::take(&mut self.last_broken), std::mem::take(&mut self.unproven));
+                (self.last_broken, self.unproven) =
+                    (self.without_lost_hosts(broken), self.without_lost_hosts(unproven));
                 self.back_proven_when_all_holds(effects);
             }
             Stage::BackDisarm => self.clean_when_all_are_back(effects),

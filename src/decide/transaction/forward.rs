@@ -1,6 +1,7 @@
 //! Decides in phases 5, 6 and 9 what is done on the hosts on the way forward, one order for each host, and what its
 //! answer means.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decide::transaction::done;
@@ -130,9 +131,9 @@ impl Transaction {
     /// own job may cut their way. `regardless` ends that head start.
     pub(super) fn send_waiting(&mut self, regardless: bool, effects: &mut Vec<Effect>) {
         let plan = Arc::clone(&self.plan);
+        let held = if regardless { BTreeSet::new() } else { self.ways_held_open() };
         for host in plan.changing() {
-            let held = plan.changing().any(|far| plan.is_behind(far, host) && self.holds_its_way_open(far));
-            if self.hosts[host.0].progress != Progress::Waiting || (held && !regardless) {
+            if self.hosts[host.0].progress != Progress::Waiting || held.contains(&host) {
                 continue;
             }
             let kind = match self.stage {
@@ -154,6 +155,16 @@ impl Transaction {
             let boot_id = now.boot_id.clone();
             self.run(host, Step::Job { kind, boot_id }, effects);
         }
+    }
+
+    /// Returns the hosts through which one is reached on which this stage's job has yet to begin.
+    fn ways_held_open(&self) -> BTreeSet<HostId> {
+        let mut held = BTreeSet::new();
+        for far in self.plan.changing().filter(|far| self.holds_its_way_open(*far)) {
+            // From one that is known on, the rest of the way is known, too.
+            let _ = self.plan.way_to(far).find(|jump| !held.insert(*jump));
+        }
+        held
     }
 
     /// Returns whether this stage's job has yet to begin on `far`, so that the way to it must stay. A host out of reach

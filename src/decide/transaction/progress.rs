@@ -7,31 +7,31 @@ use crate::decide::transaction::state::Transaction;
 use crate::decide::vocabulary::Effect;
 use crate::event::reason::rollback::{DownLink, LinkEnds, LinksCause};
 use crate::event::{Event, LinkCount, Phase};
-use crate::facts::links::{LinkAnswer, LinkId, Round};
+use crate::facts::links::{Link, LinkAnswer, LinkId, Round};
 use crate::inventory::model::{HostName, Place};
 
 impl Transaction {
     pub(super) fn links_moved(&self, round: &Round) -> Event {
-        let counted = || self.plan.links.iter().enumerate().filter(|(_, link)| link.left_out.is_none());
+        let up = round.are_up(self.plan.links.len());
+        let (mut all, mut hosts) = (LinkCount::default(), BTreeMap::<&HostName, LinkCount>::new());
+        for (link, is_up) in self.plan.links.iter().zip(up).filter(|(link, _)| link.left_out.is_none()) {
+            let of_host = match &link.from {
+                Place::Host(from) => Some(hosts.entry(from).or_default()),
+                Place::Workstation => None,
+            };
+            for count in of_host.into_iter().chain([&mut all]) {
+                count.of += 1;
+                count.up += u64::from(is_up);
+            }
+        }
         Event::LinksMoved {
-            up: counted().filter(|(id, _)| round.answer(*id).is_up()).count() as u64,
-            of: counted().count() as u64,
+            up: all.up,
+            of: all.of,
             rounds: self.streak,
             waiting_for: self.waited_for(),
             cause: self.in_common(&self.last_broken),
-            hosts: self.links_by_host(round),
+            hosts: hosts.into_iter().map(|(host, count)| (host.clone(), count)).collect(),
         }
-    }
-
-    fn links_by_host(&self, round: &Round) -> BTreeMap<HostName, LinkCount> {
-        let mut hosts: BTreeMap<HostName, LinkCount> = BTreeMap::new();
-        for (id, link) in self.plan.links.iter().enumerate() {
-            let (Place::Host(from), None) = (&link.from, &link.left_out) else { continue };
-            let count = hosts.entry(from.clone()).or_default();
-            count.of += 1;
-            count.up += u64::from(round.answer(id).is_up());
-        }
-        hosts
     }
 
     /// Returns the links and the units that verify waits for.
@@ -72,46 +72,43 @@ impl Transaction {
     /// Returns what these links have in common, if one sentence says it all: a person looks for the cause, and a list
     /// of links is none.
     pub(super) fn in_common(&self, down: &BTreeSet<LinkId>) -> Option<LinksCause> {
-        let link = |id: &LinkId| &self.plan.links[*id];
-        let counts = |id: &LinkId| link(id).required && link(id).left_out.is_none() && !self.plan.accepted.contains(id);
-        let counted: Vec<LinkId> = (0..self.plan.links.len()).filter(counts).collect();
-        let checks: BTreeSet<&str> = down.iter().map(|id| link(id).check.as_str()).collect();
-        let of_checks = |id: &LinkId| checks.contains(link(id).check.as_str());
-        let is_it = |meant: &dyn Fn(&LinkId) -> bool| {
-            counted.iter().filter(|id| meant(id)).copied().collect::<BTreeSet<LinkId>>() == *down
-        };
+        // Two are named as fast as what they have in common.
+        if down.len() < 3 {
+            return None;
+        }
+        let checks: BTreeSet<&str> = down.iter().map(|id| self.plan.links[*id].check.as_str()).collect();
+        // Of all links that count, and of those of the same checks; and of those that are down.
+        let (mut all, mut of_checks, mut of_down) = (Tally::default(), Tally::default(), Tally::default());
+        for (id, link) in self.plan.links.iter().enumerate() {
+            if link.required && link.left_out.is_none() && !self.plan.accepted.contains(&id) {
+                all.add(link);
+                if checks.contains(link.check.as_str()) {
+                    of_checks.add(link);
+                }
+                if down.contains(&id) {
+                    of_down.add(link);
+                }
+            }
+        }
+        if of_down.links != down.len() {
+            return None;
+        }
         let named = |checks_count: bool, at: Option<&HostName>, ends: LinkEnds| LinksCause {
             checks: if checks_count { checks.iter().map(|check| (*check).to_owned()).collect() } else { Vec::new() },
             at: at.cloned(),
             ends,
             links: down.len(),
         };
-        // Two are named as fast as what they have in common.
-        if down.len() < 3 {
-            return None;
+        let whole = [(false, &all), (true, &of_checks)];
+        if let Some((checks_count, _)) = whole.iter().find(|(_, meant)| meant.links == down.len()) {
+            return Some(named(*checks_count, None, LinkEnds::Both));
         }
-        if is_it(&|_| true) {
-            return Some(named(false, None, LinkEnds::Both));
-        }
-        if is_it(&of_checks) {
-            return Some(named(true, None, LinkEnds::Both));
-        }
-        let hosts = || self.plan.hosts.iter().map(|host| &host.name);
-        [false, true].into_iter().find_map(|checks_count| {
+        whole.into_iter().find_map(|(checks_count, meant)| {
             [LinkEnds::Both, LinkEnds::To, LinkEnds::From].into_iter().find_map(|ends| {
-                hosts().find_map(|host| {
-                    let begins = |id: &LinkId| link(id).from == Place::Host(host.clone());
-                    let leads = |id: &LinkId| link(id).to_host.as_ref() == Some(host);
-                    let meant = |id: &LinkId| {
-                        (!checks_count || of_checks(id))
-                            && match ends {
-                                LinkEnds::Both => begins(id) || leads(id),
-                                LinkEnds::To => leads(id),
-                                LinkEnds::From => begins(id),
-                            }
-                    };
-                    is_it(&meant).then(|| named(checks_count, Some(host), ends))
-                })
+                // All links there are down, and no other one is.
+                let is_it = |host: &&HostName| [meant, &of_down].iter().all(|of| of.at(host, ends) == down.len());
+                let host = self.plan.hosts.iter().map(|host| &host.name).find(is_it);
+                host.map(|host| named(checks_count, Some(host), ends))
             })
         })
     }
@@ -119,6 +116,39 @@ impl Transaction {
     pub(super) fn tell_matrix(&self, phase: Phase, effects: &mut Vec<Effect>) {
         if let Some(round) = &self.last_round {
             effects.push(Effect::Tell(Event::MatrixSeen { phase, cells: cells(&self.plan, round, true) }));
+        }
+    }
+}
+
+/// How many links there are, and at each host: those that begin or end there, that lead there, and that begin there.
+#[derive(Default)]
+struct Tally<'a> {
+    links: usize,
+    hosts: BTreeMap<&'a HostName, [usize; 3]>,
+}
+
+impl<'a> Tally<'a> {
+    fn add(&mut self, link: &'a Link) {
+        self.links += 1;
+        let from = match &link.from {
+            Place::Host(name) => Some(name),
+            Place::Workstation => None,
+        };
+        let to = link.to_host.as_ref();
+        for host in from.into_iter().chain(to.filter(|to| from != Some(to))) {
+            let [both, leads, begins] = self.hosts.entry(host).or_default();
+            *both += 1;
+            *leads += usize::from(to == Some(host));
+            *begins += usize::from(from == Some(host));
+        }
+    }
+
+    fn at(&self, host: &HostName, ends: LinkEnds) -> usize {
+        let [both, leads, begins] = self.hosts.get(host).copied().unwrap_or_default();
+        match ends {
+            LinkEnds::Both => both,
+            LinkEnds::To => leads,
+            LinkEnds::From => begins,
         }
     }
 }

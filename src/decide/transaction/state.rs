@@ -186,7 +186,7 @@ pub struct Transaction {
     /// How often the time of this look was begun anew, because a round could not be carried out.
     pub(super) begun_anew: u32,
     /// Rounds after the end of the time of this look in which the turn of some link had not come.
-    pub(super) open_rounds: u32,
+    pub(super) open_rounds: usize,
     pub(super) last_failures: BTreeSet<(HostId, String)>,
     /// A host that did not tell the state of its units in the last round.
     pub(super) unheard: Option<HostId>,

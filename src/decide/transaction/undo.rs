@@ -17,7 +17,7 @@ use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::{HostId, LoginBefore};
 use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use crate::facts::systems::Systems;
-use crate::inventory::model::Place;
+use crate::inventory::model::HostName;
 
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
@@ -318,10 +318,8 @@ impl Transaction {
 
     pub(super) fn back_round_seen(&mut self, mut round: Round, effects: &mut Vec<Effect>) {
         // The links of a host that is given up do not count: no reboot of another would bring them back.
-        let broken = self.plan.newly_broken(&round);
-        self.last_broken = broken.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
-        let unproven = self.plan.newly_unproven(&round);
-        self.unproven = unproven.into_iter().filter(|link| !self.leads_to_a_lost_host(*link)).collect();
+        self.last_broken = self.without_lost_hosts(self.plan.newly_broken(&round));
+        self.unproven = self.without_lost_hosts(self.plan.newly_unproven(&round));
         self.streak = u32::from(self.last_broken.is_empty() && self.unproven.is_empty());
         self.begin_time_anew(&round, effects);
         effects.push(Effect::Tell(self.links_moved(&round)));
@@ -341,19 +339,29 @@ impl Transaction {
         }
     }
 
-    pub(super) fn leads_to_a_lost_host(&self, link: LinkId) -> bool {
-        let link = &self.plan.links[link];
-        let is_end = |id: HostId| {
-            let name = &self.plan.host(id).name;
-            link.from == Place::Host(name.clone()) || link.to_host.as_ref() == Some(name)
-        };
+    /// Returns the links of these that neither begin nor end at a host that is lost to this run.
+    pub(super) fn without_lost_hosts(&self, mut links: BTreeSet<LinkId>) -> BTreeSet<LinkId> {
+        let lost = self.lost_hosts();
+        if !lost.is_empty() {
+            links.retain(|link| !self.plan.links[*link].has_an_end_at(&lost));
+        }
+        links
+    }
+
+    /// Returns the hosts whose links prove nothing for this run.
+    pub(super) fn lost_hosts(&self) -> BTreeSet<&HostName> {
         let proves_nothing = |id: &HostId| {
             let now = &self.hosts[id.0];
             now.missing
                 || now.has_left()
                 || matches!(now.end, Some(HostOutcome::Lost { .. } | HostOutcome::MovedOn { .. }))
         };
-        self.plan.ids().filter(proves_nothing).any(is_end)
+        self.plan.ids().filter(proves_nothing).map(|host| &self.plan.host(host).name).collect()
+    }
+
+    /// Returns the hosts at the ends of these links.
+    fn ends_of(&self, links: &BTreeSet<LinkId>) -> BTreeSet<&HostName> {
+        links.iter().flat_map(|link| self.plan.links[*link].hosts()).collect()
     }
 
     /// Returns whether a roll back must be proven by a new login here: it asks no more than there was before, and no
@@ -386,15 +394,10 @@ impl Transaction {
         let silent = self.without_login();
         // The links of the others may have led through a missing host: no reboot of theirs would mend that.
         let any_missing = self.missing().next().is_some();
-        let is_at = |host: HostId, links: &BTreeSet<LinkId>| {
-            let name = &self.plan.host(host).name;
-            links
-                .iter()
-                .map(|link| &self.plan.links[*link])
-                .any(|link| link.from == Place::Host(name.clone()) || link.to_host.as_ref() == Some(name))
-        };
+        let (broken, unproven) = (self.ends_of(&self.last_broken), self.ends_of(&self.unproven));
+        let is_at = |host: HostId, ends: &BTreeSet<&HostName>| ends.contains(&self.plan.host(host).name);
         // A link that could not be measured may be down: only a reboot is known to bring it back.
-        let at_broken_link = |host: HostId| is_at(host, &self.last_broken) || is_at(host, &self.unproven);
+        let at_broken_link = |host: HostId| is_at(host, &broken) || is_at(host, &unproven);
         let suspects: Vec<HostId> = self
             .plan
             .ids()
@@ -414,7 +417,7 @@ impl Transaction {
             .map(|host| {
                 if silent.contains(host) {
                     Notice::LoginStaysDown
-                } else if is_at(*host, &self.last_broken) {
+                } else if is_at(*host, &broken) {
                     Notice::LinksStayDown
                 } else {
                     Notice::LinksStayUnmeasured

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decide::absent;
+use crate::decide::asking;
 use crate::decide::transaction::state::{Back, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
 use crate::event::reason::absent::Absence;
@@ -26,9 +27,9 @@ const ROUNDS_AFTER_A_RESTART: u32 = 10;
 /// at once, and after three a host is asked with one in eight of the others.
 const ANEW: u32 = 3;
 
-/// For how many rounds after the settle time it is waited for links whose turn has not come: more than a large mesh
-/// needs.
-const OPEN_ROUNDS: u32 = 30;
+/// For how many rounds after the settle time it is waited for links whose turn has not come; for as many as it takes to
+/// ask each once, if those are more.
+const OPEN_ROUNDS: usize = 30;
 
 impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
@@ -135,8 +136,7 @@ impl Transaction {
         self.notice_witnesses(&round, effects);
         self.notice_absent(&round, effects);
         self.last_broken = self.broken_of_ours(&round);
-        let mut unproven = self.plan.unproven(&round);
-        unproven.retain(|link| !self.leads_to_a_lost_host(*link));
+        let unproven = self.without_lost_hosts(self.plan.unproven(&round));
         let was_open = std::mem::replace(&mut self.unproven, unproven);
         let is_measured = self.unproven.is_disjoint(&round.unmeasured);
         self.last_failures = self.failures_in(&round, effects);
@@ -157,8 +157,9 @@ impl Transaction {
         if !matches!(self.stage, Stage::Verify | Stage::Proof) || self.probing {
             return;
         }
-        self.open_rounds += u32::from(self.overtime && !self.unproven.is_empty());
-        if self.overtime && (!(holds && is_measured) || self.open_rounds > OPEN_ROUNDS) {
+        self.open_rounds += usize::from(self.overtime && !self.unproven.is_empty());
+        let is_open_for_long = || self.open_rounds > OPEN_ROUNDS && self.open_rounds > asking::turns(&self.plan.links);
+        if self.overtime && (!(holds && is_measured) || is_open_for_long()) {
             self.settle_time_is_over(effects);
         } else if self.units.is_over() && !self.unsteady().is_empty() {
             self.not_verified(effects);

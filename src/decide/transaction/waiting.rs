@@ -1,12 +1,56 @@
 //! Says what the run waits for, what comes if that is in vain, and whether a person may leave: the screen shows it, and
 //! works none of it out by itself.
 
+use std::collections::BTreeMap;
+
 use crate::decide::transaction::recover::Aim;
 use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
 use crate::decide::vocabulary::Timer;
 use crate::event::HostOutcome;
 use crate::event::waiting::{AfterWait, HeldBack, WaitedFor};
 use crate::facts::plan::HostId;
+
+/// How many hosts are named of those for which one stands by.
+const NAMED: usize = 8;
+
+/// What a host stands by for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandBy {
+    pub why: HeldBack,
+    /// The first of the hosts, in the plan's order.
+    pub first: Vec<HostId>,
+    /// How many there are beside these.
+    pub more: usize,
+}
+
+impl StandBy {
+    fn of(why: HeldBack, hosts: impl IntoIterator<Item = HostId>) -> Self {
+        let mut all = Self { why, first: Vec::new(), more: 0 };
+        hosts.into_iter().for_each(|host| all.add(host));
+        all
+    }
+
+    fn add(&mut self, host: HostId) {
+        if self.first.len() < NAMED {
+            self.first.push(host);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Returns whether a person who was told this other one should be told anew: of few hosts always, of many when they
+    /// are half as many. Else each of many hosts would be told of each of the others.
+    #[must_use]
+    pub fn is_news_after(&self, told: &Self) -> bool {
+        let (now, then) = (self.first.len() + self.more, told.first.len() + told.more);
+        self.why != told.why
+            || match (self.more, told.more) {
+                (0, 0) => self.first != told.first,
+                (0, _) | (_, 0) => true,
+                _ => now <= then / 2 || now >= then * 2,
+            }
+    }
+}
 
 impl Transaction {
     /// Returns what is waited for until this timer elapses in the stage under way, and what comes then. `None`: the
@@ -36,38 +80,59 @@ impl Transaction {
         }
     }
 
-    /// Returns the hosts for which this one stands by, and why; none if it does not.
+    /// Returns the hosts that stand by, each with those for which it does.
     #[must_use]
-    pub fn waits_for(&self, host: HostId) -> Option<(HeldBack, Vec<HostId>)> {
-        let now = &self.hosts[host.0];
-        if !self.plan.host(host).changes || !self.takes_part(host) {
-            return None;
-        }
-        let changing = || self.plan.changing().filter(|other| *other != host);
-        let waits = now.progress == Progress::Waiting && now.step.is_none();
-        let (why, others): (HeldBack, Vec<HostId>) = match self.stage {
-            Stage::Arm | Stage::TakeOver if waits => {
-                (HeldBack::FirstAlone, changing().filter(|other| self.hosts[other.0].step.is_some()).collect())
-            }
-            Stage::Test | Stage::Switch if waits => {
-                let holds = |far: &HostId| self.plan.is_behind(*far, host) && self.holds_its_way_open(*far);
-                (HeldBack::WayOfOthers, changing().filter(holds).collect())
-            }
-            Stage::Back if now.back == Back::Waiting => {
-                let holds = |far: &HostId| self.plan.is_behind(*far, host) && self.holds_its_way_open(*far);
-                (HeldBack::WayOfOthers, changing().filter(holds).collect())
-            }
-            Stage::Back if now.back == Back::Restored && now.is_open() => {
-                let is_away = |other: &HostId| {
-                    let other = &self.hosts[other.0];
-                    other.is_open()
-                        && matches!(other.back, Back::Arming | Back::Waiting | Back::Rolling | Back::Awaited)
-                };
-                (HeldBack::OthersAway, changing().filter(is_away).collect())
-            }
-            _ => return None,
+    pub fn standing_by(&self) -> BTreeMap<HostId, StandBy> {
+        let takes_part = |host: &HostId| self.takes_part(*host);
+        let waits = |host: &HostId| {
+            let now = &self.hosts[host.0];
+            now.progress == Progress::Waiting && now.step.is_none()
         };
-        (!others.is_empty()).then_some((why, others))
+        // Those of a fleet that stand by for the same ones are told of the same list.
+        let (why, waiting, others): (HeldBack, Vec<HostId>, StandBy) = match self.stage {
+            Stage::Arm | Stage::TakeOver => {
+                let sent = |host: &HostId| self.hosts[host.0].step.is_some();
+                let why = HeldBack::FirstAlone;
+                let waiting = self.plan.changing().filter(takes_part).filter(waits).collect();
+                (why, waiting, StandBy::of(why, self.plan.changing().filter(sent)))
+            }
+            Stage::Test | Stage::Switch => return self.standing_by_for_ways(waits),
+            Stage::Back => {
+                let is_restored = |host: &HostId| {
+                    let now = &self.hosts[host.0];
+                    now.back == Back::Restored && now.is_open()
+                };
+                let is_away = |host: &HostId| {
+                    let now = &self.hosts[host.0];
+                    now.is_open() && matches!(now.back, Back::Arming | Back::Waiting | Back::Rolling | Back::Awaited)
+                };
+                let why = HeldBack::OthersAway;
+                let waiting = self.plan.changing().filter(takes_part).filter(is_restored).collect();
+                (why, waiting, StandBy::of(why, self.plan.changing().filter(is_away)))
+            }
+            _ => return BTreeMap::new(),
+        };
+        let mut standing_by = match self.stage {
+            Stage::Back => self.standing_by_for_ways(|host| self.hosts[host.0].back == Back::Waiting),
+            _ => BTreeMap::new(),
+        };
+        if !others.first.is_empty() {
+            standing_by.extend(waiting.into_iter().map(|host| (host, StandBy { why, ..others.clone() })));
+        }
+        standing_by
+    }
+
+    /// Returns those of the hosts that wait through which others are reached whose own step must begin first.
+    fn standing_by_for_ways(&self, waits: impl Fn(&HostId) -> bool) -> BTreeMap<HostId, StandBy> {
+        let mut standing_by: BTreeMap<HostId, StandBy> = BTreeMap::new();
+        for far in self.plan.changing().filter(|far| self.holds_its_way_open(*far)) {
+            for near in self.plan.way_to(far) {
+                if self.plan.host(near).changes && self.takes_part(near) && waits(&near) {
+                    standing_by.entry(near).or_insert_with(|| StandBy::of(HeldBack::WayOfOthers, [])).add(far);
+                }
+            }
+        }
+        standing_by
     }
 
     /// Returns whether a person may leave without harm: the run goes back, and every host that answers was seen on its

@@ -25,21 +25,25 @@ impl<H: Hosts> Driver<H> {
 
     /// Tells, before the next wait, which hosts stand by for others, and whether a person may leave; only what is new.
     pub(super) fn tell_what_is_waited_for(&mut self, surroundings: &mut impl Surroundings) {
-        for host in self.plan.ids() {
-            let waits = self.transaction.waits_for(host);
-            if self.stand_by.get(&host) == waits.as_ref() {
+        let standing_by = self.transaction.standing_by();
+        let told = std::mem::take(&mut self.stand_by);
+        for host in told.keys().filter(|host| !standing_by.contains_key(host)) {
+            let host = self.plan.host(*host).name.clone();
+            surroundings.tell(Event::HostWaits { host, waits_for: Vec::new(), more: 0, why: None });
+        }
+        for (host, now) in standing_by {
+            let before = told.get(&host);
+            if let Some(before) = before.filter(|before| !now.is_news_after(before)) {
+                self.stand_by.insert(host, before.clone());
                 continue;
             }
-            let names = |hosts: &[HostId]| hosts.iter().map(|other| self.plan.host(*other).name.clone()).collect();
-            let (why, waits_for) = match &waits {
-                Some((why, others)) => (Some(*why), names(others)),
-                None => (None, Vec::new()),
-            };
-            surroundings.tell(Event::HostWaits { host: self.plan.host(host).name.clone(), waits_for, why });
-            match waits {
-                Some(waits) => _ = self.stand_by.insert(host, waits),
-                None => _ = self.stand_by.remove(&host),
-            }
+            surroundings.tell(Event::HostWaits {
+                host: self.plan.host(host).name.clone(),
+                waits_for: now.first.iter().map(|other| self.plan.host(*other).name.clone()).collect(),
+                more: now.more,
+                why: Some(now.why),
+            });
+            self.stand_by.insert(host, now);
         }
         let may = self.transaction.may_leave();
         if may != self.may_leave {

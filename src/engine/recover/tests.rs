@@ -255,6 +255,7 @@ pub(in crate::engine) fn facts(runs: &[&str]) -> Facts {
         boot_note: None,
         notes: Vec::new(),
         current_was_booted: true,
+        lacks_bash: false,
         wireguard: Vec::new(),
     }
 }

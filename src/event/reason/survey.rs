@@ -17,6 +17,8 @@ use crate::inventory::model::HostName;
 pub enum Judgement {
     /// One machine has two names: it would be pushed twice at the same time.
     SameMachine { other: HostName },
+    /// There is no bash: nothing could be looked at round after round, neither links nor units.
+    BashMissing,
     /// Something else changes the host, or is about to.
     HostBusy {
         /// What it is, in the host's words.

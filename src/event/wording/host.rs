@@ -45,7 +45,9 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
             let then = then.map(|then| format!(", else {then}")).unwrap_or_default();
             (host, format!("contact lost, connecting again{until}{then}: {why}"))
         }
-        Event::HostWaits { host, waits_for, why: Some(why) } => (host, waiting::held_back(*why, waits_for)),
+        Event::HostWaits { host, waits_for, more, why: Some(why) } => {
+            (host, waiting::held_back(*why, waits_for, *more))
+        }
         Event::ContactMade { host } => (host, "contact made".to_owned()),
         Event::HostFound { host, text } => (host, format!("found: {text}")),
         Event::LeftToGuard { host, fires_in_ms, boot_ms, action } => {

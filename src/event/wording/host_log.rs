@@ -1,5 +1,7 @@
 //! Puts an event into words for the logs of the hosts that it is about, which a record keeps.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::event::wording::host;
 use crate::event::{Cell, Event, HostOutcome, Phase};
 use crate::facts::links::LinkAnswer;
@@ -13,10 +15,12 @@ const PACKAGES_NAMED: usize = 5;
 pub(crate) fn host_texts(event: &Event) -> Vec<(&HostName, String)> {
     let one = match event {
         Event::PushStarted { hosts, selected, .. } => {
+            let selected: BTreeSet<&HostName> = selected.iter().collect();
             let text = |host| if selected.contains(host) { "a push begins" } else { "a push begins: a witness" };
             return hosts.iter().map(|host| (host, text(host).to_owned())).collect();
         }
         Event::RebootStarted { hosts, selected, .. } => {
+            let selected: BTreeSet<&HostName> = selected.iter().collect();
             let text = |host| {
                 if selected.contains(host) { "a rolling reboot begins" } else { "a rolling reboot begins: a witness" }
             };
@@ -53,23 +57,31 @@ pub(crate) fn told_above(what: &str) -> String {
 
 /// Returns each host at an end of a link, with those of its links that are down.
 fn links_of_each_host(phase: Phase, cells: &[Cell]) -> Vec<(&HostName, String)> {
-    let mut hosts: Vec<&HostName> = cells
-        .iter()
-        .filter_map(|cell| match &cell.from {
-            Place::Host(host) => Some(host),
+    let begins = cells.iter().filter_map(|cell| match &cell.from {
+        Place::Host(host) => Some(host),
+        Place::Workstation => None,
+    });
+    let mut hosts: BTreeMap<&str, (&HostName, usize, Vec<String>)> =
+        begins.map(|host| (host.as_str(), (host, 0, Vec::new()))).collect();
+    for cell in cells {
+        let from = match &cell.from {
+            Place::Host(host) => Some(host.as_str()),
             Place::Workstation => None,
-        })
-        .collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    let text = |host: &HostName| {
-        let is_of = |cell: &&Cell| cell.to == host.as_str() || matches!(&cell.from, Place::Host(from) if from == host);
-        let links: Vec<&Cell> = cells.iter().filter(is_of).collect();
-        let down: Vec<String> = links.iter().filter(|cell| !cell.answer.is_up()).map(|cell| describe(cell)).collect();
-        let count = format!("{}: {} of {} links up", phase.word(), links.len() - down.len(), links.len());
+        };
+        let to = Some(cell.to.as_str()).filter(|to| from != Some(to));
+        for end in [from, to].into_iter().flatten() {
+            let Some((_, links, down)) = hosts.get_mut(end) else { continue };
+            *links += 1;
+            if !cell.answer.is_up() {
+                down.push(describe(cell));
+            }
+        }
+    }
+    let text = |links: usize, down: &[String]| {
+        let count = format!("{}: {} of {links} links up", phase.word(), links - down.len());
         if down.is_empty() { count } else { format!("{count}\n{}", down.join("\n")) }
     };
-    hosts.into_iter().map(|host| (host, text(host))).collect()
+    hosts.into_values().map(|(host, links, down)| (host, text(links, &down))).collect()
 }
 
 fn describe(cell: &Cell) -> String {

@@ -10,6 +10,7 @@ impl fmt::Display for Judgement {
             Self::SameMachine { other } => {
                 write!(formatter, "is the same machine as {other}: both have its machine id, and are on one boot")
             }
+            Self::BashMissing => formatter.write_str("has no bash: its links and units could not be looked at"),
             Self::HostBusy { activity } => formatter.write_str(activity),
             Self::SystemsDiffer { current, profile, boot_default } => {
                 systems_differ(current, profile, boot_default, formatter)
@@ -58,6 +59,9 @@ impl Worded for Judgement {
     fn mend(&self) -> Option<String> {
         let mend = match self {
             Self::SameMachine { .. } => "give each machine one name in the inventory",
+            Self::BashMissing => {
+                "have bash in PATH there, as a plain NixOS does: `environment.systemPackages = [ pkgs.bashInteractive ];`"
+            }
             Self::HostBusy { .. } => "let it finish, or cancel it, and try again",
             Self::SystemsDiffer { .. } => {
                 "run `nixos-rebuild switch` (or `boot`, or reboot) there first, or give --accept-drift: then going \

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::event::WayBack;
 use crate::event::waiting::{AfterWait, HeldBack, WaitedFor};
-use crate::event::wording::{names, words};
+use crate::event::wording::words;
 use crate::inventory::model::{GuardAction, HostName};
 
 impl fmt::Display for WaitedFor {
@@ -62,9 +62,9 @@ pub(crate) fn by(action: GuardAction) -> &'static str {
     }
 }
 
-pub(crate) fn held_back(why: HeldBack, others: &[HostName]) -> String {
-    let is = if others.len() == 1 { "is" } else { "are" };
-    let others = names(others);
+pub(crate) fn held_back(why: HeldBack, others: &[HostName], more: usize) -> String {
+    let is = if others.len() + more == 1 { "is" } else { "are" };
+    let others = words::names_and_more(others, more);
     match why {
         HeldBack::FirstAlone => format!("begins after {others}, which comes first alone"),
         HeldBack::WayOfOthers => format!("begins once {others} has begun: the way there leads through it"),

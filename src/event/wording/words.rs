@@ -21,6 +21,12 @@ pub(crate) fn span_ms(milliseconds: u64) -> String {
     span(Duration::from_millis(milliseconds))
 }
 
+/// `a, b`, `a, b and 3 more`.
+pub(crate) fn names_and_more(hosts: &[HostName], more: usize) -> String {
+    let names = hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { names } else { format!("{names} and {more} more") }
+}
+
 /// The front of a line: `[  12.3s]`.
 pub(crate) fn elapsed(duration: Duration) -> String {
     let tenths = duration.as_millis() / 100;

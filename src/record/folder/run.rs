@@ -1,7 +1,7 @@
 //! The folder of one run, and the files in it.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -108,10 +108,12 @@ impl RunFolder {
     /// Writes a JSON file of the run whole or not at all, and durable.
     pub(in crate::record) fn write_whole(&self, path: &Path, value: &impl Serialize) -> std::io::Result<()> {
         let fresh = path.with_extension("json.new");
-        let mut text = serde_json::to_vec_pretty(value)?;
-        text.push(b'\n');
-        let mut file = private::open(std::fs::File::options().write(true).create(true).truncate(true), &fresh)?;
-        file.write_all(&text)?;
+        let file = private::open(std::fs::File::options().write(true).create(true).truncate(true), &fresh)?;
+        // Never as one text: the plan of a large mesh is long.
+        let mut file = BufWriter::new(file);
+        serde_json::to_writer_pretty(&mut file, value)?;
+        file.write_all(b"\n")?;
+        let file = file.into_inner()?;
         // The text is durable before it gets its name: after a power cut the old file is there or the new one, and
         // never a part of it.
         file.sync_all()?;

@@ -103,7 +103,7 @@ fn probe_line(text: &str, number: u64) -> Option<ProbeLine<'_>> {
     Some(ProbeLine { id, state, time, said, cached })
 }
 
-/// `ROUND MILLISECONDS|- MILLISECONDS`
+/// `ROUND MILLISECONDS|- MILLISECONDS MILLISECONDS|-`
 fn control(text: &str, number: u64) -> Option<Control> {
     let mut words = text.split(' ');
     if words.next()?.parse() != Ok(number) {
@@ -111,5 +111,5 @@ fn control(text: &str, number: u64) -> Option<Control> {
     }
     let millis = |word: &str| word.parse().map(Duration::from_millis).ok();
     let (took, longest) = (words.next()?, words.next()?);
-    Some(Control { took: millis(took), longest: millis(longest)? })
+    Some(Control { took: millis(took), longest: millis(longest)?, pinged: words.next().and_then(millis) })
 }

@@ -60,6 +60,7 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         boot_note,
         notes,
         current_was_booted: one(lines, "current_was_booted") == Some("yes"),
+        lacks_bash: one(lines, "no_bash") == Some("yes"),
         wireguard: wireguard(lines, "wireguard"),
     })
 }

@@ -48,6 +48,7 @@ kernel 6.12.1
 nixos_version 25.11.1
 last_generation 1
 current_was_booted yes
+no_bash yes
 free_root 532656128
 free_store 532656128
 free_boot 33533952
@@ -159,6 +160,7 @@ fn a_survey_becomes_facts() {
             "it is kept from shutting down by backup: it runs".into(),
         ],
         current_was_booted: true,
+        lacks_bash: true,
         wireguard: vec![WireguardInterface {
             name: "wg0".into(),
             index: 4,
@@ -366,7 +368,7 @@ probe 7 5 down -
 probe 7 6 down - SSH-2.0-OpenSSH_10.0
 probe 7 7 down - Connection refused
 control 6 20 1000
-control 7 - 1000
+control 7 - 1000 430
 probe 7 x up 1 
 host 7 boot_id 077058b3
 host 7 current NEW
@@ -396,7 +398,11 @@ done x";
             busy: BTreeSet::from([8]),
             // An answer without a reason, and one whose reason says the opposite.
             odd: BTreeSet::from([5, 6]),
-            control: Some(Control { took: None, longest: Duration::from_secs(1) }),
+            control: Some(Control {
+                took: None,
+                pinged: Some(Duration::from_millis(430)),
+                longest: Duration::from_secs(1),
+            }),
         },
         cached: BTreeSet::from([1]),
         host: HostRound {

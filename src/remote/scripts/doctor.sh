@@ -13,7 +13,7 @@ main() {
     doctor_nix trusted-public-keys | put_lines trusted_key
     doctor_caches
     ip -o address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); print "address", $4 }'
-    for doctor_program in bash curl getent ip nix-daemon ping wg; do
+    for doctor_program in curl getent ip nix-daemon ping wg; do
         ! command -v "$doctor_program" >/dev/null || put program "$doctor_program"
     done
     # Last, so that it is as new as the answer.

@@ -17,7 +17,7 @@ main() {
     unset s
     life=$1
     shift
-    begun=() groups=() work=''
+    begun=() groups=() work='' pings_itself=''
     trap 'clean_up' EXIT
     trap 'exit 0' HUP INT PIPE
     trap finish TERM
@@ -228,24 +228,28 @@ control() {
     exec ping -n -c 1 -W 1 127.0.0.1 2>&1 </dev/null
 }
 
-# print_control: how many milliseconds it took, and the longest time of a probe that was asked; `-` where it did not
-# come in half of that time. Then $late: nobody is asked any more in this round.
+# print_control: how many milliseconds until the process and its connection were there, the longest time of a probe that
+# was asked, and how long until the ping was back; `-` where that did not come in half of the longest time. Then $late:
+# nobody is asked any more in this round. A host that lets no ping come to itself is known by never having heard one.
 print_control() {
-    local took=- line half=$((longest / 2))
-    hear "$control_fd" "$((control_from + half + 10))" || heard=()
+    local ready=- pinged=- line half=$((longest / 2))
+    hear "$control_fd" "$((control_from + half + 10))" || :
     read_now
     for line in "${heard[@]}"; do
         case $line in
-        # A host that lets no ping come to itself has only this.
-        'ready '*) took=$(((${line#* } - control_from) * 10)) ;;
-        *time=*' ms'*) took=$(((now - control_from) * 10)) ;;
+        'ready '*) ready=$(((${line#* } - control_from) * 10)) ;;
+        *time=*' ms'*) pinged=$(((now - control_from) * 10)) pings_itself=yes ;;
         esac
     done
     end_child "$control_child"
     exec {control_fd}<&-
     late=''
-    [ "$took" != - ] && [ "$took" -le "$((half * 10))" ] || late=yes
-    printf 'control %s %s %s\n' "$round" "$took" "$((longest * 10))"
+    is_in_time "$ready" && { [ -z "$pings_itself" ] || is_in_time "$pinged"; } || late=yes
+    printf 'control %s %s %s %s\n' "$round" "$ready" "$((longest * 10))" "$pinged"
+}
+
+is_in_time() {
+    [ "$1" != - ] && [ "$1" -le "$((longest / 2 * 10))" ]
 }
 
 # Hundredths of seconds since boot, as the rule for connections counts them.

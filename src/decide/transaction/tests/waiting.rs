@@ -6,6 +6,7 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan};
 use super::world::{Fault, World};
+use crate::decide::transaction::waiting::StandBy;
 use crate::decide::vocabulary::{Input, Signal, Step, Timer};
 use crate::event::reason::cause::Cause;
 use crate::event::waiting::{AfterWait, HeldBack, WaitedFor};
@@ -21,7 +22,10 @@ fn login(step: &Step) -> bool {
 #[test]
 fn one_host_is_armed_first_and_a_jump_begins_after_those_behind_it() {
     let mut world = World::new(plan(2, 2));
-    let waits = |world: &World, host| world.now.transaction.waits_for(HostId(host));
+    let waits = |world: &World, host| {
+        let waits = world.now.transaction.standing_by().remove(&HostId(host));
+        waits.map(|waits| (waits.why, waits.first))
+    };
     assert_eq!(waits(&world, 0), None);
     assert_eq!(waits(&world, 1), Some((HeldBack::FirstAlone, vec![HostId(0)])));
     world.until(1, job(JobKind::Test));
@@ -52,10 +56,10 @@ fn a_person_may_leave_once_every_host_that_answers_is_on_old_and_not_before() {
     assert!(!world.now.transaction.may_leave(), "both are on new");
     world.end_step(at, Fault::None);
     assert!(!world.now.transaction.may_leave(), "one is on new, and answers");
-    let waits = world.now.transaction.waits_for(HostId(1));
-    assert_eq!(waits, Some((HeldBack::OthersAway, vec![HostId(0)])));
+    let waits = world.now.transaction.standing_by().remove(&HostId(1));
+    assert_eq!(waits, Some(StandBy { why: HeldBack::OthersAway, first: vec![HostId(0)], more: 0 }));
     let at = world.until(0, job(JobKind::Rollback));
-    world.give(Input::ContactLost { host: HostId(0), why: Cause::NotAsked });
+    world.give(Input::ContactLost { host: HostId(0), why: Cause::NoTimeToAsk });
     assert!(world.now.transaction.may_leave(), "the other one does not answer: only its guard can help");
     assert_eq!(world.now.transaction.if_it_stays_away(HostId(0)), Some(AfterWait::ItsGuard));
     world.end_step(at, Fault::None);
