@@ -27,6 +27,22 @@ const NO_SENTENCES: [(&str, usize, &str); 6] = [
     ("record::run_id", 1, "a mistake on the command line, for clap"),
 ];
 
+/// The rooms with words for people that are not those of `event::wording`, and why.
+const OWN_WORDS: [(&str, &str); 9] = [
+    ("commands", "the help of the command line, questions, and pages that are no events"),
+    ("event", "it has the dictionary"),
+    ("facts", "what a text must be to be such a value, for the command line and the inventory"),
+    ("import", "its notes say of lines of other tools' files what became of them; a refusal brings their words along"),
+    ("inventory", "it stands before the events: `inventory::wording` has the words of its mistakes, each with a code"),
+    ("local", "what was wrong with a child process, below a reason"),
+    ("nix", "what Nix is asked, and the signs by which it is read"),
+    (
+        "remote",
+        "what is run on hosts, and the signs by which what they say is read; why a link is down is a host's word",
+    ),
+    ("ui", "what is drawn around the words of events"),
+];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -277,6 +293,23 @@ fn no_sentence_is_outside_the_dictionary() {
     }
     let expected = NO_SENTENCES.iter().map(|(module, count, _)| ((*module).to_owned(), *count)).collect();
     assert_eq!(found, expected);
+}
+
+/// What is not in the dictionary is somewhere for a reason.
+#[test]
+fn a_room_with_words_of_its_own_says_why() {
+    let files = files();
+    let has_words = files.iter().filter(|file| !sentences(&file.code).is_empty());
+    let rooms: BTreeSet<&str> = has_words.map(File::room).filter(|room| !SILENT_ROOMS.contains(room)).collect();
+    assert_eq!(rooms, OWN_WORDS.iter().map(|(room, _)| *room).collect());
+}
+
+/// What went wrong on the way to a host, or there, has the words of its reason: an error has none beside them.
+#[test]
+fn an_error_of_a_host_has_no_words_of_its_own() {
+    let files = files();
+    let worded = files.iter().filter(|file| file.room() == "remote" && file.code.contains("#[error(\""));
+    assert_eq!(worded.map(|file| file.module.join("::")).collect::<Vec<_>>(), [""; 0]);
 }
 
 /// A person is told reasons, each with a code. Words without one come out of records of old versions alone, and out of

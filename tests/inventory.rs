@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fleetdeploy::facts::attr_path::AttrPath;
 use fleetdeploy::facts::links;
+use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::inventory::model::{
     Become, Check, CheckKind, Fleet, GuardAction, Hook, HookCommand, Hooks, HostKey, HostName, Jump, Place, Size,
     Source, Steady, Target, VpnShape,
@@ -90,7 +92,7 @@ fleets:
 ",
         );
         let fleet = inventory.fleet("homelab").unwrap();
-        let attr = "nixosConfigurations.\"{host}\".config.system.build.toplevel".into();
+        let attr = AttrPath::parse("nixosConfigurations.\"{host}\".config.system.build.toplevel").unwrap();
         assert_eq!(fleet.source, Source::Flake { flake: "/lab".into(), attr });
         assert_eq!(fleet.hosts[1].jump, Some(Jump::Host(host("vps"))));
         assert_eq!(fleet.hosts[1].boot_time, Duration::from_secs(180));
@@ -525,13 +527,13 @@ fleets: {one: {hosts: a, flake: ., checks: [{ping: [b, c]}]}, two: {hosts: [b, c
         let text = format!("hosts: {{a: , b: }}\nfleets: {{lab: {{hosts: [a], system: {{a: {system}}}}}}}\n");
         let fleet = &good(&text).fleets["lab"];
         assert_eq!(fleet.source, Source::System);
-        assert_eq!(fleet.hosts[0].system, Some(PathBuf::from(system)));
+        assert_eq!(fleet.hosts[0].system, Some(StorePath::new(system).unwrap()));
     }
 
     #[test]
     fn a_file_source_is_relative_to_the_inventorys_folder() {
         let inventory = good("hosts: {a: }\nfleets: {lab: {hosts: a, file: ../hosts.nix, attr: 'x.{host}'}}\n");
-        let source = Source::File { file: "/hosts.nix".into(), attr: "x.{host}".into() };
+        let source = Source::File { file: "/hosts.nix".into(), attr: AttrPath::parse("x.{host}").unwrap() };
         assert_eq!(inventory.fleets["lab"].source, source);
     }
 

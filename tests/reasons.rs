@@ -8,11 +8,13 @@ use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fleetdeploy::event::Outcome;
+use fleetdeploy::inventory::model::HostName;
 use fleetdeploy::local::process::{Finished, Invocation};
 use fleetdeploy::record::folder::StateFolder;
+use fleetdeploy::record::journal::{JournalEntry, RollingStarted};
 use fleetdeploy::record::lock::FleetLock;
 use serde_json::Value;
 
@@ -111,6 +113,20 @@ impl Desk {
         let untold: Vec<_> = wanted.iter().filter(|code| !told.contains(**code)).collect();
         assert!(untold.is_empty(), "{untold:?} is not among {told:?}\n{said}\n{}", finished.stderr_text());
         finished
+    }
+
+    /// A rolling reboot of `vps` that has not come to its end.
+    fn rolling_reboot(&self) -> String {
+        let state = StateFolder::at(self.path("state/fleetdeploy"));
+        let (run, mut journal) = state.create_run("homelab", SystemTime::now()).unwrap();
+        let rolling = RollingStarted {
+            fleet: "homelab".to_owned(),
+            inventory: self.path("inventory.yaml"),
+            owner: "ada@laptop".to_owned(),
+            hosts: vec![(HostName::new("vps").unwrap(), "b".to_owned())],
+        };
+        journal.append(&JournalEntry::Rolling(rolling)).unwrap();
+        run.id().to_string()
     }
 
     fn run_of(&self, fleet: &str, outcome: Option<Outcome>) -> String {
@@ -340,25 +356,124 @@ async fn an_answer_of_nix_that_cannot_be_is_told_as_that() {
     desk.tells_in(removed, &["roots-folder-missing"]).await;
 }
 
-/// Runs the program on a terminal, at which this is typed. The question stands before the first event.
-async fn typed(desk: &Desk, words: &[&str], keys: &[u8], wanted: &str) {
+#[tokio::test]
+async fn what_an_earlier_run_left_open_or_was_without_keeps_a_command_from_it() {
+    let desk = Desk::new();
+    let committed = desk.run_of("homelab", Some(Outcome::Committed));
+    let journal = desk.path(&format!("state/fleetdeploy/runs/{committed}/journal.jsonl"));
+    let lines = std::fs::read_to_string(&journal).unwrap();
+    let (first, rest) = lines.split_once('\n').unwrap();
+    let mut first: Value = serde_json::from_str(first).unwrap();
+    first["without"] = serde_json::json!(["nas"]);
+    std::fs::write(&journal, format!("{first}\n{rest}")).unwrap();
+    let passed = desk.tells(&["rollback", "homelab", "--on", "nas"], &["all-passed-over"]).await;
+    assert_eq!(passed.status, Some(2), "{}", passed.stdout_text());
+
+    desk.rolling_reboot();
+    let open = desk.tells(&["guard", "arm", "homelab"], &["rolling-reboot-open"]).await;
+    assert_eq!(open.status, Some(1), "{}", open.stdout_text());
+    // The record of each is on this workstation: no host is asked.
+    let asks = |finished: &Finished| finished.stdout_text().contains("connection-refused");
+    assert!(!asks(&passed) && !asks(&open));
+}
+
+#[tokio::test]
+async fn the_end_of_a_rolling_reboot_that_cannot_be_written_down_is_told_and_its_hosts_named_all_the_same() {
+    let desk = Desk::new();
+    let rolling = desk.rolling_reboot();
+    let journal = desk.path(&format!("state/fleetdeploy/runs/{rolling}/journal.jsonl"));
+    for tool in ["mv", "mkdir"] {
+        let found = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(tool));
+        symlink(found.iter().find(|path| path.exists()).unwrap(), desk.path(&format!("programs/{tool}"))).unwrap();
+    }
+    // It is there until the hosts have been asked.
+    let config = SSH.lines().next().unwrap();
+    let spoils = format!("mv {0} {0}.old && mkdir {0}; exit 255", journal.display());
+    desk.program("ssh", &format!("{config}\n{spoils}"));
+    let ended = desk.tells(&["recover", "homelab"], &["end-not-recorded", "away-from-reboot"]).await;
+    assert_eq!(ended.status, Some(3), "{}", ended.stdout_text());
+}
+
+#[tokio::test]
+async fn a_command_that_is_interrupted_before_it_was_sent_says_so_of_each_host() {
+    let desk = Desk::new();
+    let config = SSH.lines().next().unwrap();
+    desk.program("ssh", &format!("{config}\nkill -INT $PPID; exec sleep 60"));
+    desk.inventory("hosts: {vps: }\nfleets: {homelab: {hosts: all, flake: .}}\n");
+    let ended = desk.tells(&["exec", "homelab", "--", "true"], &["interrupted-unasked"]).await;
+    assert_eq!(ended.status, Some(130), "{}", ended.stdout_text());
+}
+
+/// Together they do not evaluate, and nobody is left the time to find the host to blame.
+#[tokio::test]
+async fn an_evaluation_that_nobody_has_time_to_blame_says_what_nix_said() {
+    let desk = Desk::new();
+    desk.inventory(&INVENTORY.replace("hosts: all, flake: .", "hosts: all, flake: ., build_limit: 3s"));
+    desk.program(
+        "nix",
+        "case $* in
+        *--version*) echo 'nix (Nix) 2.31.2' ;;
+        *'\"vps\" \"nas\"'*) echo 'error: a module of nas is wrong' >&2; exit 1 ;;
+        *'\"vps\"'* | *'\"nas\"'*) exec sleep 600 ;;
+        *) echo '[]' ;;
+        esac",
+    );
+    let built = desk.tells(&["build", "homelab"], &["evaluation-failed"]).await;
+    assert_eq!(built.status, Some(1));
+    assert!(built.stdout_text().contains("a module of nas is wrong"), "{}", built.stdout_text());
+}
+
+/// A flake in a folder with a name that Nix takes apart.
+#[tokio::test]
+async fn a_folder_that_cannot_stand_in_a_flake_reference_is_named() {
+    let desk = Desk::new();
+    desk.write("c#/inventory.yaml", INVENTORY);
+    let below = desk.invocation(&["build", "office"]).folder(desk.path("c#"));
+    let built = desk.tells_in(below, &["flake-mistaken"]).await;
+    assert_eq!(built.status, Some(1));
+    assert!(built.stdout_text().contains("/c#` cannot be a flake reference"), "{}", built.stdout_text());
+}
+
+/// The inventory is to stand elsewhere, and would have to name the flake by its folder.
+#[tokio::test]
+async fn a_flake_that_an_inventory_cannot_name_is_not_imported() {
+    let desk = Desk::new();
+    let nodes = r#"{"settings":{},"nodes":[{"name":"vps","settings":{"hostname":"vps.example.org"},
+        "profiles":[{"name":"system","settings":{}}]}]}"#;
+    desk.program("nix", &format!("case $* in *' builtins.attrNames '*) echo null ;; *) echo '{nodes}' ;; esac"));
+    desk.write("c#/flake.nix", "");
+    let words = ["inventory", "import", "--from", "deploy-rs", "--output", "../new.yaml", "."];
+    let import = |folder: &str| desk.invocation(&words).folder(desk.path(folder));
+    let imported = desk.tells_in(import("c#"), &["source-not-evaluated"]).await;
+    assert_eq!(imported.status, Some(2));
+    assert!(imported.stdout_text().contains("/c#` cannot be a flake reference"), "{}", imported.stdout_text());
+    assert!(!desk.path("new.yaml").exists());
+    desk.write("c/flake.nix", "");
+    assert_eq!(import("c").run().await.unwrap().status, Some(0));
+}
+
+/// Runs the program on a terminal, at which these keys are typed once it has asked for a password: what is typed
+/// before, the terminal may lose. The question stands before the first event.
+async fn typed(desk: &Desk, words: &[&str], keys: &str, wanted: &str) {
     let line = [&[env!("CARGO_BIN_EXE_fleetdeploy"), "--json"], words].concat().join(" ");
-    let terminal = Invocation::new("script", LONG)
-        .args(["--quiet", "--return", "--echo", "never", "--command", &line, "/dev/null"])
+    let shell = "rm -f said; { until grep -q password said; do sleep 0.05; done 2>/dev/null; printf \"$1\"; } |
+        script --quiet --return --flush --echo never --command \"$2\" said";
+    let terminal = Invocation::new("sh", LONG)
+        .args(["-c", shell, "sh", keys, &line])
         .env("XDG_STATE_HOME", desk.path("state"))
-        .folder(desk.home.path())
-        .input(keys);
+        .folder(desk.home.path());
     let said = terminal.run().await.unwrap().stdout_text();
-    let told = said.split_once(": {").map(|(_, event)| format!("{{{event}")).unwrap_or_default();
-    codes::keep_lines(&told);
+    let told = said.find('{').map_or("", |at| &said[at..]);
+    codes::keep_lines(told);
     assert!(told.contains(&format!("\"code\":\"{wanted}\"")), "{said}");
 }
 
 #[tokio::test]
-async fn the_end_of_the_input_is_no_password() {
+async fn neither_the_end_of_the_input_nor_ctrl_c_is_a_password() {
     let desk = Desk::new();
     desk.inventory(&INVENTORY.replace("vps: ", "vps: {user: ada, become: sudo-password}"));
-    typed(&desk, &["check", "homelab"], b"\x04", "password-not-asked").await;
+    typed(&desk, &["check", "homelab"], r"\004", "password-not-asked").await;
+    typed(&desk, &["check", "homelab"], r"\003", "interrupted-at-password").await;
 }
 
 #[tokio::test]

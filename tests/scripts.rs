@@ -1,6 +1,7 @@
 //! The sh files that run on hosts, as far as they need no systemd: run here, on trees and with programs of our own.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::fmt::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -256,7 +257,8 @@ async fn held() -> Host {
     host
 }
 
-/// What systemd 257 says of these units: a blank line between two, and the job of each, or none.
+/// What systemd 257 lists of these units: a column for jobs only where any of them has one; and none of a unit that it
+/// has not loaded.
 #[tokio::test]
 async fn one_question_tells_of_the_units_and_of_a_shutdown() {
     let host = held().await;
@@ -265,30 +267,78 @@ async fn one_question_tells_of_the_units_and_of_a_shutdown() {
                  unit_lives fleetdeploy-job.service fleetdeploy-rollback.service && echo step\n\
                  shutdown_due && echo \"$shutdown_text\"\n\
                  systemd_says=''; shutdown_due && echo \"again: $shutdown_text\"; echo \"[$systemd_says]\"";
+    let down = "a shutdown is under way\nagain: a shutdown is under way\n[]\n";
     for (guard, rollback, shutdown, job, told) in [
-        ("active", "inactive", "inactive", "", "guard\n[]\n"),
+        ("active", "", "inactive", "", "guard\n[]\n"),
         ("activating", "deactivating", "inactive", "", "guard\n[]\n"),
         ("failed", "active", "inactive", "", "step\n[]\n"),
-        ("inactive", "inactive", "inactive", "275", "a shutdown is under way\nagain: a shutdown is under way\n[]\n"),
-        ("inactive", "inactive", "active", "", "a shutdown is under way\nagain: a shutdown is under way\n[]\n"),
+        ("", "", "inactive", "start", down),
+        ("", "", "inactive", "verify-active", down),
+        ("", "", "active", "", down),
+        ("", "", "inactive", "", "[]\n"),
     ] {
-        let shown = [
-            ("fleetdeploy-guard.service", guard, ""),
-            ("fleetdeploy-job.service", "inactive", "12"),
-            ("fleetdeploy-rollback.service", rollback, ""),
-            ("shutdown.target", shutdown, job),
-        ];
-        let shown = shown.map(|(unit, state, job)| format!("Id={unit}\nActiveState={state}\nJob={job}\n")).join("\n");
-        host.program("systemctl", &format!("echo asked >>\"$FLEETDEPLOY_ROOT/asked\"\ncat <<'EOF'\n{shown}EOF"));
-        assert_eq!(
-            host.says(&["lib.sh"], words).await,
-            format!("asked\n{told}"),
-            "{guard} {rollback} {shutdown} {job}"
-        );
+        for another_job in [false, true] {
+            let with_jobs = another_job || !job.is_empty();
+            let jobs = if with_jobs { "JOB " } else { "" };
+            let mut shown = format!("UNIT LOAD ACTIVE SUB {jobs}DESCRIPTION\n");
+            for (unit, state, job) in [
+                ("fleetdeploy-guard.service", guard, ""),
+                ("fleetdeploy-job.service", "inactive", if another_job { "stop" } else { "" }),
+                ("fleetdeploy-rollback.service", rollback, ""),
+                ("shutdown.target", shutdown, job),
+            ] {
+                if !state.is_empty() {
+                    let _ = writeln!(shown, "{unit} loaded {state} dead {job} System Shutdown");
+                }
+            }
+            shown += "\nLegend: LOAD   → Reflects whether the unit definition was properly loaded.\n";
+            host.program("systemctl", &format!("echo asked >>\"$FLEETDEPLOY_ROOT/asked\"\ncat <<'EOF'\n{shown}EOF"));
+            assert_eq!(
+                host.says(&["lib.sh"], words).await,
+                format!("asked\n{told}"),
+                "{guard} {rollback} {shutdown} {job} {another_job}"
+            );
+        }
     }
     // Once before the fence, and once where nobody had asked; in each shell, of each row.
     let asked = std::fs::read_to_string(host.path("asked")).unwrap();
-    assert_eq!(asked.lines().count(), 5 * 2 * shells().len());
+    assert_eq!(asked.lines().count(), 7 * 2 * 2 * shells().len());
+    // A list without the one unit that every host has is no answer: each thing is asked for by itself.
+    host.program("systemctl", "case $1 in show) printf 'ActiveState=%s\\nJob=%s\\n' inactive \"$FAKE_JOB\" ;; esac");
+    let words = "export FAKE_JOB; for FAKE_JOB in '' 0 7; do shutdown_due && echo \"$FAKE_JOB: $shutdown_text\"; done";
+    assert_eq!(host.says(&["lib.sh"], words).await, "7: a shutdown is under way\n");
+}
+
+/// To ask systemd for all units is the most that a look costs a host.
+#[tokio::test]
+async fn units_are_asked_for_only_where_somebody_reads_them() {
+    let host = held().await;
+    std::fs::create_dir_all(host.path("run/fleetdeploy/jobs")).unwrap();
+    host.program(
+        "systemctl",
+        "case $* in *InvocationID*) echo all >>\"$FLEETDEPLOY_ROOT/asked\" ;; *) echo ActiveState=active ;; esac",
+    );
+    let standing = ["lib.sh", "boot.sh", "standing.sh"];
+    let job = ["lib.sh", "boot.sh", "waiting.sh"];
+    for (files, words, asks) in [
+        (&standing[..], "main r-1 yes", true),
+        (&standing[..], "main r-1 no", false),
+        (&job[..], "echo 0 >\"$place/jobs/switch.status\"; print_ending switch", false),
+        (&job[..], "echo 4 >\"$place/jobs/switch.status\"; print_ending switch", true),
+        (&job[..], "rm \"$place/jobs/switch.status\"; print_ending switch", true),
+        (&job[..], "echo 0 >\"$place/jobs/test.status\"; print_ending test", true),
+    ] {
+        host.write("run/fleetdeploy/jobs/switch.started", "r-1 2\n");
+        host.write("run/fleetdeploy/jobs/switch.status", "0\n");
+        host.write("run/fleetdeploy/jobs/test.started", "r-1 2\n");
+        for shell in shells() {
+            let said = host.run(shell, files, words).await.stdout_text();
+            assert!(said.contains("\nguard ") && said.contains("\nuptime 1000\n"), "{words}: {said}");
+            assert_eq!(said.contains("\nguard armed r-1 1500\n"), !asks, "{words}: {said}");
+            assert_eq!(std::fs::remove_file(host.path("asked")).is_ok(), asks, "{shell}: {words}");
+            host.write("run/fleetdeploy/jobs/switch.status", "0\n");
+        }
+    }
 }
 
 #[tokio::test]

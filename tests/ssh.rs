@@ -251,7 +251,7 @@ where
 
 fn script(text: &str, arguments: &[&str]) -> Script {
     let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
-    Script { name: "try", text: text.into(), arguments, reads_boot_loader: false }
+    Script { name: "try", text: text.into(), arguments, is_told: false }
 }
 
 fn echo(text: &str) -> Script {
@@ -338,7 +338,7 @@ async fn a_stream_is_talked_to_line_by_line() {
         let line = tokio::time::timeout(LIMIT, stream.next_line()).await.unwrap().unwrap();
         assert_eq!(line, Some(("got".into(), format!("round {number}"))));
     }
-    assert!(matches!(stream.send_line("two\nlines").await, Err(StepError::BadScript(_))));
+    assert!(matches!(kept(stream.send_line("two\nlines").await.unwrap_err()), StepError::BadScript(_)));
     stream.close().await.unwrap();
     let mut stream = session.stream(&script("read -r line; exit 5", &[]), LIMIT).await.unwrap();
     stream.send_line("go").await.unwrap();
@@ -487,6 +487,56 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
     let error = answer.expect("the order waits for a login that nobody goes on with").unwrap_err();
     assert!(matches!(error, StepError::NoLogin { .. }), "{error:?}");
     reach.close().await;
+}
+
+/// A push looks before and after its change. A new prober costs a host a session, a bash and its start.
+#[tokio::test]
+async fn one_prober_looks_before_and_after_the_change_where_it_asks_the_network_alone() {
+    let ping = Probe::Ping { address: "127.0.0.1".into() };
+    let other = Probe::Ping { address: "127.0.0.2".into() };
+    let program = Probe::Argv(vec!["true".into()]);
+    for (probe, probe_after, probers) in
+        [(ping.clone(), ping.clone(), 1), (ping, other, 2), (program.clone(), program, 2)]
+    {
+        let home = Home::new();
+        let sshd = Sshd::known(&home);
+        let workspace = home.workspace(&[host("one", sshd.port)]).await;
+        let reach = Arc::new(Reach::new(workspace, BTreeMap::from([(name("one"), LIMIT)]), turns(16)));
+        let hosts = probing_hosts(&reach, probe, probe_after);
+        let sessions = || sshd.log().lines().filter(|line| line.starts_with("Starting session")).count();
+        for (after, anew) in [(false, true), (true, true), (true, false)] {
+            let (round, _) = Arc::clone(&hosts).round(after, anew).await;
+            assert!(round.hosts.contains_key(&name("one")), "{round:?}");
+        }
+        assert_eq!(sessions(), probers);
+        // An activation may end the sessions that are there.
+        let order = script("for p in $(pgrep -P $PPID); do [ $p = $$ ] || kill -KILL $p; done; echo end", &[]);
+        reach.run(&name("one"), &order, LIMIT).await.unwrap();
+        let (round, _) = Arc::clone(&hosts).round(true, true).await;
+        assert!(round.hosts.contains_key(&name("one")), "it costs a round: {round:?}");
+        assert_eq!(sessions(), probers + 2);
+        hosts.stop_probing().await;
+        reach.close().await;
+    }
+}
+
+/// The hosts of a plan with one link, which begins at the host `one`.
+fn probing_hosts(reach: &Arc<Reach>, probe: Probe, probe_after: Probe) -> Arc<SshHosts> {
+    let link = Link {
+        check: "vpn mesh".into(),
+        from: Place::Host(name("one")),
+        to: "other".into(),
+        to_host: None,
+        probe,
+        probe_after,
+        required: true,
+        timeout: Duration::from_secs(5),
+        left_out: None,
+        shared: false,
+    };
+    let plan = Plan { hosts: vec![], links: vec![link], baseline: Round::default(), accepted: BTreeSet::new() };
+    let identity = Identity { run: "20261122-161005-k3f".into(), owner: "ada@laptop".into(), hosts: vec![] };
+    Arc::new(SshHosts::new(Arc::clone(reach), Orders::new(Arc::new(plan), identity, vec![], vec![])))
 }
 
 /// Logs in to all of these hosts at once, with so many turns.
@@ -1108,7 +1158,7 @@ async fn a_run_whose_folder_vanishes_goes_on_in_every_phase() {
     // Where it cannot be made anew, that is what is said.
     vanish();
     std::fs::write(&folder, "in the way").unwrap();
-    let error = reach.run(&name("one"), &echo("x"), LIMIT).await.unwrap_err();
+    let error = kept(reach.run(&name("one"), &echo("x"), LIMIT).await.unwrap_err());
     let StepError::NoLogin { source, .. } = &error else { panic!("{error:?}") };
     assert!(matches!(source.cause, ConnectCause::FolderGone { .. }), "{source:?}");
     std::fs::remove_file(&folder).unwrap();

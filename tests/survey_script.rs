@@ -2,6 +2,7 @@
 //! ask, and of a check that is too slow. Under every shell that a host may have as `/bin/sh`.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::fmt::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -260,6 +261,86 @@ unit_now run-1.service ee active =x
 unit fleetdeploy-guard.service active
 ";
     assert_eq!(said, wanted);
+}
+
+/// systemd with these units: `UNIT LOAD ACTIVE SUB INVOCATION RESTARTS`. Its list and what it shows are the same.
+fn systemd(host: &Host, units: &[(&str, &str, &str, &str, &str, u64)]) {
+    let mut list = String::new();
+    for (unit, load, active, sub, invocation, restarts) in units {
+        let _ = writeln!(list, "{unit} {load} {active} {sub} Some words of {unit}");
+        let shown = format!(
+            "NRestarts={restarts}\nId={unit}\nLoadState={load}\nWantedBy=multi-user.target\nActiveState={active}\n\
+             SubState={sub}\nExecMainStatus=1\nInvocationID={invocation}\n"
+        );
+        host.write(&format!("systemd/{unit}"), shown);
+        let link = format!("run/systemd/units/invocation:{unit}");
+        let _ = std::fs::remove_file(host.path(&link));
+        if *active == "active" {
+            host.link(&link, invocation);
+        }
+    }
+    host.write("list", list);
+    host.program(
+        "fake/systemctl",
+        r#"cd "$FLEETDEPLOY_ROOT"
+        if [ "$1" = list-units ]; then cat list; exit; fi
+        names=''
+        for word; do case $word in *.service | *.mount) names="$names $word" ;; esac; done
+        case $names in *'*'*) names=$(cut -d ' ' -f 1 list) ;; *) echo "asked for$names" >>asked ;; esac
+        for name in $names; do [ -z "$between" ] || echo; between=yes; cat "systemd/$name"; done"#,
+    );
+}
+
+const RUNS: [(&str, &str, &str, &str, &str, u64); 4] = [
+    ("app.service", "loaded", "active", "running", "a1", 0),
+    (r"dev\x2dfoo@1.service", "loaded", "active", "running", "b2", 3),
+    ("old.service", "not-found", "active", "running", "c3", 0),
+    ("nix.socket", "loaded", "active", "running", "d4", 0),
+];
+
+/// What the coordinator makes of the answer about the four.
+const KNOWN: &str = r" app.service=a1=n=0 dev\x2dfoo@1.service=b2=n=3 old.service=c3=gn=0 ";
+
+#[tokio::test]
+async fn of_services_that_were_not_started_since_systemd_is_not_asked_again() {
+    let host = Host::new();
+    let whole = "read_units; printf '%s\n' \"$units\" | sort";
+    let told = format!("known_units='{KNOWN}'; {whole}; [ ! -e \"$root/asked\" ] || cat \"$root/asked\"");
+    let ends = |one: &str, asked: &str| format!("{one}{asked}");
+    systemd(&host, &RUNS);
+    // Nothing has changed.
+    let said = host.says(&["lib.sh"], whole).await;
+    assert!(said.contains("unit_now old.service c3 active =gn\n"), "{said}");
+    assert_eq!(host.says(&["lib.sh"], &told).await, said);
+    // Each change by itself is seen, and asked for alone: a new start, a restart that is waited for, a failure, a new
+    // service, and a system that has one no more, or has it again.
+    let changed = [
+        (vec![("app.service", "loaded", "active", "running", "a9", 1)], "app.service"),
+        (vec![("app.service", "loaded", "activating", "auto-restart", "a1", 0)], "app.service"),
+        (vec![("app.service", "loaded", "failed", "failed", "a1", 0)], "app.service"),
+        (vec![("app.service", "loaded", "deactivating", "stop-sigterm", "a1", 0)], "app.service"),
+        (vec![("a.mount", "loaded", "failed", "failed", "", 0)], "a.mount"),
+        (vec![("new.service", "loaded", "active", "running", "e5", 0)], "new.service"),
+        (vec![("old.service", "loaded", "active", "running", "c3", 0)], ""),
+        (vec![("app.service", "not-found", "active", "running", "a1", 0)], ""),
+    ];
+    for (changes, asked) in changed {
+        let kept = RUNS.iter().filter(|(unit, ..)| !changes.iter().any(|(other, ..)| other == unit));
+        let units: Vec<_> = changes.iter().chain(kept).copied().collect();
+        systemd(&host, &units);
+        let said = host.says(&["lib.sh"], whole).await;
+        let asked = if asked.is_empty() { String::new() } else { format!("asked for {asked}\n") };
+        let told = format!("rm -f \"$root/asked\"; {told}");
+        assert_eq!(host.says(&["lib.sh"], &told).await, ends(&said, &asked), "{changes:?}");
+    }
+    // Without its link a service is asked for.
+    systemd(&host, &RUNS);
+    std::fs::remove_file(host.path("run/systemd/units/invocation:app.service")).unwrap();
+    let told = format!("rm -f \"$root/asked\"; {told}");
+    assert_eq!(host.says(&["lib.sh"], &told).await, ends(&said, "asked for app.service\n"));
+    // A systemd that says nothing is no empty host.
+    host.program("fake/systemctl", "exit 1");
+    assert_eq!(host.says(&["lib.sh"], &format!("known_units='{KNOWN}'; read_units; echo \"[$units]\"")).await, "[]\n");
 }
 
 #[tokio::test]

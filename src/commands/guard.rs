@@ -375,7 +375,7 @@ impl Records<'_> {
     /// Writes the events from now on into the known run's record; a record that cannot be written does not keep a guard
     /// armed.
     fn go_on(&mut self) {
-        let Some(folder) = self.known.as_ref().and_then(|run| self.state.open_run(run).ok()) else { return };
+        let Some(folder) = self.known.as_ref().and_then(|run| self.state.open_run(run)) else { return };
         self.recording = listener::start(self.events, &folder).ok();
     }
 

@@ -119,9 +119,10 @@ fn ssh_config(arguments: &ImportArgs) -> Result<(PathBuf, bool), Trouble> {
 
 async fn deploy_rs(arguments: &ImportArgs, wanted: &ImportTarget<'_>) -> Result<Imported, Trouble> {
     let (flake, folder) = flake(arguments)?;
+    let reference = seen_from(&flake, &folder, wanted.target);
+    foreign::ensure_can_be_named(&reference).map_err(not_asked)?;
     let answer = foreign::deploy_rs(&flake, &folder).await.map_err(not_asked)?;
     let configurations = foreign::configurations(&flake, &folder).await;
-    let reference = seen_from(&flake, &folder, wanted.target);
     from_deploy_rs(&answer, configurations.as_deref(), &reference, wanted).map_err(not_imported)
 }
 
@@ -142,10 +143,11 @@ async fn colmena(arguments: &ImportArgs, wanted: &ImportTarget<'_>) -> Result<Im
         return from_colmena(&answer.nodes, hive, wanted).map_err(not_imported);
     }
     let (flake, folder) = flake(arguments)?;
+    let reference = seen_from(&flake, &folder, wanted.target);
+    foreign::ensure_can_be_named(&reference).map_err(not_asked)?;
     let source = HiveSource::Flake { flake: flake.clone(), folder: folder.clone() };
     let answer = foreign::hive(&source).await.map_err(not_asked)?;
     let configurations = if answer.is_made { None } else { foreign::configurations(&flake, &folder).await };
-    let reference = seen_from(&flake, &folder, wanted.target);
     let hive = if answer.is_made {
         Hive::Made { flake: &reference }
     } else {

@@ -118,10 +118,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     let named = arguments.run.as_ref().or(arguments.forget.as_ref());
     let known = match named {
         // Without a record of it the hosts tell.
-        Some(run) => match state.unfinished_run(run) {
-            Err(RecordError::NoSuchRun { .. }) => None,
-            known => known.map_err(Trouble::no_record)?,
-        },
+        Some(run) => state.unfinished_run(run).map_err(Trouble::no_record)?,
         None => state.unfinished(Some((&context.fleet.name, &context.inventory.path))).map_err(Trouble::no_record)?,
     };
     let known = known.map(known_of);
@@ -271,7 +268,10 @@ struct RecoverListener<'a> {
 
 impl RecoverListener<'_> {
     fn open(&mut self, what: &FoundRun) -> Result<ResumedRecord, RecordError> {
-        let id = RunId::parse(what.run.clone()).map_err(|_| RecordError::NoSuchRun { run: what.run.clone() })?;
+        let id = RunId::parse(what.run.clone()).map_err(|_| RecordError::Write {
+            path: self.state.folder().join("runs").join(&what.run),
+            source: std::io::ErrorKind::InvalidFilename.into(),
+        })?;
         let (folder, mut journal) = self.state.adopt_run(id)?;
         // Only a report needs them: no reason to leave a fleet as it is.
         let _ = folder.write_addresses(self.request.fleet.hosts.iter().chain(&self.jumps));

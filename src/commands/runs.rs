@@ -58,7 +58,7 @@ pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &RunsArgs) -> Comm
             continue;
         }
         // It can have been trimmed by a push that began since.
-        let Ok(folder) = state.open_run(id) else { continue };
+        let Some(folder) = state.open_run(id) else { continue };
         let summary = folder.summary();
         if arguments.fleet.as_ref().is_some_and(|fleet| *fleet != summary.fleet) {
             fleets.insert(summary.fleet);

@@ -203,6 +203,22 @@ fleets:
         assert_eq!(idle.refusal, None);
     }
 
+    /// Nobody knows whether a host that takes no part could mend the link: it may be what the VPN leads over.
+    #[test]
+    fn a_link_of_a_vpn_that_is_down_while_a_host_is_left_out_refuses_and_names_that_host() {
+        let vpn = LAB.replace("- {tcp: 22, to: home, from: vps}", "- {vpn: mesh}");
+        let vpn = vpn.replace("vps: {}", "vps: {vpn: 10.100.0.1}").replace("home: {}", "home: {vpn: 10.100.0.2}");
+        let fleet = fleet(&vpn);
+        let left_out = [host("hub")].into();
+        let terms = BaselineTerms { fleet: &fleet, skipped: &left_out, changes: true, accepts_broken: false };
+        let judged = judge(&plan(&fleet, &["home"]), &Round::default(), &BTreeMap::new(), terms);
+        let named =
+            judged.findings.iter().filter(|finding| finding.text.to_string().contains("because hub is left out"));
+        assert!(named.count() >= 2, "{judged:#?}");
+        assert_eq!(judged.refusal, Some(Refusal::RequiredLinkHopeless));
+        assert!(said(&judged).contains(&("link-down-absent-hub", Weight::Refusal)));
+    }
+
     #[test]
     fn a_login_that_is_missing_is_named_before_a_link_that_is_down() {
         let fleet = fleet(LAB);

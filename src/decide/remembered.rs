@@ -36,3 +36,39 @@ pub fn judge(hosts: &[Surveyed<'_>], accepted: &BTreeSet<String>) -> Vec<Finding
         .extend(unknown.map(|unit| Finding::warning(None, UnitCaution::AcceptedUnitUnknown { unit: unit.clone() })));
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::status::tests::{fleet, system, well};
+    use crate::decide::survey::Weight;
+    use crate::decide::time::Times;
+
+    #[test]
+    fn what_is_accepted_is_not_spoken_of_and_a_slip_in_its_name_is() {
+        let fleet = fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
+        let mut facts = well().facts;
+        facts.remembered = [("app.service".to_owned(), "r-1".to_owned())].into();
+        let new = system('b', "2");
+        let view = Surveyed {
+            host: &fleet.hosts[0],
+            selected: true,
+            facts: &facts,
+            new: Some(&new),
+            times: Times::of(&fleet.hosts[0], fleet.settle, fleet.steady()),
+        };
+        let said = |accepted: &[&str]| {
+            let findings = judge(std::slice::from_ref(&view), &accepted.iter().map(ToString::to_string).collect());
+            for finding in &findings {
+                crate::codes::keep(&finding.event());
+            }
+            assert!(findings.iter().all(|finding| finding.weight == Weight::Warning));
+            findings.iter().map(|finding| finding.text.code().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(said(&[]), ["unit-remembered"]);
+        assert_eq!(said(&["app.service"]), [""; 0]);
+        assert_eq!(said(&["ap.service"]), ["unit-remembered", "accepted-unit-unknown"]);
+    }
+}

@@ -188,6 +188,7 @@ pub(crate) mod tests {
     use crate::facts::host::{GuardState, Lease, Standing};
     use crate::facts::store_path::StorePath;
     use crate::facts::systems::{BootFiles, BootLoader, NextBoot};
+    use crate::facts::traces::{EndMark, EndSide, Ended, RunMark};
     use crate::inventory::model::{Fleet, Inventory};
 
     pub(crate) fn system(hash: char, version: &str) -> StorePath {
@@ -317,6 +318,15 @@ pub(crate) mod tests {
             host.facts.boot_missing = Some("/boot is not mounted".into());
         });
         assert_eq!(held, ["claimed", "/boot missing", "next boot set"]);
+    }
+
+    #[test]
+    fn a_run_that_was_ended_without_others_is_named_with_them_on_each_host_that_keeps_its_mark() {
+        let nas = HostName::new("nas").unwrap();
+        let mark = EndMark { side: Some(EndSide::Old), missing: [(nas.clone(), None)].into() };
+        let ended = Ended { epoch: 9, mark };
+        let marked = |host: &mut Condition| host.facts.marks.push(RunMark { run: "r-1".into(), ended });
+        assert_eq!(shorts(marked), ["without nas"]);
     }
 
     #[test]

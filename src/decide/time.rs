@@ -176,6 +176,26 @@ mod tests {
     }
 
     #[test]
+    fn only_a_default_that_gives_way_is_spoken_of() {
+        let fleet = |of_fleet: &str| {
+            let text = format!("hosts: {{vps: }}\nfleets: {{lab: {{flake: ., hosts: all, {of_fleet}}}}}\n");
+            crate::decide::status::tests::fleet(&text)
+        };
+        let said = |of_fleet: &str| {
+            let said = shortened_steady(&fleet(of_fleet));
+            crate::codes::keep_judged(said.clone());
+            said
+        };
+        let long = fleet("guard: 30m");
+        let guard = long.hosts[0].shortest_guard(long.settle, Duration::ZERO) + Duration::from_secs(3);
+        let guard = format!("guard: {}s", guard.as_secs());
+        assert_eq!(said("guard: 30m"), None);
+        let default = Fleet::DEFAULT_STEADY;
+        assert_eq!(said(&guard), Some(Notice::SteadyShortened { to: Duration::from_secs(3), default }));
+        assert_eq!(said(&format!("{guard}, steady: 1s")), None);
+    }
+
+    #[test]
     fn a_roll_back_that_comes_too_late_is_left_to_the_guard() {
         let at = Duration::from_secs;
         assert_eq!(times().rollback(at(0), at(900)), Some(at(300)));

@@ -58,7 +58,8 @@ pub enum Input {
 pub enum Answer {
     /// The host has answered: done, refused or failed.
     Said(Box<StepAnswer>),
-    /// It could not have ended before the guard's safe time, so it was not sent at all.
+    /// It could not have ended before the guard's safe time, so it was not sent at all. Only a job has such a time:
+    /// every other order is sent.
     NotSent,
     /// No answer within the step's limit: it may have run, or may not.
     Unknown { why: Cause },

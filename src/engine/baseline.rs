@@ -31,6 +31,8 @@ pub(super) struct Baseline {
     pub(super) findings: Vec<Finding>,
     /// Why a push must not go on from here.
     pub(super) refusal: Option<Refusal>,
+    /// What has looked, and goes on to prove what a push changes: its probers are there until it is stopped or dropped.
+    pub(super) probing: Option<Probing>,
 }
 
 impl Inquiry<'_> {
@@ -56,7 +58,6 @@ impl Inquiry<'_> {
         // Where nothing changes, nothing will have to be proven.
         let logins = async { if changes { self.log_in_anew(&plan).await } else { BTreeMap::new() } };
         let (round, logins) = tokio::join!(rounds, logins);
-        probing.stop().await;
         let accepts_broken = self.scope.allowed.broken;
         let terms = BaselineTerms { fleet: &self.scope.fleet, skipped, changes, accepts_broken };
         let JudgedBaseline { findings, down, refusal } = judge(&plan, &round, &logins, terms);
@@ -74,7 +75,14 @@ impl Inquiry<'_> {
         }
         learn_health(&mut plan, &round);
         plan.baseline = round;
-        Baseline { plan, cells, accepted, findings, refusal }
+        let probing = if changes && refusal.is_none() {
+            probing.end_what_only_begins().await;
+            Some(probing)
+        } else {
+            probing.stop().await;
+            None
+        };
+        Baseline { plan, cells, accepted, findings, refusal, probing }
     }
 
     /// Logs into every host of the plan, side by side, by the way that verify will take.

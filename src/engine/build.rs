@@ -141,8 +141,7 @@ impl Inquiry<'_> {
                 let fault = self.untracked(&fault.to_string()).unwrap_or(fault);
                 self.tell(Event::failed(Some(host), fault));
             }
-        } else {
-            let fault = BuildFault::from(error);
+        } else if let Some(fault) = error.fault() {
             let fault = self.untracked(&fault.to_string()).unwrap_or(fault);
             self.tell(Event::failed(None, fault));
         }
@@ -177,8 +176,8 @@ impl Inquiry<'_> {
                 self.tell(Event::failed(Some(host), BuildFault::SystemNotBuilt { said: message.clone() }));
             }
             self.record_logs(failures).await;
-        } else {
-            self.tell(Event::failed(None, BuildFault::from(error)));
+        } else if let Some(fault) = error.fault() {
+            self.tell(Event::failed(None, fault));
         }
         Refusal::SystemsNotBuilt
     }

@@ -112,7 +112,11 @@ impl Inquiry<'_> {
         if !visits.is_empty() {
             self.tell(Event::PhaseStarted { phase: Phase::Baseline });
             // Also where the hosts that are to change are silent: once they answer, a push of them goes this far.
-            found.take(self.look_at_baseline(plan, &survey.skipped, true).await.findings);
+            let baseline = self.look_at_baseline(plan, &survey.skipped, true).await;
+            if let Some(probing) = baseline.probing {
+                probing.stop().await;
+            }
+            found.take(baseline.findings);
         }
         let FleetFindings { hosts: mut of_hosts, fleet: of_fleet } = found.sorted();
         let hosts = hosts().filter_map(|host| Some((host.name.clone(), of_hosts.remove(&host.name)?))).collect();

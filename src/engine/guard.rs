@@ -445,7 +445,7 @@ fn said(answer: &Answer) -> Result<Duration, (AnyReason, bool)> {
             Some(cause) => Err((cause.into(), true)),
         },
         Answer::Denied { why } | Answer::Unknown { why } => Err((why.clone().into(), false)),
-        Answer::NotSent => Err((HandGuard::OrderOutOfTime.into(), true)),
+        Answer::NotSent => Err((Cause::NoTimeToAsk.into(), true)),
     }
 }
 

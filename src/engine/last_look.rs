@@ -13,11 +13,11 @@ use crate::event::stream::Events;
 use crate::facts::host::{GuardState, Standing};
 use crate::inventory::model::Host;
 use crate::remote::answer;
-use crate::remote::step::RemoteStep;
+use crate::remote::step::{AskUnits, RemoteStep};
 
 /// Tells how every host stands now, and which hosts do not answer.
 pub(super) async fn look_at_every_host(reach: &Reach, hosts: &[Host], events: &Events) {
-    let script = RemoteStep::Standing { run: None }.script();
+    let script = RemoteStep::Standing { run: None, units: AskUnits::No }.script();
     let look = |host: &Host| {
         let (name, limit, script) = (host.name.clone(), host.limits.connect + host.limits.step, &script);
         async move {

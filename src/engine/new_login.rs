@@ -7,7 +7,7 @@ use super::ssh_hosts::is_denial;
 use crate::event::reason::cause::Cause;
 use crate::facts::plan::LoginBefore;
 use crate::inventory::model::{After, Host};
-use crate::remote::step::RemoteStep;
+use crate::remote::step::{AskUnits, RemoteStep};
 use crate::remote::{Way, answer};
 
 /// How long after a login that failed the next one is tried: an sshd that has too many at once drops some.
@@ -44,7 +44,7 @@ pub(super) fn longest_new_login(host: &Host, changes: bool) -> Duration {
 pub(super) async fn new_login(reach: &Reach, host: &Host, changes: bool) -> Result<LoginBefore, Cause> {
     // That a jump forwards, its master has just shown: verify alone looks for that anew.
     let jump = None;
-    let script = RemoteStep::Standing { run: None }.script();
+    let script = RemoteStep::Standing { run: None, units: AskUnits::No }.script();
     let mut first: Option<Cause> = None;
     let mut denied = None;
     for way in ways(host, changes) {
@@ -68,5 +68,5 @@ pub(super) async fn new_login(reach: &Reach, host: &Host, changes: bool) -> Resu
         };
         first.get_or_insert(cause);
     }
-    Err(first.unwrap_or(Cause::NotAsked))
+    Err(first.unwrap_or(Cause::NoTimeToAsk))
 }

@@ -16,7 +16,7 @@ use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::inventory::model::{GuardAction, Host, HostName};
-use crate::remote::step::{Expected, RemoteStep, Speaker};
+use crate::remote::step::{AskUnits, Expected, RemoteStep, Speaker};
 
 /// The names by which the hosts know this run.
 #[derive(Debug, Clone)]
@@ -133,7 +133,11 @@ impl Orders {
                 limit: order.limit,
             },
             Step::Ask => RemoteStep::Ask { run: speaker.run },
-            Step::Login { .. } | Step::Return { .. } => RemoteStep::Standing { run: Some(speaker.run) },
+            // The rounds of a proof tell the units; after a roll back the login's answer does, too.
+            Step::Login { after: true } => RemoteStep::Standing { run: Some(speaker.run), units: AskUnits::No },
+            Step::Login { after: false } | Step::Return { .. } => {
+                RemoteStep::Standing { run: Some(speaker.run), units: AskUnits::Yes }
+            }
             Step::Disarm { expect, boot_id } => {
                 RemoteStep::Disarm { speaker, boot_id: boot_id.clone(), expected: Expected::from(expect) }
             }

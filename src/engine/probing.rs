@@ -1,4 +1,5 @@
-//! Asks for the matrix: one streaming remote command for each host runs all of that host's probes, round after round.
+//! Asks for the matrix: one streaming remote command for each host runs all of that host's probes, round after round,
+//! from the baseline to the last proof.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,6 +65,31 @@ struct Prober {
     stream: Stream,
     reader: RoundReader,
     after: bool,
+    probes: Vec<LinkProbe>,
+}
+
+impl Prober {
+    /// Returns whether it can answer for this side of the change, too. What asks a file, a resolver or a program is
+    /// begun anew, because only a new session has the environment that its login shell sets by then.
+    fn serves(&self, probes: &[LinkProbe], after: bool) -> bool {
+        self.after == after || (self.probes == probes && probes.iter().all(|one| one.probe.is_of_the_network()))
+    }
+
+    /// Asks for a round. With an error comes whether it had said anything in it.
+    async fn ask(&mut self, own: &[LinkId], number: u64) -> Result<ProbeRound, (StepError, bool)> {
+        self.stream.send_line(&round_line(number, own)).await.map_err(|error| (error, false))?;
+        let mut has_spoken = false;
+        loop {
+            let line = self.stream.next_line().await.map_err(|error| (error, has_spoken))?;
+            let Some((key, value)) = line else { return Err((self.stream.truncated(), has_spoken)) };
+            has_spoken = true;
+            match self.reader.take(&key, &value) {
+                Some(round) if round.number == number => return Ok(round),
+                // A line of this round that does not end it yet, or the end of an earlier round.
+                _ => {}
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Probing {
@@ -171,16 +197,23 @@ impl Probing {
         (number, after): (u64, bool),
         limit: Duration,
     ) -> Result<ProbeRound, StepError> {
-        match slot {
-            ProberSlot::Open(open) if open.after == after => {}
-            ProberSlot::Opening { after: wanted, .. } if *wanted == after => {}
-            _ => {
-                let script = RemoteStep::Probe { life: LIFE, probes }.script();
-                let (reach, host) = (Arc::clone(&self.reach), host.clone());
-                let mut opening = JoinSet::new();
-                opening.spawn(async move { reach.stream(&host, &script, reach.connect(&host) + limit).await });
-                *slot = ProberSlot::Opening { after, opening };
+        if let ProberSlot::Open(open) = slot
+            && open.serves(&probes, after)
+        {
+            open.after = after;
+            match open.ask(own, number).await {
+                // It has ended since the last round: an activation may end the sessions that are there. One that has
+                // answered something is not begun anew here: it has asked, and its sshds must not be asked twice.
+                Err((error, false)) if !matches!(error, StepError::TooMuch { .. }) => *slot = ProberSlot::Empty,
+                answered => return answered.map_err(|(error, _)| error),
             }
+        }
+        if !matches!(slot, ProberSlot::Opening { after: wanted, .. } if *wanted == after) {
+            let script = RemoteStep::Probe { life: LIFE, probes: probes.clone() }.script();
+            let (reach, host) = (Arc::clone(&self.reach), host.clone());
+            let mut opening = JoinSet::new();
+            opening.spawn(async move { reach.stream(&host, &script, reach.connect(&host) + limit).await });
+            *slot = ProberSlot::Opening { after, opening };
         }
         if let ProberSlot::Opening { opening, .. } = slot {
             let opened = opening.join_next().await;
@@ -189,19 +222,18 @@ impl Probing {
             let lost = || StepError::Truncated { host: host.clone(), script: "probe", stderr_tail: String::new() };
             // Only a panic ends the task without a result.
             let stream = opened.and_then(Result::ok).ok_or_else(lost)??;
-            *slot = ProberSlot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after }));
+            *slot = ProberSlot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after, probes }));
         }
         let ProberSlot::Open(open) = slot else { unreachable!("just opened") };
-        let Prober { stream, reader, .. } = open.as_mut();
-        stream.send_line(&round_line(number, own)).await?;
-        loop {
-            let Some((key, value)) = stream.next_line().await? else {
-                return Err(StepError::Truncated { host: host.clone(), script: "probe", stderr_tail: String::new() });
-            };
-            match reader.take(&key, &value) {
-                Some(round) if round.number == number => return Ok(round),
-                // A line of this round that does not end it yet, or the end of an earlier round.
-                _ => {}
+        open.ask(own, number).await.map_err(|(error, _)| error)
+    }
+
+    /// Ends what is still being started: orders to those hosts would wait for its login.
+    pub(super) async fn end_what_only_begins(&self) {
+        for slot in self.streams.values() {
+            let mut slot = slot.lock().await;
+            if matches!(&*slot, ProberSlot::Opening { .. }) {
+                *slot = ProberSlot::Empty;
             }
         }
     }

@@ -31,7 +31,7 @@ use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::Size;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
-use crate::remote::step::{Expected, RemoteStep};
+use crate::remote::step::{AskUnits, Expected, RemoteStep};
 use crate::remote::{Way, Workspace};
 
 /// How long a host may take to stop its units before it goes down: systemd gives each 90 s. Source:
@@ -381,7 +381,7 @@ impl RebootDriver<'_> {
 
     async fn look(&self, host: &Host) -> Result<Standing, AnyReason> {
         let limit = host.limits.connect;
-        let script = RemoteStep::Standing { run: None }.script();
+        let script = RemoteStep::Standing { run: None, units: AskUnits::No }.script();
         let asked = within(&BootClock, limit, self.inquiry.reach.run(&host.name, &script, limit)).await;
         let raw = asked.ok_or(Cause::SilentTooLong { waited: limit })?.map_err(|error| Cause::from(&error))?;
         answer::standing(&raw.lines).map_err(|error| Cause::from(&error).into())

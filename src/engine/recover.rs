@@ -263,4 +263,4 @@ mod plan;
 mod reboot;
 mod take_over;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use super::epochs::tag;
 use super::inquiry::Inquiry;
-use super::recover::{FoundRun, RecoverRequest, Recovered, RecoveryRecords, recover_with};
+use super::recover::{FoundRun, RecoverRequest, Recovered, RecoveryRecords, RollingEnded, recover_with};
 use super::shutdown::Shutdown;
 use super::surroundings::{CleanedUp, Surroundings};
-use super::surveyor::{SshSurveyor, let_go_all};
+use super::surveyor::{SshSurveyor, Surveyor, let_go_all};
 use crate::decide::left_to_guard::LeftRun;
 use crate::decide::survey::Surveyed;
 use crate::decide::transaction::recover::Aim;
@@ -68,6 +68,15 @@ fn returned(fleet: &str, views: &[Surveyed<'_>]) -> Returned {
     returned
 }
 
+/// Where it is taken away: by whom, and who hears of it.
+struct Clearing<'a> {
+    fleet: &'a Fleet,
+    /// Hosts that take no part.
+    skipped: &'a BTreeSet<HostName>,
+    owner: &'a str,
+    events: &'a Events,
+}
+
 impl Leftovers {
     /// Takes it away. Traces that cannot be cleaned up do not hinder the push: it tells of them, and says what to type.
     ///
@@ -81,18 +90,29 @@ impl Leftovers {
         surroundings: &mut impl Surroundings,
         shutdown: &mut Shutdown,
     ) -> Result<(), Signal> {
-        let Self { returned, rolling } = self;
         let surveyor = SshSurveyor { reach: Arc::clone(&inquiry.reach) };
-        let hosts = inquiry.scope.fleet.hosts.iter();
-        let over = hosts.filter_map(|host| Some((host, rolling.get(&host.name)?.as_str())));
-        let_go_all(&surveyor, over.collect()).await;
+        let place = Clearing { fleet: &inquiry.scope.fleet, skipped, owner, events: inquiry.events };
+        self.clear_away_with(&surveyor, place, surroundings, shutdown).await
+    }
+
+    /// The same over any way to the hosts.
+    async fn clear_away_with(
+        &self,
+        surveyor: &impl Surveyor,
+        Clearing { fleet, skipped, owner, events }: Clearing<'_>,
+        surroundings: &mut impl Surroundings,
+        shutdown: &mut Shutdown,
+    ) -> Result<(), Signal> {
+        let Self { returned, rolling } = self;
+        let over = fleet.hosts.iter().filter_map(|host| Some((host, rolling.get(&host.name)?.as_str())));
+        let_go_all(surveyor, over.collect()).await;
         for (run, hosts) in returned {
-            for event in looking(&inquiry.scope.fleet, skipped, run) {
-                inquiry.tell(event);
+            for event in looking(fleet, skipped, run) {
+                events.publish(event);
             }
             let tag = tag();
             let request = RecoverRequest {
-                fleet: inquiry.scope.fleet.clone(),
+                fleet: fleet.clone(),
                 owner: format!("{owner}#{tag:04x}"),
                 tag,
                 known: None,
@@ -103,9 +123,10 @@ impl Leftovers {
             };
             let mut notes = RecoveryNotes::default();
             // The events of that recovery belong to another run, and are not told here.
-            let events = Events::new(None);
-            let recovered = recover_with(&surveyor, &request, &events, &mut notes, shutdown).await;
+            let unheard = Events::new(None);
+            let recovered = recover_with(surveyor, &request, &unheard, &mut notes, shutdown).await;
             let mut kept = BTreeMap::new();
+            let mut is_ended_here = false;
             let why = match recovered {
                 Recovered::Interrupted(signal) | Recovered::Left(LeftRun { signal, .. }) => return Err(signal),
                 Recovered::Ended(verdict) => {
@@ -113,28 +134,41 @@ impl Leftovers {
                         return Err(signal);
                     }
                     kept = verdict.kept;
+                    is_ended_here = true;
                     (verdict.outcome != Outcome::RolledBack).then_some(verdict.text)
                 }
+                // Another coordinator has done it meanwhile, and written down what there is to be written.
+                Recovered::Nothing { silent } | Recovered::NotBegun(RecoverReason::NothingOfRun { silent, .. })
+                    if !silent.iter().any(|host| hosts.contains_key(host)) =>
+                {
+                    None
+                }
+                Recovered::Nothing { silent } => Some(RecoverReason::NothingOfRun { run: run.clone(), silent }.into()),
                 Recovered::NotBegun(why) => Some(why.into()),
-                // Another coordinator has done it meanwhile.
-                Recovered::Nothing { .. } => None,
-                Recovered::Rolling(_) | Recovered::ByHand { .. } => Some(RecoverReason::BegunAnewThere.into()),
+                // Neither can have the id of this run, unless a host says so that lies.
+                Recovered::Rolling(RollingEnded { run, hosts }) => {
+                    let hosts = hosts.into_keys().collect();
+                    Some(RecoverReason::HeldByRolling { run, hosts, fleet: fleet.name.clone() }.into())
+                }
+                Recovered::ByHand { run } => {
+                    Some(RecoverReason::HandGuardStillArmed { run, fleet: fleet.name.clone() }.into())
+                }
             };
-            for (host, cleaned) in cleaned(run, &inquiry.scope.fleet.name, hosts.keys(), why.as_ref(), &kept) {
+            for (host, cleaned) in cleaned(run, &fleet.name, hosts.keys(), why.as_ref(), &kept) {
                 let is_done = matches!(cleaned, RecoverReason::LeftoverRemoved { .. });
                 let traces = hosts.get(&host).filter(|_| is_done);
                 for trace in traces.into_iter().flatten() {
                     let lines = trace.lines().map(str::to_owned).collect();
-                    inquiry.tell(Event::Logged { host: host.clone(), what: GUARD_TRACE.to_owned(), lines });
+                    events.publish(Event::Logged { host: host.clone(), what: GUARD_TRACE.to_owned(), lines });
                 }
-                inquiry.tell(Event::warned(Some(&host), cleaned));
+                events.publish(Event::warned(Some(&host), cleaned));
             }
             // While a mark is left a later recovery has something to do.
-            if why.is_none() && kept.is_empty() {
+            if is_ended_here && why.is_none() && kept.is_empty() {
                 let cleaned = CleanedUp { run: run.clone(), epoch: notes.epoch, entries: notes.entries };
                 if let Err(error) = surroundings.cleaned_up(&cleaned) {
                     let (run, error) = (run.clone(), error.to_string());
-                    inquiry.tell(Event::warned(None, RecoverReason::CleanUpNotRecorded { run, error }));
+                    events.publish(Event::warned(None, RecoverReason::CleanUpNotRecorded { run, error }));
                 }
             }
         }
@@ -206,18 +240,28 @@ impl RecoveryRecords for RecoveryNotes {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
     use pretty_assertions::assert_eq;
 
     use super::*;
     use crate::decide::status::tests::{fleet, system, well};
     use crate::decide::time::Times;
+    use crate::decide::vocabulary::{Answer, Step};
+    use crate::engine::clock::{BootClock, Clock};
+    use crate::engine::host_survey::{Answered, SurveyAnswer};
+    use crate::engine::hosts::{Hosts, Order, StepNotes};
+    use crate::engine::orders::{HostClock, Orders};
+    use crate::engine::recover::tests::{RUN, Told, facts, held};
     use crate::event::reason::sample::Sample;
     use crate::facts::host::Facts;
+    use crate::facts::links::{LinkId, Round};
+    use crate::facts::plan::HostId;
+    use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
     use crate::facts::systems::{Roots, Systems};
-    use crate::facts::traces::{EndMark, EndSide, Ended, RunMark};
+    use crate::facts::traces::{EndMark, EndSide, Ended, RunMark, RunTraces};
 
     const LAB: &str = "hosts: {vps: , nas: }\nfleets: {lab: {flake: ., hosts: all}}\n";
-    const RUN: &str = "20261128-200000-lab-3f9c";
 
     fn name(host: &str) -> HostName {
         HostName::new(host).unwrap()
@@ -268,7 +312,7 @@ mod tests {
     fn something_stays_only_where_it_could_not_be_cleaned_away() {
         let said = |why: Option<&str>, kept: &[&str]| -> Vec<String> {
             let back = [name("nas"), name("vps")];
-            let kept = kept.iter().map(|host| (name(host), Cause::NotAsked)).collect();
+            let kept = kept.iter().map(|host| (name(host), Cause::NoTimeToAsk)).collect();
             let why = why.map(|why| Sample::new(why, None).into());
             let all = cleaned(RUN, "lab", back.iter(), why.as_ref(), &kept);
             all.into_iter().map(|(host, cleaned)| format!("{host} {cleaned}")).collect()
@@ -280,9 +324,153 @@ mod tests {
             )
         };
         assert_eq!(said(None, &[]), [done("nas"), done("vps")]);
-        assert_eq!(said(None, &["vps"]), [done("nas"), stays("vps", "it could not be asked")]);
+        assert_eq!(said(None, &["vps"]), [done("nas"), stays("vps", "there was no time to ask it")]);
         // Such as a mark of who is back on one that was there all the time.
-        assert_eq!(said(None, &["web"]), [done("nas"), done("vps"), stays("web", "it could not be asked")]);
+        assert_eq!(said(None, &["web"]), [done("nas"), done("vps"), stays("web", "there was no time to ask it")]);
         assert_eq!(said(Some("it is held"), &[]), [stays("nas", "it is held"), stays("vps", "it is held")]);
+    }
+
+    /// Keeps its own record, which is on a disk that may be full.
+    struct Push {
+        is_full: bool,
+        cleaned_up: Vec<CleanedUp>,
+    }
+
+    impl Surroundings for Push {
+        fn tell(&mut self, event: Event) {
+            panic!("what the clean-up tells is another run's: {event:?}");
+        }
+
+        fn started(&mut self, _: &Plan) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn record(&mut self, entry: &Entry) -> io::Result<()> {
+            panic!("what the clean-up records is another run's: {entry:?}");
+        }
+
+        fn cleaned_up(&mut self, what: &CleanedUp) -> io::Result<()> {
+            self.cleaned_up.push(what.clone());
+            if self.is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    /// `home` with the mark that a run was ended without `vps`, and `vps`, which is back on old; each does what it is
+    /// told.
+    #[derive(Clone)]
+    struct Back([Facts; 2]);
+
+    impl Back {
+        fn new() -> Self {
+            let [mut home, mut vps] = [facts(&[]), facts(&[RUN])];
+            let mark = EndMark { side: Some(EndSide::Old), missing: [(name("vps"), None)].into() };
+            let ended = Ended { epoch: 9, mark };
+            home.standing.run_traces = Some(RunTraces { ended: Some(ended.clone()), ..RunTraces::default() });
+            home.marks.push(RunMark { run: RUN.to_owned(), ended });
+            let roots = Roots { old: Some((vps.standing.systems.clone(), 1)), new: Some(system('b', "2")) };
+            vps.survivor_roots.insert(RUN.to_owned(), roots);
+            Self([home, vps])
+        }
+    }
+
+    impl Hosts for Back {
+        fn outbid(&self, _: HostId) {}
+
+        fn perform(self: Arc<Self>, host: HostId, order: Order, _: StepNotes) -> BoxFuture<'static, Answer> {
+            let ended = || StepOutcome::Refused { reason: RefusalReason::Ended, text: String::new() };
+            let is_over = host.0 == 0 && matches!(order.step, Step::TakeOver { .. });
+            let outcome = if is_over { ended() } else { StepOutcome::Done };
+            let standing = self.0[host.0].standing.clone();
+            std::future::ready(Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))).boxed()
+        }
+
+        fn round(self: Arc<Self>, _: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+            panic!("nobody is moved, so no link is asked for")
+        }
+    }
+
+    impl Surveyor for Back {
+        type Hosts = Self;
+
+        fn clock(&self) -> Arc<dyn Clock> {
+            Arc::new(BootClock)
+        }
+
+        fn ask<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, SurveyAnswer> {
+            let facts = self.0[usize::from(host.name.as_str() == "vps")].clone();
+            std::future::ready(Ok(Answered { facts, clock: HostClock { uptime: 1000, at: Duration::ZERO } })).boxed()
+        }
+
+        fn hosts(&self, _: Orders) -> Arc<Self> {
+            Arc::new(self.clone())
+        }
+
+        fn dismiss(&self, _: Arc<Self>) -> BoxFuture<'_, ()> {
+            std::future::ready(()).boxed()
+        }
+    }
+
+    /// What a push says that finds `vps` back on old, if the hosts answer so when they are asked anew; and what it
+    /// writes down of the end of that run.
+    async fn clears(surveyor: impl Surveyor, is_full: bool) -> (Vec<(HostName, String)>, Vec<CleanedUp>) {
+        let returned = [(RUN.to_owned(), [(name("vps"), Vec::new())].into())].into();
+        let leftovers = Leftovers { returned, rolling: BTreeMap::new() };
+        let events = Events::new(None);
+        let (told, heard) = std::sync::mpsc::channel();
+        let listener = events.listen("test", move |line| {
+            if let Event::Warned { host, text } = &line.event {
+                let host = host.clone().unwrap_or_else(|| name("nobody"));
+                told.send((host, text.code().unwrap_or_default().to_owned())).map_err(io::Error::other)?;
+            }
+            Ok(())
+        });
+        let fleet = crate::engine::recover::tests::fleet();
+        let place = Clearing { fleet: &fleet, skipped: &BTreeSet::new(), owner: "ada@laptop", events: &events };
+        let mut push = Push { is_full, cleaned_up: Vec::new() };
+        let mut shutdown = Shutdown::from_stream(futures::stream::pending());
+        let cleared = leftovers.clear_away_with(&surveyor, place, &mut push, &mut shutdown).await;
+        assert_eq!(cleared, Ok(()));
+        let _ = listener.unwrap().finish(Duration::from_secs(10));
+        (heard.try_iter().collect(), push.cleaned_up)
+    }
+
+    /// Both hosts answer so.
+    fn all(facts: &Facts) -> Told {
+        Told::of(["home", "vps"].map(|host| (host, vec![Some(facts.clone())])))
+    }
+
+    /// Nobody knows what is left on a host that does not answer any more.
+    #[tokio::test]
+    async fn what_was_back_and_is_silent_again_is_not_called_clean() {
+        let surveyor = Told::of([("home", vec![Some(facts(&[]))]), ("vps", vec![None])]);
+        let stays = (name("vps"), "leftover-stays".to_owned());
+        assert_eq!(clears(surveyor, false).await, (vec![stays], Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn what_is_cleaned_away_is_written_down_as_the_end_of_that_run() {
+        for is_full in [false, true] {
+            let (told, cleaned_up) = clears(Back::new(), is_full).await;
+            let removed = (name("vps"), "leftover-removed".to_owned());
+            let not_recorded = (name("nobody"), "clean-up-not-recorded".to_owned());
+            assert_eq!(told, if is_full { vec![removed, not_recorded] } else { vec![removed] });
+            let [CleanedUp { run, epoch, entries }] = cleaned_up.as_slice() else { panic!("{cleaned_up:?}") };
+            assert_eq!((run.as_str(), entries.last()), (RUN, Some(&Entry::Finished { outcome: Outcome::RolledBack })));
+            assert!(*epoch > 9, "{epoch}");
+        }
+    }
+
+    /// There is nothing to be written down either: this run has ended nothing.
+    #[tokio::test]
+    async fn what_another_coordinator_has_cleaned_away_meanwhile_does_not_stay() {
+        let is_removed = (name("vps"), "leftover-removed".to_owned());
+        assert_eq!(clears(all(&facts(&[])), false).await, (vec![is_removed], Vec::new()));
+    }
+
+    /// Whoever began the rolling reboot ends it; the push goes on all the same.
+    #[tokio::test]
+    async fn what_a_rolling_reboot_holds_meanwhile_stays_and_says_why() {
+        let stays = (name("vps"), "leftover-stays".to_owned());
+        assert_eq!(clears(all(&held(&[RUN])), false).await, (vec![stays], Vec::new()));
     }
 }

@@ -55,6 +55,12 @@ impl SshHosts {
     #[must_use]
     pub fn new(reach: Arc<Reach>, orders: Orders) -> Self {
         let probing = Probing::of_plan(Arc::clone(&reach), &orders.plan);
+        Self::going_on(reach, orders, probing)
+    }
+
+    /// The same, with what has looked at the links before anything changed: its probers go on, and its rounds are
+    /// counted on, so that no answer of the baseline can be taken for one of the proof.
+    pub(super) fn going_on(reach: Arc<Reach>, orders: Orders, probing: Probing) -> Self {
         // From here on orders are carried out while guards count down.
         reach.turns().make_haste();
         Self { reach, orders, probing, printing: Printing::default(), activated: Mutex::default() }

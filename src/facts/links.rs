@@ -116,6 +116,16 @@ impl Probe {
         }
     }
 
+    /// Returns whether nothing but the network and the kernel is asked: no file of the system, and nothing of the
+    /// environment that a login shell has set.
+    #[must_use]
+    pub fn is_of_the_network(&self) -> bool {
+        match self {
+            Self::Ping { .. } | Self::Ssh { .. } | Self::Tcp { .. } | Self::Wireguard { .. } => true,
+            Self::Http { .. } | Self::Dns { .. } | Self::Argv(_) | Self::Shell(_) => false,
+        }
+    }
+
     /// Returns the address that a tunnel could be behind, for the proof by handshake.
     #[must_use]
     pub fn address(&self) -> Option<&str> {

@@ -113,6 +113,10 @@ fn finish(mut draft: Draft, mut notes: ImportNotes, wanted: &ImportTarget<'_>) -
     if draft.hosts.is_empty() {
         return Err(ImportError::NoHosts { origin, notes: notes.into_notes() });
     }
+    // Nix reads in folders with names that no inventory can hold.
+    if let Err(wrong) = scalar::words(&draft.systems.source) {
+        notes.mistake(&SourcePlace::Attribute(origin.clone()), wrong.what(), "rename the folder, or move it");
+    }
     let mistakes = notes.take_mistakes();
     if !mistakes.is_empty() {
         return Err(ImportError::NotUnderstood { origin, mistakes });
@@ -316,6 +320,16 @@ mod tests {
     fn an_inventory_without_a_host_is_none() {
         let error = finish(draft(&[]), ImportNotes::default(), &wanted()).unwrap_err();
         assert_eq!(error.to_string(), "nothing is left of the test");
+    }
+
+    #[test]
+    fn a_folder_that_no_inventory_can_name_is_said_to_be_one() {
+        let mut draft = draft(&[("a", None)]);
+        draft.systems = DraftSystems::flake("/my\tlab");
+        let error = finish(draft, ImportNotes::default(), &wanted()).unwrap_err();
+        let said = error.to_string();
+        assert!(matches!(error, ImportError::NotUnderstood { .. }), "{said}");
+        assert!(said.contains("control character") && said.contains("rename the folder"), "{said}");
     }
 
     #[test]

@@ -14,6 +14,8 @@ use super::fields::{At, FieldValue};
 use super::model::{Become, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
 use super::scalar::JumpTo;
 use super::{scalar, shapes};
+use crate::facts::attr_path::AttrPath;
+use crate::facts::store_path::StorePath;
 use table::{hours, keys, minutes, seconds};
 
 pub(super) mod decode;
@@ -242,7 +244,7 @@ by_key FleetEntry in "a fleet" {
     /// Where in the flake or file a host's system is; `{host}` stands for its name.
     #[schemars(schema_with = "shapes::text")]
     #[schemars(transform = shapes::with_default_attrs(ATTR_OF_FLAKE, ATTR_OF_FILE))]
-    attr: At<String> = |value| value.parse(scalar::attr);
+    attr: At<AttrPath> = |value| value.parse(scalar::attr);
     /// What must work. Default: `vpn: mesh` between the hosts with a `vpn` address.
     #[schemars(with = "Vec<CheckEntry>")]
     checks: Vec<At<CheckEntry>> = decode::checks::checks;
@@ -297,7 +299,7 @@ by_key HookEntry in "a hook" {
 }
 
 /// Store paths by the names of hosts.
-pub(super) type SystemEntries = Vec<(At<String>, At<PathBuf>)>;
+pub(super) type SystemEntries = Vec<(At<String>, At<StorePath>)>;
 
 /// The default `timeout` of a check: long enough for a lost packet and its repetition.
 pub(super) const PROBE_TIMEOUT: Duration = seconds(5);

@@ -7,6 +7,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::attr_path::AttrPath;
+use crate::facts::store_path::StorePath;
+
 pub use super::boot_loader::{BootLoaderHint, LoaderKind};
 pub use super::hook::{Hook, HookCommand, Hooks};
 pub use super::host_name::{BadName, HostName, is_name};
@@ -65,7 +68,7 @@ pub struct Host {
     /// Units whose failures are no concern of a push.
     pub ignored_units: Vec<UnitPattern>,
     /// A store path of its own, for `system` sources.
-    pub system: Option<PathBuf>,
+    pub system: Option<StorePath>,
     /// The person said that the disk passphrase at boot is thought of (`guard_action` was given explicitly).
     pub guard_action_given: bool,
 }
@@ -302,11 +305,11 @@ pub struct Overrides {
 /// Where the systems come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// `attr` has `{host}` in it. A flake of the file system is an absolute path: relative ones were relative to the
+    /// A flake of the file system is an absolute path: relative ones were relative to the
     /// inventory's folder.
-    Flake { flake: String, attr: String },
-    /// An absolute path; `attr` has `{host}` in it.
-    File { file: PathBuf, attr: String },
+    Flake { flake: String, attr: AttrPath },
+    /// An absolute path.
+    File { file: PathBuf, attr: AttrPath },
     /// Every host names its own store path ([`Host::system`]).
     System,
 }

@@ -12,6 +12,8 @@ use super::scalar;
 use super::select::{SelectError, is_pattern, select};
 use super::wrong::{HostMend, Wrong};
 use super::yaml::NodeWay;
+use crate::facts::attr_path::AttrPath;
+use crate::facts::store_path::StorePath;
 
 /// Makes an inventory of what could be read. If the heap holds a mistake afterwards, the result is only good for
 /// finding more of them.
@@ -236,7 +238,7 @@ impl Resolver<'_> {
                 self.heap.wrong(&name.way, wrong);
             }
         }
-        let paths: HashMap<&str, &PathBuf> =
+        let paths: HashMap<&str, &StorePath> =
             systems.value.iter().map(|(name, path)| (name.value.as_str(), &path.value)).collect();
         for laid in hosts.iter_mut() {
             laid.host.system = paths.get(laid.host.name.as_str()).map(|path| (*path).clone());
@@ -252,7 +254,8 @@ impl Resolver<'_> {
     }
 
     fn source(&self, entry: &FleetEntry) -> Source {
-        let attr = |default: &str| entry.attr.as_ref().map_or_else(|| default.to_owned(), |attr| attr.value.clone());
+        let default = |default| AttrPath::parse(default).expect("a default has the host's name in it");
+        let attr = |otherwise| entry.attr.as_ref().map_or_else(|| default(otherwise), |attr| attr.value.clone());
         if let Some(flake) = &entry.flake {
             let attr = attr(ATTR_OF_FLAKE);
             return Source::Flake { flake: absolute_flake(&flake.value, self.folder), attr };

@@ -184,11 +184,9 @@ pub(crate) fn waves(text: &str) -> Result<Vec<Size>, Wrong> {
 }
 
 /// A whole system in the store: `/nix/store/HASH-NAME`.
-pub(crate) fn system(text: &str) -> Result<PathBuf, Wrong> {
-    if StorePath::new(text).is_ok_and(|path| !path.is_derivation()) {
-        return Ok(text.into());
-    }
-    Err(Wrong::NotAStorePath { text: text.to_owned() })
+pub(crate) fn system(text: &str) -> Result<StorePath, Wrong> {
+    let path = StorePath::new(text).ok().filter(|path| !path.is_derivation());
+    path.ok_or_else(|| Wrong::NotAStorePath { text: text.to_owned() })
 }
 
 /// An argument of `nix`, like a flake or an attribute: one line, not an option.
@@ -222,10 +220,9 @@ pub(crate) fn flake(text: &str) -> Result<String, Wrong> {
 }
 
 /// An attribute with a place for the host's name.
-pub(crate) fn attr(text: &str) -> Result<String, Wrong> {
-    let attr = words(text)?;
-    match AttrPath::parse(&attr) {
-        Ok(_) => Ok(attr),
+pub(crate) fn attr(text: &str) -> Result<AttrPath, Wrong> {
+    match AttrPath::parse(&words(text)?) {
+        Ok(attr) => Ok(attr),
         Err(BadAttrPath::NoHost(_)) => Err(Wrong::AttrWithoutHost),
         Err(error @ (BadAttrPath::EmptyPart(_) | BadAttrPath::OpenQuote(_) | BadAttrPath::ControlCharacter(_))) => {
             Err(Wrong::NotAnAttrPath { error })
@@ -443,7 +440,7 @@ mod tests {
     #[test]
     fn a_system_is_a_whole_store_path() {
         let good = "/nix/store/0000000000000000000000000000000a-nixos-system-vps-25.05";
-        assert_eq!(system(good), Ok(good.into()));
+        assert_eq!(system(good).map(|path| path.to_string()), Ok(good.into()));
         for bad in [
             "result",
             "/nix/store/",
@@ -514,7 +511,7 @@ mod tests {
         accepted.extend(user(text).ok());
         accepted.extend(mount_point(text).ok());
         accepted.extend(identity(text).ok().map(|path| path.display().to_string()));
-        accepted.extend(system(text).ok().map(|path| path.display().to_string().replace('?', "")));
+        accepted.extend(system(text).ok().map(|path| path.to_string().replace('?', "")));
         match jump(text) {
             Ok(JumpTo::Through(Jump::Host(name))) => accepted.push(name.into()),
             Ok(JumpTo::Through(Jump::Destination { user, host, .. })) => {

@@ -67,28 +67,34 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// Returns the reason, if it is not one of each host.
+    #[must_use]
+    pub fn fault(&self) -> Option<BuildFault> {
+        self.reason(below(self))
+    }
+
     /// Returns the reason, with these words of the cause.
-    fn reason(&self, said: String) -> BuildFault {
-        match self {
+    fn reason(&self, said: String) -> Option<BuildFault> {
+        Some(match self {
             Self::Folder { folder, .. } => BuildFault::RootsFolderMissing { path: folder.display().to_string(), said },
-            Self::Failed { hosts, .. } => BuildFault::SystemsNotBuiltFor { hosts: hosts.clone() },
+            Self::Failed { .. } => return None,
             Self::Nix { message } => BuildFault::NixFailedAfterBuild { said: message.clone() },
             Self::Process { .. } => BuildFault::BuildFailed { said },
             Self::Ask(_) => BuildFault::BuildNotSeen { said },
-        }
+        })
     }
 }
 
 /// Its words are those of the reason; its cause is below it.
 impl fmt::Display for BuildError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason(String::new()).fmt(formatter)
-    }
-}
-
-impl From<&BuildError> for BuildFault {
-    fn from(error: &BuildError) -> Self {
-        error.reason(below(error))
+        match (self, self.reason(String::new())) {
+            (Self::Failed { hosts, .. }, _) => {
+                let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+                write!(formatter, "cannot build the system of {}", hosts.join(", "))
+            }
+            (_, reason) => reason.map_or(Ok(()), |reason| reason.fmt(formatter)),
+        }
     }
 }
 

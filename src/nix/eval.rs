@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::facts::attr_path::AttrPath;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName, Source};
 use answers::Answers;
@@ -67,29 +66,26 @@ pub async fn evaluate(
 ) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
     let names = || hosts.iter().map(|host| host.name.clone());
     let questions = match source {
-        Source::System => return Answers::from_paths(hosts, base).into_result(),
+        Source::System => return Ok(named_systems(hosts)),
         Source::File { file, attr } => {
-            let path = AttrPath::parse(attr)?;
-            let source = EvalRoot::File(base.join(file));
             vec![EvalQuestion {
-                root: source,
-                template: path.components().to_vec(),
+                root: EvalRoot::File(base.join(file)),
+                template: attr.components().to_vec(),
                 above: Vec::new(),
                 hosts: names().collect(),
             }]
         }
         Source::Flake { flake, attr } => {
             ensure_flake_reference(flake)?;
-            let path = AttrPath::parse(attr)?;
             // One question for each attribute of the flake that is entered: that is one, unless its very first part
             // depends on the host.
             let mut groups: BTreeMap<String, Vec<HostName>> = BTreeMap::new();
             for host in names() {
-                groups.entry(path.first_for(host.as_str())).or_default().push(host);
+                groups.entry(attr.first_for(host.as_str())).or_default().push(host);
             }
             let question = |(first, hosts): (String, Vec<HostName>)| EvalQuestion {
                 root: EvalRoot::Flake { reference: flake.clone(), folder: base.to_owned(), attribute: first.clone() },
-                template: path.below_first().to_vec(),
+                template: attr.below_first().to_vec(),
                 above: vec![first],
                 hosts,
             };
@@ -102,6 +98,12 @@ pub async fn evaluate(
         question.answer(deadline, hear, &mut answers).await?;
     }
     answers.into_result()
+}
+
+/// Returns what the inventory names for each host: systems that are in the store here, or are to be substituted.
+fn named_systems(hosts: &[Host]) -> BTreeMap<HostName, EvalTarget> {
+    let system = |host: &Host| host.system.clone().expect("the inventory refuses such a fleet with a host without one");
+    hosts.iter().map(|host| (host.name.clone(), EvalTarget::Path(system(host)))).collect()
 }
 
 /// # Errors

@@ -203,6 +203,14 @@ pub async fn configurations(flake: &str, folder: &Path) -> Option<Vec<String>> {
     serde_json::from_str(&ask(&root, "builtins.attrNames").await.ok()?).ok()
 }
 
+/// Checks that an inventory can name this flake.
+///
+/// # Errors
+/// [`ForeignError::Eval`] with why not.
+pub fn ensure_can_be_named(flake: &str) -> Result<(), ForeignError> {
+    Ok(ensure_flake_reference(flake)?)
+}
+
 enum ForeignRoot<'a> {
     Flake { flake: &'a str, folder: &'a Path, output: &'a str },
     File(&'a Path),

@@ -93,6 +93,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::facts::attr_path::AttrPath;
 
     #[test]
     fn a_file_that_is_there_and_that_git_does_not_track_is_found() {
@@ -100,7 +101,8 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("fleet/.git")).unwrap();
         std::fs::create_dir_all(folder.path().join("fleet/hosts")).unwrap();
         std::fs::write(folder.path().join("fleet/hosts/nas.nix"), "{ }").unwrap();
-        let flake = |reference: &str| Source::Flake { flake: reference.to_owned(), attr: "x".to_owned() };
+        let attr = AttrPath::parse("{host}").unwrap();
+        let flake = |reference: &str| Source::Flake { flake: reference.to_owned(), attr: attr.clone() };
         let found = |reference: &str, said: &str| untracked_file(&flake(reference), folder.path(), said);
         let source = "/nix/store/8g1fwzbrw87hff0y0v703lj76174iar3-source";
         let untracked = UntrackedFile { repository: folder.path().join("fleet"), file: PathBuf::from("hosts/nas.nix") };

@@ -23,8 +23,8 @@ impl StateFolder {
     /// # Errors
     /// If the runs cannot be listed, or the events of that run not be read.
     pub fn last_run(&self, fleet: &str, inventory: &Path) -> Result<Option<LastRun>, RecordError> {
-        for id in self.list()?.into_iter().rev() {
-            let events = self.open_run(&id)?.events();
+        for run in self.open_all()?.rev() {
+            let events = run.events();
             let mut told = HeardOfRun::default();
             match read::each_event(&events, |line| told.hear(line.event)) {
                 Ok(_) => {}
@@ -35,7 +35,7 @@ impl StateFolder {
             let is_it =
                 told.of.as_ref().is_some_and(|(name, path)| name == fleet && same_file(path.as_ref(), inventory));
             if is_it {
-                return Ok(Some(LastRun { run: id, failed: told.failed }));
+                return Ok(Some(LastRun { run: run.id().clone(), failed: told.failed }));
             }
         }
         Ok(None)

@@ -134,7 +134,7 @@ impl StateFolder {
     /// If it cannot be written.
     pub fn close_rolling(&self, run: &str, owner: &str, outcome: Outcome) -> Result<(), RecordError> {
         let Ok(id) = RunId::parse(run.to_owned()) else { return Ok(()) };
-        let Ok(folder) = self.open_run(&id) else { return Ok(()) };
+        let Some(folder) = self.open_run(&id) else { return Ok(()) };
         let written = folder.read_journal()?;
         let outcome = journal::pushed_before_rolling(&written).unwrap_or(outcome);
         let mut journal = Journal::open(&folder.journal())?;
@@ -149,22 +149,26 @@ impl StateFolder {
     /// If it cannot be written.
     pub fn end_again(&self, run: &str, epoch: u64, owner: &str, entries: &[Entry]) -> Result<(), RecordError> {
         let Ok(id) = RunId::parse(run.to_owned()) else { return Ok(()) };
-        let Ok(folder) = self.open_run(&id) else { return Ok(()) };
+        let Some(folder) = self.open_run(&id) else { return Ok(()) };
         let mut journal = Journal::open(&folder.journal())?;
         let recovering = journal::Recovering { epoch, owner: owner.to_owned(), alone: false };
         journal.append(&journal::JournalEntry::Recovering(recovering))?;
         entries.iter().try_for_each(|entry| journal.append(&entry.clone().into()))
     }
 
-    /// # Errors
-    /// [`RecordError::NoSuchRun`].
-    pub fn open_run(&self, id: &RunId) -> Result<RunFolder, RecordError> {
+    /// Returns the folder of a run, if its record is here.
+    #[must_use]
+    pub fn open_run(&self, id: &RunId) -> Option<RunFolder> {
         let path = self.runs().join(id.as_str());
-        if path.is_dir() {
-            Ok(RunFolder { id: id.clone(), path })
-        } else {
-            Err(RecordError::NoSuchRun { run: id.to_string() })
-        }
+        path.is_dir().then(|| RunFolder { id: id.clone(), path })
+    }
+
+    /// Opens the runs of [`Self::list`]. A run that another fleetdeploy has trimmed since is passed over.
+    ///
+    /// # Errors
+    /// If the folder of runs is there and cannot be read.
+    pub(super) fn open_all(&self) -> Result<impl DoubleEndedIterator<Item = RunFolder>, RecordError> {
+        Ok(self.list()?.into_iter().filter_map(|id| self.open_run(&id)))
     }
 }
 

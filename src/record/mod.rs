@@ -52,9 +52,6 @@ pub enum RecordError {
         /// The version that has written it, if it says so.
         fleetdeploy: Option<String>,
     },
-    NoSuchRun {
-        run: String,
-    },
 }
 
 impl RecordError {
@@ -76,7 +73,6 @@ impl RecordError {
             Self::Newer { path, fleetdeploy } => {
                 RecordFault::RecordOfNewerVersion { path: path.display().to_string(), version: fleetdeploy.clone() }
             }
-            Self::NoSuchRun { run } => RecordFault::RunNotHere { run: run.clone() },
         }
     }
 }

@@ -4,7 +4,6 @@ use crate::event::reason::record_fault::RunFault;
 use crate::inventory::nearest;
 use crate::record::RecordError;
 use crate::record::folder::{RunFolder, StateFolder};
-use crate::record::run_id::RunId;
 
 /// The newest run.
 pub const LAST: &str = "last";
@@ -33,37 +32,31 @@ impl StateFolder {
     /// # Errors
     /// [`NameError`] says what was wrong with the name, or why the runs cannot be listed.
     pub fn named(&self, name: &str) -> Result<RunFolder, NameError> {
-        let mut runs = self.list()?;
         // Newest first: what is listed to a person begins with what is most probably meant.
-        runs.reverse();
+        let runs: Vec<RunFolder> = self.open_all()?.rev().collect();
         let Some(newest) = runs.first() else { return Err(RunFault::NoRunRecorded.into()) };
         match name {
-            LAST => return Ok(self.open_run(newest)?),
+            LAST => return Ok(newest.clone()),
             LAST_FAILED => {
-                for run in &runs {
-                    let folder = self.open_run(run)?;
-                    if folder.summary().is_failed() {
-                        return Ok(folder);
-                    }
-                }
-                return Err(RunFault::NoRunFailed.into());
+                let failed = runs.into_iter().find(|run| run.summary().is_failed());
+                return failed.ok_or_else(|| RunFault::NoRunFailed.into());
             }
             _ => {}
         }
-        if let Some(run) = runs.iter().find(|run| run.as_str() == name) {
-            return Ok(self.open_run(run)?);
+        if let Some(run) = runs.iter().find(|run| run.id().as_str() == name) {
+            return Ok(run.clone());
         }
-        let mut candidates: Vec<RunId> =
-            runs.iter().filter(|run| !name.is_empty() && run.as_str().starts_with(name)).cloned().collect();
+        let mut candidates: Vec<&RunFolder> =
+            runs.iter().filter(|run| !name.is_empty() && run.id().as_str().starts_with(name)).collect();
         match candidates.pop() {
-            Some(only) if candidates.is_empty() => Ok(self.open_run(&only)?),
+            Some(only) if candidates.is_empty() => Ok(only.clone()),
             Some(oldest) => {
                 candidates.push(oldest);
-                let candidates = candidates.iter().map(ToString::to_string).collect();
+                let candidates = candidates.iter().map(|run| run.id().to_string()).collect();
                 Err(RunFault::RunNameAmbiguous { name: name.to_owned(), candidates }.into())
             }
             None => {
-                let known = [LAST, LAST_FAILED].into_iter().chain(runs.iter().map(RunId::as_str));
+                let known = [LAST, LAST_FAILED].into_iter().chain(runs.iter().map(|run| run.id().as_str()));
                 let near = nearest(name, known).map(str::to_owned);
                 Err(RunFault::RunNameUnknown { name: name.to_owned(), near }.into())
             }
@@ -81,6 +74,7 @@ mod tests {
     use crate::event::Outcome;
     use crate::event::reason::Worded;
     use crate::record::journal::JournalEntry;
+    use crate::record::run_id::RunId;
 
     /// Runs of one fleet, a day between each, with these ends; the oldest first.
     fn runs(state: &StateFolder, ends: &[Option<Outcome>]) -> Vec<RunId> {

@@ -56,8 +56,7 @@ impl StateFolder {
     /// [`LeftError`]. A run that was committed and cannot be read is one: an older one in its place would be a
     /// surprise.
     pub fn last_committed(&self, fleet: &str, inventory: &Path) -> Result<Around, LeftError> {
-        for id in self.list()?.into_iter().rev() {
-            let run = self.open_run(&id)?;
+        for run in self.open_all()?.rev() {
             if run.fleet_is_not(fleet)
                 || !matches!(
                     run.summary().end,

@@ -27,7 +27,7 @@ impl StateFolder {
         let old = ids.len().saturating_sub(keep_runs);
         let mut removed = 0;
         for id in &ids[..old] {
-            let Ok(run) = self.open_run(id) else { continue };
+            let Some(run) = self.open_run(id) else { continue };
             if is_over(&run) && age(&run, now) > keep_for && std::fs::remove_dir_all(run.path()).is_ok() {
                 removed += 1;
             }

@@ -24,6 +24,7 @@ pub use examined::examined;
 pub use fit::fit;
 pub use rounds::{ProbeRound, RoundReader};
 pub use standing::standing;
+pub(super) use standing::unit_now;
 pub use step_answer::step_answer;
 pub use survey::facts;
 

@@ -1,5 +1,6 @@
-//! Says why there is no login, in words of a person; it reads them from the output of `ssh -v`.
+//! Finds out why there is no login: it reads that from the output of `ssh -v`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,6 @@ use crate::local::process::ProcessError;
 
 /// No ssh login on a machine.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("no ssh login on {machine}: {cause}")]
 pub struct ConnectError {
     /// The machine that the cause is about: the host itself, or the jump on the way to it.
     pub machine: String,
@@ -20,11 +20,11 @@ pub struct ConnectError {
     pub cause: ConnectCause,
 }
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone)]
 pub enum ConnectCause {
-    #[error("its host key is not known{}", fingerprint_text(fingerprint.as_ref()))]
-    UnknownHostKey { fingerprint: Option<String> },
-    #[error("ITS HOST KEY HAS CHANGED{}", fingerprint_text(fingerprint.as_ref()))]
+    UnknownHostKey {
+        fingerprint: Option<String>,
+    },
     ChangedHostKey {
         fingerprint: Option<String>,
         /// Where the known key stands: file and line.
@@ -32,53 +32,45 @@ pub enum ConnectCause {
         /// The name under which it is known there.
         known_as: Option<String>,
     },
-    #[error("{0}")]
     AuthRefused(String),
     /// The same, and the ssh agent of this workstation could not give the keys that it may have.
-    #[error("{said}, and the ssh agent of this workstation fails: {agent}")]
-    AgentFailed { said: String, agent: String },
+    AgentFailed {
+        said: String,
+        agent: String,
+    },
     /// sshd has taken a key, and does not let the account in: it has expired, or the machine is about to stop.
-    #[error("{0}")]
     AccountRefused(String),
-    #[error("{0}")]
     Unreachable(String),
     /// An ssh that uses a jump's master is told this, whatever the reason.
-    #[error("the jump on the way does not get through to it, or does not forward")]
     JumpBlocked,
-    #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
-    #[error("it says more than any login has, and was cut off after {bytes} bytes")]
-    TooMuch { bytes: u64 },
+    TooMuch {
+        bytes: u64,
+    },
     /// sshd takes no connection from here just now: it has too many logins under way, or punishes this address.
-    #[error("its sshd lets nobody in from here just now: {0}")]
     Busy(String),
     /// sshd has let us in, and opens no session.
-    #[error("{0}")]
     SessionRefused(String),
-    #[error("{0}")]
     NameUnknown(String),
-    #[error("{}", if .0.is_empty() { "ssh ended without a word" } else { .0.as_str() })]
     Other(String),
     /// The folder of the run has vanished from this workstation, and cannot be made anew.
-    #[error("{} is gone", folder.display())]
     FolderGone {
         folder: PathBuf,
-        #[source]
         source: Arc<std::io::Error>,
     },
     /// Nothing can be written into it, or be reached there.
-    #[error("{} cannot be used", folder.display())]
     FolderUnusable {
         folder: PathBuf,
-        #[source]
         source: Arc<std::io::Error>,
     },
-    #[error("cannot run ssh")]
-    Local(#[source] Arc<ProcessError>),
+    Local(Arc<ProcessError>),
 }
 
-fn fingerprint_text(fingerprint: Option<&String>) -> String {
-    fingerprint.map(|text| format!(" ({text})")).unwrap_or_default()
+/// Its words are those of the reason.
+impl fmt::Display for ConnectError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Cause::from(self).fmt(formatter)
+    }
 }
 
 impl ConnectError {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::login_hint;
@@ -22,8 +22,11 @@ const JUMPS_IN_A_ROW: usize = 8;
 /// `ssh -G` reads files and may run the user's `Match exec`; it opens no connection.
 const READ_CONFIG: Duration = Duration::from_secs(20);
 
-/// Refuses texts of the inventory that would bring a newline, a quote or a second word into the config.
-pub(super) fn check_texts(host: &Host) -> Result<(), WorkspaceError> {
+/// Lets no text into the config that would bring a newline, a quote or a second word with it.
+///
+/// # Panics
+/// If there is one: the inventory has refused it before, so it could only come by a mistake of this program.
+pub(super) fn assert_plain(host: &Host) {
     let plain = |text: &str| {
         !text.is_empty()
             && !text.starts_with('-')
@@ -34,26 +37,19 @@ pub(super) fn check_texts(host: &Host) -> Result<(), WorkspaceError> {
     let path = |text: &str| {
         !text.is_empty() && !text.chars().any(|character| character.is_control() || "\"\\".contains(character))
     };
-    let bad = |what, text: &str| WorkspaceError::BadText { host: host.name.clone(), what, text: text.to_owned() };
     let (jump_host, jump_user) = match &host.jump {
         Some(Jump::Destination { user, host, .. }) => (Some(host), user.as_ref()),
         _ => (None, None),
     };
     let addresses = [Some(&host.address), host.after.address.as_ref(), jump_host];
     for text in addresses.into_iter().flatten().chain(&host.other_addresses) {
-        if !plain(text) || text.contains('@') || text.contains('/') {
-            return Err(bad("an address", text));
-        }
+        assert!(plain(text) && !text.contains(['@', '/']), "the inventory takes no such address: {text:?}");
     }
     for text in [host.user.as_ref(), host.after.user.as_ref(), jump_user].into_iter().flatten() {
-        if !plain(text) {
-            return Err(bad("a user", text));
-        }
+        assert!(plain(text), "the inventory takes no such user: {text:?}");
     }
-    match host.identity.as_ref().map(|file| file.to_string_lossy()) {
-        Some(file) if !path(&file) => Err(bad("an identity file", &file)),
-        _ => Ok(()),
-    }
+    let identity = host.identity.as_ref().map(|file| file.to_string_lossy());
+    assert!(identity.as_ref().is_none_or(|file| path(file)), "the inventory takes no such identity: {identity:?}");
 }
 
 /// A question to `ssh -G` about one destination.
@@ -147,6 +143,7 @@ impl LayoutPlan<'_> {
             boot_loader: host.boot_loader.clone(),
             password,
             slot: Slot::new(control),
+            units: Arc::default(),
             alias: alias.clone(),
         };
         self.machines.insert(alias, machine);
@@ -274,6 +271,7 @@ impl LayoutPlan<'_> {
             boot_loader: BootLoaderHint::default(),
             password: None,
             slot: Slot::new(control.clone()),
+            units: Arc::default(),
         };
         self.blocks.push(HostBlock {
             alias: alias.clone(),

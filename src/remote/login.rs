@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::bounds::{ANSWER, Excess, LOGIN, STDERR};
 use super::connect_error::{ConnectCause, ConnectError};
+use super::known_units::UnitsTold;
 use super::machine::Machine;
 use super::master::{Want, ensure, seconds_below, whole_seconds};
 use super::transport::{NOTHING_RUN, RawAnswer, Reading, frame};
@@ -128,7 +129,7 @@ pub(crate) async fn login_anew_with_turn(
     }
     let said_there = said_by_host(&finished.stderr);
     let said = ScriptEnd { host, script: script.name, becoming: &machine.becoming, status, stderr: said_there };
-    said.judge(Reading::of(&finished.stdout))
+    learn(machine, said.judge(Reading::of(&finished.stdout)))
 }
 
 /// Returns the part of `ssh -v`'s stderr that comes after the login: before it stand ssh's own words, and the host's
@@ -155,8 +156,20 @@ pub(super) fn machine<'a>(workspace: &'a Workspace, host: &HostName) -> &'a Mach
 
 /// Makes the command's input: what becoming root needs, then the framed script.
 pub(super) fn input(machine: &Machine, script: &Script) -> Result<(Vec<InputPart>, StopWords), BadScript> {
-    let framed = frame(script, &machine.boot_loader)?;
+    let framed = frame(script, &machine.boot_loader, &machine.units.word())?;
     Ok(privilege::input(&machine.becoming, machine.logs_in_as_root, machine.password.as_ref(), framed))
+}
+
+/// Keeps what a whole answer says of the host's services, for the scripts after this one.
+pub(super) fn learn(machine: &Machine, answer: Result<RawAnswer, StepError>) -> Result<RawAnswer, StepError> {
+    if let Ok(answer) = &answer {
+        let mut look = UnitsTold::default();
+        for (key, value) in &answer.lines {
+            look.take(key, value);
+        }
+        machine.units.learn(look);
+    }
+    answer
 }
 
 /// The rest of a script's answer, beside stdout.

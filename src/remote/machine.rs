@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connect_error::{ConnectCause, ConnectError};
 use super::known_hosts::Known;
+use super::known_units::KnownUnits;
 use super::master_slot::Slot;
 use super::privilege::Password;
 use crate::event::reason::cause::Cause;
@@ -31,6 +32,8 @@ pub(super) struct Machine {
     pub(super) boot_loader: BootLoaderHint,
     pub(super) password: Option<Password>,
     pub(super) slot: Slot,
+    /// What it has said of its services.
+    pub(super) units: Arc<KnownUnits>,
 }
 
 /// One address of a machine.

@@ -13,6 +13,7 @@ mod command;
 mod connect_error;
 mod folder;
 mod known_hosts;
+mod known_units;
 mod layout;
 mod login;
 mod login_hint;
@@ -56,16 +57,21 @@ pub struct Script {
     pub text: String,
     /// Become `$1`, `$2`, ...; any text without control characters other than tab and newline.
     pub arguments: Vec<String>,
-    /// Whether it reads the boot loader. Then the inventory's word about that comes before `arguments`: the sender of
-    /// the script knows the host, and the maker of the script need not.
-    pub reads_boot_loader: bool,
+    /// Whether it is told of its host. Then the inventory's word about the boot loader, and what the host has said of
+    /// its services, come before `arguments`: the sender of the script knows the host, and the maker of the script need
+    /// not.
+    pub is_told: bool,
 }
 
 impl Script {
-    /// Returns its words for a host, with the inventory's `hint` about the boot loader.
-    pub fn words<'a>(&'a self, hint: &BootLoaderHint) -> impl Iterator<Item = Cow<'a, str>> {
-        let told = self.reads_boot_loader.then(|| Cow::Owned(hint.to_string()));
-        told.into_iter().chain(self.arguments.iter().map(|argument| Cow::Borrowed(argument.as_str())))
+    /// Returns its words for a host, with the inventory's `hint` about the boot loader, and the host's `units` that are
+    /// known (`-` for none).
+    pub fn words<'a>(&'a self, hint: &BootLoaderHint, units: &str) -> impl Iterator<Item = Cow<'a, str>> {
+        let told = self.is_told.then(|| [hint.to_string(), units.to_owned()]);
+        told.into_iter()
+            .flatten()
+            .map(Cow::Owned)
+            .chain(self.arguments.iter().map(|argument| Cow::Borrowed(argument.as_str())))
     }
 }
 

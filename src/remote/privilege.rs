@@ -23,16 +23,17 @@ const PROLOGUE: &str = concat!(
 
 /// What the shell of root says first. A script is sent only then: what becomes root may read its input, too, and would
 /// take the script's lines for passwords.
+/// bash knows who it is; only another shell needs a process for it.
 /// PATH once more: run0 gives the shell that of a unit, in which there is no `id`.
 const IS_ROOT: &str = concat!(
     r#"PATH="${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin"; "#,
-    "echo; echo fleetdeploy-root $(id -u); ",
+    r#"echo; echo "fleetdeploy-root ${EUID:-$(id -u)}"; "#,
 );
 
 /// This shell is as good as the next.
 const DIRECTLY: &str = r#"eval "$2""#;
 const UNLESS_ROOT: &str = concat!(
-    r#"if [ "$(id -u)" = 0 ]; then echo fleetdeploy-root 0; eval "$2"; exit; fi; "#,
+    r#"if [ "${EUID:-$(id -u)}" = 0 ]; then echo fleetdeploy-root 0; eval "$2"; exit; fi; "#,
     r#"exec sudo -n -- /bin/sh -c "$1$2" fleetdeploy"#,
 );
 const SUDO: &str = r#"exec sudo -n -- /bin/sh -c "$1$2" fleetdeploy"#;
@@ -262,19 +263,16 @@ IS_ROOT=yes exec "$@"
             std::fs::write(at(file), text).unwrap();
             std::fs::set_permissions(at(file), PermissionsExt::from_mode(0o755)).unwrap();
         }
-        let script = Script {
-            name: "try",
-            text: "echo root $IS_ROOT\necho end\n".into(),
-            arguments: vec![],
-            reads_boot_loader: false,
-        };
+        let script =
+            Script { name: "try", text: "echo root $IS_ROOT\necho end\n".into(), arguments: vec![], is_told: false };
         let password = password.map(|text| Password::new(text.into()).unwrap());
         let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
-        let framed = frame(&script, &BootLoaderHint::default()).unwrap();
+        let framed = frame(&script, &BootLoaderHint::default(), "-").unwrap();
         let (parts, stop) = input(&becoming, false, password.as_ref(), framed);
         let finished = Invocation::new("sh", Duration::from_secs(30))
             .arg("-c")
-            .arg(command(&becoming))
+            // bash knows itself who it is; here the stand-in for `id` is asked, whichever shell this machine has.
+            .arg(command(&becoming).replace("EUID", "NOBODY_SETS_THIS"))
             .env("PATH", path)
             .env("NEEDS", needs)
             .env("IS_RS", is_rs)
@@ -301,6 +299,22 @@ IS_ROOT=yes exec "$@"
             assert_eq!(reading.uid, Some(0), "{becoming:?}");
         }
         assert_eq!(run(Become::No, "", None, "").await.1.lines, [("root".into(), String::new())]);
+    }
+
+    #[tokio::test]
+    async fn bash_asks_no_program_who_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = folder.path().join("id");
+        std::fs::write(&id, "#!/bin/sh\necho 4711\n").unwrap();
+        std::fs::set_permissions(&id, PermissionsExt::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        for text in [IS_ROOT.to_owned(), format!("set -- '{IS_ROOT}' ''; {UNLESS_ROOT}")] {
+            let asking = Invocation::new("bash", Duration::from_secs(30));
+            let asked = asking.args(["-c", &text]).env("PATH", &path).run().await.unwrap();
+            let said = asked.stdout_text();
+            assert!(!said.contains("4711"), "{said}");
+            assert!(nix::unistd::geteuid().as_raw() != 0 || said.contains("fleetdeploy-root 0\n"), "{said}");
+        }
     }
 
     #[tokio::test]

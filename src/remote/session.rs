@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bounds::{ANSWER, Excess, STDERR};
 use super::connect_error::ConnectError;
-use super::login::{ScriptEnd, input, machine};
+use super::login::{ScriptEnd, input, learn, machine};
 use super::machine::Machine;
 use super::master::{Want, end_if_there, ensure, spare};
 use super::master_slot::Master;
@@ -183,7 +183,7 @@ impl Session {
         if !sent && status.is_none() {
             return Err(said.unsent(&reading, talked.is_err()));
         }
-        said.judge(reading)
+        learn(machine, said.judge(reading))
     }
 
     /// Sends a script, whole, and leaves the rest to the caller.

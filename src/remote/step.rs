@@ -53,6 +53,14 @@ pub struct LinkProbe {
     pub to_host: Option<HostName>,
 }
 
+/// Whether a look at a host asks systemd for all its units, which is the most that a look costs there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskUnits {
+    Yes,
+    /// Nobody reads them in this answer.
+    No,
+}
+
 /// One thing to run on a host.
 ///
 /// Every step may be sent again after a lost reply: the host then says how it stands instead of doing it twice.
@@ -66,7 +74,7 @@ pub enum RemoteStep {
     /// The status, and everything else that could stop a push; changes nothing.
     Doctor,
     /// How the host stands: the short facts, and what is left of the run; changes nothing.
-    Standing { run: Option<String> },
+    Standing { run: Option<String>, units: AskUnits },
     /// The same, refused where nothing of the run is left; changes nothing.
     Ask { run: String },
     /// The generations of the system profile, and whether this system is still there; changes nothing.

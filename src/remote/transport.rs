@@ -52,11 +52,14 @@ const GO: &str = "fleetdeploy-go";
 /// quote, no backslash, no newline and no `!` in it; a test holds this. `read` takes single bytes from a pipe (POSIX,
 /// read: "shall not read more than it needs") and `head -c` no more than it was told, so what follows `fleetdeploy-go`
 /// is left for the script. The bytes are counted because reading a long script line by line costs a host half a second.
+/// bash counts them without a process, and reads no more than it was told, but in its POSIX mode only one by one; a
+/// /bin/sh that is bash is in that mode (tried with bash 5.2).
 /// The C locale keeps the output of programs readable for us, and makes `${#s}` count bytes. The added folders are
 /// where NixOS has `sudo` and the rest if a login shell has set no PATH. The script finds its own text in `$s`.
 pub(super) const BOOT: &str = concat!(
     r#"PATH="${PATH:+$PATH:}/run/wrappers/bin:/run/current-system/sw/bin"; LC_ALL=C; export PATH LC_ALL; "#,
-    r#"take() { t=$(exec head -c "$1"); [ "${#t}" -eq "$1" ] || exit 97; t=${t%x}; }; "#,
+    r#"take() { if [ -n "${BASH_VERSION-}" ]; then set +o posix; IFS= read -r -N "$1" t; set -o posix; "#,
+    r#"else t=$(exec head -c "$1"); fi; [ "${#t}" -eq "$1" ] || exit 97; t=${t%x}; }; "#,
     r"p=0; s=; set --; ",
     r"while [ $p -lt 3 ]; do IFS= read -r l || exit 97; case $p$l in ",
     r"0fleetdeploy-script) p=1;; 0*) ;; ",
@@ -75,7 +78,7 @@ const LONG: usize = 512;
 ///
 /// # Errors
 /// [`BadScript`] when a text could not arrive as it is.
-pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, BadScript> {
+pub(super) fn frame(script: &Script, hint: &BootLoaderHint, units: &str) -> Result<String, BadScript> {
     let mut input = String::with_capacity(script.text.len() + 256);
     let bad = |reason: String| BadScript { script: script.name, reason };
     let unfit = |text: &str| text.chars().find(|character| character.is_control() && !"\t\n".contains(*character));
@@ -83,7 +86,7 @@ pub(super) fn frame(script: &Script, hint: &BootLoaderHint) -> Result<String, Ba
         return Err(bad(format!("its text has the control character {character:?}")));
     }
     let _ = write!(input, "{SCRIPT}\n{}\n{}x", script.text.len() + 1, script.text);
-    for (number, argument) in script.words(hint).enumerate() {
+    for (number, argument) in script.words(hint, units).enumerate() {
         if let Some(character) = unfit(&argument) {
             return Err(bad(format!("argument {} has the control character {character:?}", number + 1)));
         }
@@ -237,6 +240,7 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
     use super::super::bounds::LINES;
@@ -252,12 +256,12 @@ mod tests {
             name: "try",
             text: text.to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-            reads_boot_loader: false,
+            is_told: false,
         }
     }
 
     fn frame(script: &Script) -> Result<String, BadScript> {
-        super::frame(script, &BootLoaderHint::default())
+        super::frame(script, &BootLoaderHint::default(), "-")
     }
 
     /// As sshd does: the command line is one argument of the login shell's `-c`.
@@ -336,6 +340,34 @@ mod tests {
             assert_eq!(reading.lines, expected, "{shell}: {}", finished.stderr_text());
             assert!(reading.shell_seen && reading.answer_seen && reading.end_seen, "{shell}");
         }
+    }
+
+    /// On NixOS /bin/sh is bash. It is told to be as strict as POSIX by its name, and must be so again for the script.
+    #[tokio::test]
+    async fn bash_takes_a_script_without_a_process_and_leaves_what_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = std::env::var("PATH").unwrap();
+        let mut folders = std::env::split_paths(&paths);
+        let bash = folders.find(|folder| folder.join("bash").exists()).expect("bash is here").join("bash");
+        let sh = folder.path().join("sh");
+        std::os::unix::fs::symlink(bash, &sh).unwrap();
+        std::fs::write(folder.path().join("head"), "#!/bin/sh\necho asked >&2\nexit 1\n").unwrap();
+        std::fs::set_permissions(folder.path().join("head"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (umlauts, long) = ("ü".repeat(40_000), format!("{}\n\\ 日本 \n\n", "x ".repeat(3000)));
+        let text = format!(
+            "# {umlauts}\nIFS= read -r next; case :$SHELLOPTS: in *:posix:*) echo posix;; esac\nprintf 'got %s %s \
+             %s\\n' \"${{#1}}\" \"$2\" \"$next\"\necho end\n"
+        );
+        let input = frame(&script(&text, &[&long, "b"])).unwrap() + "one\ntwo\n";
+        let command = privilege::command(&Become::No).replace("/bin/sh", sh.to_str().unwrap());
+        let paths = format!("{}:{paths}", folder.path().display());
+        let finished =
+            Invocation::new("sh", LIMIT).args(["-c", &command]).env("PATH", paths).input(input).run().await.unwrap();
+        let reading = Reading::of(&finished.stdout);
+        assert_eq!(finished.stderr_text(), "");
+        let got = format!("{} b one", long.len());
+        assert_eq!(reading.lines, [("posix".to_owned(), String::new()), ("got".to_owned(), got)]);
+        assert!(reading.end_seen);
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use super::agent;
 use super::connect_error::ConnectCause;
 use super::folder::PrivateFolder;
 use super::known_hosts::KeySource;
-use super::layout::{LayoutPlan, Question, check_texts};
+use super::layout::{LayoutPlan, Question, assert_plain};
 use super::machine::{Machine, Route, Settled, alias_of};
 use super::privilege::Password;
 use super::ssh_config::{HostBlock, UserSettings, render};
@@ -55,6 +55,9 @@ impl Workspace {
     ///
     /// # Errors
     /// See [`WorkspaceError`]. Nothing was connected to.
+    ///
+    /// # Panics
+    /// Without the password or the jump of a host, or with a text that no inventory takes.
     pub async fn create(
         hosts: &[Host],
         mut passwords: BTreeMap<HostName, Password>,
@@ -62,7 +65,7 @@ impl Workspace {
     ) -> Result<Arc<Self>, WorkspaceError> {
         let folder = PrivateFolder::make()?;
         for host in hosts {
-            check_texts(host)?;
+            assert_plain(host);
         }
         let places = hosts.iter().flat_map(|host| {
             std::iter::once(&host.address).chain(&host.other_addresses).map(move |address| (host, address))
@@ -94,13 +97,10 @@ impl Workspace {
         for host in hosts {
             let settings: Result<Vec<_>, _> = settings.by_ref().take(1 + host.other_addresses.len()).collect();
             let password = passwords.remove(&host.name);
-            if host.becoming == Become::SudoPassword && password.is_none() {
-                return Err(WorkspaceError::NoPassword { host: host.name.clone() });
-            }
-            if let Some(Jump::Host(jump)) = &host.jump
-                && !hosts.iter().any(|other| other.name == *jump)
-            {
-                return Err(WorkspaceError::NoSuchJump { host: host.name.clone(), jump: jump.clone() });
+            let needs_password = host.becoming == Become::SudoPassword;
+            assert!(password.is_some() || !needs_password, "the password for {} was asked for before", host.name);
+            if let Some(Jump::Host(jump)) = &host.jump {
+                assert!(hosts.iter().any(|other| other.name == *jump), "{jump} is on the way to a host of the run");
             }
             plan.add_host(host, settings?, password).await?;
         }
@@ -310,7 +310,7 @@ impl Workspace {
     fn write_config(&self) -> io::Result<()> {
         // A first write has nothing to mend.
         if !self.folder.path().exists() {
-            self.mend().map_err(|error| io::Error::other(error.to_string()))?;
+            self.folder.mend(self.config_name())?;
         }
         // It is held until the rename, because two writers would share the draft.
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);

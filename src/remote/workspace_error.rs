@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 use crate::event::reason::command_fault::WorkstationFault;
-use crate::inventory::model::HostName;
 use crate::local::causes::below;
 use crate::local::process::ProcessError;
 
@@ -24,20 +23,8 @@ pub enum WorkspaceError {
         destination: String,
         stderr_tail: String,
     },
-    BadText {
-        host: HostName,
-        what: &'static str,
-        text: String,
-    },
-    NoSuchJump {
-        host: HostName,
-        jump: HostName,
-    },
     JumpLoop {
         destination: String,
-    },
-    NoPassword {
-        host: HostName,
     },
 }
 
@@ -57,16 +44,7 @@ impl WorkspaceError {
             Self::Config { destination, stderr_tail } => {
                 WorkstationFault::SshConfigUnreadable { destination: destination.clone(), said: stderr_tail.clone() }
             }
-            Self::BadText { host, what, text } => WorkstationFault::NotForSshConfig {
-                name: host.clone(),
-                as_what: (*what).to_owned(),
-                value: text.clone(),
-            },
-            Self::NoSuchJump { host, jump } => {
-                WorkstationFault::JumpNotInRun { name: host.clone(), jump: jump.clone() }
-            }
             Self::JumpLoop { destination } => WorkstationFault::JumpsInCircle { destination: destination.clone() },
-            Self::NoPassword { host } => WorkstationFault::PasswordNotGiven { name: host.clone() },
         }
     }
 }

@@ -145,7 +145,7 @@ impl Fleet {
     pub(crate) fn step(&self, host: &str, step: &RemoteStep) -> Vec<(String, String)> {
         let script = step.script();
         let mut words = vec![host, "--", "/bin/sh", "-c", &script.text, "fleetdeploy"];
-        let told: Vec<_> = script.words(&BootLoaderHint::default()).collect();
+        let told: Vec<_> = script.words(&BootLoaderHint::default(), "-").collect();
         words.extend(told.iter().map(AsRef::as_ref));
         let answer = self.run("host", &words);
         let pairs = answer.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
@@ -479,6 +479,7 @@ impl Fleet {
 
     /// Begins to keep what the commands say anew, for a fleet that is used again.
     pub(crate) fn forget_logs(&self) {
+        self.keep_codes();
         self.logs.borrow_mut().clear();
     }
 

@@ -33,10 +33,15 @@ fn a_push_logs_in_once_to_each_host_once_beside_the_baseline_and_once_to_verify(
     let logins = (after.0.connections - before.0.connections, after.1.connections - before.1.connections);
     // And once more into the jump, to verify that it still forwards.
     assert_eq!(logins, (4, 3), "ssh connections to vps and homeserver");
-    // The ten commands (docs/design.md, "Remote commands"), and the sessions of `nix copy` beside them.
+    // The ten commands (docs/design.md, "Remote commands"), and the session of `nix copy` beside them.
     let commands = (after.0.commands - before.0.commands, after.1.commands - before.1.commands);
-    eprintln!("remote commands: vps {}, homeserver {}", commands.0, commands.1);
-    assert!(commands.0 <= 12 && commands.1 <= 12, "remote commands on vps and homeserver: {commands:?}");
+    assert_eq!(commands, (11, 11), "remote commands on vps and homeserver");
+    // Where nothing changes: the survey, and the prober.
+    let before = after;
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Unchanged);
+    let after = (fleet.logins("vps"), fleet.logins("homeserver"));
+    let commands = (after.0.commands - before.0.commands, after.1.commands - before.1.commands);
+    assert_eq!(commands, (2, 2), "remote commands on vps and homeserver where nothing changes");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 # The login shell of root on a host that was taken over: it runs what it is given, and edits the answers.
 #
 # /etc/lie has `WHEN WHAT`. WHEN: always | armed (once a run holds this host) | kept (from then on, also after a
-# reboot) | a script: survey, arm, test, switch, rollback, disarm, probe. WHAT: how it lies; `edit` is by /etc/lie.sed;
-# `claim` says of the scripts named in /etc/lie.claims that they were done, and does nothing of it.
+# reboot) | a script: survey, prepare, arm, extend, test, switch, rollback, disarm, clean, compare, dry, probe.
+# WHAT: how it lies; `edit` is by /etc/lie.sed; `claim` says of the scripts named in /etc/lie.claims that they were
+# done, and does nothing of it. `first` is no lie: something else happens here just before, which /etc/lie.first says.
 
 honest() { exec /bin/sh "$@"; }
 case ${2-} in *fleetdeploy-shell*) ;; *) honest "$@" ;; esac
@@ -15,6 +16,11 @@ sed -u '/^fleetdeploy-go$/q' >"$sent"
 if grep -q '^survey_all()' "$sent" && ! grep -q '^status_' "$sent"; then script=survey
 elif grep -q '^disarm()' "$sent"; then script=disarm
 elif grep -q '^arm()' "$sent"; then script=arm
+elif grep -q '^extend()' "$sent"; then script=extend
+elif grep -q '^clean()' "$sent"; then script=clean
+elif grep -q 'put kept' "$sent"; then script=compare
+elif grep -q 'dry_log=' "$sent"; then script=dry
+elif grep -q '^check_new()' "$sent"; then script=prepare
 elif grep -qx '=probe' "$sent"; then script=probe
 else script=$(grep -oxE '=(test|switch|rollback)' "$sent" | head -n 1 | tr -d =)
 fi
@@ -60,10 +66,23 @@ claim() {
     run "$@" | sed -u "$edit"
 }
 
+# A prober is there since before the run held this host, and tells the same lie as every script after it.
+claim_links() {
+    run "$@" | while IFS= read -r line; do
+        case $line in
+        host\ *\ current\ *) [ ! -e /run/fleetdeploy/lease ] || line="${line%current *}current $(cat /etc/lie.new)" ;;
+        esac
+        printf '%s\n' "$line"
+    done
+}
+
+case $what:$script in claim:probe) claim_links "$@"; exit ;; esac
 case ${lies:+$what} in
 '') run "$@" ;;
 claim) claim "$@" ;;
 edit) run "$@" | sed -u -f /etc/lie.sed ;;
+first) /bin/sh /etc/lie.first </dev/null >/dev/null 2>&1 && run "$@" ;;
+hangs-up) begin && kill -9 $$ ;;
 endless-line) begin && exec tr '\0' x </dev/zero ;;
 endless-lines) begin && exec yes 'failed_unit a.service' ;;
 long-lines) begin && tr '\0' x </dev/zero | exec fold -w 1048576 ;;

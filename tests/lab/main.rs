@@ -50,6 +50,7 @@ mod next_boot;
 mod odd;
 mod old_runs;
 mod plan;
+mod rare;
 mod reasons;
 mod reboot;
 mod recover;

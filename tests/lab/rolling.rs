@@ -110,10 +110,18 @@ fleets: {homelab: {hosts: [homeserver, vps], settle: 8s, flake: ., checks: [{vpn
     let run = |words: &str| {
         fleet.begin("homeserver", &format!("cd /root/fleet && HOME=/root exec ../fleetdeploy {words}"), &[])
     };
-    let said = run("reboot homelab").wait_with_output().unwrap();
-    let said = crate::fleet::text(&said.stderr);
-    assert!(said.contains("homeserver  warning: is this workstation: it is rebooted last"), "{said}");
-    assert!(said.contains("vps         reboot done"), "{said}");
+    // The machine ends the program, and with it the pipe: so it stands in the middle of a line, or behind the last.
+    let said = run("reboot homelab --json").wait_with_output().unwrap();
+    let said = crate::fleet::text(&said.stdout);
+    crate::codes::keep_lines(&said);
+    let place = |what: &[&str]| {
+        let has = |line: &&str| what.iter().all(|what| line.contains(what));
+        said.lines().position(|line| has(&line)).unwrap_or_else(|| panic!("{what:?}: {said}"))
+    };
+    let warned = place(&["\"host\":\"homeserver\"", "\"code\":\"own-machine-reboots\""]);
+    let vps = place(&["\"event\":\"host_done\"", "\"host\":\"vps\"", "\"phase\":\"reboot\""]);
+    let last = place(&["\"event\":\"wave_started\"", "\"wave\":2"]);
+    assert!(warned < vps && vps < last, "{said}");
     fleet.wait_until_up("homeserver");
     fleet.assert_reachable();
     assert_eq!(BOTH.map(|host| fleet.boots(host)), [2, 2], "{said}");

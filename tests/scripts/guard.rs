@@ -155,6 +155,43 @@ fn on(system: &str, generation: u8, second: Option<&str>) -> [Option<String>; 4]
     ]
 }
 
+/// Its clock is the test's own: a nap moves it on, and then something happens.
+#[tokio::test]
+async fn a_guard_looks_every_two_seconds_and_each_second_before_its_deadline_and_is_never_later_than_a_nap() {
+    let host = in_a_run("").await;
+    let words = |event: &str| {
+        format!(
+            r#"
+            rm -f "$place"/token/*; : >"$place/token/armed-1500"; echo 1485.00 0 >"$root/proc/uptime"
+            token() {{ mv "$place"/token/* "$place/token/$1"; }}
+            nap() {{
+                read_uptime
+                naps="$naps$1" uptime=$((uptime + $1))
+                case $uptime in {event} esac
+                echo "$uptime.00 0" >"$root/proc/uptime"
+            }}
+            fire() {{ read_uptime; echo "fires at $uptime"; }}
+            naps=''; trap 'echo "naps $naps"; rm -f "$place/nap"' EXIT
+            main"#
+        )
+    };
+    for (event, told) in [
+        ("", "fires at 1500\nnaps 222111111111\n"),
+        // Awake again long after its time, or just before it.
+        ("1487) uptime=1600 ;;", "fires at 1600\nnaps 2\n"),
+        ("1487) uptime=1499 ;;", "fires at 1500\nnaps 21\n"),
+        // Extended, in time and at the last moment.
+        ("1487) token armed-1503 ;;", "fires at 1503\nnaps 22221111111111\n"),
+        ("1499) token armed-1502 ;;", "fires at 1502\nnaps 22211111111111\n"),
+        ("1487) token disarmed-1500 ;;", "naps 2\n"),
+        ("1500) token disarmed-1500 ;;", "naps 222111111111\n"),
+        // Nobody of ours brings a deadline forward.
+        ("1489) token armed-1488 ;;", "fires at 1489\nnaps 22\n"),
+    ] {
+        assert_eq!(host.says(&GUARD, &words(event)).await, told, "{event}");
+    }
+}
+
 #[tokio::test]
 async fn a_boot_is_known_by_the_kernel_s_id_and_by_when_its_first_process_began() {
     let host = Host::with(None).await;

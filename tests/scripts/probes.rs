@@ -308,7 +308,7 @@ async fn started(host: &Host, words: &str) -> (u64, String) {
 
 /// What a host starts each second of a push must be few: it is what answers the others, too.
 #[tokio::test]
-async fn a_round_costs_a_process_for_a_ping_and_one_for_eight_connections_and_a_few_beside_them() {
+async fn a_round_costs_a_process_for_a_ping_and_one_for_sixteen_connections_and_a_few_beside_them() {
     let host = probed().await;
     host.program("ping", "echo 'time=1.5 ms'");
     host.program("wg", "exit 0");
@@ -320,8 +320,21 @@ async fn a_round_costs_a_process_for_a_ping_and_one_for_eight_connections_and_a_
         let (idle, _) = started(&host, &prober(&probes, "stop")).await;
         let (all, text) = started(&host, &prober(&probes, "round 1")).await;
         assert_eq!(text.lines().filter(|line| line.contains(" up ")).count(), probes.len(), "{text}");
-        let bound = (links + links.div_ceil(8) + BESIDE) as u64;
+        let bound = (links + links.div_ceil(16) + BESIDE) as u64;
         assert!(all - idle <= bound, "{} processes for {} links", all - idle, probes.len());
+    }
+}
+
+/// There is nothing that such a host could have failed to hear.
+#[tokio::test]
+async fn a_round_that_asks_no_link_has_no_control() {
+    let host = probed().await;
+    host.program("ping", "echo asked >>\"$FLEETDEPLOY_ROOT/asked\"");
+    for (probes, controls) in [(&[][..], 0), (&[("ping", 500, &["up"][..])][..], 1)] {
+        let text = host.run("bash", &PROBER, &prober(probes, "round 1\nround 2 9")).await.stdout_text();
+        assert_eq!(text.lines().filter(|line| line.starts_with("done ")).count(), 2, "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("control ")).count(), controls, "{text}");
+        assert_eq!(host.path("asked").exists(), controls > 0, "{text}");
     }
 }
 

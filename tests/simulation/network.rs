@@ -5,7 +5,7 @@ use std::time::Duration;
 use fleetdeploy::engine::hosts::{StepNote, StepNotes};
 use fleetdeploy::facts::host::{Facts, JobKind};
 use fleetdeploy::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
-use fleetdeploy::remote::step::RemoteStep;
+use fleetdeploy::remote::step::{AskUnits, RemoteStep};
 use tokio::sync::oneshot;
 
 use crate::host::{Job, Power, Work};
@@ -81,7 +81,7 @@ impl World {
             self.say(|| format!("late by {late} ms: {:?}", message.command.script().name));
             self.after(late, Happening::Arrive(serial));
             let id = self.fresh();
-            self.messages.insert(id, Message { reply, command: RemoteStep::Standing { run: None }, ..message.copy() });
+            self.messages.insert(id, Message { reply, ..message.copy() });
             message.notes = None;
             self.after(notices, Happening::Answer(id, Reply::Lost("the connection hangs")));
         } else {
@@ -208,9 +208,14 @@ impl World {
         message.waits = None;
         let standing = self.standing(host);
         self.check_said(host, &standing);
-        let said = match message.command {
-            RemoteStep::Survey => Reply::Surveyed(Box::new(self.facts(host))),
-            _ => Reply::Said(Box::new(StepAnswer { outcome, standing: standing.clone(), log: Vec::new() })),
+        let said = if message.command == RemoteStep::Survey {
+            Reply::Surveyed(Box::new(self.facts(host)))
+        } else {
+            let mut standing = standing.clone();
+            if matches!(message.command, RemoteStep::Standing { units: AskUnits::No, .. }) {
+                standing.failed_units.clear();
+            }
+            Reply::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
         };
         let lost = message.reply_is_lost;
         self.messages.insert(id, message);
@@ -289,7 +294,7 @@ impl Message {
         Self {
             station: self.station,
             host: self.host,
-            command: RemoteStep::Standing { run: None },
+            command: RemoteStep::Standing { run: None, units: AskUnits::No },
             login: self.login,
             notes: None,
             reply: None,

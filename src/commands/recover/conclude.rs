@@ -3,6 +3,7 @@
 use crate::commands::shared::conclusion::Conclusion;
 use crate::decide::vocabulary::Verdict;
 use crate::engine::recover::{Recovered, RollingEnded};
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::command_end::CommandEnd;
 use crate::event::reason::reboot::{FoundRolling, RollingEnd};
 use crate::event::reason::recover::RecoverReason;
@@ -33,14 +34,12 @@ pub(super) fn conclude(
             let text = CommandEnd::NothingUnfinished;
             Conclusion::of_all(fleet, &HostOutcome::Unchanged, ending, Outcome::Unchanged, text)
         }
-        Some(Recovered::Nothing { silent }) => {
-            let ending = Ending::Pushed { outcome: Outcome::Split, interrupted: None };
-            let text = CommandEnd::NothingHeldWhereAnswered;
-            let mut concluded = Conclusion::of_all(fleet, &HostOutcome::Unchanged, ending, Outcome::Split, text);
-            for host in silent {
-                concluded.hosts.insert(host, HostOutcome::Lost { why: RecoverReason::NothingKnownOfHost.into() });
-            }
-            concluded
+        Some(Recovered::Nothing { silent }) => in_doubt(fleet, silent, CommandEnd::NothingHeldWhereAnswered),
+        // A host that does not answer may be under a guard of that run.
+        Some(Recovered::NotBegun(RecoverReason::NothingOfRun { run, silent })) if !silent.is_empty() => {
+            let why = RecoverReason::NothingOfRun { run, silent: silent.clone() };
+            events.publish(Event::failed(None, why.clone()));
+            in_doubt(fleet, silent, why)
         }
         Some(Recovered::NotBegun(why)) => {
             events.publish(Event::failed(None, why.clone()));
@@ -65,6 +64,16 @@ pub(super) fn conclude(
         Some(Recovered::Left(left)) => Conclusion::left(fleet, left, &unknown),
         None => Conclusion::bug(fleet, guarded),
     }
+}
+
+/// Those that answer hold nothing, and nobody knows what the others hold.
+fn in_doubt(fleet: &Fleet, silent: Vec<HostName>, text: impl Into<AnyReason>) -> Conclusion {
+    let ending = Ending::Pushed { outcome: Outcome::Split, interrupted: None };
+    let mut concluded = Conclusion::of_all(fleet, &HostOutcome::Unchanged, ending, Outcome::Split, text);
+    for host in silent {
+        concluded.hosts.insert(host, HostOutcome::Lost { why: RecoverReason::NothingKnownOfHost.into() });
+    }
+    concluded
 }
 
 /// Says which hosts were rebooted, which are away, and which were not begun.
@@ -136,6 +145,16 @@ mod tests {
         assert_eq!(end(Some(Recovered::Rolling(rolling)), false), ended);
         let by_hand = (Outcome::Refused, 1, "hand-guard-still-armed".to_owned());
         assert_eq!(end(Some(Recovered::ByHand { run: "r-1".to_owned() }), false), by_hand);
+    }
+
+    #[test]
+    fn a_run_that_no_host_holds_is_in_doubt_while_one_does_not_answer() {
+        let of_run = |silent: &[&str]| {
+            let silent = silent.iter().map(|name| HostName::new(*name).unwrap()).collect();
+            end(Some(Recovered::NotBegun(RecoverReason::NothingOfRun { run: "r-1".to_owned(), silent })), false)
+        };
+        assert_eq!(of_run(&[]), (Outcome::Refused, 1, "nothing-of-run".to_owned()));
+        assert_eq!(of_run(&["b"]), (Outcome::Split, 3, "nothing-of-run".to_owned()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Asks on the terminal: whether to go on, for `--ask`, and whether to wait any longer, for `recover`. A signal ends
 //! each question.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -36,7 +36,7 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// Why not.
 pub(crate) async fn ask_whether_to_go_on(events: Events, screen: Follower, question: String) -> Result<(), NotAgreed> {
-    let agreed = ask(events, screen, question, PATIENCE).await?;
+    let agreed = ask_here(events, screen, question, PATIENCE).await?;
     if agreed { Ok(()) } else { Err(NotAgreed::AnswerWasNo) }
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn ask_whether_to_end_without(
     wait: Duration,
 ) -> bool {
     let silent: Vec<&str> = silent.into_iter().map(HostName::as_str).collect();
-    ask(events, screen, end_without(&silent, wait), SHORT_PATIENCE).await.unwrap_or(false)
+    ask_here(events, screen, end_without(&silent, wait), SHORT_PATIENCE).await.unwrap_or(false)
 }
 
 fn end_without(silent: &[&str], wait: Duration) -> String {
@@ -71,24 +71,44 @@ fn end_without(silent: &[&str], wait: Duration) -> String {
     )
 }
 
+/// How long what is asked may take.
+#[derive(Debug, Clone, Copy)]
+struct Waits {
+    drawing: Duration,
+    patience: Duration,
+}
+
+async fn ask_here(events: Events, screen: Follower, question: String, patience: Duration) -> Result<bool, NotAgreed> {
+    let read = || {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    };
+    ask(events, screen, question, Waits { drawing: DRAWING, patience }, print_question, read).await
+}
+
 /// Asks once, and takes any answer. Nothing else is drawn meanwhile.
 ///
 /// # Errors
 /// Why there is no answer.
-async fn ask(events: Events, screen: Follower, question: String, patience: Duration) -> Result<bool, NotAgreed> {
+async fn ask(
+    events: Events,
+    screen: Follower,
+    question: String,
+    Waits { drawing, patience }: Waits,
+    print: impl FnOnce(&str) -> io::Result<()>,
+    read: impl FnOnce() -> io::Result<String> + Send + 'static,
+) -> Result<bool, NotAgreed> {
     events.publish(Event::Asked { question: question.clone() });
-    let drawn = tokio::task::spawn_blocking(move || screen.has_heard_all(DRAWING)).await;
+    let drawn = tokio::task::spawn_blocking(move || screen.has_heard_all(drawing)).await;
     if !drawn.unwrap_or(false) {
         return Err(NotAgreed::TerminalStuck);
     }
-    print_question(&question).map_err(|error| NotAgreed::QuestionNotAsked { said: error.to_string() })?;
+    print(&question).map_err(|error| NotAgreed::QuestionNotAsked { said: error.to_string() })?;
     let (answer, answered) = oneshot::channel();
     // A thread of its own reads the terminal. Only an answer or the end of this process can end it.
     std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = std::io::stdin().read_line(&mut line);
         // The receiver is gone if a signal came first.
-        let _ = answer.send(read.map(|_| line));
+        let _ = answer.send(read());
     });
     let said = tokio::time::timeout(patience, answered).await;
     let yes = matches!(&said, Ok(Ok(Ok(line))) if is_yes(line));
@@ -107,6 +127,8 @@ fn is_yes(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::line::Line;
+    use crate::event::stream::ListenerEnd;
 
     #[test]
     fn whoever_is_asked_hears_how_long_the_end_without_hosts_waits() {
@@ -120,6 +142,55 @@ mod tests {
             "nas, vps do not answer, and are waited for if they may come back: end the run without them, as by \
              --without nas,vps (no guard can be armed on them any more)? [y/N, within 60 s]"
         );
+    }
+
+    /// Asks on this terminal, and says what came of it; with a screen that is held up if `stuck`.
+    async fn asked(
+        stuck: bool,
+        print: fn(&str) -> io::Result<()>,
+        read: fn() -> io::Result<String>,
+    ) -> Result<bool, &'static str> {
+        let events = Events::new(None);
+        // The screen goes on as soon as this is dropped.
+        let (hold, released) = std::sync::mpsc::channel::<()>();
+        let screen = events
+            .listen("screen", move |line: &Line| {
+                if stuck && matches!(line.event, Event::Asked { .. }) {
+                    let _ = released.recv();
+                }
+                Ok(())
+            })
+            .unwrap();
+        let waits = Waits {
+            drawing: if stuck { Duration::from_millis(20) } else { DRAWING },
+            patience: Duration::from_millis(200),
+        };
+        let said = ask(events, screen.follower(), "push lab now? [y/N]".into(), waits, print, read).await;
+        drop(hold);
+        assert!(matches!(screen.finish(DRAWING), ListenerEnd::Complete));
+        said.map_err(|why| {
+            crate::codes::keep_judged([why.clone()]);
+            (&why).into()
+        })
+    }
+
+    #[tokio::test]
+    async fn nothing_but_an_answer_in_time_lets_a_push_go_on() {
+        let never = || -> io::Result<String> {
+            loop {
+                std::thread::park();
+            }
+        };
+        assert_eq!(asked(false, |_| Ok(()), || Ok("y\n".into())).await, Ok(true));
+        assert_eq!(asked(false, |_| Ok(()), || Ok("n\n".into())).await, Ok(false));
+        assert_eq!(asked(false, |_| Ok(()), never).await, Err("nobody-replied"));
+        // What was typed is no text.
+        let unread = || -> io::Result<String> { Err(io::ErrorKind::InvalidData.into()) };
+        assert_eq!(asked(false, |_| Ok(()), unread).await, Err("reply-not-read"));
+        // The terminal was closed, or takes nothing: a yes that is there already is no answer to what nobody has seen.
+        let closed = |_: &str| -> io::Result<()> { Err(io::ErrorKind::BrokenPipe.into()) };
+        assert_eq!(asked(false, closed, || Ok("y\n".into())).await, Err("question-not-asked"));
+        assert_eq!(asked(true, |_| Ok(()), || Ok("y\n".into())).await, Err("terminal-stuck"));
     }
 
     #[test]

@@ -282,11 +282,7 @@ pub(crate) fn no_workspace(error: WorkspaceError) -> Trouble {
     let reason = WorkstationFault::from(&error);
     let trouble = match error {
         WorkspaceError::Ssh { .. } | WorkspaceError::Folder { .. } => Trouble::not_begun(reason),
-        WorkspaceError::Config { .. }
-        | WorkspaceError::BadText { .. }
-        | WorkspaceError::NoSuchJump { .. }
-        | WorkspaceError::JumpLoop { .. }
-        | WorkspaceError::NoPassword { .. } => Trouble::not_understood(reason),
+        WorkspaceError::Config { .. } | WorkspaceError::JumpLoop { .. } => Trouble::not_understood(reason),
     };
     trouble.shown_as(error)
 }

@@ -27,7 +27,7 @@ fn took(state: &StateFolder, fleet: &str) -> BTreeMap<Phase, Duration> {
     let mut longest: BTreeMap<Phase, Duration> = BTreeMap::new();
     let runs = state.list().unwrap_or_default();
     for id in runs.iter().rev().filter(|id| id.fleet() == fleet).take(RUNS) {
-        let Ok(run) = state.open_run(id) else { continue };
+        let Some(run) = state.open_run(id) else { continue };
         let mut lines = Vec::new();
         let Ok(_) = read::each_event(&run.events(), |line| lines.push(line)) else { continue };
         // Between an interrupted run and its recovery nothing happened, and a guard by hand has no phases.

@@ -1,7 +1,7 @@
 //! Asks the one question of a command that works on hosts: the sudo password. A signal ends it.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::io::{Error, ErrorKind, IsTerminal};
 use std::time::Duration;
 
 use ::nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
@@ -32,15 +32,13 @@ pub(crate) async fn passwords(
     }
     let names: Vec<&str> = in_need.iter().map(|name| name.as_str()).collect();
     let names = names.join(", ");
-    let text = ask(format!("sudo password for {names}: "), shutdown).await?;
-    let all = in_need.into_iter().map(|name| Some((name.clone(), Password::new(text.clone())?)));
-    let unusable = || Trouble::not_understood(Misuse::PasswordUnusable);
-    all.collect::<Option<_>>().ok_or_else(unusable)
+    let password = ask(format!("sudo password for {names}: "), shutdown).await?;
+    Ok(in_need.into_iter().map(|name| (name.clone(), password.clone())).collect())
 }
 
 /// Reads the terminal in a thread of its own, which only an answer or the end of this process can end. So the changes
 /// that it has made to the terminal are undone here.
-async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Trouble> {
+async fn ask(question: String, shutdown: &mut Shutdown) -> Result<Password, Trouble> {
     let before = tcgetattr(std::io::stdin()).map_err(|error| unanswered(&error.into()))?;
     let (answer, answered) = oneshot::channel();
     std::thread::spawn(move || {
@@ -48,15 +46,21 @@ async fn ask(question: String, shutdown: &mut Shutdown) -> Result<String, Troubl
         let _ = answer.send(rpassword::prompt_password(question));
     });
     tokio::select! {
-        asked = answered => match asked {
-            Ok(asked) => asked.map_err(|error| unanswered(&error)),
-            Err(_) => Err(Trouble::not_understood(Misuse::PasswordTerminalGone)),
-        },
+        asked = answered => {
+            // The thread ends without an answer only if it panics.
+            let typed = asked.unwrap_or_else(|error| Err(Error::other(error)));
+            typed.and_then(one_line).map_err(|error| unanswered(&error))
+        }
         signal = shutdown.requested() => {
             give_back(&before).await;
             Err(interrupted(signal))
         }
     }
+}
+
+/// What reads the terminal leaves control characters out, and a password must not rest on that.
+fn one_line(typed: String) -> Result<Password, Error> {
+    Password::new(typed).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 /// How long the thread may take from its question to its settings of the terminal; a loaded machine keeps that.
@@ -75,9 +79,9 @@ async fn give_back(before: &Termios) {
 }
 
 /// Handles a question without an answer. The terminal is read raw: Ctrl-C is a letter there, and no signal.
-fn unanswered(error: &std::io::Error) -> Trouble {
+fn unanswered(error: &Error) -> Trouble {
     match error.kind() {
-        std::io::ErrorKind::Interrupted => interrupted(Signal::Sigint),
+        ErrorKind::Interrupted => interrupted(Signal::Sigint),
         _ => Trouble::not_understood(Misuse::PasswordNotAsked { said: error.to_string() }),
     }
 }
@@ -88,8 +92,6 @@ fn interrupted(signal: Signal) -> Trouble {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Error, ErrorKind};
-
     use pretty_assertions::assert_eq;
 
     use super::*;

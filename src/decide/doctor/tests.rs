@@ -286,6 +286,19 @@ fn one_machine_under_two_names_is_found() {
 }
 
 #[test]
+fn an_encrypted_disk_is_fine_where_somebody_has_said_what_the_guard_does() {
+    let fleet = fleet("hosts: {vps: {guard_action: switch-back}}\nfleets: {lab: {flake: ., hosts: all}}\n");
+    let mut host = healthy();
+    host.condition.facts.crypto_devices = vec!["root (CRYPT-LUKS2)".into()];
+    let findings = found_in(&fleet, &host, &Copying::Trusted);
+    let of_host = |finding: &DoctorFinding| finding.what.code().unwrap_or_default().to_owned();
+    assert_eq!(findings.iter().find(|finding| finding.severity != Severity::Fine), None);
+    let said: Vec<String> = findings.iter().map(of_host).collect();
+    assert!(said.contains(&"encrypted-and-guarded".into()), "{said:?}");
+    assert!(!said.contains(&"no-passphrase-at-boot".into()), "{said:?}");
+}
+
+#[test]
 fn what_a_push_would_refuse_is_a_blocker_and_nothing_else_of_the_survey_is() {
     let fleet = fleet(LAB);
     let mut host = healthy();

@@ -85,6 +85,14 @@ fn give(rolling: &mut RollingReboot, input: RebootInput) -> Vec<RebootEffect> {
             crate::codes::keep(event);
         }
     }
+    if is_over(&effects) {
+        crate::codes::keep_judged(rolling.stopped().cloned());
+        let wrong = rolling.ends().values().filter_map(|end| match end {
+            HostEnd::Wrong { why } => Some(why.clone()),
+            HostEnd::Rebooted | HostEnd::Refused { .. } | HostEnd::NotBegun => None,
+        });
+        crate::codes::keep_judged(wrong);
+    }
     effects
 }
 
@@ -225,6 +233,45 @@ fn what_was_down_before_is_not_asked_for() {
     round.answers.insert(0, LinkAnswer::Unknown);
     assert!(is_over(&prove(&mut rolling, &round)));
     assert_eq!(rolling.ends()[&HostId(1)], HostEnd::Rebooted);
+}
+
+/// No link of it can hold while the other is away: it is not called rebooted, and the time for links is not waited for.
+#[test]
+fn beside_a_lost_host_of_its_wave_no_host_is_called_proven() {
+    let fleet = fleet(3);
+    let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1, 2]), &[Size::Hosts(2)], None);
+    assert_eq!(reboots(&start(&mut rolling)), [1, 2]);
+    let _ = give(&mut rolling, back(&fleet, 1));
+    let effects = give(&mut rolling, RebootInput::Lost { host: HostId(2), why: AnyReason::without_code("gone") });
+    assert!(is_over(&effects) && reboots(&effects).is_empty(), "{effects:?}");
+    let ends: Vec<HostEnd> = rolling.ends().values().cloned().collect();
+    let [not_proven, gone] = [RollingReason::LinksNotProven.into(), AnyReason::without_code("gone")];
+    assert_eq!(ends, [HostEnd::NotBegun, HostEnd::Wrong { why: not_proven }, HostEnd::Wrong { why: gone }]);
+}
+
+/// A round without an answer proves nothing: it is waited for until the time is over, and then it is no proof.
+#[test]
+fn a_link_that_nobody_could_measure_after_a_reboot_is_not_taken_for_up() {
+    let fleet = fleet(2);
+    let mut open = good(&fleet, &[1]);
+    open.answers.insert(0, LinkAnswer::Unknown);
+    open.unmeasured.insert(0);
+    let begun = || {
+        let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1]), &[], None);
+        let _ = start(&mut rolling);
+        let _ = give(&mut rolling, back(&fleet, 1));
+        assert!(!is_over(&prove(&mut rolling, &open)), "it is asked again");
+        rolling
+    };
+    let mut rolling = begun();
+    let _ = give(&mut rolling, RebootInput::SettleElapsed { wave: 0 });
+    assert!(is_over(&give(&mut rolling, RebootInput::RoundSeen { round: open.clone() })));
+    let HostEnd::Wrong { why } = &rolling.ends()[&HostId(1)] else { panic!("{:?}", rolling.ends()) };
+    let link = link_text(&fleet.links[0]);
+    let wrong = vec![Regression::LinkNotMeasuredAfterReboot { link }];
+    assert_eq!(*why, RollingReason::NotAllAsBefore { wrong }.into());
+    // In time it counts neither way.
+    assert_eq!(reboots(&prove(&mut begun(), &good(&fleet, &[1]))), [0]);
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Transaction {
                 }
             }
             Answer::Unknown { why } | Answer::Denied { why } => HostOutcome::Lost { why: why.into() },
-            Answer::NotSent => HostOutcome::Lost { why: Cause::NoTimeToDisarm.into() },
+            Answer::NotSent => HostOutcome::Lost { why: Cause::NoTimeToAsk.into() },
         };
         let was_armed = self.hosts[host.0].armed;
         if !matches!(end, HostOutcome::Lost { .. }) {
@@ -197,7 +197,7 @@ impl Transaction {
                 StepOutcome::Failed { failure } => Cause::failed(failure),
             },
             Answer::Unknown { why } | Answer::Denied { why } => why,
-            Answer::NotSent => Cause::NoTimeToClean,
+            Answer::NotSent => Cause::NoTimeToAsk,
         };
         // Its mark on the others stays as well.
         self.dealt_with.remove(&host);

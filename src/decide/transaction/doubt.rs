@@ -215,7 +215,7 @@ impl Transaction {
             Answer::Unknown { why } | Answer::Denied { why } => {
                 return HostOutcome::Lost { why: Fate::DisarmInDoubt { cause: why }.into() };
             }
-            Answer::NotSent => return HostOutcome::Lost { why: Cause::NotAsked.into() },
+            Answer::NotSent => return HostOutcome::Lost { why: Cause::NoTimeToAsk.into() },
         };
         match standing.guard {
             GuardState::None | GuardState::Disarmed { .. } if standing.systems.all_are(&plan.new) => {

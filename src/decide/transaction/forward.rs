@@ -57,7 +57,7 @@ impl Transaction {
             }
             Answer::NotSent => {
                 self.hosts[host.0].armed = false;
-                Cause::NoTimeToSend
+                Cause::NoTimeToAsk
             }
         };
         let name = self.plan.host(host).name.clone();

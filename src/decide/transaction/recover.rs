@@ -275,7 +275,7 @@ impl Transaction {
         now.held = matches!(&answer, Answer::Said(said) if said.outcome == StepOutcome::Done);
         let found = match answer {
             Answer::Unknown { why } | Answer::Denied { why } => Found::Silent { why },
-            Answer::NotSent => Found::Silent { why: Cause::NotAsked },
+            Answer::NotSent => Found::Silent { why: Cause::NoTimeToAsk },
             Answer::Said(said) => {
                 now.boot_id.clone_from(&said.standing.boot_id);
                 now.on.clone_from(&said.standing.systems.current);

@@ -101,6 +101,8 @@ pub(super) struct HostNow {
     pub(super) back: Back,
     /// It had lost its guard and was armed once more: not a second time.
     pub(super) armed_again: bool,
+    /// On the way back it was to be disarmed, and its guard was still there after that.
+    pub(super) disarmed_in_vain: bool,
     pub(super) given_up: GivenUp,
     /// It says that it is not this run's any more: it is left alone.
     pub(super) disowned: bool,
@@ -253,6 +255,7 @@ impl Transaction {
                 boot_id: host.boot_id.clone(),
                 back: Back::Untouched,
                 armed_again: false,
+                disarmed_in_vain: false,
                 given_up: GivenUp::No,
                 disowned: false,
                 set_aside: false,

@@ -15,7 +15,7 @@ use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::{HostId, LoginBefore};
-use crate::facts::step_answer::{RefusalReason, StepOutcome};
+use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use crate::facts::systems::Systems;
 use crate::inventory::model::Place;
 
@@ -179,7 +179,7 @@ impl Transaction {
             Answer::Unknown { why } | Answer::Denied { why } => {
                 self.give_up(host, Fate::SilentAfterGuard { cause: why });
             }
-            Answer::NotSent => self.lost(host, Cause::NotAsked),
+            Answer::NotSent => self.lost(host, Cause::NoTimeToAsk),
         }
     }
 
@@ -477,14 +477,30 @@ impl Transaction {
                 self.hosts[host.0].armed = false;
                 self.hosts[host.0].end = Some(self.end_of_disarmed(host));
             }
-            _ if self.hosts[host.0].back == Back::Awaited => self.lost(host, Fate::NotDisarmed),
-            _ => {
+            // A guard whose process is gone never fires: it would be waited for, and disarmed in vain, for ever.
+            Answer::Said(said) if self.is_guarded_still(host, &said) && self.hosts[host.0].disarmed_in_vain => {
+                let cause = match said.outcome {
+                    StepOutcome::Refused { reason, text } => Cause::refused(reason, text),
+                    StepOutcome::Failed { failure } => Cause::failed(failure),
+                    StepOutcome::Done => Cause::OnOtherSystems { systems: said.standing.systems },
+                };
+                self.lost(host, Fate::NotDisarmed { cause });
+            }
+            answer => {
+                let stays = matches!(&answer, Answer::Said(said) if self.is_guarded_still(host, said));
+                self.hosts[host.0].disarmed_in_vain |= stays;
                 self.await_guard(host, effects);
                 self.stage = Stage::Back;
                 return;
             }
         }
         self.clean_when_all_are_back(effects);
+    }
+
+    /// Returns whether the host says that its guard is there as it was.
+    fn is_guarded_still(&self, host: HostId, said: &StepAnswer) -> bool {
+        same_boot(&said.standing.boot_id, &self.hosts[host.0].boot_id)
+            && matches!(said.standing.guard, GuardState::Armed { .. } | GuardState::Dead { .. })
     }
 
     /// Returns whether a push by waves had not come to the host before it went back: such a host was only guarded.

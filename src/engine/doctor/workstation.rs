@@ -1,6 +1,6 @@
 //! Looks at what a push needs of the workstation.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ::nix::sys::statvfs::statvfs;
 use ::nix::unistd::{AccessFlags, access, geteuid};
@@ -68,17 +68,17 @@ async fn nix_here() -> Nix {
 /// Returns the folder in which it will be made, if it is not there yet.
 fn writable(folder: &Path) -> Result<(String, Option<u64>), FolderObstacle> {
     let shown = |path: &Path| path.display().to_string();
-    let there: Option<PathBuf> = folder.ancestors().find(|ancestor| ancestor.exists()).map(Path::to_owned);
-    let there = there.ok_or_else(|| FolderObstacle::CannotBeMade { path: shown(folder) })?;
+    // The root is there always.
+    let there = folder.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
     if !there.is_dir() {
-        return Err(FolderObstacle::NotAFolder { path: shown(&there) });
+        return Err(FolderObstacle::NotAFolder { path: shown(there) });
     }
-    access(&there, AccessFlags::W_OK | AccessFlags::X_OK)
-        .map_err(|error| FolderObstacle::NotWritable { path: shown(&there), error: error.desc().to_owned() })?;
-    if is_full(&there) {
-        return Err(FolderObstacle::Full { path: shown(&there) });
+    access(there, AccessFlags::W_OK | AccessFlags::X_OK)
+        .map_err(|error| FolderObstacle::NotWritable { path: shown(there), error: error.desc().to_owned() })?;
+    if is_full(there) {
+        return Err(FolderObstacle::Full { path: shown(there) });
     }
-    Ok((folder.display().to_string(), free(&there)))
+    Ok((folder.display().to_string(), free(there)))
 }
 
 /// Says whether not even a small file can be written there.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Push;
+use super::{Preview, Push};
 use crate::decide::preflight;
 use crate::decide::remembered::remembered;
 use crate::decide::restless::restless;
@@ -81,7 +81,8 @@ impl Push<'_> {
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let skipped = lock(&self.skipped).clone();
-        let Baseline { mut plan, cells, accepted, refusal, .. } = self.inquiry.baseline(plan, &skipped, changes).await;
+        let baseline = self.inquiry.baseline(plan, &skipped, changes).await;
+        let Baseline { mut plan, cells, accepted, refusal, probing, .. } = baseline;
         {
             let mut ahead = lock(&self.ahead);
             (ahead.links, ahead.accepted) = (cells, accepted);
@@ -101,13 +102,25 @@ impl Push<'_> {
             let ends = plan.hosts.iter().map(|host| (host.name.clone(), self.standing_end(&host.name))).collect();
             return Ok(Prepared::Unchanged { hosts: self.name_every_host(ends), leftovers });
         }
+        let probing = match probing {
+            // Here it ends, or a person is asked: as long as they think, nothing is to run on the hosts.
+            Some(probing) if self.request.first.is_all() || self.request.first == Preview::Ask => {
+                probing.stop().await;
+                Some(probing)
+            }
+            probing => probing,
+        };
         if self.request.first.is_all() {
             return Ok(Prepared::Planned);
         }
         let plan = Arc::new(plan);
         let times = hosts.iter().map(|host| self.inquiry.times(host)).collect();
         let orders = Orders::new(Arc::clone(&plan), identity, guards, clocks);
-        let hosts = Arc::new(SshHosts::new(Arc::clone(&self.inquiry.reach), orders));
+        let reach = Arc::clone(&self.inquiry.reach);
+        let hosts = Arc::new(match probing {
+            Some(probing) => SshHosts::going_on(reach, orders, probing),
+            None => SshHosts::new(reach, orders),
+        });
         Ok(Prepared::Ready(Box::new(Ready { hosts, plan, times, leftovers })))
     }
 

@@ -165,7 +165,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             && !runs.contains_key(named)
             && self.request.known.as_ref().is_none_or(|known| known.run != *named)
         {
-            return Err(Recovered::NotBegun(RecoverReason::NothingOfRun { run: named.clone() }));
+            let hosts = self.request.fleet.hosts.iter().map(|host| &host.name);
+            let silent = hosts.filter(|host| !surveyed.contains_key(*host)).cloned().collect();
+            return Err(Recovered::NotBegun(RecoverReason::NothingOfRun { run: named.clone(), silent }));
         }
         let known = self.request.known.as_ref().map(|known| known.run.clone());
         let known = known.filter(|run| runs.contains_key(run));

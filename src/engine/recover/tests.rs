@@ -24,11 +24,14 @@ use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Lim
 /// Hosts that answer the survey as they are told, one answer after the other, and are never touched; and who was let go
 /// of which rolling reboot.
 #[derive(Default)]
-struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>, Mutex<Vec<(HostName, String)>>);
+pub(in crate::engine) struct Told(Mutex<BTreeMap<HostName, VecDeque<Option<Facts>>>>, Mutex<Vec<(HostName, String)>>);
 
-struct NoHosts;
+pub(in crate::engine) struct NoHosts;
 
-const RUN: &str = "20261128-200000-lab-3f9c";
+/// A host that has answered, and cannot be reached when it is to be let go.
+const GONE: &str = "gone";
+
+pub(in crate::engine) const RUN: &str = "20261128-200000-lab-3f9c";
 
 impl Hosts for NoHosts {
     fn outbid(&self, _: HostId) {}
@@ -73,9 +76,11 @@ impl Surveyor for Told {
         std::future::ready(answer).boxed()
     }
 
+    /// One cannot be asked for it.
     fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), Cause>> {
         self.1.lock().unwrap().push((host.name.clone(), run.to_owned()));
-        std::future::ready(Ok(())).boxed()
+        let is_gone = host.name.as_str() == GONE;
+        std::future::ready(if is_gone { Err(Cause::NoTimeToAsk) } else { Ok(()) }).boxed()
     }
 
     fn hosts(&self, _: Orders) -> Arc<NoHosts> {
@@ -88,7 +93,7 @@ impl Surveyor for Told {
 }
 
 impl Told {
-    fn of<const COUNT: usize>(answers: [(&str, Vec<Option<Facts>>); COUNT]) -> Self {
+    pub(in crate::engine) fn of<const COUNT: usize>(answers: [(&str, Vec<Option<Facts>>); COUNT]) -> Self {
         let answers = answers.map(|(name, answers)| (HostName::new(name).unwrap(), answers.into()));
         Self(Mutex::new(answers.into()), Mutex::default())
     }
@@ -199,7 +204,7 @@ fn host(name: &str) -> Host {
 }
 
 /// Makes the survey of a host that holds these runs.
-fn facts(runs: &[&str]) -> Facts {
+pub(in crate::engine) fn facts(runs: &[&str]) -> Facts {
     let system = StorePath::new("/nix/store/00000000000000000000000000000000-old").unwrap();
     let runs: Vec<String> = runs.iter().map(|run| (*run).to_owned()).collect();
     let hosts = vec!["home".to_owned(), "vps".to_owned()];
@@ -254,7 +259,7 @@ fn facts(runs: &[&str]) -> Facts {
     }
 }
 
-fn fleet() -> Fleet {
+pub(in crate::engine) fn fleet() -> Fleet {
     Fleet {
         name: "homelab".to_owned(),
         hosts: vec![host("home"), host("vps")],
@@ -421,7 +426,7 @@ fn nobody_waits_longer_than_a_second_host_says_that_a_guard_holds() {
 }
 
 /// What `vps` says while a rolling reboot holds it.
-fn held(runs: &[&str]) -> Facts {
+pub(in crate::engine) fn held(runs: &[&str]) -> Facts {
     let mut facts = facts(runs);
     facts.standing.rolling = Some(crate::facts::host::RollingLease {
         run: OTHER.to_owned(),
@@ -658,7 +663,10 @@ async fn a_recovery_that_could_not_be_right_is_not_begun() {
     let there = |runs: &[&str]| vec![Some(facts(runs)); 2];
     let [home, stranger] = ["home", "stranger"].map(|name| HostName::new(name).unwrap());
     let why = not_begun([("home", there(&[])), ("vps", there(&[]))], |request| request.run = Some(run())).await;
-    assert_eq!(why, RecoverReason::NothingOfRun { run: run() });
+    assert_eq!(why, RecoverReason::NothingOfRun { run: run(), silent: Vec::new() });
+    let silent = [("home", vec![None; 2]), ("vps", there(&[]))];
+    let why = not_begun(silent, |request| request.run = Some(run())).await;
+    assert_eq!(why, RecoverReason::NothingOfRun { run: run(), silent: vec![home.clone()] });
 
     let silent = [("home", vec![None; 2]), ("vps", there(&[RUN]))];
     let why = not_begun(silent, |request| request.aim = Aim::Without).await;
@@ -704,4 +712,111 @@ async fn what_is_not_recovered_now_is_told() {
     assert_eq!(recovery.tell_of_marks(BTreeSet::new(), &answers.into()), BTreeSet::new());
     let _ = listener.unwrap().finish(Duration::from_secs(10));
     assert_eq!(*told.lock().unwrap(), ["another-run-unfinished", "replaced-while-missing"]);
+}
+
+/// The codes of what a recovery tells, and what it comes to.
+async fn told_by(
+    answers: [(&str, Vec<Option<Facts>>); 2],
+    request: &RecoverRequest,
+    records: &mut impl super::RecoveryRecords,
+) -> (Vec<String>, Recovered) {
+    let events = Events::new(None);
+    let (told, heard) = std::sync::mpsc::channel();
+    let listener = events.listen("test", move |line| {
+        if let Event::Warned { text, .. } | Event::HostFound { text, .. } = &line.event {
+            told.send(text.code().unwrap_or_default().to_owned()).map_err(std::io::Error::other)?;
+        }
+        Ok(())
+    });
+    let mut shutdown = Shutdown::from_stream(futures::stream::pending());
+    let recovered = recover_with(&Told::of(answers), request, &events, records, &mut shutdown).await;
+    if let Recovered::NotBegun(why) = &recovered {
+        crate::codes::keep(&Event::failed(None, why.clone()));
+    }
+    let _ = listener.unwrap().finish(Duration::from_secs(10));
+    (heard.try_iter().collect(), recovered)
+}
+
+#[tokio::test]
+async fn a_host_that_could_not_be_let_go_by_a_rolling_reboot_is_named() {
+    let boot_id = facts(&[]).standing.boot_id;
+    let [gone, vps] = [GONE, "vps"].map(|host| HostName::new(host).unwrap());
+    let rolling = UnfinishedReboot {
+        hosts: [(gone.clone(), boot_id.clone()), (vps.clone(), boot_id)].into(),
+        told: [vps.clone()].into(),
+    };
+    let request = RecoverRequest {
+        fleet: Fleet { hosts: vec![host(GONE), host("vps")], ..fleet() },
+        known: Some(RecordedRun { run: OTHER.to_owned(), rolling: Some(rolling), ..known() }),
+        ..request()
+    };
+    let answers = [(GONE, vec![Some(held(&[]))]), ("vps", vec![Some(held(&[]))])];
+    let (told, recovered) = told_by(answers, &request, &mut Records::default()).await;
+    assert_eq!(told, ["reboot-not-begun", "reboot-told-only", "may-still-be-held-for"]);
+    let hosts = [(gone, FoundRolling::RebootNotBegun), (vps, FoundRolling::RebootToldOnly)].into();
+    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
+}
+
+/// A disk that is full.
+struct Full;
+
+impl Surroundings for Full {
+    fn tell(&mut self, event: Event) {
+        panic!("it has begun: {event:?}");
+    }
+
+    fn started(&mut self, _: &Plan) -> std::io::Result<()> {
+        panic!("no push begins")
+    }
+
+    fn record(&mut self, entry: &Entry) -> std::io::Result<()> {
+        panic!("it has begun: {entry:?}");
+    }
+}
+
+impl super::RecoveryRecords for Full {
+    fn recovering(&mut self, _: &FoundRun) -> std::io::Result<()> {
+        Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+    }
+
+    fn ended_elsewhere(&mut self) {}
+}
+
+/// What it would wait for, and whom it would leave as it is, is known before; [`NoHosts`] takes no order.
+#[tokio::test]
+async fn without_its_record_a_recovery_takes_no_host_over() {
+    let vps = HostName::new("vps").unwrap();
+    let ends_without = RecoverRequest { aim: Aim::Without, without: [vps.clone()].into(), ..request() };
+    let there = |name, facts: Facts| (name, vec![Some(facts); 2]);
+    for (request, vps, told) in [
+        (request(), held(&[RUN]), ["rolling-said-by-one", "host-set-aside"].as_slice()),
+        (ends_without, facts(&[RUN]), ["ends-without-hosts"].as_slice()),
+    ] {
+        let answers = [there("home", facts(&[RUN])), there("vps", vps)];
+        let (said, recovered) = told_by(answers, &request, &mut Full).await;
+        assert_eq!(said, told);
+        let Recovered::NotBegun(why) = recovered else { panic!("{recovered:?}") };
+        assert!(matches!(why, RecoverReason::RecoveryNotRecorded { .. }), "{why}");
+    }
+}
+
+/// Its part of the plan cannot be carried out: nobody knows here how it is reached.
+#[tokio::test]
+async fn a_run_with_a_host_that_has_left_the_inventory_is_not_recovered_without_it() {
+    let surveyed = claimed(&[("home", &[RUN], None), ("vps", &[RUN], None)]);
+    let mut plan = {
+        let (request, told, events) = (request(), Told::default(), Events::new(None));
+        let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+        recovery.plan(&recovery.chosen(RUN, &surveyed), &surveyed).unwrap().0
+    };
+    let nas = HostName::new("nas").unwrap();
+    plan.hosts[0].name = nas.clone();
+    let there = |name| (name, vec![Some(facts(&[RUN])); 2]);
+    let why = not_begun([there("home"), there("vps")], |request| {
+        // Whoever names the run knows it, whatever hosts it says that it has.
+        (request.known, request.run) = (Some(RecordedRun { plan: Some(plan), ..known() }), Some(RUN.to_owned()));
+    })
+    .await;
+    let (run, fleet) = (RUN.to_owned(), "homelab".to_owned());
+    assert_eq!(why, RecoverReason::HostLeftFleet { run, name: nas, fleet });
 }

@@ -5,7 +5,6 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::HostName;
 
 /// What stands against a host's system, or against those of all hosts. `said` is the words of Nix or of the operating
 /// system.
@@ -26,11 +25,6 @@ pub enum BuildFault {
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },
-    /// What names the systems in the flake is no path of attributes.
-    AttributeMistaken {
-        /// What is wrong with it.
-        said: String,
-    },
     /// What names the flake is no reference to one.
     FlakeMistaken { flake: String },
     /// Nix has evaluated none of the systems.
@@ -49,11 +43,6 @@ pub enum BuildFault {
         /// The flake or the file.
         source: String,
         said: String,
-    },
-    /// Hosts have no system; each is told by itself.
-    SystemsMissing {
-        #[serde(rename = "on_hosts")]
-        hosts: Vec<HostName>,
     },
     /// Nix has evaluated no system of this host.
     SystemNotEvaluated { said: String },
@@ -77,10 +66,6 @@ pub enum BuildFault {
     },
     /// The path of the system is not known before it is built.
     SystemPathUnknown { said: String },
-    /// The inventory names no system for the host.
-    SystemNotNamed,
-    /// What the inventory names for the host is no store path.
-    SystemNotInStore { path: String, said: String },
     /// Nix misses a file that is in the folder of the flake, and that git does not track.
     FileUntracked {
         /// Relative to `repository`.
@@ -112,11 +97,6 @@ pub enum BuildFault {
         path: String,
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
-    },
-    /// Hosts have no system; each is told by itself.
-    SystemsNotBuiltFor {
-        #[serde(rename = "on_hosts")]
-        hosts: Vec<HostName>,
     },
     /// Every system is there, and Nix failed all the same.
     NixFailedAfterBuild { said: String },

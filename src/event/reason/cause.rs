@@ -319,14 +319,6 @@ pub enum Cause {
     },
     /// The time was over before the host could be asked.
     NoTimeToAsk,
-    /// It was not asked, because an answer could not have come in time.
-    NotAsked,
-    /// The order was not sent, because it could not have ended in time.
-    NoTimeToSend,
-    /// The disarm was not sent, because it could not have ended in time.
-    NoTimeToDisarm,
-    /// There was no time left to clean up there.
-    NoTimeToClean,
     /// The program gave the step up.
     StepGivenUp,
     /// Another run holds the host.

@@ -42,15 +42,11 @@ pub enum Misuse {
         #[serde(rename = "on_hosts")]
         hosts: Vec<HostName>,
     },
-    /// The password has a control character in it.
-    PasswordUnusable,
-    /// The password could not be asked for.
+    /// The password could not be asked for, or what was typed is none.
     PasswordNotAsked {
         /// The operating system's words.
         said: String,
     },
-    /// The terminal was gone before the password was typed.
-    PasswordTerminalGone,
     /// A signal came at the question for the password.
     InterruptedAtPassword { signal: Signal },
     /// The plan is to be asked about, and there is no terminal.
@@ -154,17 +150,6 @@ pub enum WorkstationFault {
         /// ssh's words.
         said: String,
     },
-    /// A value of the inventory cannot stand in an ssh config.
-    NotForSshConfig {
-        name: HostName,
-        /// What it was to be there.
-        as_what: String,
-        value: String,
-    },
-    /// The jump of a host is not in the run.
-    JumpNotInRun { name: HostName, jump: HostName },
     /// The jumps of a host lead in a circle.
     JumpsInCircle { destination: String },
-    /// A host needs a sudo password, and none was given.
-    PasswordNotGiven { name: HostName },
 }

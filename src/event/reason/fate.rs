@@ -56,8 +56,8 @@ pub enum Fate {
     GuardGone { systems: Systems },
     /// Its guard has fired and did not come to its end in its time.
     GuardStillAtWork { systems: Systems },
-    /// It is on its old system, and its guard could not be disarmed.
-    NotDisarmed,
+    /// It has gone back, and its guard has neither fired nor could it be disarmed.
+    NotDisarmed { cause: Cause },
     /// Its guard should have brought it back, and it does not answer.
     SilentAfterGuard { cause: Cause },
     /// A recovery has left it as it was found.

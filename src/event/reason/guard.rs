@@ -44,8 +44,6 @@ pub enum HandGuard {
     GuardNotDisarmed { cause: AnyReason },
     /// What belongs to a disarmed guard could not be removed.
     GuardNotCleanedUp { cause: AnyReason },
-    /// The time of the order was over before it was sent.
-    OrderOutOfTime,
     /// No guard of this person is on the host.
     NoGuardArmed,
     /// The guard of another run is on the host.

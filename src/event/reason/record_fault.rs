@@ -39,11 +39,6 @@ pub enum RecordFault {
         #[serde(skip_serializing_if = "Option::is_none")]
         version: Option<String>,
     },
-    /// There is no run of this id.
-    RunNotHere {
-        #[serde(rename = "of_run")]
-        run: String,
-    },
     /// Another process works on the fleet.
     FleetInUse {
         fleet: String,

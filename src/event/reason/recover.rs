@@ -34,10 +34,13 @@ pub enum RecoverReason {
         #[schemars(with = "u64")]
         wait: Duration,
     },
-    /// No host holds anything of the run that was named.
+    /// No host that answers holds anything of the run that was named.
     NothingOfRun {
         #[serde(rename = "of_run")]
         run: String,
+        /// The hosts that do not answer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        silent: Vec<HostName>,
     },
     /// Another run is unfinished, too.
     AnotherRunUnfinished {
@@ -132,8 +135,6 @@ pub enum RecoverReason {
         cause: AnyReason,
         fleet: String,
     },
-    /// Something else has begun on the hosts of the run meanwhile.
-    BegunAnewThere,
     /// The end of a run that was cleaned up could not be written down.
     CleanUpNotRecorded {
         #[serde(rename = "of_run")]

@@ -52,8 +52,6 @@ pub enum WorkstationHealth {
 pub enum FolderObstacle {
     /// It is not known where it is to be.
     PlaceUnknown { error: String },
-    /// None of the folders above it is there.
-    CannotBeMade { path: String },
     /// Something else is in its place.
     NotAFolder { path: String },
     /// Nothing more can be written there.

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Worded, names};
+use super::Worded;
 use crate::event::reason::build::{BuildFault, BuildNote};
 
 impl fmt::Display for BuildFault {
@@ -9,7 +9,7 @@ impl fmt::Display for BuildFault {
             Self::WorkstationNixOld { version, .. } => {
                 write!(formatter, "this workstation has {version}, which is too old")
             }
-            Self::AttributeMistaken { said } | Self::SystemNotEvaluated { said } => formatter.write_str(said),
+            Self::SystemNotEvaluated { said } => formatter.write_str(said),
             Self::WorkstationNixMissing { said } | Self::EvaluationNotEnded { said } => {
                 with_cause(formatter, "cannot evaluate the fleet", said)
             }
@@ -23,7 +23,6 @@ impl fmt::Display for BuildFault {
             Self::EvaluationSenseless { source, said } => {
                 write!(formatter, "nix's answer about {source} makes no sense: {said}")
             }
-            Self::SystemsMissing { hosts } => write!(formatter, "no system of {}", names(hosts)),
             Self::AttributeMissing { source, attribute, parent, has } => {
                 write!(formatter, "{source} has no `{attribute}`; {}", has_instead(parent, has))
             }
@@ -33,14 +32,9 @@ impl fmt::Display for BuildFault {
             Self::SystemPathUnknown { said } => {
                 write!(formatter, "its path is not known before it is built (a content-addressed derivation?): {said}")
             }
-            Self::SystemNotNamed => formatter.write_str("the inventory names no `system` for it"),
-            Self::SystemNotInStore { path, said } => {
-                write!(formatter, "its `system` {path} is no store path: {said}")
-            }
             Self::RootsFolderMissing { path, said } => {
                 with_cause(formatter, &format!("cannot make the folder {path} for the systems' roots"), said)
             }
-            Self::SystemsNotBuiltFor { hosts } => write!(formatter, "cannot build the system of {}", names(hosts)),
             Self::NixFailedAfterBuild { said } => write!(formatter, "nix failed after the build: {said}"),
             Self::BuildFailed { said } => with_cause(formatter, "cannot build the fleet", said),
             Self::BuildNotSeen { said } => with_cause(formatter, "cannot see what was built", said),
@@ -83,21 +77,16 @@ impl Worded for BuildFault {
             Self::BuilderMissing { features, .. } => {
                 Some(format!("nix.settings.system-features with {}, here or in nix.buildMachines", features.join(", ")))
             }
-            Self::AttributeMistaken { .. }
-            | Self::FlakeMistaken { .. }
+            Self::FlakeMistaken { .. }
             | Self::EvaluationFailed { .. }
             | Self::EvaluationNotEnded { .. }
             | Self::EvaluationSenseless { .. }
-            | Self::SystemsMissing { .. }
             | Self::SystemNotEvaluated { .. }
             | Self::AttributeMissing { .. }
             | Self::AttributeNoDerivation { .. }
             | Self::SystemPathUnknown { .. }
-            | Self::SystemNotNamed
-            | Self::SystemNotInStore { .. }
             | Self::SystemNotBuilt { .. }
             | Self::RootsFolderMissing { .. }
-            | Self::SystemsNotBuiltFor { .. }
             | Self::NixFailedAfterBuild { .. }
             | Self::BuildFailed { .. }
             | Self::BuildNotSeen { .. } => None,

@@ -157,10 +157,6 @@ impl fmt::Display for Cause {
             Self::NotNixos => formatter.write_str("the host is not a NixOS"),
             Self::SilentTooLong { waited } => write!(formatter, "no answer within {} s", waited.as_secs()),
             Self::NoTimeToAsk => formatter.write_str("there was no time to ask it"),
-            Self::NotAsked => formatter.write_str("it could not be asked"),
-            Self::NoTimeToSend => formatter.write_str("there was no time left to send it"),
-            Self::NoTimeToDisarm => formatter.write_str("there was no time left to disarm it"),
-            Self::NoTimeToClean => formatter.write_str("there was no time left for it"),
             Self::StepGivenUp => formatter.write_str("the step was given up"),
             Self::HeldByAnotherRun { .. } => formatter.write_str("another run holds this host"),
             Self::ForeignGuardArmed { .. } => formatter.write_str("somebody else's guard is armed on this host"),
@@ -253,10 +249,6 @@ impl Cause {
             | Self::NotNixos
             | Self::SilentTooLong { .. }
             | Self::NoTimeToAsk
-            | Self::NotAsked
-            | Self::NoTimeToSend
-            | Self::NoTimeToDisarm
-            | Self::NoTimeToClean
             | Self::StepGivenUp
             | Self::HostUnwritable { .. }
             | Self::HostReportsFailure { .. }
@@ -411,10 +403,6 @@ impl Worded for Cause {
             | Self::NotNixos
             | Self::SilentTooLong { .. }
             | Self::NoTimeToAsk
-            | Self::NotAsked
-            | Self::NoTimeToSend
-            | Self::NoTimeToDisarm
-            | Self::NoTimeToClean
             | Self::StepGivenUp
             | Self::HeldByAnotherRun { .. }
             | Self::ForeignGuardArmed { .. }

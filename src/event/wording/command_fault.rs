@@ -23,11 +23,9 @@ impl fmt::Display for Misuse {
             Self::PasswordNeedsTerminal { hosts } => {
                 write!(formatter, "{}: `become: sudo-password` needs a terminal to ask for the password", names(hosts))
             }
-            Self::PasswordUnusable => formatter.write_str("that is no password: it has a control character in it"),
             Self::PasswordNotAsked { said } => write!(formatter, "no password was typed: {said}"),
             Self::TimeNotUnderstood { said } => formatter.write_str(said),
             Self::FolderUnknown { said } => write!(formatter, "cannot tell the working folder: {said}"),
-            Self::PasswordTerminalGone => formatter.write_str("the terminal could not be read"),
             Self::InterruptedAtPassword { signal } => {
                 write!(formatter, "interrupted by {signal} at the question for the password")
             }
@@ -104,9 +102,7 @@ impl Worded for Misuse {
                 return Some(format!("name the flake alone: `{flake}`; which of its outputs is looked at is known"));
             }
             Self::FileThere { .. } => "nothing is overwritten: name another file, or move that one away",
-            Self::PasswordUnusable
-            | Self::PasswordNotAsked { .. }
-            | Self::PasswordTerminalGone
+            Self::PasswordNotAsked { .. }
             | Self::InterruptedAtPassword { .. }
             | Self::TimeNotUnderstood { .. }
             | Self::FolderUnknown { .. } => return None,
@@ -156,17 +152,8 @@ impl fmt::Display for WorkstationFault {
                 write!(formatter, "ssh cannot read its config about `{destination}`")?;
                 said
             }
-            Self::NotForSshConfig { name, as_what, value } => {
-                return write!(formatter, "{name}: `{value}` cannot stand in an ssh config as {as_what}");
-            }
-            Self::JumpNotInRun { name, jump } => {
-                return write!(formatter, "{name}: its jump `{jump}` is not among the hosts of this run");
-            }
             Self::JumpsInCircle { destination } => {
                 return write!(formatter, "{destination}: its jumps lead in a circle");
-            }
-            Self::PasswordNotGiven { name } => {
-                return write!(formatter, "{name} needs a sudo password, and none was given");
             }
         };
         if said.is_empty() { Ok(()) } else { write!(formatter, ": {said}") }
@@ -202,10 +189,7 @@ impl Worded for WorkstationFault {
             | Self::FileUnwritable { .. }
             | Self::PagesUnwritable { .. }
             | Self::SshConfigUnreadable { .. }
-            | Self::NotForSshConfig { .. }
-            | Self::JumpNotInRun { .. }
-            | Self::JumpsInCircle { .. }
-            | Self::PasswordNotGiven { .. } => return None,
+            | Self::JumpsInCircle { .. } => return None,
         };
         Some(mend.to_owned())
     }

@@ -38,7 +38,9 @@ impl fmt::Display for Fate {
             Self::GuardStillAtWork { systems } => {
                 write!(formatter, "its guard has fired and is still at work; it is on {systems}")
             }
-            Self::NotDisarmed => formatter.write_str("it could not be disarmed"),
+            Self::NotDisarmed { cause } => {
+                write!(formatter, "its guard has not fired, and could not be disarmed: {cause}")
+            }
             Self::SilentAfterGuard { cause } => {
                 write!(formatter, "its guard should have brought it back, and it does not answer: {cause}")
             }

@@ -31,7 +31,6 @@ impl fmt::Display for HandGuard {
             Self::GuardNotExtended { cause } => write!(formatter, "its guard could not be extended: {cause}"),
             Self::GuardNotDisarmed { cause } => write!(formatter, "its guard was not disarmed: {cause}"),
             Self::GuardNotCleanedUp { cause } => write!(formatter, "something of this guard is left on it: {cause}"),
-            Self::OrderOutOfTime => formatter.write_str("there was no time"),
             Self::NoGuardArmed => formatter.write_str("no guard is armed on it"),
             Self::GuardOfAnother { owner, run } | Self::GuardOfAnotherToDisarm { owner, run } => {
                 let owner = owner.as_deref().unwrap_or("somebody else");
@@ -74,7 +73,6 @@ impl Worded for HandGuard {
             | Self::GuardNotExtended { .. }
             | Self::GuardNotDisarmed { .. }
             | Self::GuardNotCleanedUp { .. }
-            | Self::OrderOutOfTime
             | Self::NoGuardArmed
             | Self::GuardOfAnother { .. }
             | Self::GuardFired

@@ -31,7 +31,6 @@ impl fmt::Display for RecordFault {
                     env!("CARGO_PKG_VERSION")
                 );
             }
-            Self::RunNotHere { run } => return write!(formatter, "no run `{run}`"),
             Self::FleetInUse { fleet, pid, run } => {
                 write!(formatter, "another fleetdeploy works on fleet `{fleet}`")?;
                 pid.map_or(Ok(()), |pid| write!(formatter, ": process {pid}"))?;
@@ -55,10 +54,7 @@ impl Worded for RecordFault {
                  workstation `recover` takes over"
                     .to_owned(),
             ),
-            Self::RecordWriteFailed { .. }
-            | Self::RecordReadFailed { .. }
-            | Self::JournalEntryUnknown { .. }
-            | Self::RunNotHere { .. } => None,
+            Self::RecordWriteFailed { .. } | Self::RecordReadFailed { .. } | Self::JournalEntryUnknown { .. } => None,
         }
     }
 }

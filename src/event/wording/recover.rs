@@ -24,7 +24,14 @@ impl fmt::Display for RecoverReason {
                 named(hosts, ", "),
                 format_duration(whole(*wait))
             ),
-            Self::NothingOfRun { run } => write!(formatter, "no host that answers holds anything of run {run}"),
+            Self::NothingOfRun { run, silent } => {
+                write!(formatter, "no host that answers holds anything of run {run}")?;
+                if silent.is_empty() {
+                    Ok(())
+                } else {
+                    write!(formatter, ", and {} did not answer", named(silent, ", "))
+                }
+            }
             Self::AnotherRunUnfinished { run, hosts, fleet } => write!(
                 formatter,
                 "run {run} did not come to its end either, says {}: after this, `fleetdeploy recover {fleet} --run \
@@ -85,7 +92,6 @@ impl fmt::Display for RecoverReason {
                 formatter,
                 "what run {run} has left here stays: {cause}; `fleetdeploy recover {fleet} --run {run}` looks at it"
             ),
-            Self::BegunAnewThere => formatter.write_str("something else has begun there"),
             Self::CleanUpNotRecorded { run, error } => {
                 write!(formatter, "the end of run {run} could not be written down: {error}")
             }
@@ -133,7 +139,6 @@ impl Worded for RecoverReason {
             | Self::SilentInRecovery { .. }
             | Self::LeftoverRemoved { .. }
             | Self::LeftoverStays { .. }
-            | Self::BegunAnewThere
             | Self::CleanUpNotRecorded { .. } => None,
         }
     }

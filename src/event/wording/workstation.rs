@@ -66,7 +66,6 @@ impl fmt::Display for FolderObstacle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PlaceUnknown { error } => formatter.write_str(error),
-            Self::CannotBeMade { path } => write!(formatter, "{path} cannot be made"),
             Self::Full { path } => write!(formatter, "nothing more fits into {path}"),
             Self::NotAFolder { path } => write!(formatter, "{path} is no folder"),
             Self::NotWritable { path, error } => write!(formatter, "{path}: {error}"),

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 
 use crate::event::reason::build::BuildFault;
-use crate::facts::attr_path::BadAttrPath;
 use crate::facts::store_path::BadStorePath;
 use crate::inventory::model::HostName;
 use crate::local::causes::below;
@@ -13,7 +11,6 @@ use crate::local::process::ProcessError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
-    Attr(#[from] BadAttrPath),
     /// It would be taken for an option, or for a reference and an attribute.
     Flake(String),
     /// It is about no one host: no such flake, a syntax error, a download that failed.
@@ -53,42 +50,42 @@ pub enum HostProblem {
     Fails(String),
     /// A content-addressed derivation has no path before it is built.
     NoPath(BadStorePath),
-    NotNamed,
-    NotInTheStore {
-        path: PathBuf,
-        reason: String,
-    },
 }
 
 impl EvalError {
+    /// Returns the reason, if it is not one of each host.
+    #[must_use]
+    pub fn fault(&self) -> Option<BuildFault> {
+        self.reason(below(self))
+    }
+
     /// Returns the reason, with these words of the cause.
-    fn reason(&self, said: String) -> BuildFault {
-        match self {
-            Self::Attr(wrong) => BuildFault::AttributeMistaken { said: wrong.to_string() },
+    fn reason(&self, said: String) -> Option<BuildFault> {
+        Some(match self {
             Self::Flake(flake) => BuildFault::FlakeMistaken { flake: flake.clone() },
             Self::Source { source_name, message } => {
                 BuildFault::EvaluationFailed { source: source_name.clone(), said: message.clone() }
             }
-            Self::Hosts { failed, .. } => BuildFault::SystemsMissing { hosts: failed.keys().cloned().collect() },
+            Self::Hosts { .. } => return None,
             Self::Process(ProcessError::Start { .. }) => BuildFault::WorkstationNixMissing { said },
             Self::Process(_) => BuildFault::EvaluationNotEnded { said },
             Self::Answer { source_name, answer } => {
                 BuildFault::EvaluationSenseless { source: source_name.clone(), said: answer.clone() }
             }
-        }
+        })
     }
 }
 
 /// Its words are those of the reason; its cause is below it.
 impl fmt::Display for EvalError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason(String::new()).fmt(formatter)
-    }
-}
-
-impl From<&EvalError> for BuildFault {
-    fn from(error: &EvalError) -> Self {
-        error.reason(below(error))
+        match (self, self.reason(String::new())) {
+            (Self::Hosts { failed, .. }, _) => {
+                let hosts: Vec<&str> = failed.keys().map(HostName::as_str).collect();
+                write!(formatter, "no system of {}", hosts.join(", "))
+            }
+            (_, reason) => reason.map_or(Ok(()), |reason| reason.fmt(formatter)),
+        }
     }
 }
 
@@ -103,10 +100,6 @@ impl From<&HostProblem> for BuildFault {
             }
             HostProblem::Fails(said) => Self::SystemNotEvaluated { said },
             HostProblem::NoPath(wrong) => Self::SystemPathUnknown { said: wrong.to_string() },
-            HostProblem::NotNamed => Self::SystemNotNamed,
-            HostProblem::NotInTheStore { path, reason } => {
-                Self::SystemNotInStore { path: path.display().to_string(), said: reason }
-            }
         }
     }
 }

@@ -104,6 +104,7 @@ impl EvalQuestion {
             answers.fails(host, &finished);
             return Ok(());
         }
+        let failed_before = answers.failed.len();
         let looks =
             self.hosts.iter().map(|host| async move { (host, self.ask(std::slice::from_ref(host), deadline).await) });
         let mut looks = futures::stream::iter(looks).buffer_unordered(BLAME_AT_A_TIME);
@@ -118,13 +119,13 @@ impl EvalQuestion {
                     printout.take(&readable(&finished.stderr_text()));
                     hear(Some(host), printout.drain());
                 }
-                // The time is over for those after it, too: they are told as not asked, and not as wrong.
+                // The time is over for those after it, too: nothing is wrong with them as far as is known.
                 Err(ProcessError::TimedOut { .. }) => answers.not_asked.push(host.clone()),
                 Err(error) => return Err(error.into()),
             }
         }
-        if answers.failed.is_empty() && answers.not_asked.is_empty() {
-            // Together they failed, one by one they do not: memory, most likely.
+        if answers.failed.len() == failed_before {
+            // Together they failed, and none was found to fail alone: memory, most likely, or no time to look.
             let message = message_of(&finished.stderr_text());
             return Err(EvalError::Source { source_name: self.root.name(), message });
         }

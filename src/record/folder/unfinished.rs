@@ -18,8 +18,8 @@ impl StateFolder {
     pub fn unfinished(&self, of: Option<(&str, &Path)>) -> Result<Option<UnfinishedRun>, RecordError> {
         let is_it =
             |fleet: &str, inventory: &Path| of.is_none_or(|(name, path)| fleet == name && same_file(inventory, path));
-        for id in self.list()?.into_iter().rev() {
-            let unfinished = match self.unfinished_run(&id) {
+        for run in self.open_all()?.rev() {
+            let unfinished = match unfinished(run) {
                 Err(RecordError::Newer { path, fleetdeploy }) => {
                     if !journal::glimpse(&path).is_some_and(|seen| is_it(&seen.fleet, &seen.inventory)) {
                         continue;
@@ -41,8 +41,7 @@ impl StateFolder {
     /// If the folder of runs cannot be read. A run that cannot be read is passed over: its hosts tell.
     pub fn ended_without(&self, fleet: &str, inventory: &Path) -> Result<Vec<UnfinishedRun>, RecordError> {
         let mut ended = Vec::new();
-        for id in self.list()? {
-            let run = self.open_run(&id)?;
+        for run in self.open_all()? {
             let Ok(journal) = run.read_journal() else { continue };
             let Some(Written { entry: journal::JournalEntry::Started(started), .. }) = journal.first() else {
                 continue;
@@ -61,25 +60,26 @@ impl StateFolder {
     /// Finds this run, if its record is here and can be read, and it did not come to its end.
     ///
     /// # Errors
-    /// If there is no such run here, or it is of a newer version: it is that one that must end it.
+    /// If it is of a newer version: it is that one that must end it.
     pub fn unfinished_run(&self, id: &RunId) -> Result<Option<UnfinishedRun>, RecordError> {
-        let run = self.open_run(id)?;
-        let journal = match run.read_journal() {
-            Ok(journal) => journal,
-            Err(RecordError::Newer { path, fleetdeploy })
-                if journal::glimpse(&path).is_some_and(|seen| !seen.is_over) =>
-            {
-                return Err(RecordError::Newer { path, fleetdeploy });
-            }
-            Err(_) => return Ok(None),
-        };
-        let (fleet, inventory) = match journal.first().map(|first| &first.entry) {
-            Some(journal::JournalEntry::Started(started)) => (started.fleet.clone(), started.inventory.clone()),
-            Some(journal::JournalEntry::Rolling(rolling)) => (rolling.fleet.clone(), rolling.inventory.clone()),
-            _ => return Ok(None),
-        };
-        Ok((!journal::is_over(&journal)).then_some(UnfinishedRun { run, journal, fleet, inventory }))
+        self.open_run(id).map_or(Ok(None), unfinished)
     }
+}
+
+fn unfinished(run: RunFolder) -> Result<Option<UnfinishedRun>, RecordError> {
+    let journal = match run.read_journal() {
+        Ok(journal) => journal,
+        Err(RecordError::Newer { path, fleetdeploy }) if journal::glimpse(&path).is_some_and(|seen| !seen.is_over) => {
+            return Err(RecordError::Newer { path, fleetdeploy });
+        }
+        Err(_) => return Ok(None),
+    };
+    let (fleet, inventory) = match journal.first().map(|first| &first.entry) {
+        Some(journal::JournalEntry::Started(started)) => (started.fleet.clone(), started.inventory.clone()),
+        Some(journal::JournalEntry::Rolling(rolling)) => (rolling.fleet.clone(), rolling.inventory.clone()),
+        _ => return Ok(None),
+    };
+    Ok((!journal::is_over(&journal)).then_some(UnfinishedRun { run, journal, fleet, inventory }))
 }
 
 /// A run that did not come to its end.

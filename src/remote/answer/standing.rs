@@ -118,7 +118,7 @@ pub(super) fn restarts(text: &str) -> Option<(String, u64)> {
 }
 
 /// `UNIT INVOCATION active|moving|failed =MARKS`; see `read_units` of lib.sh.
-pub(super) fn unit_now(text: &str) -> Option<(String, UnitNow)> {
+pub(in crate::remote) fn unit_now(text: &str) -> Option<(String, UnitNow)> {
     let words: Vec<&str> = text.split(' ').collect();
     let [unit, invocation, state, marks] = words[..] else { return None };
     let marks = marks.strip_prefix('=')?;

@@ -227,7 +227,19 @@ print_init_links() {
 }
 
 write_programs() {
-    write_lines "$place/guard.sh" "$lib_text" "$guard_text" && write_lines "$place/job.sh" "$lib_text" "$job_text"
+    write_once "$place/guard.sh" "$lib_text" "$guard_text" && write_once "$place/job.sh" "$lib_text" "$job_text"
+}
+
+# write_once PATH LINE…: as write_lines; but nobody can have begun to read a file that is not there yet, and nobody
+# begins before all is written.
+write_once() {
+    if [ -e "$1" ]; then
+        write_lines "$@"
+        return
+    fi
+    once_file=$1
+    shift
+    { printf '%s\n' "$@" >"$once_file"; } 2>/dev/null
 }
 
 # The guard is a service, not a timer: a timer's countdown begins anew with every daemon-reload. Without the default
@@ -238,7 +250,7 @@ start_guard() {
     # One of an older version may have failed, and is in the way.
     case $systemd_says in
     *' fleetdeploy-guard.service=inactive='*) ;;
-    *) timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null ;;
+    *' fleetdeploy-guard.service='* | '') timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null ;;
     esac
     systemd_says=''
     read_plan path
@@ -250,10 +262,24 @@ start_guard() {
         -p StartLimitIntervalSec=0 -p OOMScoreAdjust=-1000 -p OOMPolicy=continue -p TasksMax=infinity \
         -p TimeoutStopSec=10 -p WorkingDirectory=/ \
         "$planned" "$place/guard.sh" </dev/null 2>&1)
+    arm_status=$?
     read_token
-    if unit_lives fleetdeploy-guard.service && [ "$token_state" = armed ]; then
+    # The kernel's word takes no process. Where it is not there, systemd is asked.
+    if [ "$token_state" = armed ] && {
+        { [ "$arm_status" -eq 0 ] && has_processes fleetdeploy-guard.service; } || unit_lives fleetdeploy-guard.service
+    }; then
         return 0
     fi
     fail "the guard could not be started: $arm_said"
+    return 1
+}
+
+# has_processes UNIT: whether any is in its control group. Source: cgroups(7), cgroup.events.
+has_processes() {
+    {
+        while read -r processes_key processes_value; do
+            [ "$processes_key $processes_value" != "populated 1" ] || return 0
+        done
+    } 2>/dev/null <"$root/sys/fs/cgroup/system.slice/$1/cgroup.events"
     return 1
 }

@@ -28,7 +28,8 @@ disarm() {
     read_token
     # Before the rename, for a power cut may come between the two: then it is known what was to be kept. Not a reason to
     # leave a host to its guard whose fellows are disarmed already: where it cannot be written, that is said.
-    if [ "$token_state $4" = "armed $(exec readlink "$roots/$1/new")" ]; then
+    disarm_new=$(exec readlink "$roots/$1/new") || disarm_new=
+    if [ "$token_state $4" = "armed $disarm_new" ]; then
         { true 2>/dev/null >"$roots/$1/committed" && timeout -k 1 5 sync "$roots/$1" 2>/dev/null; } || volatile
     fi
     [ "$token_state" != armed ] || move_token armed "disarmed-$token_deadline" || read_token
@@ -45,7 +46,6 @@ disarm() {
     esac
     # A commit: what has failed before it is held against no push any more.
     if [ -e "$roots/failed_units" ]; then
-        disarm_new=$(exec readlink "$roots/$1/new") || disarm_new=
         [ "$4 $5 $6" != "$disarm_new $disarm_new $disarm_new" ] || rm -f "$roots/failed_units"
     fi
     # Only tidying: a disarmed token cannot fire.

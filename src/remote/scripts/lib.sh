@@ -263,31 +263,39 @@ name_switch_holder() {
 }
 
 # ask_systemd: with one question all that a fence asks of systemd. unit_lives and shutdown_due answer by it, until
-# $systemd_says is emptied: before anything is waited for or started.
+# $systemd_says is emptied: before anything is waited for or started. A list takes systemd a third of what the same of
+# single units does.
 # Every way down has a job of shutdown.target, and reaches it. Source: systemd.special(7); units/systemd-reboot.service,
 # and its sisters, in systemd.
 ask_systemd() {
-    systemd_says=''
-    systemd_answer=$(exec systemctl show -p Id -p ActiveState -p Job fleetdeploy-guard.service \
-        fleetdeploy-job.service fleetdeploy-rollback.service shutdown.target 2>/dev/null)
-    systemd_unit='' systemd_state='' systemd_job=''
-    while IFS='=' read -r systemd_key systemd_value; do
-        case $systemd_key in
-        Id) systemd_unit=$systemd_value ;;
-        ActiveState) systemd_state=$systemd_value ;;
-        Job) systemd_job=$systemd_value ;;
-        '') note_unit ;;
+    systemd_says='' systemd_column=''
+    systemd_answer=$(list_units --all fleetdeploy-guard.service fleetdeploy-job.service fleetdeploy-rollback.service \
+        shutdown.target)
+    while read -r systemd_unit _ systemd_state _ systemd_job _; do
+        case $systemd_unit in
+        '') break ;;
+        # With a column for jobs where any of them has one; without one of its own a unit's description stands there.
+        UNIT) systemd_column=$systemd_job && continue ;;
         esac
+        case $systemd_column:$systemd_job in
+        JOB:start | JOB:stop | JOB:*restart | JOB:reload* | JOB:verify-active | JOB:nop) ;;
+        *) systemd_job='' ;;
+        esac
+        systemd_says="$systemd_says $systemd_unit=$systemd_state=$systemd_job "
     done <<ANSWER
 $systemd_answer
 ANSWER
-    note_unit
+    # It is always there. Where it is not, this was no answer, and each thing is asked for by itself.
+    case $systemd_says in *' shutdown.target='*) ;; *) systemd_says='' ;; esac
 }
 systemd_says=''
 
-note_unit() {
-    [ -z "$systemd_unit" ] || systemd_says="$systemd_says $systemd_unit=$systemd_state=$systemd_job "
-    systemd_unit='' systemd_state='' systemd_job=''
+# list_units ARG…: what `systemctl list-units` says of them, a line each, for `exec` in a subshell. systemd itself keeps
+# the time: a process less. Source: systemd, ENVIRONMENT.md, $SYSTEMD_BUS_TIMEOUT.
+list_units() {
+    SYSTEMD_BUS_TIMEOUT=20s SYSTEMD_COLORS=0
+    export SYSTEMD_BUS_TIMEOUT SYSTEMD_COLORS
+    exec systemctl list-units --plain --full --no-pager "$@" 2>/dev/null
 }
 
 # unit_lives UNIT…: one of them runs, or systemd is about to start it again.
@@ -331,8 +339,13 @@ shutdown_due() {
         ask_systemd
         shutdown_says=$systemd_says systemd_says=''
     fi
+    if [ -z "$shutdown_says" ]; then
+        # In one step: a job comes before the state.
+        shutdown_says=$(exec systemctl show -p ActiveState -p Job shutdown.target 2>/dev/null)
+        case $shutdown_says in *Job=[1-9]* | *=active*) shutdown_says=active= ;; *) shutdown_says=inactive= ;; esac
+    fi
     shutdown_says=${shutdown_says#*" shutdown.target="}
-    case ${shutdown_says%% *} in active=* | *=[0-9]*) shutdown_text="a shutdown is under way" ;; esac
+    case ${shutdown_says%% *} in active=* | *=?*) shutdown_text="a shutdown is under way" ;; esac
     [ -n "$shutdown_text" ]
 }
 
@@ -350,8 +363,10 @@ read_value() {
 switch_to() {
     switch_system=$1 switch_action=$2 switch_limit=$3
     shift 3
-    ${switch_by-} timeout -k 5 "$switch_limit" env -u LC_ALL -u NIXOS_INSTALL_BOOTLOADER "$@" \
-        "$root$switch_system/bin/switch-to-configuration" "$switch_action" </dev/null
+    set -- env -u LC_ALL -u NIXOS_INSTALL_BOOTLOADER "$@" "$root$switch_system/bin/switch-to-configuration" \
+        "$switch_action"
+    [ "$switch_limit" = 0 ] || set -- timeout -k 5 "$switch_limit" "$@"
+    ${switch_by-} "$@" </dev/null
 }
 
 # ---- who holds it ----
@@ -606,22 +621,108 @@ read_job() {
     fi
 }
 
-# All that one question to systemd can tell: failed units, restart counts, whether the guard lives, and of each service
-# that runs or has failed which start of it that is. Only of units that are up, on their way, or failed: systemd takes
-# milliseconds for each. A user's manager is that person's, not the system.
+# Services as this host has said before that they are, by the word of the sender, who has it from its answers:
+# ` UNIT=INVOCATION=MARKS=RESTARTS `. One that was not started since and runs is as it was, and is not asked for again:
+# systemd, and its client, take milliseconds for each.
+known_units=''
+
+# The units that are looked at: those that are up, on their way, or failed.
+looked_states=running,activating,reloading,deactivating,failed
+
+# read_units: failed units, restart counts, whether the guard lives, and of each service that runs or has failed which
+# start of it that is. A user's manager is that person's, not the system.
 # `unit_now UNIT INVOCATION STATE MARKS`: active, failed or moving; n: a unit needs or wants it, t: a timer, path,
 # socket or mount point starts it, x: made by a command, g: no system has it any more. $own_units: `unit UNIT STATE` of
 # what is looked for by its name; $units: the lines that are an answer.
 read_units() {
+    case $known_units in
+    *=*) look_at_units ;;
+    *)
+        ask_for_units --state="$looked_states" '*.service' '*.mount' '*.socket' '*.timer' '*.swap' '*.path'
+        units=$asked_units own_units=$asked_own
+        ;;
+    esac
+}
+
+# look_at_units: asks for a list, and only for those that are not known, or not known to run as they did.
+look_at_units() {
+    units='' own_units='' look_gone='' look_ask=''
+    look_list=$(list_units --no-legend --state="$looked_states" '*.service' '*.mount' '*.socket' '*.timer' '*.swap' \
+        '*.path')
+    set --
+    while read -r look_unit look_load look_active look_sub _; do
+        case $look_unit in
+        '' | user@* | user-runtime-dir@*) continue ;;
+        fleetdeploy-* | nixos-upgrade.service | nixos-rebuild-switch-to-configuration.service)
+            own_units="${own_units}unit $look_unit $look_active
+"
+            case $look_unit in fleetdeploy-*) continue ;; esac
+            ;;
+        esac
+        case $look_active:$look_sub:$look_unit in
+        active:running:*.service)
+            case $known_units in
+            *" $look_unit="*) set -- "$@" "$root/run/systemd/units/invocation:$look_unit" ;;
+            *) look_ask="$look_ask $look_unit" ;;
+            esac
+            [ "$look_load" != not-found ] || look_gone="$look_gone $look_unit "
+            ;;
+        active:*) ;;
+        *) look_ask="$look_ask $look_unit" ;;
+        esac
+    done <<LIST
+$look_list
+LIST
+    [ $# -eq 0 ] || know_units "$@"
+    [ -n "$look_ask" ] || return 0
+    # Names of units are no patterns.
+    set -f
+    # shellcheck disable=SC2086 # words
+    ask_for_units $look_ask
+    set +f
+    units="$units${units:+${asked_units:+
+}}$asked_units"
+}
+
+# know_units LINK…: the lines of services that run and have not been started since they were heard of; the others are
+# asked for. systemd keeps a link for each that it has started, until that ends.
+# Source: systemd, core/unit.c, unit_export_state_files and unit_unlink_state_files.
+know_units() {
+    know_links=$(
+        QUOTING_STYLE=shell-always
+        export QUOTING_STYLE
+        exec stat -c %N "$@" 2>/dev/null
+    )
+    for know_link in "$@"; do
+        know_unit=${know_link##*/invocation:}
+        know_now=${know_links#*"'$know_link' -> '"}
+        know_before=${known_units#*" $know_unit="}
+        know_before=${know_before%% *}
+        if [ "$know_now" = "$know_links" ] || [ "${know_now%%"'"*}" != "${know_before%%=*}" ]; then
+            look_ask="$look_ask $know_unit"
+            continue
+        fi
+        know_now=${know_now%%"'"*} know_marks=${know_before#*=}
+        know_restarts=${know_marks#*=} know_marks=${know_marks%%=*}
+        case $know_marks in *g*) know_marks=${know_marks%%g*}${know_marks#*g} ;; esac
+        case $look_gone in *" $know_unit "*) know_marks=g$know_marks ;; esac
+        [ "$know_restarts" = 0 ] || units="$units${units:+
+}restarts $know_unit $know_restarts"
+        units="$units${units:+
+}unit_now $know_unit $know_now active =$know_marks"
+    done
+}
+
+# ask_for_units ARG…: all that one question to systemd can tell of them, in $asked_units and $asked_own.
+ask_for_units() {
     # bash can be the last of a pipe itself, which saves a process.
     # shellcheck disable=SC3044 # only in bash
-    own_units=$(
+    asked_own=$(
         [ -z "${BASH_VERSION-}" ] || shopt -s lastpipe
         timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts \
             -p ExecMainStatus -p InvocationID \
             -p LoadState -p Transient -p TriggeredBy -p WantedBy -p RequiredBy -p RequisiteOf -p BoundBy -p UpheldBy \
-            --state=running,activating,reloading,deactivating,failed \
-            '*.service' '*.mount' '*.socket' '*.timer' '*.swap' '*.path' 2>/dev/null | exec awk '
+            "$@" 2>/dev/null | exec awk '
         function out() {
             if (id ~ /^fleetdeploy-/ || id ~ /^nixos-(upgrade|rebuild-switch-to-configuration)\.service$/)
                 own = own "unit " id " " active "\n"
@@ -652,10 +753,10 @@ read_units() {
         value != "" { marks = marks "n" }
         END { if (id != "") out(); print own "=" said }'
     )
-    units=${own_units#*=
+    asked_units=${asked_own#*=
 }
-    [ "$units" != "$own_units" ] || units=
-    own_units=${own_units%%=*}
+    [ "$asked_units" != "$asked_own" ] || asked_units=
+    asked_own=${asked_own%%=*}
 }
 
 # Whether systemd has the guard; after read_units, or without it, by its name alone.

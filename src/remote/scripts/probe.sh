@@ -21,7 +21,6 @@ main() {
     trap 'clean_up' EXIT
     trap 'exit 0' HUP INT PIPE
     trap finish TERM
-    work=$(mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(mktemp -d) || exit 1
     learn_probes "$@"
     read_now
     life=$((now + life * 100))
@@ -38,6 +37,12 @@ main() {
         esac
     done
     finish
+}
+
+# Most rounds need none: it takes a process to make it, and one to take it away.
+need_work() {
+    [ -z "$work" ] || return 0
+    work=$(exec mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(exec mktemp -d) || exit 1
 }
 
 clean_up() {
@@ -99,8 +104,12 @@ run_round() {
     begin_wireguard
     for id in "${asked[@]}"; do begin_probe "$id"; done
     begin_batches
-    begin_control
-    print_control
+    # Without a link there is nothing that could have been heard.
+    late=''
+    if [ "${#asked[@]}" -gt 0 ]; then
+        begin_control
+        print_control
+    fi
     # Meanwhile.
     print_host
     hear_wireguard
@@ -125,12 +134,29 @@ print_host() {
     put host "$round boot_id $boot_id"
     put host "$round current $resolved"
     read_units
+    learn_units
     local host_line
     while IFS= read -r host_line; do
         [ -z "$host_line" ] || printf 'host %s %s\n' "$round" "$host_line"
     done <<<"$units"
     read_uptime
     put host "$round uptime $uptime"
+}
+
+# learn_units: what this round has said of services that run is not asked for in the next.
+learn_units() {
+    local word unit invocation state marks count restarts=' ' known=' '
+    [ -n "$units" ] || return 0
+    while read -r word unit invocation state marks; do
+        case $word:$state in
+        restarts:*) restarts="$restarts$unit=$invocation " ;;
+        unit_now:active)
+            case $restarts in *" $unit="*) count=${restarts##*" $unit="} ;; *) count=0 ;; esac
+            known="$known$unit=$invocation=${marks#=}=${count%% *} "
+            ;;
+        esac
+    done <<<"$units"
+    known_units=$known
 }
 
 # ---- what is under way ----

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # One probe: asks once, bounded in time, and prints its line. What is asked of a host again and again must start few
-# processes: one for a ping, one for up to eight connections; what they say is read by the shell.
+# processes: one for a ping, one for up to sixteen connections; what they say is read by the shell.
 # shellcheck disable=SC2034,SC2154 # lib.sh's, wireguard.sh's and probe.sh's variables
 
 # What follows needs bash: its /dev/tcp, and reading with a time. Another shell reads it command by command (POSIX,
@@ -117,7 +117,7 @@ read_ping() {
 # another address has its turn later.
 
 # So many connect one after the other in one process; what it has not come to soon gets one of its own.
-batch_size=8
+batch_size=16
 declare -A next=() last=()
 
 # note_connection ID ADDRESS PORT [KEY]
@@ -134,6 +134,8 @@ note_connection() {
 # begin_batches: of all that may connect in this round.
 begin_batches() {
     local at
+    [ "${#connecting[@]}" -gt 0 ] || return 0
+    need_work
     [ ! -e "$work/stop" ] || rm -f "$work/stop"
     for ((at = 0; at < ${#connecting[@]}; at += batch_size)); do
         begin_batch "$work/stop" "${connecting[@]:at:batch_size}"
@@ -371,6 +373,7 @@ is_success() {
 begin_http() {
     local seconds
     command -v curl >/dev/null || return 0
+    need_work
     read_seconds "${times[$1]}"
     limited curl -q -sS -o "$work/out.$1" -w '%{http_code} %{time_total}\n' --max-time "$seconds" \
         --proto '=http,https' --globoff --url "$2" >"$work/said.$1" 2>&1 </dev/null &
@@ -472,6 +475,7 @@ read_dns() {
 bounded() {
     local id=$1 seconds
     shift
+    need_work
     read_seconds "${times[id]}"
     [ -p "$work/printed.$id" ] || mkfifo "$work/printed.$id" || return 0
     exec {fd}< <(exec tail -c 4096 <"$work/printed.$id" 2>/dev/null)

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# standing RUN: how this host stands: systems, guard, lease, steps, units, and what is left of the run (`-`: of none).
-# Changes nothing.
+# standing RUN yes|no: how this host stands: systems, guard, lease, steps, units (`no`: none of them), and what is left
+# of the run (`-`: of none). Changes nothing.
 # Needs lib.sh, traces.sh and boot.sh.
 # shellcheck disable=SC2034 # print_standing asks for it
 
@@ -9,6 +9,7 @@ main() {
         demand is_run "$1"
         of_run=$1
     fi
+    standing_units=$2
     print_standing
     finish
 }

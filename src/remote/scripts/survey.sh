@@ -17,7 +17,8 @@ survey_all() {
         finish
     fi
     put nixos yes
-    put uid "$(exec id -u)"
+    # shellcheck disable=SC3028 # bash knows
+    put uid "${EUID:-$(exec id -u)}"
     read -r survey_name <"$root/proc/sys/kernel/hostname"
     put host_name "$survey_name"
     ! read_line "$root/etc/machine-id" || put machine_id "$line"
@@ -93,13 +94,21 @@ survey_system() {
         survey_nix=${survey_nix#/nix/store/*-}
         put nix_version "${survey_nix%%/*}"
         ;;
-    *) put nix_version "$(exec timeout 5 nix --version 2>/dev/null | head -n 1)" ;;
+    *)
+        survey_said=$(exec timeout 5 nix --version 2>/dev/null)
+        put nix_version "${survey_said%%
+*}"
+        ;;
     esac
     survey_systemd=${survey_programs#*
 }
     case $survey_systemd in
     /nix/store/*-systemd-[0-9]*) put systemd_version "systemd ${survey_systemd##*-systemd-}" ;;
-    *) put systemd_version "$(exec timeout 5 systemctl --version 2>/dev/null | head -n 1)" ;;
+    *)
+        survey_said=$(exec systemctl --version 2>/dev/null)
+        put systemd_version "${survey_said%%
+*}"
+        ;;
     esac
     read_newest_generation
     put last_generation "$newest"

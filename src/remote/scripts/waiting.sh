@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Waiting for a detached step on the host itself, and saying how it ended.
-# shellcheck disable=SC2154 # lib.sh's variables
+# shellcheck disable=SC2034,SC2154 # lib.sh's variables
 
 is_kind() {
     case $1 in test | switch | reactivate | rollback) ;; *) return 1 ;; esac
@@ -40,8 +40,8 @@ await_goes_on() {
 # lives, so its end is seen at once; what it prints, a second later. Each `head` goes on where the one before has
 # stopped. A log that runs wild is cut, because no answer waits for it. When no one listens any more, the copying ends.
 follow_job() {
-    while read_job "$1" && [ "$job_state" = running ] && await_goes_on; do
-        flock -s -w 1 7 2>/dev/null 7<"$place/jobs/$1.lock"
+    while [ ! -e "$place/jobs/$1.status" ] && [ -e "$place/jobs/$1.lock" ] && await_goes_on &&
+        ! flock -s -w 1 7 2>/dev/null 7<"$place/jobs/$1.lock"; do
         head -c 1000000 || return
     done
     head -c 4000000
@@ -68,6 +68,11 @@ put_log_end() {
 
 # print_ending KIND: the standing, the end of the log, and what failed units have to say.
 print_ending() {
+    # A boot default that has moved has started nothing, and the round behind it asks for the units.
+    if [ "$1" = switch ]; then
+        read_job switch
+        [ "$job_state" != 'exited 0' ] || standing_units=no
+    fi
     print_standing
     [ ! -r "$place/jobs/$1.log" ] || put_log_end "$place/jobs/$1.log"
     case $units in *failed_unit*) ;; *) return 0 ;; esac

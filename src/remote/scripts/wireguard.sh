@@ -67,31 +67,73 @@ hash_settings() {
     wireguard_hashes=' '
     set -f
     for wireguard_name in $wireguard_names; do
-        wireguard_hash=$(settings_of "$wireguard_name" | sort | sha256sum)
+        wireguard_hash=$(hash_of "$wireguard_name")
         wireguard_hashes="$wireguard_hashes$wireguard_name ${wireguard_hash%% *} "
     done
     set +f
     wireguard_hashed=$wireguard_settings
 }
 
-settings_of() {
+# hash_of NAME, in a subshell: two processes, and one more where there are many peers.
+hash_of() {
+    # bash can be the last of a pipe itself.
+    # shellcheck disable=SC3044 # only in bash
+    [ -z "${BASH_VERSION-}" ] || shopt -s lastpipe
+    sort_settings "$1"
+    if [ -z "$wireguard_many" ]; then
+        printf %s "$wireguard_sorted" | exec sha256sum
+    else
+        printf %s "$wireguard_many" | sort | exec sha256sum
+    fi
+}
+
+# sort_settings NAME: its lines in order, in $wireguard_sorted; unsorted in $wireguard_many where this shell would take
+# longer than a process.
+sort_settings() {
+    wireguard_sorted='' wireguard_many='' wireguard_count=0
     set -f
     IFS=$wireguard_newline
     for wireguard_line in $wireguard_settings; do
-        case $wireguard_line in "$1 : "*) printf '%s\n' "${wireguard_line#"$1 : "}" ;; esac
+        case $wireguard_line in "$1 : "*) wireguard_line=${wireguard_line#"$1 : "} ;; *) continue ;; esac
+        wireguard_count=$((wireguard_count + 1)) wireguard_many=$wireguard_many$wireguard_line$wireguard_newline
+        [ "$wireguard_count" -le 12 ] || continue
+        wireguard_before='' wireguard_after=$wireguard_sorted
+        while [ -n "$wireguard_after" ]; do
+            # shellcheck disable=SC3012 # dash and bash have it
+            [ "${wireguard_after%%"$wireguard_newline"*}" \< "$wireguard_line" ] || break
+            wireguard_before=$wireguard_before${wireguard_after%%"$wireguard_newline"*}$wireguard_newline
+            wireguard_after=${wireguard_after#*"$wireguard_newline"}
+        done
+        wireguard_sorted=$wireguard_before$wireguard_line$wireguard_newline$wireguard_after
     done
+    [ "$wireguard_count" -gt 12 ] || wireguard_many=''
 }
 
 put_interface() {
     [ $# -eq 5 ] || return 0
     wireguard_index=0
-    # If this shell may not look, ip may.
-    { read -r wireguard_index <"$root/sys/class/net/$1/ifindex"; } 2>/dev/null || {
-        wireguard_index=$(ip -o link show dev "$1" 2>/dev/null)
+    # Where the kernel's folder is another machine's, its table of groups has it, or ip.
+    { read -r wireguard_index <"$root/sys/class/net/$1/ifindex"; } 2>/dev/null || find_index "$1" || {
+        wireguard_index=$(exec ip -o link show dev "$1" 2>/dev/null)
         wireguard_index=${wireguard_index%%:*}
     }
     wireguard_hash=${wireguard_hashes#* "$1" }
     put "${wireguard_prefix}_interface" "$1 ${wireguard_index:-0} ${wireguard_hash%% *} $4"
+}
+
+# find_index NAME: $wireguard_index, without a process. A long name has its colon with it.
+# Source: kernel, net/ipv4/igmp.c, igmp_mc_seq_show; the lines of a group begin with its address.
+find_index() {
+    {
+        # Lines of this script may be split by something else just now.
+        while IFS="$wireguard_tab " read -r index_number index_name _; do
+            [ "${index_name%:}" != "$1" ] || ! is_number "$index_number" || {
+                wireguard_index=$index_number
+                return 0
+            }
+        done
+    } 2>/dev/null <"$root/proc/net/igmp"
+    return 1
 }
 
 put_peer() {

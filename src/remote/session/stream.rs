@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::{Child, Live, SentScript, Session, read_up_to, status};
 use crate::inventory::model::{Become, HostName};
 use crate::remote::bounds::{Excess, LINE, Meter, STDERR};
+use crate::remote::known_units::{KnownUnits, UnitsTold};
 use crate::remote::login::ScriptEnd;
 use crate::remote::transport::Reading;
 use crate::remote::{BadScript, Script, StepError, tail};
@@ -59,6 +60,8 @@ impl Session {
             cut_off: Some(cut_off),
             meter,
             reading: Reading::default(),
+            look: UnitsTold::default(),
+            units: Arc::clone(&self.machine().units),
             _live: live,
         })
     }
@@ -80,6 +83,8 @@ pub struct Stream {
     cut_off: Option<oneshot::Receiver<Excess>>,
     meter: Meter,
     reading: Reading,
+    look: UnitsTold,
+    units: Arc<KnownUnits>,
     /// Holds the master, so that it does not end for lack of work while the script says nothing.
     _live: Arc<Live>,
 }
@@ -112,9 +117,15 @@ impl Stream {
             let Some(line) = raw else { return Err(self.ended_early().await) };
             if let Some(line) = self.reading.take(&line) {
                 self.meter.take_line().map_err(|excess| self.too_much(excess))?;
+                self.look.take(&line.0, &line.1);
+                // The end of a round.
+                if line.0 == "done" {
+                    self.units.learn(std::mem::take(&mut self.look));
+                }
                 return Ok(Some(line));
             }
         }
+        self.units.learn(std::mem::take(&mut self.look));
         Ok(None)
     }
 
@@ -197,6 +208,11 @@ impl Stream {
 
     fn too_much(&self, Excess { most }: Excess) -> StepError {
         StepError::TooMuch { host: self.host.clone(), script: self.script.name, bytes: most }
+    }
+
+    /// Says that the script has come to its end, although more was to come.
+    pub(crate) fn truncated(&self) -> StepError {
+        StepError::Truncated { host: self.host.clone(), script: self.script.name, stderr_tail: String::new() }
     }
 
     fn disconnected(&self) -> StepError {

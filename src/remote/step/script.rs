@@ -1,7 +1,7 @@
 //! Makes a step's script: which files are sent, with which arguments.
 
-use super::RemoteStep;
 use super::arguments::{action_word, encode_word, machine_word, pace_argument, probe_arguments, seconds_up};
+use super::{AskUnits, RemoteStep};
 use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
 use crate::remote::Script;
@@ -26,8 +26,8 @@ const PROBES: &str = include_str!("../scripts/probes.sh");
 
 /// The last line of every text: it calls `main` once the script and its shared files are whole.
 pub(super) const CALL: &str = "main \"$@\"\n";
-/// The last line of a script that reads the boot loader; see [`Script::reads_boot_loader`].
-pub(super) const CALL_TOLD: &str = "told_loader=$1; shift; main \"$@\"\n";
+/// The last line of a script that is told of its host; see [`Script::is_told`].
+pub(super) const CALL_TOLD: &str = "told_loader=$1 known_units=$2; shift 2; main \"$@\"\n";
 
 impl RemoteStep {
     /// Returns the script that is sent.
@@ -42,9 +42,11 @@ impl RemoteStep {
                     &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("../scripts/doctor.sh")];
                 ("doctor", files, Vec::new())
             }
-            Self::Standing { run } => {
+            Self::Standing { run, units } => {
                 let run = run.clone().unwrap_or_else(|| "-".to_owned());
-                ("standing", &[LIB, TRACES, BOOT, include_str!("../scripts/standing.sh")], vec![run])
+                let units = if *units == AskUnits::Yes { "yes" } else { "no" };
+                let arguments = vec![run, units.to_owned()];
+                ("standing", &[LIB, TRACES, BOOT, include_str!("../scripts/standing.sh")], arguments)
             }
             Self::Ask { run } => ("ask", &[LIB, TRACES, BOOT, include_str!("../scripts/ask.sh")], vec![run.clone()]),
             Self::Generations { system } => {
@@ -153,9 +155,9 @@ impl RemoteStep {
                 ("probe", &[LIB, WIREGUARD, PROBES, include_str!("../scripts/probe.sh")], arguments)
             }
         };
-        let reads_boot_loader = files.contains(&BOOT);
-        let call = if reads_boot_loader { CALL_TOLD } else { CALL };
-        Script { name, text: text(files, call), arguments, reads_boot_loader }
+        let is_told = files.contains(&BOOT) || files.contains(&PROBES);
+        let call = if is_told { CALL_TOLD } else { CALL };
+        Script { name, text: text(files, call), arguments, is_told }
     }
 }
 

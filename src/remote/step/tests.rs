@@ -46,8 +46,8 @@ fn every_step() -> Vec<RemoteStep> {
         RemoteStep::Survey,
         RemoteStep::Status,
         RemoteStep::Doctor,
-        RemoteStep::Standing { run: None },
-        RemoteStep::Standing { run: Some(speaker.run.clone()) },
+        RemoteStep::Standing { run: None, units: AskUnits::No },
+        RemoteStep::Standing { run: Some(speaker.run.clone()), units: AskUnits::Yes },
         RemoteStep::Ask { run: speaker.run.clone() },
         RemoteStep::Generations { system: Some(path(OLD)) },
         RemoteStep::Generations { system: None },
@@ -169,7 +169,7 @@ fn every_step_is_this_script_with_these_arguments() {
         .map(|step| {
             let script = step.script();
             let hint = BootLoaderHint { kind: Some(LoaderKind::Grub), esp: Some("/boot2".to_owned()) };
-            let arguments = script.words(&hint).map(|argument| {
+            let arguments = script.words(&hint, "UNITS").map(|argument| {
                 for (name, known) in
                     [("LIB", text(&[LIB, BOOT, RESTORE], "")), ("GUARD", guard_text()), ("JOB", job_text())]
                 {
@@ -184,43 +184,43 @@ fn every_step_is_this_script_with_these_arguments() {
         })
         .collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
-    survey grub:/boot2
-    status grub:/boot2
-    doctor grub:/boot2
-    standing grub:/boot2 | -
-    standing grub:/boot2 | 20261122-161005-k3f
-    ask grub:/boot2 | 20261122-161005-k3f
+    survey grub:/boot2 | UNITS
+    status grub:/boot2 | UNITS
+    doctor grub:/boot2 | UNITS
+    standing grub:/boot2 | UNITS | - | no
+    standing grub:/boot2 | UNITS | 20261122-161005-k3f | yes
+    ask grub:/boot2 | UNITS | 20261122-161005-k3f
     generations OLD
     generations -
-    compare grub:/boot2 | OLD | NEW
+    compare grub:/boot2 | UNITS | OLD | NEW
     dry_activate NEW | 240
-    prepare grub:/boot2 | 20261122-161005-k3f | OLD | OLD | NEW | 300 | vps | homeserver
-    prepare grub:/boot2 | 20261122-161005-k3f | OLD | OLD | - | 0 | vps | homeserver
-    arm grub:/boot2 | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver
-    arm grub:/boot2 | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB
-    take_over grub:/boot2 | 20261122-161005-k3f | 2 | ada@desktop
-    extend grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | 600
-    test grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240
-    switch grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240
-    reactivate grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240
-    rollback grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240
-    await grub:/boot2 | 20261122-161005-k3f | test | 240
-    disarm grub:/boot2 | 20261122-161005-k3f | 1 | BOOT-ID | OLD | OLD | OLD
-    booted grub:/boot2 | 60
+    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | NEW | 300 | vps | homeserver
+    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | - | 0 | vps | homeserver
+    arm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver
+    arm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB
+    take_over grub:/boot2 | UNITS | 20261122-161005-k3f | 2 | ada@desktop
+    extend grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | BOOT-ID | 600
+    test grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | BOOT-ID | test | 601 | NEW | OLD | OLD | NEW | 240
+    switch grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | BOOT-ID | switch | 601 | NEW | OLD | OLD | NEW | 240
+    reactivate grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | BOOT-ID | reactivate | 601 | NEW | OLD | OLD | NEW | 240
+    rollback grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | BOOT-ID | rollback | 601 | - | - | - | NEW | 240
+    await grub:/boot2 | UNITS | 20261122-161005-k3f | test | 240
+    disarm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | BOOT-ID | OLD | OLD | OLD
+    booted grub:/boot2 | UNITS | 60
     journal app.service | dev-disk\x2dby.mount
     remember 20261122-161005-k3f | 1 | app.service | a.mount
-    release grub:/boot2 | 20261122-161005-k3f | 2
-    clean grub:/boot2 | 20261122-161005-k3f | 1 | new
-    clean grub:/boot2 | 20261122-161005-k3f | 1 | old | db:- | nas:- | web:1e7e1eea20dd855201641749a2e5733d
-    unmark grub:/boot2 | 20261122-161005-k3f | 1 | web
-    unmark grub:/boot2 | 20261122-161005-k3f | 1 | -
+    release grub:/boot2 | UNITS | 20261122-161005-k3f | 2
+    clean grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | new
+    clean grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | old | db:- | nas:- | web:1e7e1eea20dd855201641749a2e5733d
+    unmark grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | web
+    unmark grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | -
     exec fleetdeploy-1f | root | 300 | printf | %s\0134n | a b\0012c |  | -n | $HOME 'ü'
     exec fleetdeploy-1f | login | 2 | cat\0377\0033[m
-    probe 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 3 | fd00::2 | 22 | vps | probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo "$HOME" | grep .\n
-    reboot grub:/boot2 | 20261122-161005-k3f | BOOT-ID | OLD | OLD | OLD
-    hold grub:/boot2 | 20261122-161005-k3f | ada@laptop | BOOT-ID | 4242 | 601
-    hold grub:/boot2 | 20261122-161005-k3f | ada@laptop | BOOT-ID | - | 1
-    let_go grub:/boot2 | 20261122-161005-k3f
+    probe grub:/boot2 | UNITS | 1800 | probe | 0 | ping | 1000 | 1 | 10.100.0.2 | probe | 1 | ssh | 1000 | 3 | fd00::2 | 22 | vps | probe | 2 | tcp | 1000 | 2 | 10.100.0.2 | 443 | probe | 3 | http | 1000 | 2 | http://vps/ | 200 | probe | 8 | http | 1000 | 3 | http://vps/ | - | - | probe | 4 | dns | 1000 | 2 | vps.example.org | - | probe | 5 | wireguard | 1000 | 2 | 10.100.0.2 | 180 | probe | 6 | argv | 1000 | 3 | test | -e | /run/a b; c | probe | 7 | shell | 1000 | 1 | echo "$HOME" | grep .\n
+    reboot grub:/boot2 | UNITS | 20261122-161005-k3f | BOOT-ID | OLD | OLD | OLD
+    hold grub:/boot2 | UNITS | 20261122-161005-k3f | ada@laptop | BOOT-ID | 4242 | 601
+    hold grub:/boot2 | UNITS | 20261122-161005-k3f | ada@laptop | BOOT-ID | - | 1
+    let_go grub:/boot2 | UNITS | 20261122-161005-k3f
     "#);
 }
 
@@ -245,7 +245,8 @@ fn a_text_ends_by_calling_main_and_carries_no_comment() {
     for step in [every_step(), steps_of_a_rolling_reboot()].concat() {
         let script = step.script();
         assert!(script.text.ends_with(CALL), "{}", script.name);
-        assert_eq!(script.text.ends_with(CALL_TOLD), script.text.contains("read_boot_default() {"), "{}", script.name);
+        let looks = script.text.contains("read_boot_default() {") || script.name == "probe";
+        assert_eq!(script.text.ends_with(CALL_TOLD), looks, "{}", script.name);
         assert!(script.text.starts_with("LC_ALL=C\n"), "{}", script.name);
         assert!(!script.text.lines().any(|line| line.trim_start().starts_with('#')), "{}", script.name);
     }

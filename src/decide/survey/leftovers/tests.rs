@@ -45,7 +45,9 @@ fn findings(facts: &[Facts; 3]) -> Vec<Finding> {
     };
     let views: Vec<Surveyed<'_>> = fleet.hosts.iter().zip(facts).map(view).collect();
     let findings = judge("lab", &views, Allowed::default());
-    crate::codes::keep_judged(findings.iter().map(|finding| finding.text.clone()));
+    for finding in &findings {
+        crate::codes::keep(&finding.event());
+    }
     findings
 }
 

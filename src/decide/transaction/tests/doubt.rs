@@ -117,13 +117,37 @@ fn a_second_word_ends_it_at_once_and_nothing_more_is_sent() {
 
 #[test]
 fn where_nothing_was_tested_it_is_a_refusal_like_any_other() {
-    let mut world = World::new(plan(3, 3));
-    let at = world.until(2, |step| matches!(step, Step::Arm { .. }));
-    refuses(&mut world, at, RefusalReason::Superseded);
-    assert_eq!(ends_with_a_liar(&mut world, 2, RefusalReason::Superseded), Outcome::Refused);
-    for machine in &world.machines[..2] {
-        assert_eq!((&machine.guard, machine.roots), (&GuardState::None, false));
+    for reason in [RefusalReason::Superseded, RefusalReason::ForeignGuard, RefusalReason::BadArgument] {
+        let mut world = World::new(plan(3, 3));
+        let at = world.until(2, |step| matches!(step, Step::Arm { .. }));
+        refuses(&mut world, at, reason);
+        assert_eq!(ends_with_a_liar(&mut world, 2, reason), Outcome::Refused, "{reason:?}");
+        for machine in &world.machines[..2] {
+            assert_eq!((&machine.guard, machine.roots), (&GuardState::None, false), "{reason:?}");
+        }
     }
+}
+
+/// The signal comes among the disarms, after a host has said that it is not this run's any more.
+#[test]
+fn a_signal_in_doubt_is_answered_and_changes_nothing() {
+    let run = |interrupted: bool| {
+        let mut world = World::new(plan(3, 3));
+        let at = world.until(2, disarm);
+        refuses(&mut world, at, RefusalReason::Superseded);
+        let before = world.warnings.len();
+        if interrupted {
+            world.give(Input::CancelRequested(Signal::Sigint));
+            let said = "it is asked what has become of each guard";
+            assert!(world.warnings[before..].iter().any(|text| text.contains(said)), "{:?}", world.warnings);
+        }
+        let outcome = ends_with_a_liar(&mut world, 2, RefusalReason::Superseded);
+        (outcome, ends(&world))
+    };
+    let (outcome, hosts) = run(true);
+    assert_eq!((outcome, &hosts), (run(false).0, &run(false).1));
+    assert_eq!(hosts[..2], [HostOutcome::Committed, HostOutcome::Committed]);
+    assert!(is_lost(&hosts[2]), "{hosts:?}");
 }
 
 /// Only a run that changes a host ever holds it.

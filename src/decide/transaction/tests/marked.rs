@@ -216,3 +216,26 @@ fn who_is_back_is_apart_from_nobody_where_all_the_others_have_moved_on() {
     assert_eq!(world.machines[2].systems, Systems::all(&system("new")));
     is_clean(&world, &[0, 1, 2]);
 }
+
+/// The clean-up did not reach it, and somebody has moved it since with the run's own steps: its word and the marks of
+/// the others do not fit together.
+#[test]
+fn beside_marks_a_host_that_is_not_where_they_say_leaves_everything_as_it_was() {
+    let mut world = dies_with_the_last(job(JobKind::Switch));
+    world.recover_without(true, &[2]);
+    let at = world.until(1, |step| matches!(step, Step::Clean { .. }));
+    world.end_step(at, Fault::LostCommand);
+    world.run_to_end();
+    is_ended(&world, &[0], "old", &mark(EndSide::Old, &[2]));
+    world.machines[1].systems = Systems::all(&system("new"));
+    world.machines[1].traces.switching = true;
+    world.sent.clear();
+    world.recover(false);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::Split);
+    let text = verdict.text.to_string();
+    assert!(text.starts_with("everything was left as it was") && text.contains("host1"), "{text}");
+    let looks = |step: &Step| matches!(step, Step::TakeOver { .. } | Step::Release);
+    assert_eq!(sends_but(&world, looks), []);
+    assert!(world.machines[1].roots);
+}

@@ -437,3 +437,59 @@ fn a_host_that_cannot_write_down_what_is_done_there_is_told_of_once() {
     let told: Vec<_> = world.warnings.iter().filter(|text| text.contains("a restart forgets it")).collect();
     assert_eq!(told.len(), 1, "{:?}", world.warnings);
 }
+
+/// A witness is no part of the push: what it does is told, once, and judges nothing.
+#[test]
+fn a_witness_that_switches_meanwhile_is_told_of_once_and_the_push_commits() {
+    let mut world = World::new(plan(3, 2));
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    world.machines[2].systems = Systems::all(&system("later"));
+    let verdict = world.run_to_end();
+    assert_eq!((verdict.outcome, &verdict.hosts[2].1), (Outcome::Committed, &HostOutcome::Witness));
+    assert_eq!(world.warnings, [format!("this witness has switched to {} since the survey", system("later"))]);
+}
+
+/// The reply to its disarm was lost, and a person has switched it before it was asked again.
+#[test]
+fn a_host_that_was_disarmed_and_stands_on_something_else_is_not_called_committed() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, |step| matches!(step, Step::Disarm { .. }));
+    world.machines[1].guard = GuardState::Disarmed { run: "run".to_owned() };
+    world.machines[1].systems = Systems::all(&system("later"));
+    world.end_step(at, Fault::None);
+    let verdict = world.run_to_end();
+    assert_eq!((verdict.outcome, &verdict.hosts[0].1), (Outcome::Split, &HostOutcome::Committed));
+    let HostOutcome::Lost { why } = &verdict.hosts[1].1 else { panic!("{verdict:?}") };
+    assert!(why.to_string().starts_with("disarmed, and on "), "{why}");
+    assert!(world.machines[1].roots, "what the run keeps there is left for who looks at it");
+}
+
+/// Its process is gone, and nothing of it ever fires; and its token cannot be moved.
+#[test]
+fn a_guard_that_neither_fires_nor_is_disarmed_after_a_roll_back_is_not_waited_for_for_ever() {
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, |step| matches!(step, Step::Login { .. }));
+    world.end_step(at, Fault::Denied);
+    world.until(1, |step| matches!(step, Step::Disarm { .. }));
+    world.machines[1].guard = GuardState::Dead { run: "run".to_owned(), deadline: 900 };
+    for _ in 0..1000 {
+        let disarms = |(host, step): &(HostId, Step)| host.0 == 1 && matches!(step, Step::Disarm { .. });
+        match world.now.pending.iter().position(disarms) {
+            _ if world.now.verdict.is_some() => break,
+            Some(at) => {
+                let (host, step) = world.now.pending.remove(at);
+                let standing = world.machines[1].standing(&world.plan.hosts[1]);
+                let outcome = StepOutcome::said_to_have_failed("cannot get the lock of /run/fleetdeploy");
+                let answer = Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }));
+                world.give(Input::Answered { host, step, answer });
+            }
+            None => world.go_on(),
+        }
+    }
+    let verdict = world.now.verdict.clone().expect("the push ends");
+    assert_eq!((verdict.outcome, &verdict.hosts[0].1), (Outcome::Split, &HostOutcome::RolledBack { by_guard: false }));
+    let HostOutcome::Lost { why } = &verdict.hosts[1].1 else { panic!("{verdict:?}") };
+    let says = "its guard has not fired, and could not be disarmed: cannot get the lock of /run/fleetdeploy";
+    assert_eq!((why.code(), why.to_string().as_str()), (Some("not-disarmed"), says));
+    assert!(world.machines[1].roots, "what the run keeps there is left for a recovery");
+}

@@ -504,3 +504,23 @@ fn a_journal_is_read_as_the_latest_act_it_announces() {
     let superseded = Entry::Finished { outcome: Outcome::Superseded };
     assert_eq!(of(&[Entry::Arming, superseded]), (Reached::Unknown, false, None), "somebody went on elsewhere");
 }
+
+/// As a guard by hand leaves it, that was disarmed on one host and has fired on the other.
+#[test]
+fn where_old_and_new_are_one_a_host_that_was_cleaned_and_one_that_was_brought_back_are_on_one_side() {
+    let mut by_hand = Plan::clone(&plan(2, 2));
+    by_hand.hosts.iter_mut().for_each(|host| host.new = system("old"));
+    let mut world = World::new(Arc::new(by_hand));
+    world.until(0, job(JobKind::Test));
+    world.now.pending.clear();
+    let cleaned = &mut world.machines[0];
+    (cleaned.lease, cleaned.roots, cleaned.guard) = (None, false, GuardState::None);
+    world.machines[1].restart();
+    world.recover(false);
+    let verdict = world.run_to_end();
+    assert_eq!(verdict.outcome, Outcome::RolledBack, "{verdict:?}");
+    assert!(world.machines.iter().all(|machine| !machine.roots && machine.lease.is_none()));
+    let since = world.sent.iter().rev().take_while(|(_, step)| !job(JobKind::Test)(step));
+    let moves = |step: &Step| arm(step) || matches!(step, Step::Job { .. });
+    assert_eq!(since.filter(|(_, step)| moves(step)).count(), 0);
+}
