@@ -229,7 +229,7 @@ impl Fleet {
         self.change(world, at, |station, journal| {
             set_heard(station, to, Heard::Lost);
             station.give(
-                Input::ContactLost { host: HostId(to), why: Cause::NotAsked },
+                Input::ContactLost { host: HostId(to), why: Cause::NoTimeToAsk },
                 journal,
                 &self.plan,
                 self.mistake,

@@ -187,7 +187,7 @@ fn in_doubt_no_host_is_armed_again() {
 fn in_doubt_a_lost_disarm_is_sent_again_only_once_another_is_known_to_be_done() {
     let mut world = World::new(plan(3, 3));
     world.until(2, disarm);
-    let lost = Input::ContactLost { host: HostId(1), why: Cause::NotAsked };
+    let lost = Input::ContactLost { host: HostId(1), why: Cause::NoTimeToAsk };
     world.give(lost);
     let at = world.until(2, disarm);
     refuses(&mut world, at, RefusalReason::Superseded);

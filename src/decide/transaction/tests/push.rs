@@ -53,7 +53,7 @@ fn cut_off_by_the_jump() -> World {
     let mut world = World::new(plan(2, 2));
     world.until(1, job(JobKind::Test));
     world.give(Input::Started { host: HostId(1) });
-    world.give(Input::ContactLost { host: HostId(1), why: Cause::NotAsked });
+    world.give(Input::ContactLost { host: HostId(1), why: Cause::NoTimeToAsk });
     assert!(!world.now.timers.contains(&Timer::Settle), "the jump is still at work");
     let at = world.until(0, job(JobKind::Test));
     world.end_step(at, Fault::None);
@@ -82,9 +82,9 @@ fn a_silent_host_that_is_back_has_its_whole_time_again() {
 fn when_every_host_is_silent_nothing_is_turned_back() {
     let mut world = World::new(plan(2, 2));
     world.until(1, job(JobKind::Test));
-    world.give(Input::ContactLost { host: HostId(1), why: Cause::NotAsked });
+    world.give(Input::ContactLost { host: HostId(1), why: Cause::NoTimeToAsk });
     world.until(0, job(JobKind::Test));
-    world.give(Input::ContactLost { host: HostId(0), why: Cause::NotAsked });
+    world.give(Input::ContactLost { host: HostId(0), why: Cause::NoTimeToAsk });
     assert!(!world.now.timers.contains(&Timer::Settle), "this workstation may be the one that is gone");
 }
 

@@ -55,7 +55,7 @@ fn a_person_may_leave_once_every_host_that_answers_is_on_old_and_not_before() {
     let waits = world.now.transaction.waits_for(HostId(1));
     assert_eq!(waits, Some((HeldBack::OthersAway, vec![HostId(0)])));
     let at = world.until(0, job(JobKind::Rollback));
-    world.give(Input::ContactLost { host: HostId(0), why: Cause::NotAsked });
+    world.give(Input::ContactLost { host: HostId(0), why: Cause::NoTimeToAsk });
     assert!(world.now.transaction.may_leave(), "the other one does not answer: only its guard can help");
     assert_eq!(world.now.transaction.if_it_stays_away(HostId(0)), Some(AfterWait::ItsGuard));
     world.end_step(at, Fault::None);

@@ -207,7 +207,7 @@ fn a_canary_that_is_awaited_from_its_guard_lets_no_guard_fire_on_the_others() {
 fn a_lone_canary_out_of_reach_has_its_whole_time() {
     let mut world = World::new(canary());
     world.until(1, job(JobKind::Test));
-    world.give(Input::ContactLost { host: HostId(1), why: Cause::NotAsked });
+    world.give(Input::ContactLost { host: HostId(1), why: Cause::NoTimeToAsk });
     assert!(
         !world.now.timers.contains(&Timer::Settle),
         "nobody else is at work: it may be this workstation's own link"
