@@ -273,8 +273,8 @@ fn begun_at(links: &[Link], place: &Place, mut heard: HeardLinks) -> HeardLinks 
 }
 
 /// Returns the links that begin at each place, in the order in which it asks them. Places begin at different ones, so
-/// that not all come to one host at the same time: its sshd takes ten connections at once before it begins to refuse. To
-/// begin at different times instead would make each round longer.
+/// that not all come to one host at the same time: its sshd takes ten connections at once before it begins to refuse.
+/// To begin at different times instead would make each round longer.
 fn by_place(links: &[Link]) -> BTreeMap<&Place, Vec<LinkId>> {
     let mut places: BTreeMap<&Place, Vec<LinkId>> = BTreeMap::new();
     for (id, link) in links.iter().enumerate() {
@@ -312,8 +312,8 @@ fn patience(links: &[Link], of: &[LinkId]) -> Duration {
     of.iter().map(|id| links[*id].timeout).max().unwrap_or_default() + WAY
 }
 
-/// Looks at those links of the workstation, `own`, whose turn it is, with the same script, run here. It is run anew each
-/// time, and knows nothing of the connections that it has made before.
+/// Looks at those links of the workstation, `own`, whose turn it is, with the same script, run here. It is run anew
+/// each time, and knows nothing of the connections that it has made before.
 async fn here(
     links: &[Link],
     own: &[LinkId],
@@ -389,25 +389,6 @@ mod tests {
             all.sort_unstable();
             assert_eq!(all, (0..links.len()).collect::<Vec<_>>());
         }
-    }
-
-    #[tokio::test]
-    async fn the_workstation_asks_those_of_its_links_whose_turn_it_is() {
-        let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-        let links = listeners.each_ref().map(|listener| {
-            let port = listener.local_addr().unwrap().port();
-            link(Place::Workstation, Probe::Tcp { address: "127.0.0.1".to_owned(), port })
-        });
-        let heard = here(&links, &[0, 1], &BTreeSet::from([1, 7]), 4, false).await.unwrap();
-        assert_eq!(heard.number, 4);
-        let answers: Vec<(LinkId, bool)> = heard.links.answers.iter().map(|(id, said)| (*id, said.is_up())).collect();
-        assert_eq!(answers, [(1, true)]);
-        let connections = listeners.map(|listener| {
-            listener.set_nonblocking(true).unwrap();
-            listener.incoming().take_while(Result::is_ok).count()
-        });
-        assert_eq!(connections, [0, 1]);
-        assert_eq!(here(&links, &[0], &BTreeSet::from([1]), 5, false).await, None);
     }
 
     #[test]

@@ -339,7 +339,7 @@ async fn a_round_that_asks_no_link_has_no_control() {
 }
 
 /// What a round starts beside its links: for the units, the systems and the tunnels of the host, and for its control.
-const BESIDE: usize = 7;
+const BESIDE: usize = 10;
 
 /// One after the other they would take a minute and a half.
 #[tokio::test]

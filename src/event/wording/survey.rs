@@ -60,7 +60,7 @@ impl Worded for Judgement {
         let mend = match self {
             Self::SameMachine { .. } => "give each machine one name in the inventory",
             Self::BashMissing => {
-                "have bash in PATH there, as a plain NixOS does: `environment.systemPackages = [ pkgs.bashInteractive ];`"
+                "have bash in PATH there, as a plain NixOS has: `environment.systemPackages = [ pkgs.bashInteractive ]`"
             }
             Self::HostBusy { .. } => "let it finish, or cancel it, and try again",
             Self::SystemsDiffer { .. } => {
