@@ -1,6 +1,7 @@
 //! Asks for the matrix: one streaming remote command for each host runs all of that host's probes, round after round,
 //! from the baseline to the last proof.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,7 @@ use super::reach::Reach;
 use crate::decide::asking::{RoundPlan, turns};
 use crate::facts::links::{HeardLinks, Link, LinkId, Round};
 use crate::facts::plan::Plan;
-use crate::inventory::model::{HostName, Place};
+use crate::inventory::model::{BootLoaderHint, HostName, Place};
 use crate::local::process::Invocation;
 use crate::remote::answer::{ProbeRound, RoundReader};
 use crate::remote::bounds::{ANSWER, STDERR};
@@ -329,7 +330,7 @@ async fn here(
     let script = RemoteStep::Probe { life: limit, probes }.script();
     let finished = Invocation::new("sh", limit)
         .args(["-c", &script.text, script.name])
-        .args(&script.arguments)
+        .args(script.words(&BootLoaderHint::default(), "-").map(Cow::into_owned))
         // For a shell that must become another one; on a host the transport has it there.
         .env("s", &script.text)
         .input(format!("round {number}\nstop\n"))
@@ -403,5 +404,24 @@ mod tests {
             assert_eq!(believed.answers.into_keys().collect::<Vec<LinkId>>(), [counts]);
             assert_eq!(believed.later, BTreeSet::from([counts]));
         }
+    }
+
+    #[tokio::test]
+    async fn the_workstation_asks_those_of_its_links_whose_turn_it_is() {
+        let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let links = listeners.each_ref().map(|listener| {
+            let port = listener.local_addr().unwrap().port();
+            link(Place::Workstation, Probe::Tcp { address: "127.0.0.1".to_owned(), port })
+        });
+        let heard = here(&links, &[0, 1], &BTreeSet::from([1, 7]), 4, false).await.unwrap();
+        assert_eq!(heard.number, 4);
+        let answers: Vec<(LinkId, bool)> = heard.links.answers.iter().map(|(id, said)| (*id, said.is_up())).collect();
+        assert_eq!(answers, [(1, true)]);
+        let connections = listeners.map(|listener| {
+            listener.set_nonblocking(true).unwrap();
+            listener.incoming().take_while(Result::is_ok).count()
+        });
+        assert_eq!(connections, [0, 1]);
+        assert_eq!(here(&links, &[0], &BTreeSet::from([1]), 5, false).await, None);
     }
 }
