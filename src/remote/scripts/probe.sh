@@ -249,7 +249,7 @@ print_control() {
 }
 
 is_in_time() {
-    [ "$1" != - ] && [ "$1" -le "$((longest / 2 * 10))" ]
+    [ "$1" != - ] && [ "$1" -le "$((longest * 5))" ]
 }
 
 # Hundredths of seconds since boot, as the rule for connections counts them.
