@@ -48,7 +48,7 @@ alone. It was right about what happens to the machines in 2, 5, 8, 13 and 18, an
 |---|---|---|
 | 3, 6, 9 | `until 17s` was read as a time of the clock | it says `17s more` |
 | 8, 15 | whether any guard is still armed at the end | the last lines say so |
-| 10, 20 | whether hosts that are back restart once more if one leaves | it says that kept guards then fire as well |
+| 10, 20 | whether hosts that are back restart once more if one leaves | it says that kept guards then fire, too |
 | 4, 7, 11, 12, 21 | whether `recover` is typed now or after the time that is named, and where it goes | \
 each sentence says when, and to which side |
 | 16 | in a rollback `old` and `new` are the other way round | \
@@ -73,6 +73,34 @@ first. It found:
 | 8, 15 | whether something is still to be done on the hosts | the last lines say that nothing is |
 | 15 | how to mend the boot loader | the installer's last words and what to look at stand there |
 | 12 | the log above is that of the run before, not of this one | it is one line, and says so |
+
+A second reader who knew nothing was then shown the screens of both sizes, without titles and answers. Of
+the 66 questions it answered 23 wholly and 39 in part, and four not at all: whether a host is about to be lost in
+6 and 16 (a guard would boot what never booted), 12 (`rebooting` in an old trace) and 17 (no word of a guard). What it
+could have misunderstood, and what stands there since:
+
+| where | what was not understood | since then |
+|---|---|---|
+| 2, 3, 6, 9, 16 | `fires 2m 18s` sounds as if the guard fired in any case | \
+the sentence says that the guards are disarmed in time |
+| 2, 3, 6, 9, 16 | why there are three times | it says that hosts boot after their guards have fired |
+| 4 | what `recover` does here and there, and until when | it says before which time, and who types it where |
+| 4 | `Ctrl-C lets this finish` | it says that Ctrl-C does not stop it |
+| 6, 7, 8, 16 | which system `what runs now` is, and what to do about it | \
+it says *its old system*, and to reboot before (not in these records, which are older) |
+| 7, 14, 18 | who *the others* are, and whether the way back is a reboot | \
+it says who is left, and that it is none as a rule |
+| 10, 20, 22 | whether kept guards fire if one only waits; that a reboot is called harmless | \
+it says that they are disarmed at the end, and what leaving brings |
+| 12 | to which side all go, and whether guards go on | it names the sides, and says that guards stay armed |
+| 17 | whether the reboot is guarded; `lets the others go` | it says that it is not, and that no other is rebooted |
+| 20 | whether a guard *must have fired* is known | it says that its time is over |
+| 21 | `What is gone for good:` reads like a heading | it begins with *if* (not in this record, which is older) |
+| 5 | whether a guard is armed still | the last lines say that none is |
+
+It also asked for things that stay as they are: the hour of the clock beside a time that is left, what a power cycle
+brings (nobody knows before the boot loader is read again), and how long the way back takes when all goes well (what
+former runs took stands in `plan`).
 ";
 
 /// Keeps what is written.

@@ -41,8 +41,10 @@ pub fn render(view: &FleetView, style: RecapStyle) -> String {
     out += &format!("{} after {}\n", paint(style.colour, tone, word), words::span(finished.took));
     out += &hosts(view, finished, style);
     out += &what_changed(view, finished, style);
-    let over = no_guard_is_left(finished)
-        .then_some("no guard of this run is armed any more: nothing is left to do on the hosts");
+    let over = no_guard_is_left(finished).then_some(match finished.outcome {
+        Outcome::Committed => "no guard of this run is armed any more",
+        _ => "no guard of this run is armed any more: nothing is left to do on the hosts",
+    });
     let mend = view.mend.as_ref().filter(|_| finished.exit != 0).map(|mend| format!("hint: {}", sanitise::line(mend)));
     let text = sanitise::text(&finished.text);
     let said = text.trim_end().lines().chain(mend.as_deref());
@@ -53,13 +55,14 @@ pub fn render(view: &FleetView, style: RecapStyle) -> String {
     out
 }
 
-/// Whether a run has gone back, and each host has ended so that its guard was taken away or has fired.
+/// Whether a run has armed guards, and each host has ended so that its own was taken away or has fired.
 fn no_guard_is_left(finished: &FinishedView) -> bool {
-    finished.outcome == Outcome::RolledBack
+    matches!(finished.outcome, Outcome::RolledBack | Outcome::Committed)
         && finished.hosts.values().all(|end| {
             matches!(
                 end,
                 HostOutcome::RolledBack { .. }
+                    | HostOutcome::Committed
                     | HostOutcome::Unchanged
                     | HostOutcome::Untouched
                     | HostOutcome::Witness
@@ -235,8 +238,8 @@ fn reboots(view: &FleetView, finished: &FinishedView) -> String {
     }
     let say = |(what, hosts): (&[String], Vec<&str>)| {
         format!(
-            "a reboot of {} is needed for its new {} (proven running, not yet booting), at any time: fleetdeploy \
-             reboot {fleet} --on {}\n",
+            "a reboot of {} is needed for its new {} (the new system is proven running, not yet booting), at any time: \
+             fleetdeploy reboot {fleet} --on {}\n",
             hosts.join(", "),
             sanitise::line(&what.join(", ")),
             hosts.join(",")

@@ -205,12 +205,12 @@ fn doing(host: &HostView, view: &FleetView, health: Health, now: SystemTime) -> 
                 "its guard brings it back".to_owned(),
             ]
         } else if now < back && action == GuardAction::SwitchBack {
-            ways(&["its guard must have fired, and puts its old system back", "its guard must have fired"])
+            ways(&["its guard's time is over: it puts its old system back", "its guard's time is over"])
         } else if now < back {
             ways(&[
-                "its guard must have fired: it reboots into its old system",
+                "its guard's time is over: it reboots into its old system",
                 "reboots into its old system",
-                "its guard must have fired",
+                "its guard's time is over",
             ])
         } else {
             let late = words::span(now.duration_since(back).unwrap_or_default());

@@ -116,7 +116,8 @@ impl ArmedGuards {
             (Ok(first), Ok(last)) if first + Duration::from_secs(15) < last => {
                 let (first, last) = (span(first), span(last));
                 format!(
-                    " (each guard is as long as the inventory says: the first fires in {first}, the last in {last})"
+                    " (each guard is as long as the inventory says: the first fires in {first}, the last in {last}; \
+                     then hosts boot)"
                 )
             }
             _ => String::new(),
@@ -185,9 +186,9 @@ impl Safety {
             Self::Arming { armed, of, guards } => {
                 let way = guards.map_or("by itself".to_owned(), |guards| guards.way(now));
                 let text = format!(
-                    "nothing is changed yet; guards are being armed, {armed} of {of} are: from now on a host whose \
-                     guard is not disarmed goes back {way}; Ctrl-C takes the guards away; if this computer dies: \
-                     {recover}, at any time, from anywhere, takes them away"
+                    "nothing is changed yet; guards are being armed, {armed} of {of} are: a host that has one goes \
+                     back to {its_old} {way}, unless this program disarms it before; Ctrl-C takes the guards away; if \
+                     this computer dies: {recover}, at any time, from any other, takes them away"
                 );
                 (Tone::Good, text)
             }
@@ -201,19 +202,20 @@ impl Safety {
             Self::Guarded { guards } => {
                 let (way, spread) = (guards.way(now), guards.spread(now));
                 let text = format!(
-                    "guarded: whatever breaks now, this computer too, every host goes back to {its_old} \
-                     {way}{spread}; Ctrl-C: back at once; if this computer dies: {recover}, at any time, from \
-                     anywhere, takes all back"
+                    "guarded: if anything breaks now, even this computer, every host goes back to {its_old} \
+                     {way}{spread}; if nothing does, the guards are disarmed in time; Ctrl-C takes all back at once; \
+                     if this computer dies: so does {recover}, at any time, from any other"
                 );
                 (Tone::Good, text)
             }
             Self::MakingPermanent { guards } => {
                 // From elsewhere the decision is not known as long as no host is through on new.
                 let text = format!(
-                    "proven: {new} are being made permanent; Ctrl-C lets this finish; if this computer dies now, every \
-                     host goes back {}; {recover}, typed before that, finishes it on this computer, and takes all back \
-                     from any other",
-                    guards.way(now)
+                    "proven: {new} are being made permanent, and Ctrl-C does not stop that; if this computer dies \
+                     now, every host goes back {}; who types {recover} before the first guard fires, in {}, has it \
+                     finished if that is typed on this computer, and all taken back if on any other",
+                    guards.way(now),
+                    left(guards.first, now)
                 );
                 (Tone::Good, text)
             }
@@ -222,8 +224,8 @@ impl Safety {
                 let dies = guards.map_or_else(String::new, |guards| {
                     let fires = left(guards.first, now);
                     format!(
-                        "; Ctrl-C lets this finish; if this computer dies now, type {recover} within {fires}, from \
-                         anywhere, which brings all to one side: else the others' guards fire"
+                        "; Ctrl-C does not stop that; if this computer dies now, type {recover} within {fires}, on \
+                         any other, which brings all to one side: else the guards that are left fire"
                     )
                 });
                 (Tone::Good, text + &dies)
@@ -240,10 +242,10 @@ impl Safety {
                 awaited(&who, (*fires, *back), *action, &recover, now, &leave)
             }
             Self::TakingOver => {
-                let text = "nothing is moved yet: looking how each host stands; guards that are armed hold, and bring \
-                            their hosts back by themselves; then all go to one side: forward if that was decided and \
-                            all can, else back";
-                (Tone::Doubtful, format!("{text}; Ctrl-C leaves all as it is"))
+                let text = "nothing is moved yet: looking how each host stands; guards stay armed meanwhile, and bring \
+                            their hosts back when they fire; then all hosts go to one side: to their new systems if \
+                            that was decided and all can, else to their old ones";
+                (Tone::Doubtful, format!("{text}; Ctrl-C leaves all as it is, the guards armed"))
             }
             Self::Through => (Tone::Good, "no guard is armed any more".to_owned()),
             Self::Rebooting { hosts, .. } if hosts.is_empty() => {
@@ -252,16 +254,17 @@ impl Safety {
             }
             Self::Rebooting { hosts, until } => {
                 let names = hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
-                let (its, comes, it_is) =
-                    if hosts.len() == 1 { ("its", "comes", "it is") } else { ("their", "come", "they are") };
+                let (its, reboots, it_is) =
+                    if hosts.len() == 1 { ("its", "reboots", "it is") } else { ("their", "reboot", "they are") };
                 let until = until.filter(|until| *until > now);
                 let waited = until.map_or_else(String::new, |until| {
                     format!(": {it_is} waited for, at most {} more", left(until, now))
                 });
                 let text = format!(
-                    "only {names} may be down now, and {comes} up with {its} own system, by itself{waited}; the next \
-                     host begins when that is proven, else none does; Ctrl-C: no further reboot; if this computer \
-                     dies: {recover}, at any time, from anywhere, lets the others go"
+                    "{names} {reboots} now, and no other host does; what {its} boot loader starts by default comes \
+                     up, without a guard{waited}; the next host begins when that is proven, else none does; Ctrl-C: \
+                     no further reboot; if this computer dies: {recover}, at any time, from any other, ends this \
+                     without a further reboot"
                 );
                 (Tone::Good, text)
             }
@@ -269,7 +272,8 @@ impl Safety {
                 let (fires, way) = (left(guards.first, now), guards.way(now));
                 let text = format!(
                     "guarded: work on the hosts, and within {fires} type fleetdeploy guard disarm {fleet}, which keeps \
-                     what runs by then; else every host goes back to what it ran {way}, whatever you do there"
+                     the systems that run then; else every host goes back to the one that it ran before, {way}, \
+                     whatever you do there"
                 );
                 (Tone::Good, text)
             }
@@ -289,8 +293,9 @@ fn going_back(
     if let (Leaving::ToGuards { once }, Some(guards)) = (leaving, guards) {
         let signal = signal(once);
         text += &format!(
-            "; {signal} leaves the others to their guards, and if this computer dies they go back {}; then: \
-             {recover}, at any time, from anywhere, ends it there",
+            ", as a rule without a reboot; {signal} stops here, and leaves those that are not back to their guards; \
+             if so, or if this computer dies, they go back {}; {recover}, at any time, from any other computer, then \
+             ends the run",
             guards.way(now)
         );
     } else {
@@ -321,7 +326,7 @@ fn awaited(
         (Tone::Doubtful, text)
     } else if now < back {
         let back = left(back, now);
-        let text = format!("{who}: its guard must have fired, and it comes back {how}, at the latest in {back}{leave}");
+        let text = format!("{who}: its guard's time is over, so it comes back {how}, at the latest in {back}{leave}");
         (Tone::Doubtful, text)
     } else {
         let late = left(now, back);
@@ -340,12 +345,15 @@ impl Leaving {
         let how = signal(once);
         let rest = match back {
             Some(back) if with_end && now < back => {
-                format!(": kept guards then fire as well, and the rest is back within {}", left(back, now))
+                format!(", and what is out of reach now is back within {}", left(back, now))
             }
-            _ => ": kept guards then fire as well".to_owned(),
+            _ => String::new(),
         };
-        let back = format!("; every host that answers is back: {how} leaves without harm{rest}");
-        format!("{back}; later, to look: fleetdeploy show last, to end it: {recover}")
+        let back = "; every host that answers is on its old system: who waits has kept guards disarmed at the end";
+        format!(
+            "{back}; {how} leaves, and nothing is lost by that: kept guards then fire, too, and reboot their \
+             hosts{rest}; later, to look: fleetdeploy show last, to end it: {recover}"
+        )
     }
 }
 

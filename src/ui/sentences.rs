@@ -158,7 +158,8 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             let back = back_within_ms.map_or_else(String::new, |within| {
                 format!("; the others come back by their guards within {}", words::span_ms(within))
             });
-            vec![of_fleet(None, format!("every host that answers is back: a second signal leaves without harm{back}"))]
+            let text = "every host that answers is back: a second signal leaves, and nothing is lost by that";
+            vec![of_fleet(None, format!("{text}{back}"))]
         }
         // Tables, and what a query's command prints on stdout by itself.
         Event::MatrixSeen { .. }

@@ -41,7 +41,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
             "Nothing. Ctrl-C takes the guard away again.",
             &[
                 "Ctrl-C takes the guards away",
-                "fleetdeploy recover homelab, at any time, from anywhere, takes them away",
+                "fleetdeploy recover homelab, at any time, from any other, takes them away",
             ],
         ),
     },
@@ -55,12 +55,12 @@ pub(crate) const MOMENTS: &[Moment] = &[
  reboot unless the push ends well.",
             &["every host goes back to its old system by a reboot, back at the latest in #", "activating", "# of"],
         ),
-        lost: ("No: every host is under a guard.", &["guarded: whatever breaks now, this computer too"]),
+        lost: ("No: every host is under a guard.", &["guarded: if anything breaks now, even this computer"]),
         todo: (
             "Nothing. Ctrl-C takes all back at once; if this laptop dies: `fleetdeploy recover \
  homelab`, now or later, on any workstation, which takes all back.",
-            &["Ctrl-C: back at once; if this computer dies: fleetdeploy recover homelab, at any time, from \
- anywhere, takes all back"],
+            &["Ctrl-C takes all back at once; if this computer dies: so does fleetdeploy recover homelab, at any \
+ time, from any other"],
         ),
     },
     Moment {
@@ -71,9 +71,12 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "The guard of web is longer in the inventory. None of them fires if the push ends \
  well.",
-            &["each guard is as long as the inventory says: the first fires in #, the last in #"],
+            &[
+                "each guard is as long as the inventory says: the first fires in #, the last in #; then hosts boot",
+                "if nothing does, the guards are disarmed in time",
+            ],
         ),
-        lost: ("No.", &["guarded: whatever breaks now"]),
+        lost: ("No.", &["guarded: if anything breaks now"]),
         todo: ("Nothing: the links are waited for, and then all go on or all go back.", &["# more, else all go back"]),
     },
     Moment {
@@ -94,9 +97,9 @@ pub(crate) const MOMENTS: &[Moment] = &[
             "Nothing: Ctrl-C does not stop it any more. If this laptop dies: recover, before the guards fire, \
  finishes it on this laptop, and takes all back from any other.",
             &[
-                "Ctrl-C lets this finish",
-                "fleetdeploy recover homelab, typed before that, finishes it on this computer, and \
- takes all back from any other",
+                "Ctrl-C does not stop that",
+                "who types fleetdeploy recover homelab before the first guard fires, in #, has it finished if that is \
+ typed on this computer, and all taken back if on any other",
             ],
         ),
     },
@@ -111,6 +114,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
             &[
                 "COMMITTED",
                 "every host runs what it was to run; all 14 required links are up",
+                "no guard of this run is armed any more",
                 "a reboot of web is needed",
             ],
         ),
@@ -130,8 +134,11 @@ pub(crate) const MOMENTS: &[Moment] = &[
  the VPN are down. If that stays so, all go back.",
             &["of all 14 links up, waits for all", "from and to web", "# more, else all go back"],
         ),
-        lost: ("No: web is reached, and under a guard.", &["guarded: whatever breaks now"]),
-        todo: ("Nothing: wait for the end of the settle time.", &["# more, else all go back", "Ctrl-C: back at once"]),
+        lost: ("No: web is reached, and under a guard.", &["guarded: if anything breaks now"]),
+        todo: (
+            "Nothing: wait for the end of the settle time.",
+            &["# more, else all go back", "Ctrl-C takes all back at once"],
+        ),
     },
     Moment {
         title: "The push goes back",
@@ -143,12 +150,12 @@ pub(crate) const MOMENTS: &[Moment] = &[
  proven.",
             &["going back: 0 of 3 hosts run their old systems again", "from and to web are down"],
         ),
-        lost: ("No.", &["if this computer dies they go back by a reboot, back at the latest in #"]),
+        lost: ("No.", &["if this computer dies, they go back by a reboot, back at the latest in #"]),
         todo: (
             "Nothing. Ctrl-C twice would leave it to the guards.",
             &[
-                "Ctrl-C twice leaves the others to their guards",
-                "then: fleetdeploy recover homelab, at any time, from anywhere, ends it there",
+                "Ctrl-C twice stops here, and leaves those that are not back to their guards",
+                "fleetdeploy recover homelab, at any time, from any other computer, then ends the run",
             ],
         ),
     },
@@ -200,12 +207,13 @@ pub(crate) const MOMENTS: &[Moment] = &[
         ),
         lost: (
             "No: the guard of homeserver brings it back.",
-            &["kept guards then fire as well", "the rest is back within #"],
+            &["kept guards then fire, too, and reboot their hosts", "what is out of reach now is back within #"],
         ),
         todo: (
             "Nothing; or leave: nothing is lost by it.",
             &[
-                "every host that answers is back: Ctrl-C twice leaves without harm",
+                "every host that answers is on its old system: who waits has kept guards disarmed at the end",
+                "Ctrl-C twice leaves, and nothing is lost by that",
                 "later, to look: fleetdeploy show last, to end it: fleetdeploy recover homelab",
             ],
         ),
@@ -240,11 +248,12 @@ pub(crate) const MOMENTS: &[Moment] = &[
             "Nothing is moved before every host has said how it stands.",
             &["nothing is moved yet: looking how each host stands"],
         ),
-        lost: ("No.", &["guards that are armed hold, and bring their hosts back by themselves"]),
+        lost: ("No.", &["guards stay armed meanwhile, and bring their hosts back when they fire"]),
         todo: (
             "Nothing: it goes forward or back by itself.",
             &[
-                "then all go to one side: forward if that was decided and all can, else back",
+                "then all hosts go to one side: to their new systems if that was decided and all can, else to \
+ their old ones",
                 "Ctrl-C leaves all as it is",
             ],
         ),
@@ -271,12 +280,12 @@ pub(crate) const MOMENTS: &[Moment] = &[
  still bring its old system.",
             &[
                 "though it was decided to commit",
-                "what it boots is unchanged: a reboot now would still start its old system",
+                "boots is unchanged: a reboot now would still start its old system",
                 "going back: 0 of 3 hosts",
             ],
         ),
         lost: ("No: web would survive a reboot.", &["a reboot now would still start its old system"]),
-        todo: ("Nothing.", &["if this computer dies they go back by a reboot"]),
+        todo: ("Nothing.", &["if this computer dies, they go back by a reboot"]),
     },
     Moment {
         title: "That push has ended",
@@ -306,11 +315,11 @@ pub(crate) const MOMENTS: &[Moment] = &[
             &[
                 "rollback of homelab",
                 "activating the earlier system",
-                "guarded: whatever breaks now, this computer too, every host goes back to what it ran until now",
+                "guarded: if anything breaks now, even this computer, every host goes back to what it ran until now",
             ],
         ),
         lost: ("No.", &["guarded:"]),
-        todo: ("Nothing.", &["Ctrl-C: back at once"]),
+        todo: ("Nothing.", &["Ctrl-C takes all back at once"]),
     },
     Moment {
         title: "Hosts are rebooted one after the other",
@@ -320,17 +329,18 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "One host reboots into its own system; the next begins when that is proven.",
             &[
-                "may be down now, and comes up with its own system, by itself: it is waited for, at most # more; the \
- next host begins when that is proven, else none does",
+                "homeserver reboots now, and no other host does",
+                "it is waited for, at most # more; the next host begins when that is proven, else none does",
                 "begins after homeserver",
             ],
         ),
-        lost: ("No.", &["comes up with its own system, by itself"]),
+        lost: ("No.", &["what its boot loader starts by default comes up, without a guard"]),
         todo: (
             "Nothing.",
             &[
                 "Ctrl-C: no further reboot",
-                "if this computer dies: fleetdeploy recover homelab, at any time, from anywhere, lets the others go",
+                "if this computer dies: fleetdeploy recover homelab, at any time, from any other, ends this without a \
+ further reboot",
             ],
         ),
     },
@@ -343,8 +353,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
             "The run is undone: every host goes back, under the guard of the run.",
             &["going back:", "the interrupted run is undone"],
         ),
-        lost: ("No.", &["if this computer dies they go back by a reboot"]),
-        todo: ("Nothing.", &["fleetdeploy recover homelab, at any time, from anywhere, ends it there"]),
+        lost: ("No.", &["if this computer dies, they go back by a reboot"]),
+        todo: ("Nothing.", &["fleetdeploy recover homelab, at any time, from any other computer, then ends the run"]),
     },
     Moment {
         title: "A guard by hand",
@@ -354,13 +364,13 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "Nothing changes. Whatever a person does there, each host goes back by a reboot when \
  its guard fires.",
-            &["else every host goes back to what it ran by a reboot, back at the latest in #, whatever \
- you do there"],
+            &["else every host goes back to the one that it ran before, by a reboot, back at the latest in #, \
+ whatever you do there"],
         ),
         lost: ("No.", &["guarded:"]),
         todo: (
             "`fleetdeploy guard disarm homelab`, before the first guard fires, to keep what runs then.",
-            &["within # type fleetdeploy guard disarm homelab, which keeps what runs by then"],
+            &["within # type fleetdeploy guard disarm homelab, which keeps the systems that run then"],
         ),
     },
     Moment {
@@ -379,7 +389,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
         lost: ("Not yet: its guard brings it back by itself.", &["comes back by a reboot, at the latest in #"]),
         todo: (
             "Nothing; or leave, and look later.",
-            &["Ctrl-C twice leaves without harm", "to end it: fleetdeploy recover homelab"],
+            &["Ctrl-C twice leaves, and nothing is lost by that", "to end it: fleetdeploy recover homelab"],
         ),
     },
     Moment {
@@ -412,10 +422,10 @@ pub(crate) const MOMENTS: &[Moment] = &[
                 "out of reach: tried",
             ],
         ),
-        lost: ("No: the guard of homeserver brings it back.", &["kept guards then fire as well"]),
+        lost: ("No: the guard of homeserver brings it back.", &["kept guards then fire, too, and reboot their hosts"]),
         todo: (
-            "Nothing; or Ctrl-C once more, which leaves without harm.",
-            &["every host that answers is back: Ctrl-C once more leaves without harm", "fleetdeploy recover homelab"],
+            "Nothing; or Ctrl-C once more, which leaves: nothing is lost by it.",
+            &["Ctrl-C once more leaves, and nothing is lost by that", "fleetdeploy recover homelab"],
         ),
     },
 ];

@@ -86,8 +86,8 @@ impl fmt::Display for BootDoubt {
             ),
             Self::NeverBooted { parts } => write!(
                 formatter,
-                "what runs now was never booted, and this push brings another {}: a guard that fires boots, for the \
-                 first time, what runs now",
+                "its old system, which runs now, was never booted, and this push brings another {}: if its guard \
+                 fires, that old system boots for the first time; to be sure of it, reboot before you push",
                 parts.join(", ")
             ),
             Self::BootFilesDoubtful { fault } => write!(

@@ -152,8 +152,9 @@ pub(crate) fn for_the_lost(fleet: &str, lost: &[&str], committed: bool) -> Strin
     };
     let side = if committed { "one side" } else { "what they ran before this run" };
     format!(
-        ", when {} {answers} again (if not by itself: switch off and on); it brings all that answer to {side}. What \
-         {is} gone for good: fleetdeploy recover {fleet} --without {}",
+        ", when {} {answers} again (if not by itself: switch off and on); it brings all that answer to {side}. If {} \
+         {is} gone for good, this ends the run without: fleetdeploy recover {fleet} --without {}",
+        lost.join(" and "),
         lost.join(" and "),
         lost.join(",")
     )

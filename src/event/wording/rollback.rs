@@ -18,11 +18,12 @@ impl fmt::Display for RollbackReason {
             Self::NotArmed { host, cause } => write!(formatter, "the guard on {host} could not be armed: {cause}"),
             Self::StepFailed { host, phase, cause, boots } => {
                 write!(formatter, "{} failed on {host}: {cause}", phase.word())?;
+                if let Some(BootsNow::Old) = boots {
+                    write!(formatter, "; what {host} boots is unchanged")?;
+                }
                 formatter.write_str(match boots {
                     None => "",
-                    Some(BootsNow::Old) => {
-                        "; what it boots is unchanged: a reboot now would still start its old system"
-                    }
+                    Some(BootsNow::Old) => ": a reboot now would still start its old system",
                     Some(BootsNow::New) => "; a reboot now would start its new system",
                     Some(BootsNow::Another) => "; a reboot now would start neither its old nor its new system",
                     Some(BootsNow::NotKnown) => "; what a reboot now would bring is not known",
