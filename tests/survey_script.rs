@@ -284,8 +284,12 @@ fn systemd(host: &Host, units: &[(&str, &str, &str, &str, &str, u64)]) {
         "fake/systemctl",
         r#"cd "$FLEETDEPLOY_ROOT"
         if [ "$1" = list-units ]; then cat list; exit; fi
-        names=''
-        for word; do case $word in *.service | *.mount) names="$names $word" ;; esac; done
+        names='' over=''
+        for word; do case $over$word in
+            --) over=over: ;;
+            -.*) exit 1 ;; # an option that there is not
+            *.service | *.mount) names="$names $word" ;;
+        esac; done
         case $names in *'*'*) names=$(cut -d ' ' -f 1 list) ;; *) echo "asked for$names" >>asked ;; esac
         for name in $names; do [ -z "$between" ] || echo; between=yes; cat "systemd/$name"; done"#,
     );
@@ -320,6 +324,7 @@ async fn of_services_that_were_not_started_since_systemd_is_not_asked_again() {
         (vec![("app.service", "loaded", "failed", "failed", "a1", 0)], "app.service"),
         (vec![("app.service", "loaded", "deactivating", "stop-sigterm", "a1", 0)], "app.service"),
         (vec![("a.mount", "loaded", "failed", "failed", "", 0)], "a.mount"),
+        (vec![("-.mount", "loaded", "reloading", "reloading", "", 0)], "-.mount"),
         (vec![("new.service", "loaded", "active", "running", "e5", 0)], "new.service"),
         (vec![("old.service", "loaded", "active", "running", "c3", 0)], ""),
         (vec![("app.service", "not-found", "active", "running", "a1", 0)], ""),

@@ -675,10 +675,10 @@ $look_list
 LIST
     [ $# -eq 0 ] || know_units "$@"
     [ -n "$look_ask" ] || return 0
-    # Names of units are no patterns.
+    # Names of units are no patterns, and no options: there is a -.mount, which a switch reloads.
     set -f
     # shellcheck disable=SC2086 # words
-    ask_for_units $look_ask
+    ask_for_units -- $look_ask
     set +f
     units="$units${units:+${asked_units:+
 }}$asked_units"
