@@ -187,7 +187,7 @@ impl Safety {
                 let way = guards.map_or("by itself".to_owned(), |guards| guards.way(now));
                 let text = format!(
                     "nothing is changed yet; guards are being armed, {armed} of {of} are: a host that has one goes \
-                     back to {its_old} {way}, unless this program disarms it before; Ctrl-C takes the guards away; if \
+                     back to {its_old}, {way}, unless this program disarms it before; Ctrl-C takes the guards away; if \
                      this computer dies: {recover}, at any time, from any other, takes them away"
                 );
                 (Tone::Good, text)
@@ -202,9 +202,9 @@ impl Safety {
             Self::Guarded { guards } => {
                 let (way, spread) = (guards.way(now), guards.spread(now));
                 let text = format!(
-                    "guarded: if anything breaks now, even this computer, every host goes back to {its_old} \
+                    "guarded: if anything breaks now, even this computer, every host goes back to {its_old}, \
                      {way}{spread}; if nothing does, the guards are disarmed in time; Ctrl-C takes all back at once; \
-                     if this computer dies: so does {recover}, at any time, from any other"
+                     if this computer dies: {recover}, at any time, from any other, takes all back, too"
                 );
                 (Tone::Good, text)
             }
@@ -212,8 +212,8 @@ impl Safety {
                 // From elsewhere the decision is not known as long as no host is through on new.
                 let text = format!(
                     "proven: {new} are being made permanent, and Ctrl-C does not stop that; if this computer dies \
-                     now, every host goes back {}; who types {recover} before the first guard fires, in {}, has it \
-                     finished if that is typed on this computer, and all taken back if on any other",
+                     now, every host goes back {}; {recover}, before the first guard fires in {}, finishes it if it \
+                     is typed on this computer, and takes all back if on any other",
                     guards.way(now),
                     left(guards.first, now)
                 );

@@ -53,14 +53,14 @@ pub(crate) const MOMENTS: &[Moment] = &[
         happens: (
             "Each host activates its new system, for now. Whatever happens, each goes back by a \
  reboot unless the push ends well.",
-            &["every host goes back to its old system by a reboot, back at the latest in #", "activating", "# of"],
+            &["every host goes back to its old system, by a reboot, back at the latest in #", "activating", "# of"],
         ),
         lost: ("No: every host is under a guard.", &["guarded: if anything breaks now, even this computer"]),
         todo: (
             "Nothing. Ctrl-C takes all back at once; if this laptop dies: `fleetdeploy recover \
  homelab`, now or later, on any workstation, which takes all back.",
-            &["Ctrl-C takes all back at once; if this computer dies: so does fleetdeploy recover homelab, at any \
- time, from any other"],
+            &["Ctrl-C takes all back at once; if this computer dies: fleetdeploy recover homelab, at any time, from \
+ any other, takes all back, too"],
         ),
     },
     Moment {
@@ -98,8 +98,8 @@ pub(crate) const MOMENTS: &[Moment] = &[
  finishes it on this laptop, and takes all back from any other.",
             &[
                 "Ctrl-C does not stop that",
-                "who types fleetdeploy recover homelab before the first guard fires, in #, has it finished if that is \
- typed on this computer, and all taken back if on any other",
+                "fleetdeploy recover homelab, before the first guard fires in #, finishes it if it is typed on this \
+ computer, and takes all back if on any other",
             ],
         ),
     },
@@ -186,7 +186,7 @@ pub(crate) const MOMENTS: &[Moment] = &[
         ),
         lost: (
             "No: if it stays away, its guard reboots it into its old system.",
-            &["every host goes back to its old system by a reboot, back at the latest in #"],
+            &["every host goes back to its old system, by a reboot, back at the latest in #"],
         ),
         todo: ("Nothing: wait.", &["# more, else all go back"]),
     },
