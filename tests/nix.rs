@@ -149,6 +149,7 @@ fn host(text: &str) -> Host {
         optional: false,
         reactivate: false,
         after: fleetdeploy::inventory::model::After::default(),
+        build_on: fleetdeploy::inventory::model::BuildOn::Workstation,
         nix: NixOptions::default(),
         limits: Limits::default(),
         ignored_units: Vec::new(),

@@ -145,8 +145,13 @@ impl Inquiry<'_> {
     async fn ask_nix(&self, host: &Host, examined: &Examined, signing: &nix::SigningKeys) -> Copying {
         self.tell(Event::moved_within(&host.name, Doing::AskedForItsNix, host.limits.connect + LIMIT));
         let ssh_options = self.reach.workspace().nix_ssh_options();
-        let store =
-            nix::Destination { host: &host.name, alias: &host.name, ssh_options: &ssh_options, substitute: false };
+        let store = nix::Destination {
+            host: &host.name,
+            alias: &host.name,
+            ssh_options: &ssh_options,
+            substitute: false,
+            from: None,
+        };
         match nix::ping(Some(store), host.limits.connect + LIMIT).await {
             Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
             Ok(nix::Pinged { trusted: Some(false), .. }) => untrusted(signing, &examined.trusted_keys),

@@ -14,7 +14,7 @@ pub use super::boot_loader::{BootLoaderHint, LoaderKind};
 pub use super::hook::{Hook, HookCommand, Hooks};
 pub use super::host_name::{BadName, HostName, is_name};
 pub use super::jump::Jump;
-pub use super::nix::NixOptions;
+pub use super::nix::{BuildOn, NixOptions};
 pub use super::units::{BadUnitPattern, UnitPattern};
 pub use super::wave::{Size, SizeError};
 
@@ -63,6 +63,8 @@ pub struct Host {
     pub reactivate: bool,
     /// What this push changes about the way to the host itself.
     pub after: After,
+    /// Never the host itself by its name: that is [`BuildOn::Target`].
+    pub build_on: BuildOn,
     pub nix: NixOptions,
     pub limits: Limits,
     /// Units whose failures are no concern of a push.
@@ -199,6 +201,8 @@ pub struct Fleet {
     pub name: String,
     /// In the inventory's order, each once.
     pub hosts: Vec<Host>,
+    /// Hosts of other fleets, or of none, that build for hosts of this one.
+    pub builders: Vec<Host>,
     pub source: Source,
     pub checks: Vec<Check>,
     pub hooks: Hooks,
@@ -251,6 +255,12 @@ impl Fleet {
                 fits.map_or(Self::DEFAULT_STEADY, |fits| fits.min(Self::DEFAULT_STEADY))
             }
         }
+    }
+
+    /// The machines that a run may log in on, with how long a login may take: its hosts, and those that only build.
+    #[must_use]
+    pub fn reached(&self) -> BTreeMap<HostName, Duration> {
+        self.hosts.iter().chain(&self.builders).map(|host| (host.name.clone(), host.limits.connect)).collect()
     }
 
     /// The fleet as the command line wants it: the last layer, above what the file says.
