@@ -194,10 +194,19 @@ async fn build_there(
 ) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
     let deadline = Instant::now() + limit;
     let mut left = targets.clone();
-    let (mut failures, mut told) = (Vec::new(), None);
+    let (mut failures, mut told, mut was_collected) = (Vec::new(), None, false);
     while !left.is_empty() {
         let time = deadline.saturating_duration_since(Instant::now());
-        let Some((round, message)) = build_round(&left, builder, time, hear).await? else { break };
+        let (round, message) = match build_round(&left, builder, time, hear).await {
+            Ok(Some(failed)) => failed,
+            Ok(None) => break,
+            // A garbage collection right behind the build.
+            Err(BuildError::Nix { .. }) if !was_collected => {
+                was_collected = true;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let asked: Vec<_> = left.iter().collect();
         let blamed = blame(round, &asked).await;
         let failed: BTreeSet<&HostName> = blamed.iter().flat_map(|failure| &failure.hosts).collect();

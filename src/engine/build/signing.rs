@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::groups::{by_machine, store_of};
+use crate::engine::causes::chain;
 use crate::engine::inquiry::{Inquiry, Phased, refuse_if};
 use crate::engine::mutex::lock;
 use crate::event::Event;
@@ -12,7 +13,6 @@ use crate::event::reason::build::BuildFault;
 use crate::event::reason::refusal::Refusal;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
-use crate::local::causes::below;
 use crate::nix;
 
 /// How long reading a key may take.
@@ -25,13 +25,13 @@ impl Inquiry<'_> {
     /// Refuses if a key that is to sign cannot do so.
     pub(super) async fn ensure_keys_sign(&self, hosts: &[Host]) -> Phased<()> {
         let mut failed = false;
-        for key in by_key(hosts).into_keys() {
-            if let Err(fault) = nix::public_key(key, KEY_LIMIT).await {
-                let below = below(&fault);
-                let said = if below.is_empty() { fault.to_string() } else { format!("{fault}: {below}") };
-                self.fail(None, BuildFault::SignKeyUnusable { path: key.display().to_string(), said });
-                failed = true;
+        for (key, of) in by_key(hosts) {
+            let Err(fault) = nix::public_key(key, KEY_LIMIT).await else { continue };
+            let fault = BuildFault::SignKeyUnusable { path: key.display().to_string(), said: chain(&fault) };
+            for host in of {
+                self.fail(Some(host), fault.clone());
             }
+            failed = true;
         }
         refuse_if(failed, Refusal::SystemsNotBuilt)
     }
@@ -57,9 +57,7 @@ impl Inquiry<'_> {
         match nix::sign(key, systems, store, SIGN_LIMIT).await {
             Ok(()) => true,
             Err(error) => {
-                let below = below(&error);
-                let said = if below.is_empty() { error.to_string() } else { format!("{error}: {below}") };
-                let path = key.display().to_string();
+                let (path, said) = (key.display().to_string(), chain(&error));
                 self.tell(Event::failed(None, BuildFault::SystemNotSigned { path, said, machine: machine.cloned() }));
                 false
             }
