@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::host_survey::Answered;
 use super::reach::Reach;
@@ -19,6 +19,7 @@ use crate::event::reason::refusal::Refusal;
 use crate::event::stream::Events;
 use crate::facts::links::{Link, Round};
 use crate::facts::plan::{HostId, HostPlan, Plan};
+use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Fleet, Host, HostName};
@@ -51,6 +52,9 @@ pub(super) struct Inquiry<'a> {
     pub(super) built_there: Mutex<BTreeMap<HostName, BuiltThere>>,
     /// Hosts that were to build for themselves, and did not let us in.
     pub(super) not_reached: Mutex<BTreeMap<HostName, Cause>>,
+    /// The flake that the systems come from: known from the begin of the evaluation on; never of a file or of systems
+    /// that are named.
+    pub(super) source: OnceLock<FlakeSource>,
 }
 
 /// A system in the store of a host: it may have to be built there again.
@@ -69,6 +73,7 @@ impl<'a> Inquiry<'a> {
             events,
             built_there: Mutex::default(),
             not_reached: Mutex::default(),
+            source: OnceLock::new(),
         }
     }
 

@@ -28,7 +28,7 @@ fn sent(fleet: &Fleet) -> u64 {
 
 fn failed(pushed: &Pushed, code: &str) -> Vec<String> {
     let of_event = |event: &Event| match event {
-        Event::Failed { host: Some(host), text } if text.code() == Some(code) => Some(host.to_string()),
+        Event::Failed { host: Some(host), text, .. } if text.code() == Some(code) => Some(host.to_string()),
         _ => None,
     };
     let mut hosts: Vec<String> = pushed.events().filter_map(of_event).collect();
