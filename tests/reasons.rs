@@ -431,7 +431,7 @@ async fn a_builder_that_is_not_reached_and_a_key_that_does_not_sign_are_named() 
         let built = desk.tells(&["build", "office", "--build-on", elsewhere], &["builder-not-reached"]).await;
         assert_eq!(built.status, Some(1), "{elsewhere}");
     }
-    let typed = desk.tells(&["build", "office", "--build-on", "vsp"], &["nothing-matches"]).await;
+    let typed = desk.tells(&["build", "office", "--build-on", "vsp"], &["no-host-matches"]).await;
     assert_eq!(typed.status, Some(2));
 
     desk.inventory(&INVENTORY.replace("hosts: nas, flake: .", "hosts: nas, flake: ., nix: {sign_key: ~/key}"));

@@ -16,7 +16,8 @@ shape() {
 
 # Bytes that have left the workstation, retransmissions too.
 sent() {
-    scripts/lab.sh ws "$fleet" -- cat /proc/net/dev | awk '/:/ && $1 != "lo:" { sub(/.*:/, ""); sum += $9 } END { print sum }'
+    scripts/lab.sh ws "$fleet" -- cat /proc/net/dev |
+        awk '/:/ && $1 != "lo:" { sub(/.*:/, ""); sum += $9 } END { print sum }'
 }
 
 # measure WHAT WORDS...: a push, with what it has sent.

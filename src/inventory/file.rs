@@ -155,7 +155,8 @@ by_key NixEntry in "the map behind `nix`" {
     #[schemars(with = "bool")]
     compress: At<bool> = FieldValue::boolean;
     /// The file with the secret key by which what is built here, or on another host, is signed before it is copied:
-    /// relative to the inventory's folder; `~/` is your home. The host's `trusted-public-keys` must have its public key.
+    /// relative to the inventory's folder; `~/` is your home. The host's `trusted-public-keys` must have the public
+    /// one.
     #[schemars(schema_with = "shapes::text")]
     sign_key: At<PathBuf> = |value| value.parse(scalar::identity);
 }

@@ -303,6 +303,22 @@ impl Fleet {
     }
 }
 
+/// Returns those of all hosts that build for some of a fleet's hosts, and are none of them.
+pub(super) fn builders<'a>(
+    of_fleet: impl Iterator<Item = &'a Host> + Clone,
+    all: impl Iterator<Item = &'a Host>,
+) -> Vec<Host> {
+    let named = |host: &'a Host| match &host.build_on {
+        BuildOn::Host(name) => Some(name),
+        BuildOn::Workstation | BuildOn::Target => None,
+    };
+    let mut builders: BTreeSet<&HostName> = of_fleet.clone().filter_map(named).collect();
+    for host in of_fleet {
+        builders.remove(&host.name);
+    }
+    all.filter(|host| builders.contains(&host.name)).cloned().collect()
+}
+
 /// What the command line says instead of the inventory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Overrides {

@@ -7,7 +7,7 @@ use super::checks;
 use super::fields::{At, Heap};
 use super::file::{ATTR_OF_FILE, ATTR_OF_FLAKE, File, FleetEntry, Settings};
 use super::layers::{self, Groups, HostLayers, Laid};
-use super::model::{BuildOn, Fleet, Host, HostName, Inventory, Jump, Source};
+use super::model::{self, BuildOn, Fleet, HostName, Inventory, Jump, Source};
 use super::scalar;
 use super::select::{SelectError, is_pattern, select};
 use super::wrong::{HostMend, Wrong};
@@ -151,7 +151,7 @@ impl Resolver<'_> {
             laid.host.runs_on = laid.host.runs_on.take().filter(|hypervisor| chosen.contains(hypervisor));
         }
         self.fill_systems(name, entry, &mut all);
-        let builders = builders(all.iter().map(|laid| &laid.host), base.iter().map(|laid| &laid.host));
+        let builders = model::builders(all.iter().map(|laid| &laid.host), base.iter().map(|laid| &laid.host));
         let places: Vec<NodeWay> = all.iter().map(|laid| guard_place(laid, entry).clone()).collect();
         let settings = layers::of_fleet(self.file, entry);
         let fleet = Fleet {
@@ -301,22 +301,6 @@ impl Resolver<'_> {
             }
         }
     }
-}
-
-/// Returns those of all hosts that build for some of a fleet's hosts, and are none of them.
-pub(super) fn builders<'a>(
-    of_fleet: impl Iterator<Item = &'a Host> + Clone,
-    all: impl Iterator<Item = &'a Host>,
-) -> Vec<Host> {
-    let named = |host: &'a Host| match &host.build_on {
-        BuildOn::Host(name) => Some(name),
-        BuildOn::Workstation | BuildOn::Target => None,
-    };
-    let mut builders: HashSet<&HostName> = of_fleet.clone().filter_map(named).collect();
-    for host in of_fleet {
-        builders.remove(&host.name);
-    }
-    all.filter(|host| builders.contains(&host.name)).cloned().collect()
 }
 
 /// Follows the jumps, which may lead over hosts of other fleets.

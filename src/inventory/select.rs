@@ -7,8 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::model::{BuildOn, Fleet, Host, HostName, Inventory, Jump};
-use super::resolve::builders;
+use super::model::{BuildOn, Fleet, Host, HostName, Inventory, Jump, builders};
 use super::words::{listed, nearest, shown};
 
 /// The hosts that did not end well in the fleet's last run. Which these are is not known here: it is passed in.

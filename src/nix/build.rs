@@ -1,5 +1,5 @@
-//! Builds the systems of many hosts with one nix, in one store, and roots them there if it is that of this machine. If a
-//! build fails, it says for which hosts, and why.
+//! Builds the systems of many hosts with one nix, in one store, and roots them there if it is that of this machine. If
+//! a build fails, it says for which hosts, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

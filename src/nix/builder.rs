@@ -5,6 +5,10 @@ use super::tracker::Tracker;
 use crate::event::reason::build::BuildFault;
 use crate::inventory::model::HostName;
 
+/// What nix says where the one there lets the login not even begin: of `allowed-users` it hears no more than the end of
+/// the connection.
+const NOT_LET_IN: &[&str] = &["not allowed to connect to the nix daemon", "cannot open connection to remote store"];
+
 /// What is wrong with the machine that was to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuilderTrouble {
@@ -28,7 +32,7 @@ impl BuilderTrouble {
             Some((Self::Unusable, printed))
         } else if let Some(line) = tracker.others().find(|line| is_no_nix(line)) {
             Some((Self::Unusable, line.to_owned()))
-        } else if nix_says(&["not allowed to connect to the nix daemon"]) {
+        } else if nix_says(NOT_LET_IN) && of_ssh().is_none() {
             Some((Self::Unusable, tracker.message()))
         } else if nix_says(CONNECTION) || of_ssh().is_some() {
             // ssh knows more about a connection than nix.
@@ -74,6 +78,12 @@ mod tests {
         assert_eq!(said.as_deref(), Some("Connection to 198.51.100.10 closed by remote host."));
         assert_eq!(kind(&[&error("writing to file: No space left on device")]), Some(BuilderTrouble::Full));
         assert_eq!(kind(&["bash: line 1: nix-daemon: command not found", &eof]), Some(BuilderTrouble::Unusable));
+        let closed = error(
+            "cannot open connection to remote store 'ssh-ng://': error: Nix daemon disconnected unexpectedly (maybe it \
+             crashed?)",
+        );
+        assert_eq!(kind(&[&closed]), Some(BuilderTrouble::Unusable));
+        assert_eq!(kind(&["client_loop: send disconnect: Broken pipe", &closed]), Some(BuilderTrouble::Lost));
         assert_eq!(kind(&[&error("1 dependencies of derivation 'x' failed to build")]), None);
         assert_eq!(kind(&[]), None);
     }

@@ -72,8 +72,8 @@ pub async fn public_key(file: &Path, limit: Duration) -> Result<String, KeyFault
     }
 }
 
-/// Signs these systems, and all that they need, as far as that key has not signed it yet. The key stays here, also where
-/// they lie in the store of a host.
+/// Signs these systems, and all that they need, as far as that key has not signed it yet. The key stays here, also
+/// where they lie in the store of a host.
 ///
 /// # Errors
 /// See [`AskError`]; what is signed stays so.

@@ -20,7 +20,7 @@ use crate::inventory::model::{Host, HostName};
 use crate::nix::{self, EvalTarget};
 
 /// What is built in one store; `None` is that of this workstation.
-type Groups = BTreeMap<Option<HostName>, BTreeMap<HostName, EvalTarget>>;
+type BuildGroups = BTreeMap<Option<HostName>, BTreeMap<HostName, EvalTarget>>;
 
 /// Why nothing was built in a store, or not all.
 enum GroupFault {
@@ -204,10 +204,10 @@ pub(in crate::engine) fn store_of<'run>(machine: &'run HostName, ssh_options: &'
 }
 
 /// A system that is named by its store path is not built: it is here, or comes from a cache.
-fn grouped(hosts: &[Host], targets: BTreeMap<HostName, EvalTarget>) -> Groups {
+fn grouped(hosts: &[Host], targets: BTreeMap<HostName, EvalTarget>) -> BuildGroups {
     let machines: BTreeMap<&HostName, Option<&HostName>> =
         hosts.iter().map(|host| (&host.name, host.build_on.machine(&host.name))).collect();
-    let mut groups = Groups::new();
+    let mut groups = BuildGroups::new();
     for (host, target) in targets {
         let machine = machines.get(&host).copied().flatten().filter(|_| target.derivation().is_some());
         groups.entry(machine.cloned()).or_default().insert(host, target);

@@ -102,11 +102,12 @@ impl Worded for BuildFault {
                 "make room there, such as with `nix-collect-garbage` on {machine}; or name another `build_on`"
             )),
             Self::BuilderUnusable { machine, .. } => Some(format!(
-                "the login on {machine} must find its nix and be one of its nix.settings.allowed-users; or name another \
-                 `build_on`"
+                "the login on {machine} must find its nix and be one of its nix.settings.allowed-users; or name \
+                 another `build_on`"
             )),
             Self::SignKeyUnusable { path, .. } => Some(format!(
-                "`sign_key` is the file that `nix key generate-secret --key-name NAME-1 >{path}` makes, readable for you"
+                "`sign_key` is the file that `nix key generate-secret --key-name NAME-1 >{path}` makes, readable for \
+                 you"
             )),
             Self::FileUntracked { file, repository, .. } => {
                 let words = ["git", "-C", repository, "add", "--", file];
