@@ -224,6 +224,7 @@ fn host(text: &str, port: u16) -> Host {
         optional: false,
         reactivate: false,
         after: After::default(),
+        build_on: fleetdeploy::inventory::model::BuildOn::Workstation,
         nix: NixOptions::default(),
         limits: Limits::default(),
         ignored_units: Vec::new(),

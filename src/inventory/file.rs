@@ -12,7 +12,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::fields::{At, FieldValue};
-use super::model::{Become, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
+use super::model::{Become, BuildOn, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
 use super::scalar::JumpTo;
 use super::{scalar, shapes};
 use crate::facts::attr_path::AttrPath;
@@ -126,6 +126,10 @@ by_key Settings in "a host, a group, a fleet or `defaults`" {
     /// Whether the system is activated a second time when it is made permanent.
     #[schemars(with = "bool")]
     reactivate: At<bool> = FieldValue::boolean, default false;
+    /// Where the new system is built: `workstation`, `target` (on the host itself), or a host of this inventory, from
+    /// which it is then copied. The host's own Nix builds, for any login that it lets in.
+    #[schemars(schema_with = "shapes::text")]
+    build_on: At<BuildOn> = |value| value.parse(scalar::build_on), owned default BuildOn::Workstation;
     /// How Nix brings the new system to the host.
     nix: NixEntry = NixEntry::of;
     /// How long each kind of step may take.
@@ -182,6 +186,11 @@ by_key NixEntry in "the map behind `nix`" {
     /// are not kept then: such a setting may make the evaluation impure.
     #[schemars(with = "bool")]
     accept_flake_config: At<bool> = FieldValue::boolean, default false;
+    /// The file with the secret key by which what is built here, or on another host, is signed before it is copied:
+    /// relative to the inventory's folder; `~/` is your home. The host's `trusted-public-keys` must have the public
+    /// one.
+    #[schemars(schema_with = "shapes::text")]
+    sign_key: At<PathBuf> = |value| value.parse(scalar::identity);
 }
 }
 

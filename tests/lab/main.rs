@@ -29,6 +29,7 @@ mod back;
 mod become_root;
 mod blockers;
 mod broken;
+mod built;
 mod by_hand;
 mod chaos;
 mod claimed;
