@@ -15,8 +15,10 @@ main() {
     run=$1 of_run=$1 epoch=$2 side=$3
     shift 3
     demand is_missing "$@"
+    # Before it goes.
+    recall_installers
     with_lock clean "$@" || fail "cannot get the lock of $place"
-    standing_units=no
+    standing_units=no quick_systems=yes
     print_standing
     finish
 }

@@ -33,6 +33,9 @@ main() {
         fail "a garbage collection is running; try again when it is through"
         finish
     fi
+    compare_told=no
+    # Nix tells the difference of systems only where it has both, with all that they need.
+    if [ "$new" != - ]; then tell_changes "$old_current" "$new"; fi
     look_for_paths
     # Of a system that is not there nothing else is true either.
     if [ "$new" = - ] || [ -n "$prepare_gone" ]; then
@@ -40,14 +43,15 @@ main() {
         finish
     fi
     look_at_new
-    compare_systems "$old_current" "$new"
+    put_changes
+    put_reboot_for "$new"
     put_brought "$old_current" "$new"
     finish
 }
 
 put_roots() {
     [ -d "$roots/$run" ] || mkdir -p "$roots/$run" || return
-    write_lines "$roots/$run/hosts" "$@" &&
+    write_once "$roots/$run/hosts" "$@" &&
         ln -sfn "$old_current" "$roots/$run/old-current" &&
         ln -sfn "$old_boot" "$roots/$run/old-boot" || return
     [ "$new" = - ] || ln -sfn "$new" "$roots/$run/new"
@@ -55,13 +59,15 @@ put_roots() {
 
 # All of them with one question, which names those that are missing. Source: nix-store(1), --print-invalid.
 look_for_paths() {
-    set -- "$old_current"
+    set --
+    [ "$compare_told" = yes ] || set -- "$old_current"
     [ "$old_boot" = "$old_current" ] || set -- "$@" "$old_boot"
-    [ "$new" = - ] || set -- "$@" "$new"
+    [ "$compare_told" = yes ] || [ "$new" = - ] || set -- "$@" "$new"
+    prepare_gone=
+    [ $# -gt 0 ] || return 0
     # If it cannot tell, none of them counts as there.
     prepare_missing=$(exec timeout 20 nix-store --check-validity --print-invalid "$@" 2>/dev/null) ||
         prepare_missing="$*"
-    prepare_gone=
     # A name in the store may have a question mark.
     set -f
     for prepare_path in $prepare_missing; do
@@ -72,7 +78,10 @@ look_for_paths() {
 }
 
 look_at_new() {
+    # Its installer is asked for together with theirs.
+    look_also_at=$new
     read_systems
+    put_installers
     read_line "$root$current/system"
     prepare_here=$line
     read_line "$root$new/system"
@@ -104,6 +113,15 @@ look_at_new() {
         return
     fi
     check_new
+}
+
+# What was found in these systems is found in them for good: the run's other scripts need not look.
+put_installers() {
+    set -f
+    for prepare_system in $installers_known; do
+        printf '%s %s .\n' "${prepare_system%|*}" "${prepare_system##*|}"
+    done 2>/dev/null >"$roots/$run/installers"
+    set +f
 }
 
 # The new system's own pre-switch checks. Older programs do not know the action: they are asked first.
