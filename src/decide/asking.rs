@@ -3,7 +3,7 @@
 //! A link that is not asked keeps its last answer of the same proof, and only as long as that proves it: an ssh
 //! connection is believed until something changes at one of its ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -25,26 +25,54 @@ const MOST_HALVINGS: u32 = 3;
 /// Returns how many rounds it takes at least until each of the links that share them has had its turn.
 #[must_use]
 pub fn turns(links: &[Link]) -> usize {
-    let mut begin: BTreeMap<&Place, usize> = BTreeMap::new();
-    let mut lead: BTreeMap<Option<&HostName>, [usize; 2]> = BTreeMap::new();
-    for link in links.iter().filter(|link| link.shared) {
-        *begin.entry(&link.from).or_default() += 1;
-        let [all, connections] = lead.entry(link.to_host.as_ref()).or_default();
-        *all += 1;
-        *connections += usize::from(matches!(link.probe, Probe::Ssh { .. }));
+    Shares::of(links.iter().filter(|link| link.shared)).turns
+}
+
+/// How a number of links is divided among rounds.
+struct Shares {
+    turns: usize,
+    /// How many of one place, and how many that lead to one host, a round asks at most.
+    links: usize,
+    /// How many connections it makes to one host's sshd at most.
+    connections: usize,
+}
+
+impl Shares {
+    /// As few rounds as there can be, and all of them alike: one that asks more than the others makes the hosts late.
+    fn of<'a>(links: impl Iterator<Item = &'a Link>) -> Self {
+        let mut begin: HashMap<&Place, usize> = HashMap::new();
+        let mut lead: HashMap<Option<&HostName>, [usize; 2]> = HashMap::new();
+        for link in links {
+            *begin.entry(&link.from).or_default() += 1;
+            let [all, connections] = lead.entry(link.to_host.as_ref()).or_default();
+            *all += 1;
+            *connections += usize::from(connects(link));
+        }
+        let links = begin.into_values().chain(lead.values().map(|[all, _]| *all)).max().unwrap_or_default();
+        let connections = lead.values().map(|[_, connections]| *connections).max().unwrap_or_default();
+        let turns = links.div_ceil(SHARED_LINKS).max(connections.div_ceil(SHARED_CONNECTIONS));
+        let share = |of: usize| of.div_ceil(turns.max(1));
+        Self { turns, links: share(links), connections: share(connections) }
     }
-    let from = begin.values().map(|links| links.div_ceil(SHARED_LINKS));
-    let to = lead
-        .values()
-        .map(|[links, connections]| links.div_ceil(SHARED_LINKS).max(connections.div_ceil(SHARED_CONNECTIONS)));
-    from.chain(to).max().unwrap_or_default()
+}
+
+/// What still counts, when a round begins, of those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Continuity {
+    /// All of it: the round is the next one of a proof.
+    GoesOn,
+    /// Nothing: the round is the first one of a proof.
+    Anew,
+    /// The connections of a large mesh, where neither end has changed since, but for one into each host: nothing has
+    /// been started or stopped since they were made.
+    KeepsConnections,
 }
 
 /// What is known of the links of one proof.
 #[derive(Debug, Clone, Default)]
 pub struct RoundPlan {
     kept: BTreeMap<LinkId, LastAnswer>,
-    /// When each link was asked last, by rounds.
+    /// When each link was asked last in this proof, by rounds, so that it was known what the answer says.
     asked: BTreeMap<LinkId, u64>,
     rounds: u64,
     halvings: u32,
@@ -57,12 +85,30 @@ pub struct RoundPlan {
 struct LastAnswer {
     answer: LinkAnswer,
     ends: [Option<u64>; 2],
+    /// It was down the time before, too.
+    is_down_again: bool,
 }
 
 impl RoundPlan {
-    /// Begins a new proof: no answer of an earlier one counts for it. What the places could keep up with stays known.
-    pub fn begin_anew(&mut self) {
-        self.kept.clear();
+    /// Begins a new proof, or goes on with the one under way. What the places could keep up with stays known.
+    pub fn begin(&mut self, links: &[Link], continuity: Continuity) {
+        match continuity {
+            Continuity::GoesOn => return,
+            Continuity::Anew => self.kept.clear(),
+            Continuity::KeepsConnections => {
+                self.kept.retain(|id, kept| links[*id].shared && connects(&links[*id]) && kept.answer.is_up());
+                let ring = Ring::of(self.kept.keys().map(|id| &links[*id]));
+                let mut nearest: BTreeMap<Option<&HostName>, (usize, LinkId)> = BTreeMap::new();
+                for id in self.kept.keys() {
+                    let found = (ring.distance(&links[*id]), *id);
+                    let nearest = nearest.entry(links[*id].to_host.as_ref()).or_insert(found);
+                    *nearest = found.min(*nearest);
+                }
+                for (_, id) in nearest.values() {
+                    self.kept.remove(id);
+                }
+            }
+        }
         self.asked.clear();
     }
 
@@ -74,34 +120,40 @@ impl RoundPlan {
 
     /// Returns the links that the next round asks.
     ///
-    /// An ssh connection costs the far end a process and more, so one that is proven is not made again.
+    /// An ssh connection costs the far end a process and more, so one that is proven is not made again. Of links that
+    /// share the rounds nothing that is up is asked again before each of them was asked.
     #[must_use]
     pub fn next(&self, links: &[Link]) -> BTreeSet<LinkId> {
-        let is_proven = |id: &LinkId| {
-            matches!(links[*id].probe, Probe::Ssh { .. }) && self.kept.get(id).is_some_and(|kept| kept.answer.is_up())
-        };
-        let open = (0..links.len()).filter(|id| !is_proven(id));
+        let is_up = |id: &LinkId| self.kept.get(id).is_some_and(|kept| kept.answer.is_up());
+        let open = (0..links.len()).filter(|id| !(connects(&links[*id]) && is_up(id)));
         let (mut shared, whole): (Vec<LinkId>, Vec<LinkId>) = open.partition(|id| links[*id].shared);
         let mut next: BTreeSet<LinkId> = whole.into_iter().collect();
-        // Of a mesh, so they begin at hosts, too.
-        let ends = |id: &LinkId| [host_of(&links[*id].from), links[*id].to_host.as_ref()];
-        let hosts: BTreeSet<&HostName> = shared.iter().flat_map(ends).flatten().collect();
-        let order: BTreeMap<&HostName, usize> = hosts.into_iter().zip(0..).collect();
-        // What is down first, then what was never asked, then what was asked longest ago. Hosts begin with different
-        // targets, so that not all come to one at once.
+        let mut most = (SHARED_LINKS, SHARED_CONNECTIONS);
+        if shared.iter().any(|id| !self.asked.contains_key(id)) {
+            shared.retain(|id| !is_up(id));
+            let shares = Shares::of(shared.iter().map(|id| &links[*id]));
+            most = (shares.links, shares.connections);
+        }
+        let ring = Ring::of(shared.iter().map(|id| &links[*id]));
+        // What was not down until just now first, then what is not known, what stays down, and what is up; of each what
+        // was asked longest ago. A host that is off must not keep its other links from being asked by those that are
+        // known to be down. Hosts begin with different targets, so that not all come to one at once.
         shared.sort_by_cached_key(|id| {
-            let is_down = self.kept.get(id).is_some_and(|kept| !kept.answer.is_up());
-            let [from, to] = ends(id).map(|end| end.and_then(|host| order.get(host).copied()).unwrap_or_default());
-            let apart = (to + order.len() - from) % order.len().max(1);
-            (!is_down, self.asked.get(id).copied().unwrap_or_default(), apart, *id)
+            let order = match self.kept.get(id) {
+                Some(kept) if kept.answer.is_up() => 3,
+                Some(kept) if kept.is_down_again => 2,
+                Some(_) => 0,
+                None => 1,
+            };
+            (order, self.asked.get(id).copied().unwrap_or_default(), ring.distance(&links[*id]), *id)
         });
-        let mut from: BTreeMap<&Place, usize> = BTreeMap::new();
-        let mut to: BTreeMap<Option<&HostName>, [usize; 2]> = BTreeMap::new();
+        let mut from: HashMap<&Place, usize> = HashMap::new();
+        let mut to: HashMap<Option<&HostName>, [usize; 2]> = HashMap::new();
         for id in shared {
             let link = &links[id];
-            let connects = usize::from(matches!(link.probe, Probe::Ssh { .. }));
+            let connects = usize::from(connects(link));
             let (begin, lead) = (from.entry(&link.from).or_default(), to.entry(link.to_host.as_ref()).or_default());
-            if *begin < SHARED_LINKS && lead[0] < SHARED_LINKS && lead[1] + connects <= SHARED_CONNECTIONS {
+            if *begin < most.0 && lead[0] < most.0 && lead[1] + connects <= most.1 {
                 *begin += 1;
                 lead[0] += 1;
                 lead[1] += connects;
@@ -137,8 +189,9 @@ impl RoundPlan {
                     // What a host that does not answer is by now will be seen when it does.
                     kept.ends.iter().zip(ends()).any(|(then, now)| now.is_some() && *then != now)
                 };
-                if matches!(link.probe, Probe::Ssh { .. }) && self.kept.get(&id).is_some_and(has_changed) {
+                if connects(link) && self.kept.get(&id).is_some_and(has_changed) {
                     self.kept.remove(&id);
+                    self.asked.remove(&id);
                 }
                 match self.kept.get(&id) {
                     Some(kept) => _ = round.answers.insert(id, kept.answer.clone()),
@@ -148,6 +201,7 @@ impl RoundPlan {
             }
             let late = late.contains(&link.from) || link.to_host.as_ref().is_some_and(|to| late_hosts.contains(to));
             let Some(heard) = heard.get(&link.from) else {
+                self.asked.insert(id, self.rounds);
                 self.kept.remove(&id);
                 continue;
             };
@@ -163,14 +217,18 @@ impl RoundPlan {
                 }
             } else if let (true, Some(answer)) = (heard.busy.contains(&id), heard.answers.get(&id)) {
                 // It proves nothing, and it speaks against nothing: what lets nobody in may be the run's own logins.
+                self.asked.insert(id, self.rounds);
                 self.kept.remove(&id);
                 round.answers.insert(id, answer.clone());
                 round.unasked.insert(id);
             } else if let Some(answer) = heard.answers.get(&id) {
                 self.asked.insert(id, self.rounds);
-                self.kept.insert(id, LastAnswer { answer: answer.clone(), ends: ends() });
+                let was_down = self.kept.get(&id).is_some_and(|kept| !kept.answer.is_up());
+                let is_down_again = was_down && !answer.is_up();
+                self.kept.insert(id, LastAnswer { answer: answer.clone(), ends: ends(), is_down_again });
                 round.answers.insert(id, answer.clone());
             } else {
+                self.asked.insert(id, self.rounds);
                 self.kept.remove(&id);
             }
         }
@@ -188,6 +246,27 @@ impl RoundPlan {
 fn is_late(control: &Control, pings_itself: bool) -> bool {
     let came_late = |took: Option<Duration>| took.is_none_or(|took| took > control.longest / 2);
     control.longest > Duration::ZERO && (came_late(control.took) || (pings_itself && came_late(control.pinged)))
+}
+
+/// Returns whether the link makes a connection to an sshd.
+fn connects(link: &Link) -> bool {
+    matches!(link.probe, Probe::Ssh { .. })
+}
+
+/// The hosts at the ends of some links, in a circle by their names.
+struct Ring<'a>(HashMap<&'a HostName, usize>);
+
+impl<'a> Ring<'a> {
+    fn of(links: impl Iterator<Item = &'a Link>) -> Self {
+        let hosts: BTreeSet<&HostName> = links.flat_map(Link::hosts).collect();
+        Self(hosts.into_iter().zip(0..).collect())
+    }
+
+    /// Returns how many steps it is from the link's one end to its other. Of a mesh, so that it begins at a host, too.
+    fn distance(&self, link: &Link) -> usize {
+        let at = |host: Option<&HostName>| host.and_then(|host| self.0.get(host).copied()).unwrap_or_default();
+        (at(link.to_host.as_ref()) + self.0.len() - at(host_of(&link.from))) % self.0.len().max(1)
+    }
 }
 
 fn host_of(place: &Place) -> Option<&HostName> {
