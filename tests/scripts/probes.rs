@@ -308,10 +308,10 @@ async fn a_line_that_is_waited_for_no_longer_goes_on_where_it_was_cut() {
 #[tokio::test]
 async fn connections_that_are_slow_and_get_on_share_a_process() {
     let host = probed().await;
-    let ports: Vec<String> = (0..5)
+    let ports: Vec<String> = (0..6)
         .map(|_| {
             let port = listen(|mut connection| {
-                std::thread::sleep(Duration::from_millis(300));
+                std::thread::sleep(Duration::from_millis(150));
                 let _ = connection.write_all(b"SSH-2.0-OpenSSH_10.0\r\n");
             });
             port.to_string()
@@ -319,12 +319,12 @@ async fn connections_that_are_slow_and_get_on_share_a_process() {
         .collect();
     let arguments: Vec<[&str; 2]> = ports.iter().map(|port| ["127.0.0.1", port.as_str()]).collect();
     let probes: Vec<(&str, u64, &[&str])> = arguments.iter().map(|ssh| ("ssh", 5000, &ssh[..])).collect();
-    let words = format!("begin_batch() {{ echo batch; {}", "begin_each_batch \"$@\"; }\n");
-    let renamed = "eval \"begin_each_batch() $(declare -f begin_batch | tail -n +2)\"\n";
+    let told = r#"eval "begin_each_batch() $(declare -f begin_batch | tail -n +2)"
+        begin_batch() { echo batch; begin_each_batch "$@"; }"#;
     for shell in shells() {
-        let text =
-            host.run(shell, &PROBER, &format!("{renamed}{words}{}", prober(&probes, "round 1"))).await.stdout_text();
-        assert_eq!(text.matches(" up ").count(), 5, "{shell}: {text}");
+        let words = format!("{told}\n{}", prober(&probes, "round 1"));
+        let text = host.run(shell, &PROBER, &words).await.stdout_text();
+        assert_eq!(text.matches(" up ").count(), 6, "{shell}: {text}");
         assert_eq!(text.matches("batch\n").count(), 1, "{shell}: {text}");
     }
 }
