@@ -176,7 +176,7 @@ impl RoundPlan {
             self.last = vec![LastAnswer::default(); links.len()];
         }
         match continuity {
-            Continuity::GoesOn => return,
+            Continuity::GoesOn => {}
             Continuity::Anew => self.last.fill(LastAnswer::default()),
             Continuity::KeepsConnections => {
                 let mut nearest = vec![(usize::MAX, 0); self.ends.numbers()];
