@@ -59,6 +59,7 @@ mod refused;
 mod returned;
 mod rolling;
 mod signals;
+mod slow;
 mod told;
 mod units;
 mod vpn;

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
 
 use super::*;
+use crate::decide::asking::Continuity;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::host_survey::SurveyAnswer;
 use crate::engine::hosts::{Hosts, Order, StepNotes};
@@ -40,7 +41,7 @@ impl Hosts for NoHosts {
         panic!("{host:?} is ordered {order:?}")
     }
 
-    fn round(self: Arc<Self>, _: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, _: bool, _: Continuity) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         panic!("a round is asked for")
     }
 }
