@@ -10,6 +10,7 @@ use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
 use crate::commands::shared::fleet_hosts::{AskedHostsArgs, ChosenHostsArgs, PatternArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
+use crate::commands::shared::terms::SourceArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
@@ -34,6 +35,8 @@ pub struct BuildArgs {
     pub name: Option<String>,
     #[command(flatten)]
     pub hosts: PatternArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 impl BuildArgs {
@@ -52,7 +55,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) 
     let workspace = Workspace::create(&[], BTreeMap::new(), None).await;
     let workspace = workspace.map_err(no_workspace)?;
     let query = Query::begin("build", mode, &context)?;
-    let scope = context.scope(Allowed::default(), roots.path().to_owned());
+    let mut scope = context.scope(Allowed::default(), roots.path().to_owned());
+    scope.source.clean = arguments.source.clean;
     let events = query.events.clone();
     let building = async {
         let systems = build(&scope, Arc::clone(&workspace), &events).await?;

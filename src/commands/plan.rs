@@ -7,7 +7,7 @@ use super::push::{Wanted, go, overrides};
 use super::shared::fleet_context::FleetContext;
 use crate::commands::shared::fleet_hosts::AskedHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
-use crate::commands::shared::terms::TermsArgs;
+use crate::commands::shared::terms::{SourceArgs, TermsArgs};
 use crate::engine::push::Preview;
 use crate::ui::mode::Mode;
 
@@ -39,10 +39,12 @@ pub struct PlanArgs {
     pub units: bool,
     #[command(flatten)]
     pub terms: TermsArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PlanArgs) -> CommandResult {
     let context = FleetContext::prepare_asked(global, &arguments.fleet, &overrides(&arguments.terms))?;
     let wanted = Wanted::new(&context, &arguments.terms, Preview::ShowPlan { units: arguments.units })?;
-    go(global, mode, &context, wanted).await
+    go(global, mode, &context, Wanted { clean: arguments.source.clean, ..wanted }).await
 }

@@ -49,6 +49,7 @@ impl Inquiry<'_> {
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
         self.tell(build_moved(&nix::NixProgress::default(), "evaluating".to_owned()));
+        self.scope.source.find(fleet, folder, self.events).await?;
         let warned = Mutex::new(BTreeSet::new());
         let hear = |host: Option<&HostName>, lines: Vec<String>| {
             for said in nix::evaluation_warnings(&lines) {

@@ -18,6 +18,7 @@ use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
 use crate::facts::fit::Fit;
+use crate::facts::provenance::Brought;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
@@ -165,6 +166,8 @@ impl Push<'_> {
             old_boot: systems.boot_default.clone(),
             new: new.clone(),
             check: view.host.limits.check,
+            // Not in a rollback: the host knows where the system comes from that it goes back to.
+            brought: self.request.scope.source.known().map(|known| Brought::now(&self.request.run, known)),
             hosts: of_run.to_vec(),
         }
         .script();

@@ -19,6 +19,7 @@ pub mod progress;
 pub mod said;
 mod signing;
 mod tracker;
+pub mod tree;
 pub mod version;
 
 pub use build::{BuildError, FailedBuild, build, build_log};
@@ -32,4 +33,5 @@ pub use ping::{Pinged, ping};
 pub use progress::{Amount, Count, NixProgress, RunningBuild};
 pub use said::{MissingBuilder, UntrackedFile, evaluation_warnings, missing_builder, untracked_file};
 pub use signing::{SigningKeys, signing_keys};
+pub use tree::{Tree, tree};
 pub use version::{NixVersion, OLDEST_TEXT, version};

@@ -74,7 +74,13 @@ pub(crate) fn merge(said: Vec<Sentence>) -> Vec<Sentence> {
 
 /// Versions and whole logs: they are in the record, and on the screen for `-v`.
 pub(crate) fn is_for_who_looks_closer(event: &Event) -> bool {
-    matches!(event, Event::WorkstationSeen { .. } | Event::HostSurveyed { .. } | Event::Printed { .. })
+    matches!(
+        event,
+        Event::WorkstationSeen { .. }
+            | Event::SourceKnown { .. }
+            | Event::HostSurveyed { .. }
+            | Event::Printed { .. }
+    )
 }
 
 /// Returns the words about an event, after `view` has taken it in. A matrix and the end are tables, and not said here.
@@ -130,6 +136,10 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             let others = [nix, ssh].into_iter().flatten().map(|version| sanitise::line(version));
             let all: Vec<String> = std::iter::once(format!("fleetdeploy {fleetdeploy}")).chain(others).collect();
             vec![of_fleet(Some(Tone::Faint), format!("this workstation: {}", all.join(", ")))]
+        }
+        Event::SourceKnown { provenance } => {
+            let text = sanitise::line(&words::source(provenance));
+            vec![of_fleet(Some(Tone::Faint), format!("source: {text}"))]
         }
         Event::BuildMoved { done, expected, doing, .. } => {
             // Before nix knows what there is to build it only evaluates.

@@ -6,7 +6,7 @@ use pretty_assertions::assert_eq;
 use super::*;
 use crate::commands::inventory::InventoryCommand;
 use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs};
-use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
+use crate::commands::shared::terms::{ShowingArgs, SourceArgs, TermsArgs};
 use crate::inventory::model::{HostName, Size};
 use crate::ui::mode::{Colour, Flags};
 
@@ -30,7 +30,7 @@ fn the_definition_is_sound() {
 fn a_push_takes_all_its_options() {
     let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --without db,git --without \
                  old --guard 15m --settle 90s --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken \
-                 --accept-drift --reboot --parallel 4";
+                 --accept-drift --reboot --clean --parallel 4";
     let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         push(words),
@@ -58,6 +58,7 @@ fn a_push_takes_all_its_options() {
                 accept_drift: true,
                 accept_failed: Vec::new(),
             },
+            source: SourceArgs { clean: true },
             showing: ShowingArgs { dry_run: false, units: false, diff: true, ask: true },
             reboot: true,
         }

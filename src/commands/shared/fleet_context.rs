@@ -13,6 +13,7 @@ use crate::decide::survey::Allowed;
 use crate::engine::inquiry::FleetScope;
 use crate::engine::reach::Reach;
 use crate::engine::shutdown::Shutdown;
+use crate::engine::source::RunSource;
 use crate::engine::turns::Turns;
 use crate::event::Event;
 use crate::event::reason::any::AnyReason;
@@ -263,6 +264,7 @@ impl FleetContext {
             without: self.without.clone(),
             allowed,
             roots,
+            source: RunSource::new(owner()),
         }
     }
 

@@ -256,6 +256,7 @@ pub(in crate::engine) fn facts(runs: &[&str]) -> Facts {
         notes: Vec::new(),
         current_was_booted: true,
         lacks_bash: false,
+        origins: Vec::new(),
         wireguard: Vec::new(),
     }
 }

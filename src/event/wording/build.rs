@@ -13,6 +13,14 @@ impl fmt::Display for BuildFault {
             Self::WorkstationNixMissing { said } | Self::EvaluationNotEnded { said } => {
                 with_cause(formatter, "cannot evaluate the fleet", said)
             }
+            Self::TreeDirty { source, revision: Some(revision) } => {
+                write!(formatter, "{source} has changes that are not in its commit {revision}")
+            }
+            Self::TreeDirty { source, revision: None } => write!(formatter, "{source} has changes that are in no commit"),
+            Self::RevisionUnknown { source } if source.is_empty() => {
+                formatter.write_str("the inventory names the systems by their store paths, and no revision of them")
+            }
+            Self::RevisionUnknown { source } => write!(formatter, "no revision is known of {source}"),
             Self::FlakeMistaken { flake } => write!(
                 formatter,
                 "`{}` cannot be a flake reference: it is empty, begins with `-`, or has `#` or a control character in \
@@ -77,6 +85,8 @@ impl Worded for BuildFault {
             Self::BuilderMissing { features, .. } => {
                 Some(format!("nix.settings.system-features with {}, here or in nix.buildMachines", features.join(", ")))
             }
+            Self::TreeDirty { .. } => Some("commit them, or leave out --clean".to_owned()),
+            Self::RevisionUnknown { .. } => Some("take a flake of a git repository, or leave out --clean".to_owned()),
             Self::FlakeMistaken { .. }
             | Self::EvaluationFailed { .. }
             | Self::EvaluationNotEnded { .. }

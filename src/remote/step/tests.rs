@@ -4,6 +4,7 @@ use pretty_assertions::assert_eq;
 
 use super::script::{BOOT, CALL, CALL_TOLD, LIB, RESTORE, guard_text, job_text, text};
 use super::*;
+use crate::facts::provenance::Provenance;
 use crate::facts::traces::EndSide;
 use crate::inventory::model::{BootLoaderHint, LoaderKind};
 
@@ -17,6 +18,14 @@ fn path(text: &str) -> StorePath {
 
 fn hosts() -> Vec<HostName> {
     ["vps", "homeserver"].map(|name| HostName::new(name).unwrap()).to_vec()
+}
+
+fn brought() -> Brought {
+    let revision = Some("a1b2c3d4e5f60718293a4b5c6d7e8f9012345678".to_owned());
+    let (by, fleetdeploy) = ("ada@laptop".to_owned(), "0.1.0".to_owned());
+    let source = Some("git+file:///etc/nixos".to_owned());
+    let provenance = Provenance { source, revision, by, fleetdeploy, ..Provenance::default() };
+    Brought { run: "20261122-161005-k3f".into(), at: 1_795_364_100, provenance }
 }
 
 /// Makes the mark of three hosts that were missing.
@@ -59,6 +68,7 @@ fn every_step() -> Vec<RemoteStep> {
             old_boot: path(OLD),
             new: path(NEW),
             check: Duration::from_secs(300),
+            brought: Some(brought()),
             hosts: hosts(),
         },
         RemoteStep::Root { run: speaker.run.clone(), old_current: path(OLD), old_boot: path(OLD), hosts: hosts() },
