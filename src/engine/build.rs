@@ -17,6 +17,7 @@ use crate::event::activity::Doing;
 use crate::event::reason::build::{BuildFault, BuildNote};
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Bytes, Event, Phase};
+use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName};
 use crate::nix;
@@ -61,6 +62,9 @@ impl Inquiry<'_> {
             }
             self.tell(Event::Printed { host: host.cloned(), by: "nix eval".to_owned(), lines });
         };
+        if let Some(source) = nix::flake_source(&fleet.source, folder, fleet.build_limit).await {
+            self.source_known(source)?;
+        }
         let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit, &hear);
         let (version, evaluated) = tokio::join!(nix::version(fleet.build_limit), evaluation);
         if let Some(old) = version.ok().filter(|version| !version.is_new_enough()) {
@@ -77,6 +81,14 @@ impl Inquiry<'_> {
             self.tell(Event::HostDone { host: host.name.clone(), phase: Phase::Build });
         }
         Ok(systems)
+    }
+
+    /// Takes what the systems come from, before anything is evaluated: here a push may still be refused for it.
+    #[expect(clippy::unnecessary_wraps, reason = "what refuses a source goes here")]
+    fn source_known(&self, source: FlakeSource) -> Phased<()> {
+        // It is set once a run.
+        let _ = self.source.set(source);
+        Ok(())
     }
 
     async fn build_targets(

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::host_survey::Answered;
 use super::reach::Reach;
@@ -19,6 +19,7 @@ use crate::event::reason::refusal::Refusal;
 use crate::event::stream::Events;
 use crate::facts::links::{Link, Round};
 use crate::facts::plan::{HostId, HostPlan, Plan};
+use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Fleet, Host, HostName};
@@ -48,6 +49,9 @@ pub(super) struct Inquiry<'a> {
     pub(super) scope: &'a FleetScope,
     pub(super) reach: Arc<Reach>,
     pub(super) events: &'a Events,
+    /// The flake that the systems come from: known from the begin of the evaluation on; never of a file or of systems
+    /// that are named.
+    pub(super) source: OnceLock<FlakeSource>,
 }
 
 impl<'a> Inquiry<'a> {
@@ -57,6 +61,7 @@ impl<'a> Inquiry<'a> {
             scope,
             reach: Arc::new(Reach::new(workspace, connect, Turns::new(scope.fleet.parallel, events))),
             events,
+            source: OnceLock::new(),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod privilege;
 pub mod provenance;
 pub mod signal;
+pub mod source;
 pub mod step_answer;
 pub mod store_path;
 pub mod systems;

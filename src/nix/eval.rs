@@ -5,6 +5,7 @@
 
 mod answers;
 mod error;
+mod metadata;
 mod question;
 
 use std::collections::BTreeMap;
@@ -13,9 +14,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Host, HostName, Source};
+use crate::nix::invoke::nix;
 use answers::Answers;
+use metadata::FlakeMetadata;
 use question::{EvalQuestion, EvalRoot};
 
 pub use error::{EvalError, HostProblem};
@@ -46,6 +50,15 @@ impl EvalTarget {
             Self::Path(_) => None,
         }
     }
+}
+
+/// Says which flake the systems come from, as it is at this moment. `base` is the folder of the inventory. `None`: it is
+/// no flake, or nix does not say; then the evaluation says why.
+pub async fn flake_source(source: &Source, base: &Path, limit: Duration) -> Option<FlakeSource> {
+    let Source::Flake { flake, .. } = source else { return None };
+    ensure_flake_reference(flake).ok()?;
+    let question = nix(limit).args(["flake", "metadata", "--json", "--"]).arg(flake).folder(base);
+    FlakeMetadata::ask(question).await.ok().map(|metadata| metadata.source)
 }
 
 /// Hears what nix prints while it evaluates, for the record: its warnings, `trace:`, and errors with where they come

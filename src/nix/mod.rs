@@ -26,7 +26,7 @@ pub use build::{BuildError, FailedBuild, build, build_log};
 pub use closure::{Closure, closure};
 pub use copy::{CopyError, Destination, copy, printed_before};
 pub use diff::diff;
-pub use eval::{EvalError, EvalTarget, HearPrinted, HostProblem, evaluate};
+pub use eval::{EvalError, EvalTarget, HearPrinted, HostProblem, evaluate, flake_source};
 pub use invoke::{AskError, Heard};
 pub use needs::Needs;
 pub use ping::{Pinged, ping};
