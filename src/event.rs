@@ -244,7 +244,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         ssh: Option<String>,
     },
-    /// Where the systems come from, and who brings them: before they are evaluated, and anew if a hook has changed that.
+    /// Where the systems come from, and who brings them: before they are evaluated, and anew if a hook has changed it.
     /// Not in a rollback, which brings what the hosts have.
     SourceKnown {
         #[serde(flatten)]

@@ -502,8 +502,7 @@ const REVISION: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678";
 
 /// What Nix 2.26.3 says of a git tree with changes.
 const DIRTY: &str = r#"{"dirtyRevision":"a1b2c3d4e5f60718293a4b5c6d7e8f9012345678-dirty","lastModified":1795364100,
-    "locked":{"narHash":"sha256-Zm9v"},"locks":{},"originalUrl":"git+file:///fleet","resolvedUrl":"git+file:///fleet",
-    "url":"git+file:///fleet"}"#;
+    "locked":{"narHash":"sha256-Zm9v"},"locks":{},"originalUrl":"git+file:///fleet","url":"git+file:///fleet"}"#;
 
 /// A push of the fleet `lab` in a world of its own, with a nix that evaluates nothing: what does not fail before that
 /// fails at the build.
@@ -524,6 +523,7 @@ async fn push(folder: &Path, inventory: &str, words: &[&str]) -> (Option<i32>, V
         .run()
         .await
         .unwrap();
+    codes::keep_lines(&finished.stdout_text());
     let told = finished.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     (finished.status, told)
 }
@@ -620,7 +620,9 @@ async fn clean_refuses_a_tree_with_changes_before_anything_else() {
     assert_eq!((&known["source"], &known["nar_hash"]), (&"git+file:///fleet".into(), &"sha256-Zm9v".into()));
     assert_eq!(told.last().unwrap()["code"], "source-not-clean");
     assert!(of_name(&told, "phase_started").is_empty() && !folder.path().join("never").exists(), "{told:?}");
-    assert!(of_name(&told, "hook_started").iter().all(|hook| hook["hook"] != SEEN || folder.path().join("last").exists()));
+    assert!(
+        of_name(&told, "hook_started").iter().all(|hook| hook["hook"] != SEEN || folder.path().join("last").exists())
+    );
 
     // The run is known by it afterwards.
     let workstation = |words: &[&str]| {
@@ -637,8 +639,8 @@ async fn clean_refuses_a_tree_with_changes_before_anything_else() {
     assert_eq!(answer["answer"]["runs"][0]["provenance"]["revision"], REVISION);
 
     // Of systems that are named by their paths no revision is known.
-    let named = "hosts: {vps: {system: /nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1}}
-fleets: {lab: {hosts: all}}\n";
+    let named = "hosts: {vps: }
+fleets: {lab: {hosts: all, system: {vps: /nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1}}}\n";
     let (status, told) = push(folder.path(), named, &["--clean", "--dry-run"]).await;
     assert_eq!((status, &of_name(&told, "failed")[0]["code"]), (Some(1), &"revision-unknown".into()), "{told:?}");
 }

@@ -738,7 +738,8 @@ async fn where_a_system_comes_from_is_told_of_that_system_alone_and_goes_with_it
     }
     // It is one line for the host, and no more than that.
     let long = format!("{{{}}}", "x".repeat(1499));
-    for (origin, fits) in [("-", true), (brought, true), ("", false), ("vps", false), ("{\u{1b}}", false), (&long, false)]
+    for (origin, fits) in
+        [("-", true), (brought, true), ("", false), ("vps", false), ("{\u{1b}}", false), (&long, false)]
     {
         host.write("told", origin);
         let ask = "origin=$(cat \"$root/told\"); is_origin \"$origin\" && echo yes; :";

@@ -50,7 +50,6 @@ impl Inquiry<'_> {
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
         self.tell(build_moved(&nix::NixProgress::default(), "evaluating".to_owned()));
-        self.scope.source.find(fleet, folder, self.events).await?;
         let warned = Mutex::new(BTreeSet::new());
         let hear = |host: Option<&HostName>, lines: Vec<String>| {
             for said in nix::evaluation_warnings(&lines) {
@@ -62,16 +61,16 @@ impl Inquiry<'_> {
             }
             self.tell(Event::Printed { host: host.cloned(), by: "nix eval".to_owned(), lines });
         };
-        if let Some(source) = nix::flake_source(&fleet.source, folder, fleet.build_limit).await {
-            self.source_known(source)?;
-        }
-        let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit, &hear);
-        let (version, evaluated) = tokio::join!(nix::version(fleet.build_limit), evaluation);
-        if let Some(old) = version.ok().filter(|version| !version.is_new_enough()) {
+        let source = nix::flake_source(&fleet.source, folder, fleet.build_limit);
+        let (source, version) = tokio::join!(source, nix::version(fleet.build_limit));
+        let version = version.ok();
+        if let Some(old) = version.as_ref().filter(|version| !version.is_new_enough()) {
             let oldest = nix::OLDEST_TEXT.to_owned();
             self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
             return Err(Refusal::SystemsNotEvaluated);
         }
+        self.source_known(source, version.as_ref())?;
+        let evaluated = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit, &hear).await;
         let targets = evaluated.map_err(|error| self.evaluation_failed(&error))?;
         let systems = match self.build_targets(&targets).await {
             Ok(systems) => systems,
@@ -84,10 +83,13 @@ impl Inquiry<'_> {
     }
 
     /// Takes what the systems come from, before anything is evaluated: here a push may still be refused for it.
-    #[expect(clippy::unnecessary_wraps, reason = "what refuses a source goes here")]
-    fn source_known(&self, source: FlakeSource) -> Phased<()> {
-        // It is set once a run.
-        let _ = self.source.set(source);
+    fn source_known(&self, source: Option<FlakeSource>, version: Option<&nix::NixVersion>) -> Phased<()> {
+        let FleetScope { fleet, folder, .. } = self.scope;
+        self.scope.source.take(fleet, folder, source.as_ref(), version, self.events)?;
+        if let Some(source) = source {
+            // It is set once a run.
+            let _ = self.source.set(source);
+        }
         Ok(())
     }
 

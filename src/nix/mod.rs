@@ -19,7 +19,6 @@ pub mod progress;
 pub mod said;
 mod signing;
 mod tracker;
-pub mod tree;
 pub mod version;
 
 pub use build::{BuildError, FailedBuild, build, build_log};
@@ -30,8 +29,8 @@ pub use eval::{EvalError, EvalTarget, HearPrinted, HostProblem, evaluate, flake_
 pub use invoke::{AskError, Heard};
 pub use needs::Needs;
 pub use ping::{Pinged, ping};
+pub use plain::without_credentials;
 pub use progress::{Amount, Count, NixProgress, RunningBuild};
 pub use said::{MissingBuilder, UntrackedFile, evaluation_warnings, missing_builder, untracked_file};
 pub use signing::{SigningKeys, signing_keys};
-pub use tree::{Tree, tree};
 pub use version::{NixVersion, OLDEST_TEXT, version};

@@ -102,8 +102,8 @@ impl RunRow {
     }
 }
 
-/// The rows below their heading, in the order in which they come; every line ends in a line end. The revisions are shown
-/// where they fit into `columns`.
+/// The rows below their heading, in the order in which they come; every line ends in a line end. The revisions are
+/// shown where they fit into `columns`.
 #[must_use]
 pub fn render(rows: &[RunRow], clock: &LocalClock, columns: usize, colour: bool) -> String {
     const HEADING: [&str; 9] = ["run", "fleet", "began", "", "what", "outcome", "hosts", "took", "revision"];

@@ -76,10 +76,7 @@ pub(crate) fn merge(said: Vec<Sentence>) -> Vec<Sentence> {
 pub(crate) fn is_for_who_looks_closer(event: &Event) -> bool {
     matches!(
         event,
-        Event::WorkstationSeen { .. }
-            | Event::SourceKnown { .. }
-            | Event::HostSurveyed { .. }
-            | Event::Printed { .. }
+        Event::WorkstationSeen { .. } | Event::SourceKnown { .. } | Event::HostSurveyed { .. } | Event::Printed { .. }
     )
 }
 

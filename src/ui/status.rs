@@ -419,10 +419,8 @@ run 20261122-161500-lab-3f9c
         let whole = told(&condition);
         assert!(!whole.contains("a1b2c3d") && !whole.contains("ada@laptop"), "{whole}");
         // A host may say any number.
-        condition.facts.origins = vec![SystemOrigin {
-            system: system('c', "3"),
-            brought: Brought { at: u64::MAX, ..Brought::default() },
-        }];
+        condition.facts.origins =
+            vec![SystemOrigin { system: system('c', "3"), brought: Brought { at: u64::MAX, ..Brought::default() } }];
         told(&condition);
     }
 

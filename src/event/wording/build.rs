@@ -16,7 +16,9 @@ impl fmt::Display for BuildFault {
             Self::TreeDirty { source, revision: Some(revision) } => {
                 write!(formatter, "{source} has changes that are not in its commit {revision}")
             }
-            Self::TreeDirty { source, revision: None } => write!(formatter, "{source} has changes that are in no commit"),
+            Self::TreeDirty { source, revision: None } => {
+                write!(formatter, "{source} has changes that are in no commit")
+            }
             Self::RevisionUnknown { source } if source.is_empty() => {
                 formatter.write_str("the inventory names the systems by their store paths, and no revision of them")
             }

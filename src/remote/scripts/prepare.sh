@@ -61,8 +61,8 @@ put_roots() {
     [ "$new" = - ] || ln -sfn "$new" "$roots/$run/new"
 }
 
-# It names its system, and says nothing of any other: it may stand there before that runs, and stays while it is in the
-# store. Where it cannot be written nothing is known, and that stops no push.
+# It names its system, and says nothing of any other: it may stand there before that runs, and stays while that is in
+# the store. Where it cannot be written nothing is known, and that stops no push.
 keep_origin() {
     [ "$origin" != - ] || return 0
     origin_hash=${new#/nix/store/}

@@ -21,11 +21,8 @@ fn hosts() -> Vec<HostName> {
 }
 
 fn brought() -> Brought {
-    let revision = Some("a1b2c3d4e5f60718293a4b5c6d7e8f9012345678".to_owned());
-    let (by, fleetdeploy) = ("ada@laptop".to_owned(), "0.1.0".to_owned());
-    let source = Some("git+file:///etc/nixos".to_owned());
-    let provenance = Provenance { source, revision, by, fleetdeploy, ..Provenance::default() };
-    Brought { run: "20261122-161005-k3f".into(), at: 1_795_364_100, provenance }
+    let provenance = Provenance { revision: Some("a1b2c3d".to_owned()), by: "ada".to_owned(), ..Provenance::default() };
+    Brought { run: "r-1".into(), at: 7, provenance }
 }
 
 /// Makes the mark of three hosts that were missing.
@@ -204,8 +201,8 @@ fn every_step_is_this_script_with_these_arguments() {
     generations -
     compare grub:/boot2 | UNITS | OLD | NEW
     dry_activate NEW | 240
-    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | NEW | 300 | vps | homeserver
-    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | - | 0 | vps | homeserver
+    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | NEW | 300 | {"run":"r-1","at":7,"revision":"a1b2c3d","dirty":false,"by":"ada","fleetdeploy":""} | vps | homeserver
+    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | - | 0 | - | vps | homeserver
     arm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver
     arm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB
     take_over grub:/boot2 | UNITS | 20261122-161005-k3f | 2 | ada@desktop
