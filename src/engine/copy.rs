@@ -166,8 +166,7 @@ impl Push<'_> {
             old_boot: systems.boot_default.clone(),
             new: new.clone(),
             check: view.host.limits.check,
-            // Not in a rollback: the host knows where the system comes from that it goes back to.
-            brought: self.request.scope.source.known().map(|known| Brought::now(&self.request.run, known)),
+            brought: self.brought(),
             hosts: of_run.to_vec(),
         }
         .script();
@@ -215,6 +214,13 @@ impl Push<'_> {
         } else {
             CopyCheck::Unfit
         }
+    }
+
+    /// What a host keeps of where its new system comes from. In a rollback it knows that already, and a dry run leaves
+    /// nothing.
+    fn brought(&self) -> Option<Brought> {
+        let known = self.request.scope.source.known().filter(|_| !self.request.first.is_all())?;
+        Some(Brought::now(&self.request.run, known))
     }
 
     fn tell_comparison(&self, host: &HostName, fit: &Fit) {

@@ -149,7 +149,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
 
 /// Returns where the hosts say that the run's systems come from. Each speaks for itself: what they do not agree on is
 /// not known.
-fn told_provenance(run: &str, plan: &Plan, surveyed: &SurveyedHosts) -> Option<Provenance> {
+pub(super) fn told_provenance(run: &str, plan: &Plan, surveyed: &SurveyedHosts) -> Option<Provenance> {
     let mut told = plan.changing().filter_map(|id| {
         let host = plan.host(id);
         let brought = &surveyed.get(&host.name)?.facts.origin_of(&host.new)?.brought;

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# prepare RUN OLD_CURRENT OLD_BOOT NEW SECONDS ORIGIN HOST…: roots for old and new, then a look whether NEW is there and fits
-# this host.
+# prepare RUN OLD_CURRENT OLD_BOOT NEW SECONDS ORIGIN HOST…: roots for old and new, then a look whether NEW is there and
+# fits this host.
 #
 # NEW is `-` for a guard without a push: then there is nothing to look at. SECONDS is what NEW's own checks may take.
 # ORIGIN is a line about where NEW comes from, or `-`: it is kept, and read by nothing here.
