@@ -29,8 +29,7 @@ fn revisions(fleet: &Fleet) -> Vec<Value> {
 fn a_rollback_brings_back_what_ran_before_and_a_second_one_what_ran_after_it() {
     let mut fleet = Fleet::up("back");
     let old = BOTH.map(|host| fleet.before(host).current.clone());
-    let commit_all = "git init -q . && git add -A && git -c user.name=ada -c user.email=ada@laptop commit -qm one";
-    let revision = fleet.ws(&format!("{commit_all} && git rev-parse HEAD")).trim().to_owned();
+    let revision = fleet.commit_flake();
     let clean = fleet.push(&["homelab", "--clean"]);
     clean.assert_ended(0, Outcome::Unchanged);
     // The hosts were not installed by a push.
