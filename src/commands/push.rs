@@ -187,11 +187,11 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     let hooks = HooksOfPush::new(context, &context.selected, run.as_deref(), source, &events);
     // A rollback takes nothing from the source.
     let looks = request.back.is_none() && (request.scope.source.clean || hooks.begin_before());
-    let begun = match find_source(&request.scope, looks, &events, &mut shutdown).await {
+    let ready = match find_source(&request.scope, looks, &events, &mut shutdown).await {
         Ok(()) => hooks.before(&mut shutdown).await.map_err(|stopped| stopped.conclude(&request.scope.fleet)),
         Err(concluded) => Err(concluded),
     };
-    let concluded = match begun {
+    let concluded = match ready {
         Ok(()) => {
             let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
             // A mistake of ours must not end without a word while guards are armed.

@@ -71,6 +71,8 @@ const GENERATION: usize = 3;
 const MADE: usize = 4;
 const UP: usize = 5;
 const STATE: usize = 9;
+/// In the order in which they can be done without.
+const SPARE: [usize; 4] = [MADE, GENERATION, UP, REVISION];
 
 /// The table, and what stands below it.
 #[must_use]
@@ -85,8 +87,6 @@ pub fn render(hosts: &[HostStatusView<'_>], style: StatusStyle<'_>) -> String {
 fn table(hosts: &[HostStatusView<'_>], style: StatusStyle<'_>) -> String {
     let rows: Vec<Vec<TableCell>> = hosts.iter().map(|shown| row(shown, style)).collect();
     let cuts = [(usize::MAX, usize::MAX), (22, 30), (14, 22), (SYSTEM_WIDTH, 16)];
-    // In the order in which they can be done without.
-    const SPARE: [usize; 4] = [MADE, GENERATION, UP, REVISION];
     for spared in 0..=SPARE.len() {
         let left_out = &SPARE[..spared];
         for (system, state) in cuts {
