@@ -23,6 +23,7 @@ use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Fleet, Host, HostName};
+use crate::nix::KeptEvaluations;
 use crate::remote::Workspace;
 
 /// Which hosts of a fleet a command is about, and what it accepts of them.
@@ -39,6 +40,8 @@ pub struct FleetScope {
     pub roots: PathBuf,
     /// Where the systems come from, as far as it was found out.
     pub source: RunSource,
+    /// Where the results of evaluations are kept; `None`: nowhere.
+    pub evaluations: Option<KeptEvaluations>,
 }
 
 /// What a phase found, or why nothing was touched; the findings were told as events.
@@ -49,8 +52,7 @@ pub(super) struct Inquiry<'a> {
     pub(super) scope: &'a FleetScope,
     pub(super) reach: Arc<Reach>,
     pub(super) events: &'a Events,
-    /// The flake that the systems come from: known from the begin of the evaluation on; never of a file or of systems
-    /// that are named.
+    /// The flake that the systems come from, as it was evaluated; never of a file or of systems that are named.
     pub(super) source: OnceLock<FlakeSource>,
 }
 

@@ -47,9 +47,16 @@ impl RunSource {
     /// # Errors
     /// If it is not what was asked for; why was told.
     pub async fn find(&self, fleet: &Fleet, folder: &Path, events: &Events) -> Result<(), Refusal> {
-        let source = nix::flake_source(&fleet.source, folder, fleet.build_limit);
-        let (source, version) = tokio::join!(source, nix::version(fleet.build_limit));
-        self.take(fleet, folder, source.as_ref(), version.ok().as_ref(), events)
+        let looking = nix::Evaluator::begin(nix::EvalRequest {
+            source: &fleet.source,
+            hosts: &[],
+            base: folder,
+            limit: fleet.build_limit,
+            terms: &fleet.evaluation,
+            kept: None,
+        })
+        .await;
+        self.take(fleet, folder, looking.source(), looking.version().ok(), events)
     }
 
     /// Takes what the source is now, as Nix has said it, and tells it if that is news. `None`: it is no flake, or Nix
