@@ -5,6 +5,7 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::commands::inventory::InventoryCommand;
+use crate::commands::shared::evaluation::EvaluationArgs;
 use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs};
 use crate::commands::shared::terms::{ShowingArgs, SourceArgs, TermsArgs};
 use crate::inventory::model::{HostName, Size};
@@ -30,7 +31,8 @@ fn the_definition_is_sound() {
 fn a_push_takes_all_its_options() {
     let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --without db,git --without \
                  old --guard 15m --settle 90s --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken \
-                 --accept-drift --reboot --clean --parallel 4";
+                 --accept-drift --reboot --clean --parallel 4 --override-input nixpkgs ../nixpkgs --option cores -1 \
+                 --option keep-going true --show-trace";
     let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         push(words),
@@ -59,6 +61,12 @@ fn a_push_takes_all_its_options() {
                 accept_failed: Vec::new(),
             },
             source: SourceArgs { clean: true },
+            evaluation: EvaluationArgs {
+                override_input: patterns(&["nixpkgs", "../nixpkgs"]),
+                option: patterns(&["cores", "-1", "keep-going", "true"]),
+                show_trace: true,
+                ..EvaluationArgs::default()
+            },
             showing: ShowingArgs { dry_run: false, units: false, diff: true, ask: true },
             reboot: true,
         }

@@ -493,3 +493,30 @@ fn a_guard_that_neither_fires_nor_is_disarmed_after_a_roll_back_is_not_waited_fo
     assert_eq!((why.code(), why.to_string().as_str()), (Some("not-disarmed"), says));
     assert!(world.machines[1].roots, "what the run keeps there is left for a recovery");
 }
+
+/// What its first guard did says nothing of the second one, which brings it back where it cannot be disarmed.
+#[test]
+fn a_host_that_restarts_after_a_disarm_in_vain_has_a_new_guard_that_is_waited_for() {
+    let refuse = |world: &mut World| {
+        let disarms = |(host, step): &(HostId, Step)| host.0 == 1 && matches!(step, Step::Disarm { .. });
+        let at = world.now.pending.iter().position(disarms).expect("a disarm");
+        let (host, step) = world.now.pending.remove(at);
+        let standing = world.machines[1].standing(&world.plan.hosts[1]);
+        let outcome = StepOutcome::said_to_have_failed("cannot get the lock of /run/fleetdeploy");
+        let answer = Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }));
+        world.give(Input::Answered { host, step, answer });
+    };
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, |step| matches!(step, Step::Login { .. }));
+    world.end_step(at, Fault::Denied);
+    world.until(1, |step| matches!(step, Step::Disarm { .. }));
+    refuse(&mut world);
+    world.machines[1].systems = Systems::all(&system("new"));
+    world.machines[1].traces.switching = true;
+    world.restart(1);
+    world.until(1, |step| matches!(step, Step::Disarm { .. }));
+    refuse(&mut world);
+    assert_eq!(world.now.verdict, None, "its new guard is waited for");
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    assert_eq!(world.machines[1].systems, Systems::all(&system("old")));
+}
