@@ -213,6 +213,33 @@ fleets: {one: {hosts: a, flake: .}, two: {hosts: a, flake: ., parallel: 1}}
     }
 
     #[test]
+    fn how_a_fleet_is_evaluated_is_said_by_the_fleet_over_the_defaults() {
+        let inventory = good(
+            "defaults: {evaluate: {workers: 4, memory: 4GiB}, nix: {impure: true, options: {cores: '1'}}}
+hosts: {a: }
+fleets:
+  one: {hosts: a, flake: .}
+  two:
+    hosts: a
+    flake: .
+    evaluate: {memory: 1500 MiB}
+    nix: {impure: false, options: {}, override_inputs: {nixpkgs: ../nixpkgs, a/b: 'github:a/b'}, accept_flake_config: true}
+",
+        );
+        let one = &inventory.fleets["one"].evaluation;
+        assert_eq!(
+            (one.workers, one.memory, one.impure, one.options["cores"].as_str()),
+            (Some(4), Some(4 << 30), true, "1")
+        );
+        let two = &inventory.fleets["two"].evaluation;
+        assert_eq!((two.workers, two.memory, two.impure), (Some(4), Some(1500 << 20), false));
+        assert!(two.options.is_empty() && two.accept_flake_config && !one.accept_flake_config);
+        // Relative to the inventory's folder, like the flake itself.
+        assert!(two.override_inputs["nixpkgs"].starts_with('/'), "{two:?}");
+        assert_eq!(two.override_inputs["a/b"], "github:a/b");
+    }
+
+    #[test]
     fn units_to_ignore_replace_each_other_and_a_fleets_steady_that_of_the_defaults() {
         let inventory = good(
             "defaults: {steady: 20s, units: {ignore: [a.service]}}
@@ -1422,6 +1449,11 @@ mod codes {
             ("url-missing", check_with("http: {status: 200}")),
             ("not-a-url", check_with("http: ftp://x")),
             ("not-a-window", "defaults: {parallel: 0}\nhosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
+            ("not-so-many-workers", fleet_with("hosts: all, flake: ., evaluate: {workers: 0}")),
+            ("not-an-amount-of-memory", fleet_with("hosts: all, flake: ., evaluate: {memory: 4GB}")),
+            ("not-an-input", fleet_with("hosts: all, flake: ., nix: {override_inputs: {--impure: .}}")),
+            ("not-a-nix-setting", fleet_with("hosts: all, flake: ., nix: {options: {--impure: x}}")),
+            ("not-for-one-host", "hosts: {a: {nix: {impure: true}}}\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
             ("not-a-status", check_with("http: {url: 'http://x', status: 20}")),
             ("empty-body", check_with("http: {url: 'http://x', body: ''}")),
             ("body-of-several-lines", check_with("http: {url: 'http://x', body: \"a\\nb\"}")),

@@ -11,6 +11,7 @@ use super::{CommandResult, Trouble};
 use crate::commands::shared::evaluation::EvaluationArgs;
 use crate::commands::shared::fleet_hosts::{AskedHostsArgs, BuildOnArgs, ChosenHostsArgs, PatternArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
+use crate::commands::shared::terms::SourceArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
@@ -36,6 +37,8 @@ pub struct BuildArgs {
     #[command(flatten)]
     pub hosts: PatternArgs,
     #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
     pub evaluation: EvaluationArgs,
     #[command(flatten)]
     pub building: BuildOnArgs,
@@ -60,7 +63,8 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) 
     let workspace = Workspace::create(&reached, BTreeMap::new(), None).await;
     let workspace = workspace.map_err(no_workspace)?;
     let query = Query::begin("build", mode, &context)?;
-    let scope = context.scope(Allowed::default(), roots.path().to_owned());
+    let mut scope = context.scope(Allowed::default(), roots.path().to_owned());
+    scope.source.clean = arguments.source.clean;
     let events = query.events.clone();
     let building = async {
         let systems = build(&scope, Arc::clone(&workspace), &events).await?;

@@ -8,7 +8,7 @@ use super::shared::fleet_context::FleetContext;
 use crate::commands::shared::evaluation::EvaluationArgs;
 use crate::commands::shared::fleet_hosts::{AskedHostsArgs, BuildOnArgs};
 use crate::commands::shared::global::GlobalArgs;
-use crate::commands::shared::terms::TermsArgs;
+use crate::commands::shared::terms::{SourceArgs, TermsArgs};
 use crate::engine::push::Preview;
 use crate::ui::mode::Mode;
 
@@ -41,6 +41,8 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub terms: TermsArgs,
     #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
     pub evaluation: EvaluationArgs,
     #[command(flatten)]
     pub building: BuildOnArgs,
@@ -51,5 +53,5 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PlanArgs) -
         .built_on(&arguments.building)?;
     arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let wanted = Wanted::new(&context, &arguments.terms, Preview::ShowPlan { units: arguments.units })?;
-    go(global, mode, &context, wanted).await
+    go(global, mode, &context, Wanted { clean: arguments.source.clean, ..wanted }).await
 }

@@ -90,9 +90,8 @@ impl Inquiry<'_> {
             self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
             return Err(Refusal::SystemsNotEvaluated);
         }
-        if let Some(source) = evaluator.source() {
-            self.source_known(source)?;
-        }
+        let version = evaluator.version().ok().cloned();
+        self.source_known(evaluator.source(), version.as_ref())?;
         let notes = Mutex::new(EvalNotes::default());
         let hear = |news: nix::EvalNews<'_>| self.hear_evaluation(news, &notes);
         let evaluation = evaluator.evaluate(&hear).await.map_err(|error| self.evaluation_failed(&error))?;
@@ -101,7 +100,7 @@ impl Inquiry<'_> {
             self.warn(None, BuildNote::EvaluationTraced { count: traces, first });
         }
         if let Some(source) = evaluation.source {
-            self.source_known(&source)?;
+            self.source_known(Some(&source), version.as_ref())?;
             let _ = self.source.set(source);
         }
         if fleet.source != Source::System {
@@ -139,9 +138,9 @@ impl Inquiry<'_> {
 
     /// Looks at what the systems come from, before anything is evaluated and once more after it: here a push may be
     /// refused for it.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "what refuses a source goes here")]
-    fn source_known(&self, _source: &FlakeSource) -> Phased<()> {
-        Ok(())
+    fn source_known(&self, known: Option<&FlakeSource>, version: Option<&nix::NixVersion>) -> Phased<()> {
+        let FleetScope { fleet, folder, source, .. } = self.scope;
+        source.take(fleet, folder, known, version, self.events)
     }
 
     /// Says what is being built for each host, from the first derivation to the end of the build.

@@ -19,6 +19,7 @@ use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
 use crate::facts::fit::Fit;
+use crate::facts::provenance::Brought;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
@@ -197,6 +198,7 @@ impl Push<'_> {
             old_boot: systems.boot_default.clone(),
             new: new.clone(),
             check: view.host.limits.check,
+            brought: self.brought(),
             hosts: of_run.to_vec(),
         }
         .script();
@@ -244,6 +246,13 @@ impl Push<'_> {
         } else {
             CopyCheck::Unfit
         }
+    }
+
+    /// What a host keeps of where its new system comes from. In a rollback it knows that already, and a dry run leaves
+    /// nothing.
+    fn brought(&self) -> Option<Brought> {
+        let known = self.request.scope.source.known().filter(|_| !self.request.first.is_all())?;
+        Some(Brought::now(&self.request.run, known))
     }
 
     fn tell_comparison(&self, host: &HostName, fit: &Fit) {

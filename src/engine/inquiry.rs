@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::host_survey::Answered;
 use super::reach::Reach;
+use super::source::RunSource;
 use super::turns::Turns;
 use crate::decide::survey::{Allowed, Finding, Surveyed};
 use crate::decide::time::Times;
@@ -38,6 +39,8 @@ pub struct FleetScope {
     pub allowed: Allowed,
     /// Where the systems are rooted on the workstation.
     pub roots: PathBuf,
+    /// Where the systems come from, as far as it was found out.
+    pub source: RunSource,
     /// Where the results of evaluations are kept; `None`: nowhere.
     pub evaluations: Option<KeptEvaluations>,
 }

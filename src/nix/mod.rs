@@ -33,6 +33,7 @@ pub use eval::{
 pub use invoke::{AskError, Heard};
 pub use needs::Needs;
 pub use ping::{Pinged, ping};
+pub use plain::without_credentials;
 pub use progress::{Amount, Count, NixProgress, RunningBuild};
 pub use said::{
     MissingBuilder, UntrackedFile, evaluation_traces, evaluation_warnings, missing_builder, untracked_file,

@@ -113,6 +113,7 @@ impl World {
             notes: Vec::new(),
             current_was_booted: true,
             lacks_bash: false,
+            origins: Vec::new(),
             wireguard: Vec::new(),
         }
     }

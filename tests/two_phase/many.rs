@@ -178,6 +178,7 @@ impl Surroundings for Desk {
             owner: "ada@laptop".to_owned(),
             rollback_to: None,
             without: BTreeSet::new(),
+            provenance: None,
             plan: plan.clone(),
         };
         Ok(self.run.write_plan(&saved)?)

@@ -15,6 +15,7 @@ use crate::decide::survey::Allowed;
 use crate::engine::inquiry::FleetScope;
 use crate::engine::reach::Reach;
 use crate::engine::shutdown::Shutdown;
+use crate::engine::source::RunSource;
 use crate::engine::turns::Turns;
 use crate::event::Event;
 use crate::event::reason::any::AnyReason;
@@ -276,6 +277,7 @@ impl FleetContext {
             without: self.without.clone(),
             allowed,
             roots,
+            source: RunSource::new(owner()),
             evaluations: KeptEvaluations::locate(|name| std::env::var_os(name)),
         }
     }

@@ -27,6 +27,19 @@ pub enum BuildFault {
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },
+    /// Only a tree without changes was to be taken, and it has some that are in no commit.
+    TreeDirty {
+        /// The flake.
+        source: String,
+        /// The commit that was changed; absent: there is none yet.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        revision: Option<String>,
+    },
+    /// Only a tree of a known revision was to be taken, and none is known of this source.
+    RevisionUnknown {
+        /// The flake or the file; empty: the systems are named by their store paths.
+        source: String,
+    },
     /// What names the flake is no reference to one.
     FlakeMistaken { flake: String },
     /// Nix has evaluated none of the systems.

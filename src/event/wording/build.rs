@@ -14,6 +14,16 @@ impl fmt::Display for BuildFault {
             Self::WorkstationNixMissing { said } | Self::EvaluationNotEnded { said } => {
                 with_cause(formatter, "cannot evaluate the fleet", said)
             }
+            Self::TreeDirty { source, revision: Some(revision) } => {
+                write!(formatter, "{source} has changes that are not in its commit {revision}")
+            }
+            Self::TreeDirty { source, revision: None } => {
+                write!(formatter, "{source} has changes that are in no commit")
+            }
+            Self::RevisionUnknown { source } if source.is_empty() => {
+                formatter.write_str("the inventory names the systems by their store paths, and no revision of them")
+            }
+            Self::RevisionUnknown { source } => write!(formatter, "no revision is known of {source}"),
             Self::FlakeMistaken { flake } => write!(
                 formatter,
                 "`{}` cannot be a flake reference: it is empty, begins with `-`, or has `#` or a control character in \
@@ -136,6 +146,8 @@ impl Worded for BuildFault {
                     format!("{elsewhere}nix.settings.system-features with {features}, {place} or in nix.buildMachines")
                 })
             }
+            Self::TreeDirty { .. } => Some("commit them, or leave out --clean".to_owned()),
+            Self::RevisionUnknown { .. } => Some("take a flake of a git repository, or leave out --clean".to_owned()),
             Self::FlakeChanging { .. } => Some("commit it, or leave it as it is until this is done".to_owned()),
             Self::FlakeMistaken { .. }
             | Self::EvaluationFailed { .. }

@@ -20,6 +20,10 @@ place=$root/run/fleetdeploy
 roots=$root/nix/var/nix/gcroots/fleetdeploy
 # The lease of a rolling reboot. Its name has a dot, so that it is not taken for a run.
 reboot_lease=$roots/reboot.lease
+# Where systems come from, a file for each that a push has brought, by the hash of its path. Its lines: the system, what
+# the push has said of it, `end`. Not among the roots: a file there that is called like a store path is one.
+# Source: nix, libstore/gc.cc, findRoots.
+origins=$root/nix/var/nix/fleetdeploy
 profiles=$root/nix/var/nix/profiles
 switch_lock=$root/run/nixos/switch-to-configuration.lock
 

@@ -1,8 +1,9 @@
 # shellcheck shell=sh
-# prepare RUN OLD_CURRENT OLD_BOOT NEW SECONDS HOST…: roots for old and new, then a look whether NEW is there and fits
-# this host.
+# prepare RUN OLD_CURRENT OLD_BOOT NEW SECONDS ORIGIN HOST…: roots for old and new, then a look whether NEW is there and
+# fits this host.
 #
 # NEW is `-` for a guard without a push: then there is nothing to look at. SECONDS is what NEW's own checks may take.
+# ORIGIN is a line about where NEW comes from, or `-`: it is kept, and read by nothing here.
 #
 # Run after the copy. Changes nothing but the roots. HOST… are the run's hosts, for a recovery from the hosts alone.
 # Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|cut_off|unknown`, `log` lines,
@@ -16,8 +17,9 @@ main() {
     demand is_store_path "$2" "$3"
     demand is_expectation "$4"
     demand is_number "$5"
-    run=$1 old_current=$2 old_boot=$3 new=$4 check_limit=$5
-    shift 5
+    demand is_origin "$6"
+    run=$1 old_current=$2 old_boot=$3 new=$4 check_limit=$5 origin=$6
+    shift 6
     demand is_host_name "$@"
     # A command that was held up on its way.
     if [ -e "$roots/.ended/$run" ]; then
@@ -42,11 +44,17 @@ main() {
         put check unknown
         finish
     fi
+    keep_origin
     look_at_new
     put_changes
     put_reboot_for "$new"
     put_brought "$old_current" "$new"
     finish
+}
+
+is_origin() {
+    case $1 in -) ;; *[[:cntrl:]]*) return 1 ;; '{'*'}') ;; *) return 1 ;; esac
+    [ "${#1}" -le 1500 ]
 }
 
 put_roots() {
@@ -55,6 +63,15 @@ put_roots() {
         ln -sfn "$old_current" "$roots/$run/old-current" &&
         ln -sfn "$old_boot" "$roots/$run/old-boot" || return
     [ "$new" = - ] || ln -sfn "$new" "$roots/$run/new"
+}
+
+# It names its system, and says nothing of any other: it may stand there before that runs, and stays while that is in
+# the store. Where it cannot be written nothing is known, and that stops no push.
+keep_origin() {
+    [ "$origin" != - ] || return 0
+    origin_hash=${new#/nix/store/}
+    [ -d "$origins" ] || mkdir -p -m 700 "$origins" 2>/dev/null || return 0
+    printf '%s\n' "$new" "$origin" end 2>/dev/null >"$origins/${origin_hash%%-*}" || :
 }
 
 # All of them with one question, which names those that are missing. Source: nix-store(1), --print-invalid.
