@@ -76,7 +76,8 @@ measured() {
         END { printf "%-44s %7.2f s %7d MB\n", label, s[int((NR + 1) / 2)], m }'
 }
 # shellcheck disable=SC2016 # Nix's variables
-all='root: map (host: root.${host}.config.system.build.toplevel.drvPath) (builtins.genList (n: "h00${toString (n + 1)}") 8)'
+all='root: map (host: root.${host}.config.system.build.toplevel.drvPath)
+    (builtins.genList (n: "h00${toString (n + 1)}") 8)'
 echo "evaluation                                     seconds    memory at most, all nix processes together"
 measured "8 hosts, one nix process" "$runs" nix eval --json --apply "$all" .#nixosConfigurations
 measured "1 host" "$runs" fleetdeploy build one --no-eval-cache
