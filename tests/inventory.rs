@@ -1747,10 +1747,7 @@ mod schema_and_example {
             ("BootLoaderEntry", host(&format!("boot_loader: {{{Z}}}"))),
             ("NixEntry", host(&format!("nix: {{{Z}}}"))),
             ("LimitsEntry", host(&format!("limits: {{{Z}}}"))),
-            (
-                "EvaluateEntry",
-                format!("defaults: {{evaluate: {{{Z}}}}}\nhosts: {{a: }}\nfleets: {{lab: {{hosts: a, flake: .}}}}\n"),
-            ),
+            ("EvaluateEntry", fleet(&format!("evaluate: {{{Z}}}"))),
             ("UnitsEntry", host(&format!("units: {{{Z}}}"))),
             ("HostEntry", host(Z)),
             ("AfterEntry", host(&format!("after: {{{Z}}}"))),
