@@ -223,7 +223,11 @@ fleets:
     hosts: a
     flake: .
     evaluate: {memory: 1500 MiB}
-    nix: {impure: false, options: {}, override_inputs: {nixpkgs: ../nixpkgs, a/b: 'github:a/b'}, accept_flake_config: true}
+    nix:
+      impure: false
+      options: {}
+      override_inputs: {nixpkgs: ../nixpkgs, a/b: 'github:a/b'}
+      accept_flake_config: true
 ",
         );
         let one = &inventory.fleets["one"].evaluation;
@@ -1776,6 +1780,7 @@ mod schema_and_example {
             ("BootLoaderEntry", host(&format!("boot_loader: {{{Z}}}"))),
             ("NixEntry", host(&format!("nix: {{{Z}}}"))),
             ("LimitsEntry", host(&format!("limits: {{{Z}}}"))),
+            ("EvaluateEntry", fleet(&format!("evaluate: {{{Z}}}"))),
             ("UnitsEntry", host(&format!("units: {{{Z}}}"))),
             ("HostEntry", host(Z)),
             ("AfterEntry", host(&format!("after: {{{Z}}}"))),

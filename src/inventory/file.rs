@@ -171,10 +171,10 @@ by_key NixEntry in "the map behind `nix`" {
     /// Whether the ssh connection to the host is compressed, for a slow line. Absent: ssh decides.
     #[schemars(with = "bool")]
     compress: At<bool> = FieldValue::boolean;
-    /// In a fleet, or in `defaults`: whether the evaluation may read everything of this workstation. Its results are not
-    /// kept for the next one.
+    /// In a fleet, or in `defaults`: whether the evaluation may read everything of this workstation. Its results are
+    /// not kept for the next one. Absent: no.
     #[schemars(with = "bool")]
-    impure: At<bool> = FieldValue::boolean, default false;
+    impure: At<bool> = FieldValue::boolean;
     /// In a fleet, or in `defaults`: other flakes in the place of the flake's inputs, by the input's name; relative to
     /// the inventory's folder.
     #[schemars(schema_with = "shapes::text_by_input")]
@@ -182,10 +182,10 @@ by_key NixEntry in "the map behind `nix`" {
     /// In a fleet, or in `defaults`: settings of Nix for the evaluation, by name, as in nix.conf.
     #[schemars(schema_with = "shapes::text_by_setting")]
     options: At<BTreeMap<String, String>> = decode::nix_options;
-    /// In a fleet, or in `defaults`: whether settings of Nix are taken over that the flake brings (`nixConfig`). Results
-    /// are not kept then: such a setting may make the evaluation impure.
+    /// In a fleet, or in `defaults`: whether settings of Nix are taken over that the flake brings (`nixConfig`).
+    /// Results are not kept then: such a setting may make the evaluation impure. Absent: no.
     #[schemars(with = "bool")]
-    accept_flake_config: At<bool> = FieldValue::boolean, default false;
+    accept_flake_config: At<bool> = FieldValue::boolean;
     /// The file with the secret key by which what is built here, or on another host, is signed before it is copied:
     /// relative to the inventory's folder; `~/` is your home. The host's `trusted-public-keys` must have the public
     /// one.

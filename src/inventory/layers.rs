@@ -174,8 +174,8 @@ pub(super) fn evaluation(file: &File, fleet: &FleetEntry, settings: &FleetSettin
     EvaluationTerms {
         workers: value(evaluate.workers.as_ref()),
         memory: value(evaluate.memory.as_ref()),
-        impure: nix.impure(),
-        accept_flake_config: nix.accept_flake_config(),
+        impure: value(nix.impure.as_ref()).unwrap_or_default(),
+        accept_flake_config: value(nix.accept_flake_config.as_ref()).unwrap_or_default(),
         override_inputs: value(nix.override_inputs.as_ref()).unwrap_or_default(),
         options: value(nix.options.as_ref()).unwrap_or_default(),
         show_trace: false,

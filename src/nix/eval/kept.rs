@@ -188,8 +188,8 @@ impl KeptEvaluations {
 /// A derivation that can be read here must name the output: then nothing but the store itself says what is built.
 fn is_output_of(output: &StorePath, derivation: &StorePath) -> bool {
     let mut head = Vec::new();
-    let read = |path: &Path| File::open(path)?.take(OUTPUTS_OF_DERIVATION).read_to_end(&mut head);
-    match { read }(derivation.as_ref()) {
+    let file = File::open::<&Path>(derivation.as_ref());
+    match file.and_then(|file| file.take(OUTPUTS_OF_DERIVATION).read_to_end(&mut head)) {
         Ok(_) => String::from_utf8_lossy(&head).contains(&format!("\"{output}\"")),
         // The store may be elsewhere.
         Err(_) => true,

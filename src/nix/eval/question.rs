@@ -188,8 +188,8 @@ impl EvalQuestion<'_> {
 
     fn invocation(&self, hosts: &[HostName], deadline: Instant) -> Invocation {
         let limit = deadline.saturating_duration_since(Instant::now());
-        // Nix's own cache keeps nothing of what `--apply` finds, and who writes it holds up all others that evaluate the
-        // same flake (docs/facts.md, "What an evaluation takes").
+        // Nix's own cache keeps nothing of what `--apply` finds, and who writes it holds up all others that evaluate
+        // the same flake (docs/facts.md, "What an evaluation takes").
         let eval = nix(limit).args(["eval", "--json", "--option", "eval-cache", "false"]);
         let mut eval = with_terms(eval, self.terms, self.source);
         if self.terms.show_trace {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::answers::Answers;
 use super::question::{ChunkEnd, EvalQuestion, EvalRoot, Watched};
-use super::window::{EvalChunk, EvalQueue, EvalWindow, Machine};
+use super::window::{EvalChunk, EvalMachine, EvalQueue, EvalWindow};
 use super::{EvalError, EvalNews, EvalRequest, HearEvaluation, flake_question};
 use crate::inventory::model::{HostName, Source};
 use crate::local::memory;
@@ -43,7 +43,7 @@ impl EvalRun<'_> {
     /// # Errors
     /// See [`EvalError`]; what is wrong with single hosts is among the answers.
     pub(super) async fn evaluate(&self, hosts: &[HostName]) -> Result<Evaluated, EvalError> {
-        let machine = Machine {
+        let machine = EvalMachine {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             available: memory::available(),
         };
