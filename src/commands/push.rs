@@ -308,6 +308,7 @@ mod tests {
             steady: crate::inventory::model::Steady::Default,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             parallel: Fleet::DEFAULT_PARALLEL,
+            cache: None,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),
         };

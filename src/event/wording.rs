@@ -8,6 +8,7 @@ pub mod activity;
 mod baseline;
 mod boot;
 mod build;
+mod cache;
 mod cause;
 mod caution;
 mod claim;

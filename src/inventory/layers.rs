@@ -9,7 +9,10 @@ use super::file::{
     AfterEntry, BootLoaderEntry, File, FleetEntry, FleetSettings, HookEntry, HostEntry, LimitsEntry, NixEntry,
     Settings, UnitsEntry,
 };
-use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern};
+use super::model::{
+    After, BootLoaderHint, Cache, CacheFilling, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady,
+    UnitPattern,
+};
 use super::scalar::JumpTo;
 use super::words::shown;
 use super::yaml::{NodeStep, NodeWay};
@@ -156,6 +159,16 @@ pub(super) fn nix(entry: &NixEntry) -> NixOptions {
         substitute_on_destination: entry.substitute_on_destination(),
         compress: value(entry.compress.as_ref()),
     }
+}
+
+/// `None`, too, if what fills it could not be read: that has been said.
+pub(super) fn cache(settings: &FleetSettings) -> Option<Cache> {
+    let entry = settings.cache.as_ref()?;
+    let by = match (&entry.to, &entry.command) {
+        (Some(to), _) => CacheFilling::Store(to.value.clone()),
+        (None, command) => CacheFilling::Command(value(command.as_ref())?),
+    };
+    Some(Cache { by, from: value(entry.from.as_ref()), public_key: value(entry.public_key.as_ref()) })
 }
 
 fn ignored_units(entry: &UnitsEntry) -> Vec<UnitPattern> {

@@ -162,6 +162,7 @@ impl Resolver<'_> {
             steady: layers::steady(&settings),
             build_limit: entry.build_limit(),
             parallel: settings.parallel(),
+            cache: layers::cache(&settings),
         };
         let fleet = fleet.with_guests_first();
         self.ensure_guards_hold(&fleet, &places);

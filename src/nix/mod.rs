@@ -4,6 +4,7 @@
 //! From Nix 2.18 to 2.34 and Lix. The crate `nix` (the unix API) is `::nix` in here.
 
 pub mod build;
+pub mod cache;
 pub mod closure;
 pub mod copy;
 pub mod diff;
@@ -22,6 +23,7 @@ mod tracker;
 pub mod version;
 
 pub use build::{BuildError, FailedBuild, build, build_log};
+pub use cache::{FillError, fill_by_command, fill_host, fill_store};
 pub use closure::{Closure, closure};
 pub use copy::{CopyError, Destination, copy, printed_before};
 pub use diff::diff;

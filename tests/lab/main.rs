@@ -30,6 +30,7 @@ mod become_root;
 mod blockers;
 mod broken;
 mod by_hand;
+mod cached;
 mod chaos;
 mod claimed;
 mod container;

@@ -175,6 +175,7 @@ impl Scenario {
             hooks: Hooks::default(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             parallel: Fleet::DEFAULT_PARALLEL,
+            cache: None,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),
         }

@@ -193,6 +193,7 @@ impl FleetContext {
             steady: Steady::Default,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             parallel: window.parallel.unwrap_or(inventory.parallel),
+            cache: None,
             canaries: BTreeSet::new(),
             waves: Vec::new(),
             hooks: Hooks::default(),

@@ -271,6 +271,7 @@ pub(in crate::engine) fn fleet() -> Fleet {
         hooks: Hooks::default(),
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
         parallel: Fleet::DEFAULT_PARALLEL,
+        cache: None,
         canaries: BTreeSet::new(),
         waves: Vec::new(),
     }
