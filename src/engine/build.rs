@@ -65,8 +65,8 @@ impl Inquiry<'_> {
             self.source_known(source)?;
         }
         let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit, &hear);
-        let (version, evaluated) = tokio::join!(nix::version(fleet.build_limit), evaluation);
-        if let Some(old) = version.ok().filter(|version| !version.is_new_enough()) {
+        let (version, evaluated) = tokio::join!(self.nix.version(fleet.build_limit), evaluation);
+        if let Some(old) = version.filter(|version| !version.is_new_enough()) {
             let oldest = nix::OLDEST_TEXT.to_owned();
             self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
             return Err(Refusal::SystemsNotEvaluated);

@@ -1,5 +1,7 @@
 //! Phase 3: copies the closures to their hosts, so many at once as the window lets, and looks at each new system there.
 
+use std::collections::BTreeSet;
+
 use futures::FutureExt;
 use tokio::time::Instant;
 
@@ -39,13 +41,26 @@ impl Push<'_> {
         let changing: Vec<(&Surveyed<'_>, &StorePath)> =
             views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
         let of_run: Vec<HostName> = changing.iter().map(|(view, _)| view.host.name.clone()).collect();
-        let questions =
-            changing.iter().map(|(view, new)| (view.host.name.clone(), self.copy_one(view, new, &of_run).boxed()));
+        let most = self.most_to_bring(&changing).await;
+        let questions = changing
+            .iter()
+            .map(|(view, new)| (view.host.name.clone(), self.copy_one(view, new, &of_run, most).boxed()));
         let answers = ask_all(questions).await;
         refuse_if(answers.values().any(|fits| !fits), Refusal::SystemsNotBrought)
     }
 
-    async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName]) -> bool {
+    /// Returns the size of all new systems together, which is the most that any host can be brought: one question for
+    /// the fleet, and none for each host that has that much room.
+    async fn most_to_bring(&self, changing: &[(&Surveyed<'_>, &StorePath)]) -> Option<u64> {
+        let limit = changing.iter().map(|(view, _)| view.host.limits.step).max()?;
+        if self.request.back.is_some() {
+            return None;
+        }
+        let systems: BTreeSet<&StorePath> = changing.iter().map(|(_, new)| *new).collect();
+        nix::closure(systems, limit).await.ok().map(|closure| closure.size())
+    }
+
+    async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName], most: Option<u64>) -> bool {
         let host = view.host;
         let name = &host.name;
         if self.request.back.is_some() {
@@ -54,7 +69,8 @@ impl Push<'_> {
             return matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits);
         }
         let turn = self.inquiry.reach.turns().copy(name).await;
-        if !self.has_room(view, new).await {
+        let is_enough = most.is_some_and(|most| most <= free(view));
+        if !is_enough && !self.has_room(view, new).await {
             return false;
         }
         let deadline = Instant::now() + host.limits.copy;
@@ -130,13 +146,13 @@ impl Push<'_> {
     /// Checks whether the missing paths fit on the host's disk. The host is asked which are missing only if the whole
     /// closure would not fit.
     pub(super) async fn has_room(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
-        let free = if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store };
-        let Ok(closure) = nix::closure(new, view.host.limits.step).await else { return true };
+        let free = free(view);
+        let Ok(closure) = nix::closure([new], view.host.limits.step).await else { return true };
         if closure.size() <= free {
             return true;
         }
         let old = &view.facts.standing.systems.current;
-        let known = nix::closure(old, view.host.limits.step).await.ok();
+        let known = nix::closure([old], view.host.limits.step).await.ok();
         let missing = closure.size_without(|path| known.as_ref().is_some_and(|known| known.paths.contains_key(path)));
         if missing <= free {
             return true;
@@ -223,6 +239,11 @@ impl Push<'_> {
         }
         self.foresee_comparison(host, Comparison { packages, reboot_for: Some(reboot_for) });
     }
+}
+
+/// The room in the host's store, in bytes.
+fn free(view: &Surveyed<'_>) -> u64 {
+    if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store }
 }
 
 /// `user`: who logs in there, if the inventory says so.

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use super::host_survey::Answered;
 use super::reach::Reach;
 use super::turns::Turns;
+use super::workstation::NixHere;
 use crate::decide::survey::{Allowed, Finding, Surveyed};
 use crate::decide::time::Times;
 use crate::event::Event;
@@ -49,6 +50,7 @@ pub(super) struct Inquiry<'a> {
     /// The flake that the systems come from: known from the begin of the evaluation on; never of a file or of systems
     /// that are named.
     pub(super) source: OnceLock<FlakeSource>,
+    pub(super) nix: Arc<NixHere>,
 }
 
 impl<'a> Inquiry<'a> {
@@ -59,6 +61,7 @@ impl<'a> Inquiry<'a> {
             reach: Arc::new(Reach::new(workspace, connect, Turns::new(scope.fleet.parallel, events))),
             events,
             source: OnceLock::new(),
+            nix: Arc::default(),
         }
     }
 

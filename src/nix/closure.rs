@@ -28,13 +28,16 @@ impl Closure {
     }
 }
 
-/// Gives the closure of a path that is valid in the local store.
+/// Gives the closure of paths that are valid in the local store: of all of them together.
 ///
 /// # Errors
 /// See [`AskError`].
-pub async fn closure(path: &StorePath, limit: Duration) -> Result<Closure, AskError> {
+pub async fn closure<'a>(
+    paths: impl IntoIterator<Item = &'a StorePath>,
+    limit: Duration,
+) -> Result<Closure, AskError> {
     // The table has been the same since 2.8; the JSON changed twice (docs/facts.md, "Versions of Nix").
-    let question = nix(limit).args(["path-info", "--recursive", "--size", "--"]).arg(path);
+    let question = nix(limit).args(["path-info", "--recursive", "--size", "--"]).args(paths);
     parse(&ask(COMMAND, question).await?)
 }
 
