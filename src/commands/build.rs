@@ -8,6 +8,7 @@ use clap::Args;
 use super::shared::fleet_context::{FleetContext, no_workspace};
 use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
+use crate::commands::shared::evaluation::EvaluationArgs;
 use crate::commands::shared::fleet_hosts::{AskedHostsArgs, ChosenHostsArgs, PatternArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
@@ -34,6 +35,8 @@ pub struct BuildArgs {
     pub name: Option<String>,
     #[command(flatten)]
     pub hosts: PatternArgs,
+    #[command(flatten)]
+    pub evaluation: EvaluationArgs,
 }
 
 impl BuildArgs {
@@ -45,7 +48,8 @@ impl BuildArgs {
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) -> CommandResult {
-    let context = FleetContext::prepare_asked(global, &arguments.asked(), &Overrides::default())?;
+    let mut context = FleetContext::prepare_asked(global, &arguments.asked(), &Overrides::default())?;
+    arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
     // No host is asked.

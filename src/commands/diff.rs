@@ -9,6 +9,7 @@ use super::shared::fleet_context::FleetContext;
 use super::shared::history::{colour, columns};
 use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
+use crate::commands::shared::evaluation::EvaluationArgs;
 use crate::commands::shared::fleet_hosts::AskedHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
@@ -39,10 +40,13 @@ Exit status:
 pub struct DiffArgs {
     #[command(flatten)]
     pub fleet: AskedHostsArgs,
+    #[command(flatten)]
+    pub evaluation: EvaluationArgs,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -> CommandResult {
-    let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
+    let mut context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
+    arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
     // Roots keep the systems from a garbage collection while they are compared.

@@ -1,10 +1,10 @@
-//! Phase 1: makes one evaluation and one build for the whole fleet, and puts each error to the host it belongs to.
+//! Phase 1: evaluates the systems, makes one build for the whole fleet, and puts each error to the host it belongs to.
 
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -19,7 +19,7 @@ use crate::event::reason::refusal::Refusal;
 use crate::event::{Bytes, Event, Phase};
 use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::{Host, HostName};
+use crate::inventory::model::{Host, HostName, Source};
 use crate::nix;
 
 /// The pause between two changes of a row, all hosts together.
@@ -44,34 +44,20 @@ const MOST_WARNINGS: usize = 50;
 /// How long the refusal may wait for those logs.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 
+/// What the evaluation has said so far.
+#[derive(Default)]
+struct EvalNotes {
+    warned: BTreeSet<String>,
+    traces: usize,
+    first_trace: Option<String>,
+}
+
 impl Inquiry<'_> {
     pub(super) async fn build(&self) -> Phased<BTreeMap<HostName, StorePath>> {
-        let FleetScope { fleet, folder, selected, .. } = self.scope;
+        let FleetScope { fleet, selected, .. } = self.scope;
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
-        self.tell(build_moved(&nix::NixProgress::default(), "evaluating".to_owned()));
-        let warned = Mutex::new(BTreeSet::new());
-        let hear = |host: Option<&HostName>, lines: Vec<String>| {
-            for said in nix::evaluation_warnings(&lines) {
-                let mut warned = lock(&warned);
-                // A host that is asked alone, to find the one to blame, says the same again.
-                if warned.len() < MOST_WARNINGS && warned.insert(said.clone()) {
-                    self.warn(None, BuildNote::EvaluationWarning { said });
-                }
-            }
-            self.tell(Event::Printed { host: host.cloned(), by: "nix eval".to_owned(), lines });
-        };
-        if let Some(source) = nix::flake_source(&fleet.source, folder, fleet.build_limit).await {
-            self.source_known(source)?;
-        }
-        let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit, &hear);
-        let (version, evaluated) = tokio::join!(self.nix.version(fleet.build_limit), evaluation);
-        if let Some(old) = version.filter(|version| !version.is_new_enough()) {
-            let oldest = nix::OLDEST_TEXT.to_owned();
-            self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
-            return Err(Refusal::SystemsNotEvaluated);
-        }
-        let targets = evaluated.map_err(|error| self.evaluation_failed(&error))?;
+        let targets = self.evaluate(&hosts).await?;
         let systems = match self.build_targets(&targets).await {
             Ok(systems) => systems,
             Err(error) => return Err(self.build_failed(&error).await),
@@ -82,11 +68,74 @@ impl Inquiry<'_> {
         Ok(systems)
     }
 
-    /// Takes what the systems come from, before anything is evaluated: here a push may still be refused for it.
-    #[expect(clippy::unnecessary_wraps, reason = "what refuses a source goes here")]
-    fn source_known(&self, source: FlakeSource) -> Phased<()> {
-        // It is set once a run.
-        let _ = self.source.set(source);
+    async fn evaluate(&self, hosts: &[Host]) -> Phased<BTreeMap<HostName, nix::EvalTarget>> {
+        let FleetScope { fleet, folder, evaluations, .. } = self.scope;
+        self.tell(build_moved(&nix::NixProgress::default(), Doing::Evaluating.to_string()));
+        let request = nix::EvalRequest {
+            source: &fleet.source,
+            hosts,
+            base: folder,
+            limit: fleet.build_limit,
+            terms: &fleet.evaluation,
+            kept: evaluations.as_ref(),
+        };
+        let evaluator = nix::Evaluator::begin_with(request, &self.nix).await;
+        if let Some(old) = evaluator.version().ok().filter(|version| !version.is_new_enough()) {
+            let oldest = nix::OLDEST_TEXT.to_owned();
+            self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
+            return Err(Refusal::SystemsNotEvaluated);
+        }
+        if let Some(source) = evaluator.source() {
+            self.source_known(source)?;
+        }
+        let notes = Mutex::new(EvalNotes::default());
+        let hear = |news: nix::EvalNews<'_>| self.hear_evaluation(news, &notes);
+        let evaluation = evaluator.evaluate(&hear).await.map_err(|error| self.evaluation_failed(&error))?;
+        let EvalNotes { traces, first_trace, .. } = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = first_trace {
+            self.warn(None, BuildNote::EvaluationTraced { count: traces, first });
+        }
+        if let Some(source) = evaluation.source {
+            self.source_known(&source)?;
+            let _ = self.source.set(source);
+        }
+        if fleet.source != Source::System {
+            let kept = evaluation.kept;
+            self.tell(Event::Evaluated { anew: evaluation.targets.len().saturating_sub(kept), kept });
+        }
+        Ok(evaluation.targets)
+    }
+
+    fn hear_evaluation(&self, news: nix::EvalNews<'_>, notes: &Mutex<EvalNotes>) {
+        let warn = |said: &str| {
+            let mut notes = lock(notes);
+            // Several processes, and a host that is asked alone to find the one to blame, say the same again.
+            if notes.warned.len() < MOST_WARNINGS && notes.warned.insert(said.to_owned()) {
+                self.warn(None, BuildNote::EvaluationWarning { said: said.to_owned() });
+            }
+        };
+        match news {
+            nix::EvalNews::Printed { host, lines } => {
+                nix::evaluation_warnings(&lines).iter().for_each(|said| warn(said));
+                for said in nix::evaluation_traces(&lines) {
+                    let mut notes = lock(notes);
+                    notes.traces += 1;
+                    notes.first_trace.get_or_insert_with(|| said.to_owned());
+                }
+                self.tell(Event::Printed { host: host.cloned(), by: "nix eval".to_owned(), lines });
+            }
+            nix::EvalNews::Warned(said) => warn(said),
+            nix::EvalNews::Moved { done, of } => {
+                let doing = Doing::EvaluatingHosts { done, of }.to_string();
+                self.tell(build_moved(&nix::NixProgress::default(), doing));
+            }
+        }
+    }
+
+    /// Looks at what the systems come from, before anything is evaluated and once more after it: here a push may be
+    /// refused for it.
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "what refuses a source goes here")]
+    fn source_known(&self, _source: &FlakeSource) -> Phased<()> {
         Ok(())
     }
 

@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 use super::host_survey::Answered;
 use super::reach::Reach;
 use super::turns::Turns;
-use super::workstation::NixHere;
 use crate::decide::survey::{Allowed, Finding, Surveyed};
 use crate::decide::time::Times;
 use crate::event::Event;
@@ -23,6 +22,7 @@ use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Fleet, Host, HostName};
+use crate::nix::{KeptEvaluations, NixHere};
 use crate::remote::Workspace;
 
 /// Which hosts of a fleet a command is about, and what it accepts of them.
@@ -37,6 +37,8 @@ pub struct FleetScope {
     pub allowed: Allowed,
     /// Where the systems are rooted on the workstation.
     pub roots: PathBuf,
+    /// Where the results of evaluations are kept; `None`: nowhere.
+    pub evaluations: Option<KeptEvaluations>,
 }
 
 /// What a phase found, or why nothing was touched; the findings were told as events.
@@ -47,8 +49,7 @@ pub(super) struct Inquiry<'a> {
     pub(super) scope: &'a FleetScope,
     pub(super) reach: Arc<Reach>,
     pub(super) events: &'a Events,
-    /// The flake that the systems come from: known from the begin of the evaluation on; never of a file or of systems
-    /// that are named.
+    /// The flake that the systems come from, as it was evaluated; never of a file or of systems that are named.
     pub(super) source: OnceLock<FlakeSource>,
     pub(super) nix: Arc<NixHere>,
 }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use crate::event::Event;
@@ -15,31 +14,20 @@ use crate::nix;
 /// How long a program may take to say its version.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The workstation's nix, which is asked once for its version, whoever wants to know it.
-#[derive(Debug, Default)]
-pub(super) struct NixHere(OnceCell<nix::NixVersion>);
-
-impl NixHere {
-    /// `None`: it does not say. Then the next one asks again.
-    pub(super) async fn version(&self, limit: Duration) -> Option<&nix::NixVersion> {
-        self.0.get_or_try_init(|| nix::version(limit)).await.ok()
-    }
-}
-
 /// The look that is under way.
 pub(super) struct Looking {
     task: JoinHandle<()>,
 }
 
 impl Looking {
-    pub(super) fn begin(events: &Events, nix: Arc<NixHere>) -> Self {
+    pub(super) fn begin(events: &Events, nix: Arc<nix::NixHere>) -> Self {
         let events = events.clone();
         Self {
             task: tokio::spawn(async move {
                 let (nix, ssh) = tokio::join!(nix.version(LIMIT), ssh_version());
                 events.publish(Event::WorkstationSeen {
                     fleetdeploy: env!("CARGO_PKG_VERSION").to_owned(),
-                    nix: nix.map(ToString::to_string),
+                    nix: nix.ok().map(ToString::to_string),
                     ssh,
                 });
             }),

@@ -9,7 +9,9 @@ use super::file::{
     AfterEntry, BootLoaderEntry, File, FleetEntry, FleetSettings, HookEntry, HostEntry, LimitsEntry, NixEntry,
     Settings, UnitsEntry,
 };
-use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern};
+use super::model::{
+    After, BootLoaderHint, EvaluationTerms, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern,
+};
 use super::scalar::JumpTo;
 use super::words::shown;
 use super::yaml::{NodeStep, NodeWay};
@@ -155,6 +157,23 @@ pub(super) fn nix(entry: &NixEntry) -> NixOptions {
     NixOptions {
         substitute_on_destination: entry.substitute_on_destination(),
         compress: value(entry.compress.as_ref()),
+    }
+}
+
+/// How a fleet is evaluated: as it says itself, over what `defaults` says.
+pub(super) fn evaluation(file: &File, fleet: &FleetEntry, settings: &FleetSettings) -> EvaluationTerms {
+    let of_all = file.defaults.as_ref().and_then(|defaults| defaults.settings.nix.clone());
+    let nix = fleet.settings.nix.clone().over(of_all).unwrap_or_default();
+    let evaluate = settings.evaluate.clone().unwrap_or_default();
+    EvaluationTerms {
+        workers: value(evaluate.workers.as_ref()),
+        memory: value(evaluate.memory.as_ref()),
+        impure: nix.impure(),
+        accept_flake_config: nix.accept_flake_config(),
+        override_inputs: value(nix.override_inputs.as_ref()).unwrap_or_default(),
+        options: value(nix.options.as_ref()).unwrap_or_default(),
+        show_trace: false,
+        anew: false,
     }
 }
 

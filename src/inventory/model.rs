@@ -11,6 +11,7 @@ use crate::facts::attr_path::AttrPath;
 use crate::facts::store_path::StorePath;
 
 pub use super::boot_loader::{BootLoaderHint, LoaderKind};
+pub use super::evaluation::{EvaluationTerms, MOST_WORKERS};
 pub use super::hook::{Hook, HookCommand, Hooks};
 pub use super::host_name::{BadName, HostName, is_name};
 pub use super::jump::Jump;
@@ -211,6 +212,7 @@ pub struct Fleet {
     pub steady: Steady,
     /// The build of the whole fleet.
     pub build_limit: Duration,
+    pub evaluation: EvaluationTerms,
     /// How many logins, and how many copies, are under way at once; from 1 to [`MOST_PARALLEL`].
     pub parallel: u16,
 }

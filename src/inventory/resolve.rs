@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::checks;
 use super::fields::{At, Heap};
-use super::file::{ATTR_OF_FILE, ATTR_OF_FLAKE, File, FleetEntry, Settings};
+use super::file::{ATTR_OF_FILE, ATTR_OF_FLAKE, File, FleetEntry, FleetSettings, NixEntry, Settings};
 use super::layers::{self, Groups, HostLayers, Laid};
-use super::model::{Fleet, HostName, Inventory, Jump, Source};
+use super::model::{EvaluationTerms, Fleet, HostName, Inventory, Jump, Source};
 use super::scalar;
 use super::select::{SelectError, is_pattern, select};
 use super::wrong::{HostMend, Wrong};
@@ -23,6 +23,7 @@ pub(super) fn inventory(file: &File, path: &Path, folder: &Path, heap: &Heap) ->
     let resolver = Resolver { file, folder, heap, names, groups };
     resolver.ensure_names_differ();
     resolver.ensure_named_hosts_exist();
+    resolver.ensure_evaluation_is_of_fleets();
     let mut laid = resolver.lay(None);
     fill_ways(&mut laid);
     resolver.ensure_identities_are_safe(&laid);
@@ -161,6 +162,7 @@ impl Resolver<'_> {
             settle: entry.settle(),
             steady: layers::steady(&settings),
             build_limit: entry.build_limit(),
+            evaluation: self.evaluation(entry, &settings),
             parallel: settings.parallel(),
         };
         let fleet = fleet.with_guests_first();
@@ -266,6 +268,34 @@ impl Resolver<'_> {
         }
     }
 
+    fn evaluation(&self, entry: &FleetEntry, settings: &FleetSettings) -> EvaluationTerms {
+        let mut terms = layers::evaluation(self.file, entry, settings);
+        for reference in terms.override_inputs.values_mut() {
+            *reference = absolute_flake(reference, self.folder);
+        }
+        terms
+    }
+
+    /// One evaluation is for a whole fleet: what a group or a host says of it would be without effect.
+    fn ensure_evaluation_is_of_fleets(&self) {
+        let groups = self.file.groups.iter().flatten().map(|(_, settings)| settings);
+        let hosts = self.file.hosts.iter().flatten().map(|(_, host)| &host.settings);
+        for nix in groups.chain(hosts).filter_map(|settings| settings.nix.as_ref()) {
+            let NixEntry { impure, override_inputs, options, accept_flake_config, .. } = nix;
+            let ways = [
+                ("impure", impure.as_ref().map(|at| &at.way)),
+                ("override_inputs", override_inputs.as_ref().map(|at| &at.way)),
+                ("options", options.as_ref().map(|at| &at.way)),
+                ("accept_flake_config", accept_flake_config.as_ref().map(|at| &at.way)),
+            ];
+            for (key, way) in ways {
+                if let Some(way) = way {
+                    self.heap.wrong(way, Wrong::NotForOneHost { key });
+                }
+            }
+        }
+    }
+
     fn warn_of_hosts_without_fleet(&self, laid: &[Laid], fleets: &BTreeMap<String, Fleet>) {
         // A host that others jump through has its part without a fleet.
         let jump = |laid: &Laid| laid.host.jump.clone();
@@ -354,7 +384,7 @@ fn loops(laid: &[Laid], next: impl Fn(&Laid) -> Option<HostName>) -> Vec<(usize,
 }
 
 /// A flake of the file system as an absolute path: the working folder is not the inventory's.
-fn absolute_flake(flake: &str, folder: &Path) -> String {
+pub(super) fn absolute_flake(flake: &str, folder: &Path) -> String {
     let (scheme, rest) = match flake.strip_prefix("path:") {
         Some(rest) => ("path:", rest),
         None => ("", flake),

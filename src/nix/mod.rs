@@ -25,11 +25,15 @@ pub use build::{BuildError, FailedBuild, build, build_log};
 pub use closure::{Closure, closure};
 pub use copy::{CopyError, Destination, copy, printed_before};
 pub use diff::diff;
-pub use eval::{EvalError, EvalTarget, HearPrinted, HostProblem, evaluate, flake_source};
+pub use eval::{
+    EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator, HearEvaluation, HostProblem, KeptEvaluations,
+};
 pub use invoke::{AskError, Heard};
 pub use needs::Needs;
 pub use ping::{Pinged, ping};
 pub use progress::{Amount, Count, NixProgress, RunningBuild};
-pub use said::{MissingBuilder, UntrackedFile, evaluation_warnings, missing_builder, untracked_file};
+pub use said::{
+    MissingBuilder, UntrackedFile, evaluation_traces, evaluation_warnings, missing_builder, untracked_file,
+};
 pub use signing::{SigningKeys, signing_keys};
-pub use version::{NixVersion, OLDEST_TEXT, version};
+pub use version::{NixHere, NixVersion, OLDEST_TEXT, version};

@@ -174,6 +174,7 @@ impl Scenario {
             steady: fleetdeploy::inventory::model::Steady::Default,
             hooks: Hooks::default(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            evaluation: fleetdeploy::inventory::model::EvaluationTerms::default(),
             parallel: Fleet::DEFAULT_PARALLEL,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),

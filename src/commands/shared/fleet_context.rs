@@ -22,8 +22,9 @@ use crate::event::reason::inventory_fault::InventoryRefusal;
 use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
-use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source, Steady};
+use crate::inventory::model::{Become, EvaluationTerms, Fleet, Hooks, Host, HostName, Source, Steady};
 use crate::inventory::{Inventory, Loaded, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run};
+use crate::nix::KeptEvaluations;
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
@@ -192,6 +193,7 @@ impl FleetContext {
             settle: Fleet::DEFAULT_SETTLE,
             steady: Steady::Default,
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            evaluation: EvaluationTerms::default(),
             parallel: window.parallel.unwrap_or(inventory.parallel),
             canaries: BTreeSet::new(),
             waves: Vec::new(),
@@ -263,6 +265,7 @@ impl FleetContext {
             without: self.without.clone(),
             allowed,
             roots,
+            evaluations: KeptEvaluations::locate(|name| std::env::var_os(name)),
         }
     }
 

@@ -270,6 +270,7 @@ pub(in crate::engine) fn fleet() -> Fleet {
         steady: crate::inventory::model::Steady::Default,
         hooks: Hooks::default(),
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+        evaluation: fleetdeploy::inventory::model::EvaluationTerms::default(),
         parallel: Fleet::DEFAULT_PARALLEL,
         canaries: BTreeSet::new(),
         waves: Vec::new(),

@@ -38,6 +38,11 @@ pub enum BuildFault {
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
     },
+    /// The flake was changed each time while it was evaluated.
+    FlakeChanging {
+        /// The flake.
+        source: String,
+    },
     /// Nix's answer is none.
     EvaluationSenseless {
         /// The flake or the file.
@@ -121,5 +126,11 @@ pub enum BuildNote {
     EvaluationWarning {
         /// In its own words.
         said: String,
+    },
+    /// The configuration traces values, as somebody lets it who looks for a mistake.
+    EvaluationTraced {
+        count: usize,
+        /// The first of them.
+        first: String,
     },
 }

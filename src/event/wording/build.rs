@@ -20,6 +20,12 @@ impl fmt::Display for BuildFault {
                 flake.escape_debug()
             ),
             Self::EvaluationFailed { source, said } => write!(formatter, "cannot evaluate {source}: {said}"),
+            Self::FlakeChanging { source } => {
+                write!(
+                    formatter,
+                    "{source} was changed each time while it was evaluated: its hosts would not fit together"
+                )
+            }
             Self::EvaluationSenseless { source, said } => {
                 write!(formatter, "nix's answer about {source} makes no sense: {said}")
             }
@@ -77,6 +83,7 @@ impl Worded for BuildFault {
             Self::BuilderMissing { features, .. } => {
                 Some(format!("nix.settings.system-features with {}, here or in nix.buildMachines", features.join(", ")))
             }
+            Self::FlakeChanging { .. } => Some("commit it, or leave it as it is until this is done".to_owned()),
             Self::FlakeMistaken { .. }
             | Self::EvaluationFailed { .. }
             | Self::EvaluationNotEnded { .. }
@@ -90,6 +97,18 @@ impl Worded for BuildFault {
             | Self::NixFailedAfterBuild { .. }
             | Self::BuildFailed { .. }
             | Self::BuildNotSeen { .. } => None,
+        }
+    }
+}
+
+/// Says of how many hosts the systems were evaluated, and of how many that was done before.
+pub(crate) fn evaluated(anew: usize, kept: usize) -> String {
+    let hosts = |count: usize| if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") };
+    match (anew, kept) {
+        (anew, 0) => format!("evaluated {}", hosts(anew)),
+        (0, kept) => format!("nothing to evaluate: nothing has changed for {} since the last time", hosts(kept)),
+        (anew, kept) => {
+            format!("evaluated {}; nothing has changed for {} since the last time", hosts(anew), hosts(kept))
         }
     }
 }
@@ -113,6 +132,10 @@ impl fmt::Display for BuildNote {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EvaluationWarning { said } => write!(formatter, "the evaluation warns: {said}"),
+            Self::EvaluationTraced { count: 1, first } => write!(formatter, "the evaluation traces: {first}"),
+            Self::EvaluationTraced { count, first } => {
+                write!(formatter, "the evaluation traces {count} values, the first: {first}")
+            }
         }
     }
 }

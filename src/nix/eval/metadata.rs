@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::facts::source::FlakeSource;
 use crate::local::process::Invocation;
-use crate::nix::invoke::{AskError, ask};
+use crate::nix::invoke::{AskError, message_of};
 use crate::nix::plain::{cut, plain, without_credentials};
+use crate::nix::printout::Printout;
 
 const COMMAND: &str = "nix flake metadata";
 
@@ -17,6 +18,8 @@ const MOST: u64 = 16 << 20;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct FlakeMetadata {
     pub(super) source: FlakeSource,
+    /// As nix gives it, with a login that it may carry: for comparisons alone.
+    pub(super) locked_url: String,
     /// The locked reference, with all that Nix tells of it.
     pub(super) locked: Value,
     /// The lock file as it is used: with the inputs that are overridden.
@@ -39,13 +42,30 @@ struct MetadataAnswer {
 }
 
 impl FlakeMetadata {
-    /// Asks for it. Nix reads the whole flake for that, and its inputs only where the lock file lacks them.
+    /// Asks for it. Nix reads the whole flake for that, and its inputs only where the lock file lacks them. Returns what
+    /// it prints beside it, too.
     ///
     /// # Errors
     /// See [`AskError`]; also where there is no such flake.
-    pub(super) async fn ask(invocation: Invocation) -> Result<Self, AskError> {
-        let answer = ask(COMMAND, invocation.at_most(MOST, MOST)).await?;
-        Self::read(&answer)
+    pub(super) async fn ask(question: &Invocation) -> (Result<Self, AskError>, Vec<String>) {
+        let finished = match question.clone().at_most(MOST, MOST).run().await {
+            Ok(finished) => finished,
+            Err(error) => return (Err(error.into()), Vec::new()),
+        };
+        let mut printout = Printout::default();
+        printout.take(&without_credentials(&plain(&finished.stderr_text())));
+        let answer = if finished.succeeded() {
+            Self::read(&finished.stdout_text())
+        } else {
+            let message = message_of(&finished.stderr_text());
+            Err(AskError::Failed { command: COMMAND, message })
+        };
+        (answer, printout.drain())
+    }
+
+    /// Whether this is the same state of the same flake, with the same inputs.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.locked_url, &self.locked, &self.locks) == (&other.locked_url, &other.locked, &other.locks)
     }
 
     fn read(answer: &str) -> Result<Self, AskError> {
@@ -61,7 +81,7 @@ impl FlakeMetadata {
             dirty_revision: said.dirty_revision,
             last_modified: said.last_modified,
         };
-        Ok(Self { source, locked: said.locked, locks: said.locks })
+        Ok(Self { source, locked_url: said.url, locked: said.locked, locks: said.locks })
     }
 }
 
