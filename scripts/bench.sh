@@ -13,7 +13,9 @@ usage: scripts/bench.sh COMMAND [OPTIONS]
   floor       the same of the six steps by hand, in parallel: build, copy, test, ping, switch, look
   bounds      what a push may cost beside the floor, and what it does: fleets of 2 to 64 hosts, a row each as it comes;
               twenty minutes of a machine that does nothing else, and 12 GiB for 64 hosts
+  uplink      what leaves the workstation over a line of 20 Mbit/s, and how long that takes
   workstation what a push of many simulated hosts costs the workstation
+  evaluation  how long the evaluation of 8 and of --largest hosts takes, with one and two workers, and how much memory
   inventory   how long `inventory check`, a TAB and `inventory graph` take for thousands of hosts
 
   --binary PATH     the fleetdeploy to measure (default target/release/fleetdeploy, then target/debug/fleetdeploy)
@@ -24,7 +26,7 @@ usage: scripts/bench.sh COMMAND [OPTIONS]
   --cpu PERCENT     of one processor, for every host: 20 is a Raspberry Pi or so [processes, floor]
   --sizes LIST      of the simulated fleets (default 8,64,100,200,500)           [workstation]
   --cases LIST      of two,slow,eight,mesh,same,dozens,many (default: all)       [bounds]
-  --largest N       the number of hosts in `many` (default 64)                   [bounds]
+  --largest N       the number of hosts in `many` (default 64)                   [bounds, evaluation]
   --details         the phases of each fleet, on the error stream                [bounds]
 
 As root, where the lab runs (scripts/lab.sh needs), but for `inventory` and `workstation`. Build first:
@@ -58,7 +60,7 @@ export runs hosts links same cpu binary cases largest details sizes
 
 case $command in
 workstation) exec "$code/workstation.sh" ;;
-phases | processes | floor | bounds | inventory)
+phases | processes | floor | bounds | evaluation | inventory | uplink)
     binary=$(readlink -m "$binary")
     [ -x "$binary" ] || { echo "no $binary: cargo build --release --locked" >&2 && exit 1; }
     ;;
@@ -66,6 +68,6 @@ help | -h | --help) usage && exit ;;
 *) usage >&2 && exit 2 ;;
 esac
 case $command in
-phases | bounds | inventory) exec "$code/$command.sh" ;;
+phases | bounds | evaluation | inventory | uplink) exec "$code/$command.sh" ;;
 *) exec "$code/processes.sh" "$command" ;;
 esac

@@ -29,6 +29,7 @@ use crate::event::reason::rollback::LinksCause;
 use crate::event::waiting::{AfterWait, HeldBack, WaitedFor};
 use crate::facts::links::LinkAnswer;
 use crate::facts::package_change::PackageChange;
+use crate::facts::provenance::Provenance;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{GuardAction, HostName, Place};
 
@@ -242,6 +243,12 @@ pub enum Event {
         nix: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         ssh: Option<String>,
+    },
+    /// Where the systems come from, and who brings them: before they are evaluated, and anew if a hook has changed it.
+    /// Not in a rollback, which brings what the hosts have.
+    SourceKnown {
+        #[serde(flatten)]
+        provenance: Provenance,
     },
     /// A host has answered the survey, with the versions that run on it.
     HostSurveyed {

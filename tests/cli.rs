@@ -498,13 +498,21 @@ async fn pages_are_printed_and_written() {
     assert!(unknown.stderr_text().contains("`fleetdeploy` has no command `pull`"), "{}", unknown.stderr_text());
 }
 
-/// A push of the fleet `lab` in a world of its own, without nix: what does not fail before that fails at the build.
+const REVISION: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678";
+
+/// What Nix 2.26.3 says of a git tree with changes.
+const DIRTY: &str = r#"{"dirtyRevision":"a1b2c3d4e5f60718293a4b5c6d7e8f9012345678-dirty","lastModified":1795364100,
+    "locked":{"narHash":"sha256-Zm9v"},"locks":{},"originalUrl":"git+file:///fleet","url":"git+file:///fleet"}"#;
+
+/// A push of the fleet `lab` in a world of its own, with a nix that evaluates nothing: what does not fail before that
+/// fails at the build.
 async fn push(folder: &Path, inventory: &str, words: &[&str]) -> (Option<i32>, Vec<Value>) {
     let programs = folder.join("programs");
     std::fs::create_dir_all(&programs).unwrap();
     std::fs::write(folder.join("inventory.yaml"), inventory).unwrap();
     let nix = programs.join("nix");
-    std::fs::write(&nix, "#!/bin/sh\nexit 1\n").unwrap();
+    std::fs::write(&nix, format!("#!/bin/sh\ncase $* in *' flake metadata '*) echo '{DIRTY}' ;; *) exit 1 ;; esac\n"))
+        .unwrap();
     std::fs::set_permissions(&nix, Permissions::from_mode(0o755)).unwrap();
     let finished = Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
         .args(["push", "lab", "--json"])
@@ -515,6 +523,7 @@ async fn push(folder: &Path, inventory: &str, words: &[&str]) -> (Option<i32>, V
         .run()
         .await
         .unwrap();
+    codes::keep_lines(&finished.stdout_text());
     let told = finished.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     (finished.status, told)
 }
@@ -566,8 +575,9 @@ async fn a_hook_that_fails_refuses_the_push_and_those_after_an_abort_change_noth
         let path = folder.path().join("inventory.yaml");
         let path = path.display();
         format!(
-            "{end}FLEETDEPLOY_FLEET=lab\nFLEETDEPLOY_HOSTS=vps \
-             nas\nFLEETDEPLOY_INVENTORY={path}\n{more}FLEETDEPLOY_RUN={run}\n"
+            "FLEETDEPLOY_DIRTY=yes\n{end}FLEETDEPLOY_FLEET=lab\nFLEETDEPLOY_HOSTS=vps \
+             nas\nFLEETDEPLOY_INVENTORY={path}\n{more}FLEETDEPLOY_REVISION={REVISION}\nFLEETDEPLOY_RUN={run}\n\
+             FLEETDEPLOY_SOURCE=git+file:///fleet\n"
         )
     };
     let before = known("FLEETDEPLOY_PHASE=before\n", "");
@@ -593,6 +603,46 @@ async fn a_push_goes_on_after_its_hooks_and_a_dry_run_has_none() {
     let elsewhere = tempfile::tempdir().unwrap();
     push(elsewhere.path(), &inventory, &["--dry-run"]).await;
     assert!(!elsewhere.path().join("seen").exists() && !elsewhere.path().join("a name").exists());
+}
+
+/// Nothing is begun then, not even a hook, and the record says what it was.
+#[tokio::test]
+async fn clean_refuses_a_tree_with_changes_before_anything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = with_hooks("touch never");
+    let (status, told) = push(folder.path(), &inventory, &["--clean"]).await;
+    assert_eq!(status, Some(1));
+    let [failed] = of_name(&told, "failed")[..] else { panic!("{told:?}") };
+    assert_eq!(failed["text"], format!("git+file:///fleet has changes that are not in its commit {REVISION}"));
+    assert_eq!((&failed["code"], &failed["hint"]), (&"tree-dirty".into(), &"commit them, or leave out --clean".into()));
+    let [known] = of_name(&told, "source_known")[..] else { panic!("{told:?}") };
+    assert_eq!((&known["revision"], &known["dirty"]), (&REVISION.into(), &true.into()));
+    assert_eq!((&known["source"], &known["nar_hash"]), (&"git+file:///fleet".into(), &"sha256-Zm9v".into()));
+    assert_eq!(told.last().unwrap()["code"], "source-not-clean");
+    assert!(of_name(&told, "phase_started").is_empty() && !folder.path().join("never").exists(), "{told:?}");
+    assert!(
+        of_name(&told, "hook_started").iter().all(|hook| hook["hook"] != SEEN || folder.path().join("last").exists())
+    );
+
+    // The run is known by it afterwards.
+    let workstation = |words: &[&str]| {
+        let program = Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60)).args(words);
+        program.env("XDG_STATE_HOME", folder.path().join("state")).env("TZ", "UTC").folder(folder.path())
+    };
+    let page = workstation(&["show", "last"]).run().await.unwrap().stdout_text();
+    let line = format!("git+file:///fleet, revision {REVISION}, with changes that are in no commit\n");
+    assert!(page.contains(&line), "{page}");
+    let runs = workstation(&["runs"]).run().await.unwrap().stdout_text();
+    assert!(runs.contains("revision\n") && runs.ends_with("a1b2c3d-dirty\n"), "{runs}");
+    let answer = workstation(&["runs", "--json"]).run().await.unwrap().stdout_text();
+    let answer: Value = serde_json::from_str(answer.lines().next().unwrap()).unwrap();
+    assert_eq!(answer["answer"]["runs"][0]["provenance"]["revision"], REVISION);
+
+    // Of systems that are named by their paths no revision is known.
+    let named = "hosts: {vps: }
+fleets: {lab: {hosts: all, system: {vps: /nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1}}}\n";
+    let (status, told) = push(folder.path(), named, &["--clean", "--dry-run"]).await;
+    assert_eq!((status, &of_name(&told, "failed")[0]["code"]), (Some(1), &"revision-unknown".into()), "{told:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use fleetdeploy::event::waiting::{AfterWait, HeldBack, WaitedFor};
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION, WayBack};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
+use fleetdeploy::facts::provenance::Provenance;
 use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::facts::unit_changes::UnitChanges;
 use fleetdeploy::inventory::model::{GuardAction, HostName, Place};
@@ -232,6 +233,18 @@ fn facts() -> Vec<Event> {
             inventory: "inventory.yaml".into(),
         },
         Event::WorkstationSeen { fleetdeploy: "0.1.0".into(), nix: Some("nix 2.26.3".into()), ssh: None },
+        Event::SourceKnown {
+            provenance: Provenance {
+                source: Some("git+file:///etc/nixos".into()),
+                revision: Some("a1b2c3d4e5f60718293a4b5c6d7e8f9012345678".into()),
+                dirty: true,
+                nar_hash: Some("sha256-Zm9v".into()),
+                last_modified: Some(1_795_364_100),
+                by: "ada@laptop".into(),
+                nix: Some("Nix 2.26.3".into()),
+                fleetdeploy: "0.1.0".into(),
+            },
+        },
         Event::HostSurveyed {
             host: vps.clone(),
             nixos: Some("26.05.1".into()),

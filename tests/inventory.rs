@@ -213,6 +213,37 @@ fleets: {one: {hosts: a, flake: .}, two: {hosts: a, flake: ., parallel: 1}}
     }
 
     #[test]
+    fn how_a_fleet_is_evaluated_is_said_by_the_fleet_over_the_defaults() {
+        let inventory = good(
+            "defaults: {evaluate: {workers: 4, memory: 4GiB}, nix: {impure: true, options: {cores: '1'}}}
+hosts: {a: }
+fleets:
+  one: {hosts: a, flake: .}
+  two:
+    hosts: a
+    flake: .
+    evaluate: {memory: 1500 MiB}
+    nix:
+      impure: false
+      options: {}
+      override_inputs: {nixpkgs: ../nixpkgs, a/b: 'github:a/b'}
+      accept_flake_config: true
+",
+        );
+        let one = &inventory.fleets["one"].evaluation;
+        assert_eq!(
+            (one.workers, one.memory, one.impure, one.options["cores"].as_str()),
+            (Some(4), Some(4 << 30), true, "1")
+        );
+        let two = &inventory.fleets["two"].evaluation;
+        assert_eq!((two.workers, two.memory, two.impure), (Some(4), Some(1500 << 20), false));
+        assert!(two.options.is_empty() && two.accept_flake_config && !one.accept_flake_config);
+        // Relative to the inventory's folder, like the flake itself.
+        assert!(two.override_inputs["nixpkgs"].starts_with('/'), "{two:?}");
+        assert_eq!(two.override_inputs["a/b"], "github:a/b");
+    }
+
+    #[test]
     fn units_to_ignore_replace_each_other_and_a_fleets_steady_that_of_the_defaults() {
         let inventory = good(
             "defaults: {steady: 20s, units: {ignore: [a.service]}}
@@ -276,6 +307,39 @@ fleets: {lab: {hosts: all, flake: .}}
             [(true, Some(false)), (false, Some(true)), (true, Some(true))]
         );
         assert_eq!(nix(&good("hosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n").hosts[0]), (false, None));
+    }
+
+    #[test]
+    fn where_a_system_is_built_is_laid_over_and_a_host_is_no_builder_for_itself_by_name() {
+        let inventory = good(
+            "defaults: {build_on: big, nix: {sign_key: keys/sign}}
+groups: {pi: {build_on: target, nix: {sign_key: ~/sign}}}
+hosts: {big: , a: {tags: [pi]}, b: {build_on: workstation}, c: {jump: d}, d: , forge: {jump: d}}
+fleets:
+  lab: {hosts: [big, a, b, c], flake: .}
+  other: {hosts: [c], flake: ., build_on: forge}
+",
+        );
+        let words = |fleet: &str| {
+            let fleet = &inventory.fleets[fleet];
+            let hosts = fleet.hosts.iter().map(|host| format!("{} on {}", host.name, host.build_on));
+            let builders = fleet.builders.iter().map(|host| format!("and {}", host.name));
+            hosts.chain(builders).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(words("lab"), "big on target, a on target, b on workstation, c on big");
+        assert_eq!(words("other"), "c on forge, and forge");
+        let jumps: Vec<_> =
+            inventory.jumps_of(&inventory.fleets["other"]).iter().map(|host| host.name.to_string()).collect();
+        assert_eq!(jumps, ["d"]);
+        let keys = inventory.fleets["lab"].hosts.iter().map(|host| host.nix.sign_key.clone().unwrap());
+        let keys: Vec<_> = keys.map(|key| key.to_string_lossy().into_owned()).collect();
+        assert!(keys[0].ends_with("/keys/sign") && keys[0].starts_with('/') && keys[1] == "~/sign", "{keys:?}");
+        let lab = |build_on: &fleetdeploy::inventory::model::BuildOn| {
+            inventory.built_on(inventory.fleets["lab"].clone(), build_on)
+        };
+        let forge = lab(&fleetdeploy::inventory::model::BuildOn::Host(host("forge"))).unwrap();
+        assert_eq!((forge.builders.len(), forge.hosts[2].build_on.to_string()), (1, "forge".to_owned()));
+        assert!(lab(&fleetdeploy::inventory::model::BuildOn::Host(host("forgo"))).is_err());
     }
 
     #[test]
@@ -1389,6 +1453,11 @@ mod codes {
             ("url-missing", check_with("http: {status: 200}")),
             ("not-a-url", check_with("http: ftp://x")),
             ("not-a-window", "defaults: {parallel: 0}\nhosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
+            ("not-so-many-workers", fleet_with("hosts: all, flake: ., evaluate: {workers: 0}")),
+            ("not-an-amount-of-memory", fleet_with("hosts: all, flake: ., evaluate: {memory: 4GB}")),
+            ("not-an-input", fleet_with("hosts: all, flake: ., nix: {override_inputs: {--impure: .}}")),
+            ("not-a-nix-setting", fleet_with("hosts: all, flake: ., nix: {options: {--impure: x}}")),
+            ("not-for-one-host", "hosts: {a: {nix: {impure: true}}}\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
             ("not-a-status", check_with("http: {url: 'http://x', status: 20}")),
             ("empty-body", check_with("http: {url: 'http://x', body: ''}")),
             ("body-of-several-lines", check_with("http: {url: 'http://x', body: \"a\\nb\"}")),
@@ -1711,6 +1780,7 @@ mod schema_and_example {
             ("BootLoaderEntry", host(&format!("boot_loader: {{{Z}}}"))),
             ("NixEntry", host(&format!("nix: {{{Z}}}"))),
             ("LimitsEntry", host(&format!("limits: {{{Z}}}"))),
+            ("EvaluateEntry", fleet(&format!("evaluate: {{{Z}}}"))),
             ("UnitsEntry", host(&format!("units: {{{Z}}}"))),
             ("HostEntry", host(Z)),
             ("AfterEntry", host(&format!("after: {{{Z}}}"))),

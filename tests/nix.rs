@@ -16,8 +16,8 @@ use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::inventory::model::{Become, EvaluationTerms, Host, HostKey, HostName, Limits, NixOptions, Source};
 use fleetdeploy::nix::foreign::{ForeignError, HiveSource};
 use fleetdeploy::nix::{
-    self, BuildError, Destination, EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator, Heard,
-    HostProblem, KeptEvaluations, Needs, NixProgress,
+    self, BuildError, BuildStore, Destination, EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator,
+    Heard, HostProblem, KeptEvaluations, Needs, NixProgress,
 };
 use pretty_assertions::assert_eq;
 
@@ -104,7 +104,10 @@ impl Fleet {
     async fn build(&self, names: &[&str], limit: Duration) -> (Result<BTreeMap<HostName, String>, BuildError>, Heards) {
         let targets = self.evaluate(names).await.unwrap();
         let mut heards = Heards::default();
-        let built = nix::build(&targets, &self.folder().join("roots"), limit, |heard| heards.take(heard)).await;
+        let built = nix::build(&targets, BuildStore::Here { roots: &self.folder().join("roots") }, limit, |heard| {
+            heards.take(heard)
+        })
+        .await;
         (built.map(|built| built.into_iter().map(|(host, path)| (host, path.to_string())).collect()), heards)
     }
 }
@@ -164,6 +167,7 @@ fn host(text: &str) -> Host {
         optional: false,
         reactivate: false,
         after: fleetdeploy::inventory::model::After::default(),
+        build_on: fleetdeploy::inventory::model::BuildOn::Workstation,
         nix: NixOptions::default(),
         limits: Limits::default(),
         ignored_units: Vec::new(),
@@ -305,13 +309,14 @@ async fn named_systems_are_taken_from_the_store_or_missed_by_name() {
     let mut by_path = host("by-path");
     by_path.system = Some(StorePath::new(built[&name("vps")].clone()).unwrap());
     let found = evaluate(&Source::System, &[by_path.clone()], fleet.folder(), &|_, _| {}).await.unwrap();
-    nix::build(&found, &fleet.folder().join("again"), LONG, |_| {}).await.unwrap();
+    nix::build(&found, BuildStore::Here { roots: &fleet.folder().join("again") }, LONG, |_| {}).await.unwrap();
     assert!(fleet.folder().join("again/system").exists());
 
     let mut gone = host("gone");
     gone.system = Some(StorePath::new("/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nope").unwrap());
     let found = evaluate(&Source::System, &[by_path, gone], fleet.folder(), &|_, _| {}).await.unwrap();
-    let error = nix::build(&found, &fleet.folder().join("third"), LONG, |_| {}).await.unwrap_err();
+    let error =
+        nix::build(&found, BuildStore::Here { roots: &fleet.folder().join("third") }, LONG, |_| {}).await.unwrap_err();
     let BuildError::Failed { hosts, built, message, .. } = error else { panic!("{error}") };
     assert_eq!((hosts, built), (names(&["gone"]), names(&["by-path"])));
     assert!(message.contains("0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nope"), "{message}");
@@ -322,13 +327,14 @@ async fn named_systems_are_taken_from_the_store_or_missed_by_name() {
 async fn two_systems_are_compared_and_a_closure_is_sized() {
     let fleet = Fleet::new("diff");
     let targets = fleet.evaluate(&["vps", "home"]).await.unwrap();
-    let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |_| {}).await.unwrap();
+    let built =
+        nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |_| {}).await.unwrap();
     let (home, vps) = (&built[&name("home")], &built[&name("vps")]);
     let changes = nix::diff(home, vps, LONG).await.unwrap();
     let changes: Vec<_> =
         changes.iter().map(|change| (change.package.as_str(), change.before.len(), change.after.len())).collect();
     assert_eq!(changes, [("nixos-system-home", 1, 0), ("nixos-system-vps", 0, 1)]);
-    let closure = nix::closure([vps], LONG).await.unwrap();
+    let closure = nix::closure([vps], None, LONG).await.unwrap();
     assert_eq!((closure.paths.len(), closure.size_without(|path| path == vps) < closure.size()), (2, true));
     assert!(nix::version(LONG).await.unwrap().is_new_enough());
 }
@@ -360,7 +366,10 @@ async fn what_builders_print_is_heard_with_their_names_and_each_host_knows_what_
     let fleet = Fleet::new("prints");
     let targets = fleet.evaluate(&["vps", "many", "sick"]).await.unwrap();
     let mut heards = Heards::default();
-    let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |heard| heards.take(heard)).await;
+    let built = nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |heard| {
+        heards.take(heard)
+    })
+    .await;
     let BuildError::Failed { failures, .. } = built.unwrap_err() else { panic!() };
     for line in ["base> one", "bad> it hurts"] {
         assert!(heards.printed.iter().any(|printed| printed == line), "{line} is not in {:#?}", heards.printed);
@@ -392,12 +401,13 @@ async fn a_system_is_copied_with_its_bytes_counted_and_once() {
     };
     let fleet = Fleet::new("copy");
     let targets = fleet.evaluate(&["vps", "many"]).await.unwrap();
-    let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |_| {}).await.unwrap();
+    let built =
+        nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |_| {}).await.unwrap();
     let (host, alias) = (name("vps"), name(&alias));
-    let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options, substitute: false };
+    let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options, substitute: false, from: None };
     for (system, paths) in [("vps", 2), ("many", 7)] {
         let system = &built[&name(system)];
-        let closure = nix::closure([system], LONG).await.unwrap();
+        let closure = nix::closure([system], None, LONG).await.unwrap();
         assert_eq!(closure.paths.len(), paths);
         let mut heards = Heards::default();
         nix::copy(system, to, LONG, |heard| heards.take(heard)).await.unwrap();

@@ -404,19 +404,69 @@ async fn a_command_that_is_interrupted_before_it_was_sent_says_so_of_each_host()
     assert_eq!(ended.status, Some(130), "{}", ended.stdout_text());
 }
 
+/// Who builds elsewhere needs a login there, and who signs a key.
+#[tokio::test]
+async fn a_builder_that_is_not_reached_and_a_key_that_does_not_sign_are_named() {
+    let desk = Desk::new();
+    let [derivation, output] = ["a", "b"].map(|hash| format!("/nix/store/{}-nixos-system-nas-1", hash.repeat(32)));
+    let nix = |sign: &str| {
+        desk.program(
+            "nix",
+            &format!(
+                "case $* in
+                *--version*) echo 'nix (Nix) 2.31.2' ;;
+                *' build '*) ;;
+                *' key convert-secret-to-public') read -r key; case $key in *:*) echo \"$key\" ;; *) exit 1 ;; esac ;;
+                *' store sign '*) {sign} ;;
+                *) echo '[{{\"found\":{{\"derivation\":\"{derivation}.drv\",\"output\":\"{output}\"}}}}]' ;;
+                esac"
+            ),
+        );
+    };
+    nix("true");
+    desk.program("nix-store", "true");
+    let office = ["build", "office"];
+    assert_eq!(desk.tells(&office, &[]).await.status, Some(0));
+    for elsewhere in ["target", "vps"] {
+        let built = desk.tells(&["build", "office", "--build-on", elsewhere], &["builder-not-reached"]).await;
+        assert_eq!(built.status, Some(1), "{elsewhere}");
+    }
+    let typed = desk.tells(&["build", "office", "--build-on", "vsp"], &["no-host-matches"]).await;
+    assert_eq!(typed.status, Some(2));
+
+    desk.inventory(&INVENTORY.replace("hosts: nas, flake: .", "hosts: nas, flake: ., nix: {sign_key: ~/key}"));
+    for (key, is_one) in [(None, false), (Some("no key"), false), (Some("fleet-1:secret"), true)] {
+        if let Some(key) = key {
+            desk.write("key", key);
+        }
+        let wanted: &[&str] = if is_one { &[] } else { &["sign-key-unusable"] };
+        assert_eq!(desk.tells(&office, wanted).await.status, Some(i32::from(!is_one)), "{key:?}");
+    }
+    nix("echo 'error: it is tired' >&2; exit 1");
+    desk.tells(&office, &["system-not-signed"]).await;
+}
+
 /// Together they do not evaluate, and nobody is left the time to find the host to blame.
 #[tokio::test]
 async fn an_evaluation_that_nobody_has_time_to_blame_says_what_nix_said() {
     let desk = Desk::new();
-    desk.inventory(&INVENTORY.replace("hosts: all, flake: .", "hosts: all, flake: ., build_limit: 3s"));
+    desk.inventory(
+        "hosts: {pi: , vps: , nas: }\nfleets: {homelab: {hosts: all, flake: ., build_limit: 3s, evaluate: {workers: 1, \
+         memory: 8GiB}}}\n",
+    );
+    let found = "{\"found\":{\"derivation\":\"/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-pi.drv\",\"output\":\
+                 \"/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-pi\"}}";
     desk.program(
         "nix",
-        "case $* in
+        &format!(
+            "case $* in
         *--version*) echo 'nix (Nix) 2.31.2' ;;
+        *'\"pi\"'*) echo '[{found}]' ;;
         *'\"vps\" \"nas\"'*) echo 'error: a module of nas is wrong' >&2; exit 1 ;;
         *'\"vps\"'* | *'\"nas\"'*) exec sleep 600 ;;
         *) echo '[]' ;;
-        esac",
+        esac"
+        ),
     );
     let built = desk.tells(&["build", "homelab"], &["evaluation-failed"]).await;
     assert_eq!(built.status, Some(1));
@@ -490,4 +540,51 @@ async fn a_file_that_git_does_not_know_is_named() {
         &format!("case $* in *--version*) echo 'nix (Nix) 2.31.2' ;; *) cat {folder}/said >&2; exit 1 ;; esac"),
     );
     desk.tells(&["build", "office"], &["file-untracked"]).await;
+}
+
+/// Gives each of two hosts a system, which then cannot be built, and says of the flake what `metadata` prints.
+fn evaluating_nix(metadata: &str, evaluation: &str) -> String {
+    let found = "{\"found\":{\"derivation\":\"/nix/store/zl65qzggwjsc35lm1d10vgcnjc2l8nnh-x.drv\",\"output\":\
+                 \"/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-x\"}}";
+    format!(
+        "case $* in
+        *--version*) echo 'nix (Nix) 2.31.2' ;;
+        *' metadata '*) {metadata} ;;
+        *' eval '*) {evaluation}; echo '[{found}]' ;;
+        *) echo 'error: nothing is built here' >&2; exit 1 ;;
+        esac"
+    )
+}
+
+#[tokio::test]
+async fn a_flake_that_never_stands_still_is_refused_and_what_an_evaluation_traces_is_said_once() {
+    let desk = Desk::new();
+    let metadata =
+        "echo \"{\\\"originalUrl\\\":\\\"x\\\",\\\"url\\\":\\\"x\\\",\\\"locked\\\":{\\\"narHash\\\":\\\"$$\\\"}}\"";
+    desk.program("nix", &evaluating_nix(metadata, "true"));
+    let built = desk.tells(&["build", "homelab"], &["flake-changing"]).await;
+    assert_eq!(built.status, Some(1));
+
+    let trace = "echo 'trace: first' >&2; echo 'trace: second' >&2";
+    desk.program("nix", &evaluating_nix("exit 1", trace));
+    let built = desk.tells(&["build", "office"], &["evaluation-traced"]).await;
+    let said = built.stdout_text();
+    assert!(said.contains(r#""count":2,"first":"first""#), "{said}");
+    assert!(said.contains(r#""event":"evaluated","anew":1,"kept":0"#), "{said}");
+}
+
+#[tokio::test]
+async fn an_option_of_the_evaluation_that_cannot_be_one_is_named() {
+    let desk = Desk::new();
+    for (options, said) in [
+        (["--option", "Cores", "4"], "`Cores` cannot be the name of a setting of Nix"),
+        (["--option", "--impure", "x"], "`--impure` cannot be the name of a setting of Nix"),
+        (["--override-input", "nixpkgs/", "."], "`nixpkgs/` cannot be the name of an input"),
+        (["--override-input", "nixpkgs", "--impure"], "--impure"),
+    ] {
+        let words = [["build", "office"].as_slice(), &options].concat();
+        let ended = desk.tells(&words, &["option-not-understood"]).await;
+        assert_eq!(ended.status, Some(2));
+        assert!(ended.stdout_text().contains(said), "{}", ended.stdout_text());
+    }
 }

@@ -703,12 +703,58 @@ async fn what_is_not_in_the_store_is_named_by_one_question() {
     assert_eq!(says().await, missing(B));
     // Of a system that is not there nothing else is said: what it lacks besides is no cause.
     let files = ["lib.sh", "boot.sh", "comparing.sh", "prepare.sh"];
-    let said = host.says(&files, &format!("main r-1 {A} {A} {B} 5 vps")).await;
+    let said = host.says(&files, &format!("main r-1 {A} {A} {B} 5 - vps")).await;
     assert_eq!(said, missing(B) + "check unknown\nend\n");
     host.program("nix-store", "exit 0");
     assert_eq!(says().await, "");
     host.program("nix-store", "exit 1");
     assert_eq!(says().await, missing(A) + &missing(B));
+}
+
+/// What a push says of a system is kept by the name of that system, and told of no other one.
+#[tokio::test]
+async fn where_a_system_comes_from_is_told_of_that_system_alone_and_goes_with_it() {
+    let host = Host::with(None).await;
+    let file = |system: &str| format!("nix/var/nix/fleetdeploy/{}", &system[11..43]);
+    let brought = r#"{"run":"r-1","source":"git+file:///a b?x=$(reboot)`reboot`'","by":"ada@laptop"}"#;
+    host.write("told", brought);
+    let keep = format!("read -r origin <\"$root/told\"; new={B}; keep_origin; origin=-; keep_origin");
+    assert_eq!(host.says(&["lib.sh", "prepare.sh"], &keep).await, "");
+    assert_eq!(host.text(&file(B)), format!("{B}\n{brought}\nend\n"));
+    let ask = format!("survey_origin {B}; survey_origin {A}; survey_origin -; survey_origin ''");
+    let told = format!("origin {B} {brought}\n");
+    let tells = async || host.says(&["lib.sh", "survey.sh"], &ask).await;
+    assert_eq!(tells().await, told);
+    // What another run left without a word about it is not lost by a push that has none.
+    for part in [
+        String::new(),
+        format!("{B}\n"),
+        format!("{B}\n{brought}\n"),
+        format!("{A}\n{brought}\nend\n"),
+        format!("{B}\n{}\nend\n", "x".repeat(1501)),
+    ] {
+        host.write(&file(B), &part);
+        assert_eq!(tells().await, "", "{part}");
+    }
+    // It is one line for the host, and no more than that.
+    let long = format!("{{{}}}", "x".repeat(1499));
+    for (origin, fits) in
+        [("-", true), (brought, true), ("", false), ("vps", false), ("{\u{1b}}", false), (&long, false)]
+    {
+        host.write("told", origin);
+        let ask = "origin=$(cat \"$root/told\"); is_origin \"$origin\" && echo yes; :";
+        let said = host.says(&["lib.sh", "prepare.sh"], ask).await;
+        assert_eq!(said == "yes\n", fits, "{origin}");
+    }
+    // It goes with a clean-up once its system is gone.
+    for system in [A, B] {
+        host.write(&file(system), format!("{system}\n{brought}\nend\n"));
+    }
+    host.write("nix/var/nix/fleetdeploy/odd", "whatever\n");
+    host.write(&B[1..], "");
+    assert_eq!(host.says(&["lib.sh", "clean.sh"], "run=r-1; clean_roots").await, "");
+    let kept = [A, B].map(|system| host.path(&file(system)).exists());
+    assert_eq!((kept, host.path("nix/var/nix/fleetdeploy/odd").exists()), ([false, true], true));
 }
 
 /// A program that writes links otherwise, or is not there, costs more processes and no answer.

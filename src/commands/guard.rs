@@ -358,6 +358,7 @@ impl Records<'_> {
             plan: armable.plan.clone(),
             rollback_to: None,
             without: BTreeSet::new(),
+            provenance: None,
         };
         folder.write_plan(&saved)?;
         journal.append(&journal::JournalEntry::Started(started(&saved, 1, |_| None)))?;

@@ -15,15 +15,17 @@ use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{PushListener, PushRecord, would_refuse};
 use super::{CommandResult, FAREWELL, Trouble, farewell};
 use crate::commands::shared::evaluation::EvaluationArgs;
-use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::fleet_hosts::{BuildOnArgs, FleetHostsArgs};
 use crate::commands::shared::global::GlobalArgs;
-use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
+use crate::commands::shared::terms::{ShowingArgs, SourceArgs, TermsArgs};
 use crate::decide::rollback::To;
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
+use crate::engine::inquiry::FleetScope;
 use crate::engine::push::{Preview, PushRequest, Pushed, push};
 use crate::engine::shutdown::Shutdown;
 use crate::event::forecast::Forecast;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::command::CommandNote;
 use crate::event::reason::command_end::CommandEnd;
 use crate::event::stream::Events;
@@ -73,6 +75,10 @@ pub struct PushArgs {
     #[command(flatten)]
     pub terms: TermsArgs,
     #[command(flatten)]
+    pub building: BuildOnArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
     pub showing: ShowingArgs,
     #[command(flatten)]
     pub evaluation: EvaluationArgs,
@@ -85,10 +91,10 @@ pub struct PushArgs {
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -> CommandResult {
-    let mut context = prepare(global, &arguments.fleet, &arguments.terms)?;
+    let mut context = prepare(global, &arguments.fleet, &arguments.terms)?.built_on(&arguments.building)?;
     arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let wanted = Wanted::new(&context, &arguments.terms, first(arguments.showing))?;
-    go(global, mode, &context, Wanted { reboot: arguments.reboot, ..wanted }).await
+    go(global, mode, &context, Wanted { reboot: arguments.reboot, clean: arguments.source.clean, ..wanted }).await
 }
 
 pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<FleetContext, Trouble> {
@@ -118,6 +124,8 @@ pub(super) struct Wanted {
     pub(super) waves: Waves,
     pub(super) first: Preview,
     pub(super) reboot: bool,
+    /// Whether only a tree without changes is taken.
+    pub(super) clean: bool,
     /// Where a rollback goes: to systems that the hosts have already.
     pub(super) back: Option<To>,
 }
@@ -129,7 +137,7 @@ impl Wanted {
         let sizes = if terms.waves.is_empty() { &context.fleet.waves } else { &terms.waves };
         let waves = Waves { canaries: context.canaries(&terms.canary)?, sizes: sizes.clone() };
         let accept_failed = terms.accept_failed.iter().cloned().collect();
-        Ok(Self { allowed, accept_failed, waves, first, reboot: false, back: None })
+        Ok(Self { allowed, accept_failed, waves, first, reboot: false, clean: false, back: None })
     }
 }
 
@@ -158,8 +166,10 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     };
 
     let roots = record.as_ref().map_or_else(|| scratch.path().to_owned(), |record| record.folder.join("systems"));
+    let mut scope = context.scope(wanted.allowed, roots);
+    scope.source.clean = wanted.clean;
     let request = PushRequest {
-        scope: context.scope(wanted.allowed, roots),
+        scope,
         accept_failed: wanted.accept_failed,
         waves: wanted.waves,
         back: wanted.back,
@@ -179,15 +189,22 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         events.publish(Event::warned(None, CommandNote::UnitsWillBeAsked { copies }));
     }
     let mut keeper = PushListener::new(&events, screen.follower(), record, &request);
-    let hooks = HooksOfPush::new(context, &context.selected, run.as_deref(), &events);
-    let concluded = match hooks.before(&mut shutdown).await {
+    let source = request.scope.source.clone();
+    let hooks = HooksOfPush::new(context, &context.selected, run.as_deref(), source, &events);
+    // A rollback takes nothing from the source.
+    let looks = request.back.is_none() && (request.scope.source.clean || hooks.begin_before());
+    let ready = match find_source(&request.scope, looks, &events, &mut shutdown).await {
+        Ok(()) => hooks.before(&mut shutdown).await.map_err(|stopped| stopped.conclude(&request.scope.fleet)),
+        Err(concluded) => Err(concluded),
+    };
+    let concluded = match ready {
         Ok(()) => {
             let pushing = push(&request, workspace, &events, &mut keeper, &mut shutdown);
             // A mistake of ours must not end without a word while guards are armed.
             let pushed = AssertUnwindSafe(pushing).catch_unwind().await;
             conclude(pushed.ok(), keeper.touched, keeper.guarded, &request.scope.fleet)
         }
-        Err(stopped) => stopped.conclude(&request.scope.fleet),
+        Err(concluded) => concluded,
     };
     let mut page = keeper.foreseen.take();
     let concluded = match refusal.filter(|_| matches!(concluded.outcome, Outcome::Planned | Outcome::Unchanged)) {
@@ -227,6 +244,28 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         print(&format!("{}\n{nothing}\n", render(&forecast, style)))?;
     }
     Ok(ending)
+}
+
+/// Finds out where the systems come from before a hook runs: the hook may ask for it, and what is refused must not have
+/// begun. What a hook changes of it, the build finds.
+async fn find_source(
+    scope: &FleetScope,
+    looks: bool,
+    events: &Events,
+    shutdown: &mut Shutdown,
+) -> Result<(), Conclusion> {
+    if !looks {
+        return Ok(());
+    }
+    let (why, interrupted) = tokio::select! {
+        found = scope.source.find(&scope.fleet, &scope.folder, events) => match found {
+            Ok(()) => return Ok(()),
+            Err(refusal) => (AnyReason::from(refusal), None),
+        },
+        signal = shutdown.requested() => (CommandEnd::InterruptedUntouched { signal }.into(), Some(signal)),
+    };
+    let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted };
+    Err(Conclusion::of_all(&scope.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, why))
 }
 
 /// Publishes the answer, for programs.
@@ -310,6 +349,7 @@ mod tests {
             hooks: crate::inventory::model::Hooks::default(),
             settle: Fleet::DEFAULT_SETTLE,
             steady: crate::inventory::model::Steady::Default,
+            builders: Vec::new(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             evaluation: crate::inventory::model::EvaluationTerms::default(),
             parallel: Fleet::DEFAULT_PARALLEL,

@@ -29,12 +29,14 @@ use crate::engine::recover::{
     FoundRun, RecordedRun, RecoverRequest, Recovered, RecoveryRecords, RollingEnded, recover,
 };
 use crate::engine::shutdown::Shutdown;
+use crate::engine::source::RunSource;
 use crate::engine::surroundings::Surroundings;
 use crate::event::reason::command_fault::Misuse;
 use crate::event::reason::recover::RecoverReason;
 use crate::event::stream::{Events, Follower};
 use crate::event::{Event, Outcome};
 use crate::facts::plan::Plan;
+use crate::facts::provenance::Provenance;
 use crate::inventory::Overrides;
 use crate::inventory::model::{Host, HostName};
 use crate::record::folder::{RunFolder, SavedPlan, StateFolder, UnfinishedRun};
@@ -168,8 +170,9 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs
     }
     let concluded = conclude(recovered.ok(), keeper.guarded, is_known, &request.fleet, &events);
     // The push that had them to run is gone; without a run that was taken over nothing has ended.
-    if let Some(ResumedRecord { run, changing, .. }) = &keeper.record {
-        HooksOfPush::new(&context, changing, Some(run), &events).after(&concluded, &mut shutdown).await;
+    if let Some(ResumedRecord { run, changing, provenance, .. }) = &keeper.record {
+        let source = RunSource::of(provenance.clone());
+        HooksOfPush::new(&context, changing, Some(run), source, &events).after(&concluded, &mut shutdown).await;
     }
     let ending = concluded.ending;
     if let Some(record) = &keeper.record {
@@ -238,6 +241,8 @@ struct ResumedRecord {
     run: String,
     /// The hosts that get new systems by it.
     changing: BTreeSet<HostName>,
+    /// Where those come from.
+    provenance: Option<Provenance>,
     journal: Journal,
     recording: Recording,
 }
@@ -289,7 +294,8 @@ impl RecoverListener<'_> {
         self.lock.name_run(&what.run)?;
         let recording = listener::start(&self.events, &folder)?;
         let changing = what.plan.hosts.iter().filter(|host| host.changes).map(|host| host.name.clone()).collect();
-        Ok(ResumedRecord { run: what.run.clone(), changing, journal, recording })
+        let provenance = folder.read_plan().and_then(|saved| saved.provenance);
+        Ok(ResumedRecord { run: what.run.clone(), changing, provenance, journal, recording })
     }
 
     /// Ends the record of a rolling reboot, if there is one here: even if a host is away, nothing is left to do for it.
@@ -309,6 +315,7 @@ impl RecoverListener<'_> {
             owner: self.request.owner.clone(),
             rollback_to: folder.read_plan().and_then(|before| before.rollback_to),
             without: folder.read_plan().map(|before| before.without).unwrap_or_default(),
+            provenance: folder.read_plan().and_then(|before| before.provenance).or_else(|| what.provenance.clone()),
             plan: Plan::clone(&what.plan),
         };
         folder.write_plan(&saved)?;
@@ -346,11 +353,16 @@ impl Surroundings for RecoverListener<'_> {
 impl RecoveryRecords for RecoverListener<'_> {
     fn recovering(&mut self, what: &FoundRun) -> std::io::Result<()> {
         self.events.name_run(&what.run);
-        self.record = Some(self.open(what)?);
+        let record = self.open(what)?;
+        let provenance = record.provenance.clone();
+        self.record = Some(record);
         self.guarded = true;
         let record = self.state.folder().join("runs").join(&what.run).display().to_string();
         let changes = what.plan.changing().map(|host| what.plan.host(host).name.clone()).collect();
         self.events.publish(Event::RunChosen { epoch: what.epoch, alone: what.alone, record, changes });
+        if let Some(provenance) = provenance {
+            self.events.publish(Event::SourceKnown { provenance });
+        }
         Ok(())
     }
 

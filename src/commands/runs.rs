@@ -16,6 +16,7 @@ use crate::event::Event;
 use crate::event::line::to_millis;
 use crate::exit::Ending;
 use crate::inventory::SelectError;
+use crate::ui::columns_of_stdout;
 use crate::ui::mode::Mode;
 use crate::ui::runs::{RunRow, RunStanding, render};
 
@@ -79,6 +80,7 @@ pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &RunsArgs) -> Comm
             took: summary.took,
             exit: summary.exit,
             missing: summary.missing,
+            provenance: summary.provenance,
         };
         rows.push(row);
     }
@@ -95,7 +97,7 @@ pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &RunsArgs) -> Comm
         ([], Some(fleet)) if older == 0 => format!("this workstation has no record of a run of fleet {fleet}\n"),
         ([], None) if older == 0 => "this workstation has no record of any run\n".to_owned(),
         (rows, _) => {
-            let mut text = render(rows, &clock(), colour(global));
+            let mut text = render(rows, &clock(), columns_of_stdout(), colour(global));
             if older > 0 {
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "and {older} older: --limit {}", rows.len() + older);
@@ -135,5 +137,6 @@ fn json(row: &RunRow) -> serde_json::Value {
         "took_ms": row.took.map(super::shared::conclusion::millis),
         "exit": row.exit,
         "missing": row.missing,
+        "provenance": row.provenance,
     })
 }

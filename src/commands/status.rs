@@ -185,6 +185,8 @@ impl StatusAnswer {
                 "way": way,
                 "answered": true,
                 "condition": condition,
+                // Where what runs now comes from, as the push that brought it has said.
+                "origin": condition.facts.origin(),
                 "drift": drift(&condition.facts.standing.systems).map(|drift| drift.to_string()),
                 "troubles": troubles,
                 "flake": flake.map(Match::word),

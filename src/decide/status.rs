@@ -248,6 +248,7 @@ pub(crate) mod tests {
                 notes: vec![],
                 current_was_booted: true,
                 lacks_bash: false,
+                origins: vec![],
                 wireguard: vec![],
             },
             generation_made: Some(1_795_364_100),

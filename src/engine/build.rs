@@ -1,12 +1,17 @@
 //! Phase 1: evaluates the systems, makes one build for the whole fleet, and puts each error to the host it belongs to.
 
+mod groups;
 mod rows;
+mod signing;
+
+pub(super) use groups::store_of;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -57,11 +62,11 @@ impl Inquiry<'_> {
         let FleetScope { fleet, selected, .. } = self.scope;
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
+        // A key that cannot sign is better known before an evaluation of minutes.
+        self.ensure_keys_sign(&hosts).await?;
         let targets = self.evaluate(&hosts).await?;
-        let systems = match self.build_targets(&targets).await {
-            Ok(systems) => systems,
-            Err(error) => return Err(self.build_failed(&error).await),
-        };
+        let systems = self.build_groups(&hosts, targets).await?;
+        self.sign(&hosts, &systems).await?;
         for host in &hosts {
             self.tell(Event::HostDone { host: host.name.clone(), phase: Phase::Build });
         }
@@ -85,9 +90,8 @@ impl Inquiry<'_> {
             self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
             return Err(Refusal::SystemsNotEvaluated);
         }
-        if let Some(source) = evaluator.source() {
-            self.source_known(source)?;
-        }
+        let version = evaluator.version().ok().cloned();
+        self.source_known(evaluator.source(), version.as_ref())?;
         let notes = Mutex::new(EvalNotes::default());
         let hear = |news: nix::EvalNews<'_>| self.hear_evaluation(news, &notes);
         let evaluation = evaluator.evaluate(&hear).await.map_err(|error| self.evaluation_failed(&error))?;
@@ -96,7 +100,7 @@ impl Inquiry<'_> {
             self.warn(None, BuildNote::EvaluationTraced { count: traces, first });
         }
         if let Some(source) = evaluation.source {
-            self.source_known(&source)?;
+            self.source_known(Some(&source), version.as_ref())?;
             let _ = self.source.set(source);
         }
         if fleet.source != Source::System {
@@ -134,52 +138,20 @@ impl Inquiry<'_> {
 
     /// Looks at what the systems come from, before anything is evaluated and once more after it: here a push may be
     /// refused for it.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "what refuses a source goes here")]
-    fn source_known(&self, _source: &FlakeSource) -> Phased<()> {
-        Ok(())
-    }
-
-    async fn build_targets(
-        &self,
-        targets: &BTreeMap<HostName, nix::EvalTarget>,
-    ) -> Result<BTreeMap<HostName, StorePath>, nix::BuildError> {
-        let FleetScope { fleet, roots, .. } = self.scope;
-        let rows = Mutex::new(BuildRows::new(targets));
-        let begun = Notify::new();
-        let mut told = None;
-        let hear = |heard: nix::Heard<'_>| match heard {
-            nix::Heard::Progress(progress) => {
-                let moved = build_moved(progress, doing(progress));
-                // The next line of a builder is progress as well, but this event does not carry it.
-                if told.as_ref() != Some(&moved) {
-                    told = Some(moved.clone());
-                    self.tell(moved);
-                }
-                lock(&rows).see(progress);
-                if !progress.running.is_empty() {
-                    begun.notify_one();
-                }
-            }
-            // Its rows say what is being built, and for how long.
-            nix::Heard::Still { .. } => {}
-            nix::Heard::Printed(lines) => {
-                self.tell(Event::Printed { host: None, by: "nix build".to_owned(), lines });
-            }
-        };
-        tokio::select! {
-            built = nix::build(targets, roots, fleet.build_limit, hear) => built,
-            never = self.tell_rows(targets, &begun, &rows) => match never {},
-        }
+    fn source_known(&self, known: Option<&FlakeSource>, version: Option<&nix::NixVersion>) -> Phased<()> {
+        let FleetScope { fleet, folder, source, .. } = self.scope;
+        source.take(fleet, folder, known, version, self.events)
     }
 
     /// Says what is being built for each host, from the first derivation to the end of the build.
     async fn tell_rows(
         &self,
         targets: &BTreeMap<HostName, nix::EvalTarget>,
+        is_wanted: bool,
         begun: &Notify,
         rows: &Mutex<BuildRows>,
     ) -> Infallible {
-        if targets.len() > MOST_ROWS {
+        if !is_wanted {
             std::future::pending::<()>().await;
         }
         begun.notified().await;
@@ -216,16 +188,17 @@ impl Inquiry<'_> {
         Some(BuildFault::FileUntracked { file, repository, said: said.to_owned() })
     }
 
-    async fn build_failed(&self, error: &nix::BuildError) -> Refusal {
+    /// Tells why the systems of these hosts were not built, on `machine` or here.
+    async fn build_failed(&self, of: &[HostName], machine: Option<&HostName>, error: &nix::BuildError) {
         if let nix::BuildError::Failed { hosts, failures, message, .. } = error {
             for failure in failures {
                 let name = failure.name.clone();
                 let fault = if let Some(missing) = nix::missing_builder(&failure.reason) {
                     let nix::MissingBuilder { system_type, features } = missing;
-                    BuildFault::BuilderMissing { name, system_type, features }
+                    BuildFault::BuilderMissing { name, system_type, features, machine: machine.cloned() }
                 } else {
                     let (said, derivation) = (failure.reason.clone(), failure.derivation.clone());
-                    BuildFault::DerivationFailed { name, said, derivation }
+                    BuildFault::DerivationFailed { name, said, derivation, machine: machine.cloned() }
                 };
                 for host in &failure.hosts {
                     self.tell(Event::failed(Some(host), fault.clone()));
@@ -236,20 +209,26 @@ impl Inquiry<'_> {
             for host in hosts.iter().filter(|host| !failures.iter().any(|failure| failure.hosts.contains(host))) {
                 self.tell(Event::failed(Some(host), BuildFault::SystemNotBuilt { said: message.clone() }));
             }
-            self.record_logs(failures).await;
+            // The log of a build in the store of a host stays there.
+            if machine.is_none() {
+                self.record_logs(failures).await;
+            }
         } else if let Some(fault) = error.fault() {
-            self.tell(Event::failed(None, fault));
+            if machine.is_some() {
+                for host in of {
+                    self.tell(Event::failed(Some(host), fault.clone()));
+                }
+            } else {
+                self.tell(Event::failed(None, fault));
+            }
         }
-        Refusal::SystemsNotBuilt
     }
 
     /// Tells the whole logs of the failed builds, for the record: for every host that needs the build. A log that
     /// cannot be read does no harm, because its end was told already.
     async fn record_logs(&self, failures: &[nix::FailedBuild]) {
         let told = failures.iter().filter(|failure| !failure.hosts.is_empty()).take(LOGS);
-        let logs = told.map(|failure| async move {
-            (failure, nix::build_log(&failure.derivation, LOG_LINES, LOG_LIMIT).await.unwrap_or_default())
-        });
+        let logs: Vec<_> = told.map(|failure| log_of(failure).boxed()).collect();
         let mut left = ALL_LOG_LINES;
         for (failure, lines) in futures::future::join_all(logs).await {
             for host in &failure.hosts {
@@ -262,6 +241,10 @@ impl Inquiry<'_> {
             }
         }
     }
+}
+
+async fn log_of(failure: &nix::FailedBuild) -> (&nix::FailedBuild, Vec<String>) {
+    (failure, nix::build_log(&failure.derivation, LOG_LINES, LOG_LIMIT).await.unwrap_or_default())
 }
 
 fn doing(progress: &nix::NixProgress) -> String {

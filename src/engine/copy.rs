@@ -6,6 +6,7 @@ use futures::FutureExt;
 use tokio::time::Instant;
 
 use super::ask::ask_all;
+use super::build::store_of;
 use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
@@ -20,6 +21,7 @@ use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Event, Phase};
 use crate::facts::fit::Fit;
+use crate::facts::provenance::Brought;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
@@ -49,15 +51,21 @@ impl Push<'_> {
         refuse_if(answers.values().any(|fits| !fits), Refusal::SystemsNotBrought)
     }
 
-    /// Returns the size of all new systems together, which is the most that any host can be brought: one question for
-    /// the fleet, and none for each host that has that much room.
+    /// Returns the size of all new systems together that are here, which is the most that a host can be brought from
+    /// here: one question for the fleet, and none for each host that has that much room.
     async fn most_to_bring(&self, changing: &[(&Surveyed<'_>, &StorePath)]) -> Option<u64> {
         let limit = changing.iter().map(|(view, _)| view.host.limits.step).max()?;
         if self.request.back.is_some() {
             return None;
         }
-        let systems: BTreeSet<&StorePath> = changing.iter().map(|(_, new)| *new).collect();
-        nix::closure(systems, limit).await.ok().map(|closure| closure.size())
+        let systems: BTreeSet<&StorePath> = {
+            let elsewhere = lock(&self.inquiry.built_there);
+            changing.iter().filter(|(view, _)| !elsewhere.contains_key(&view.host.name)).map(|(_, new)| *new).collect()
+        };
+        if systems.is_empty() {
+            return None;
+        }
+        nix::closure(systems, None, limit).await.ok().map(|closure| closure.size())
     }
 
     async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName], most: Option<u64>) -> bool {
@@ -68,13 +76,17 @@ impl Push<'_> {
             // ask about it.
             return matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits);
         }
+        let there = lock(&self.inquiry.built_there).get(name).cloned();
+        let from = there.as_ref().map(|there| &there.machine).filter(|machine| *machine != name);
+        let is_there = there.is_some() && from.is_none();
         let turn = self.inquiry.reach.turns().copy(name).await;
-        let is_enough = most.is_some_and(|most| most <= free(view));
+        let is_enough = there.is_none() && most.is_some_and(|most| most <= free(view));
         if !is_enough && !self.has_room(view, new).await {
             return false;
         }
         let deadline = Instant::now() + host.limits.copy;
-        let first = match self.bring_over(view, new, deadline).await {
+        let brought = if is_there { Ok(()) } else { self.bring_over(view, new, from, deadline).await };
+        let first = match brought {
             Ok(()) => {
                 // What follows is little work: another copy may begin.
                 drop(turn);
@@ -82,6 +94,11 @@ impl Push<'_> {
             }
             // What has arrived whole stays there, and a connection that was lost may be had again.
             Err(nix::CopyError::Connection { message, .. }) => {
+                drop(turn);
+                CopyCheck::Again(CopyAgain::CopiedAgain { said: message })
+            }
+            // A garbage collection where it was built, most likely: nothing there has rooted it.
+            Err(nix::CopyError::Other { message, .. }) if from.is_some() => {
                 drop(turn);
                 CopyCheck::Again(CopyAgain::CopiedAgain { said: message })
             }
@@ -101,10 +118,19 @@ impl Push<'_> {
         ));
         // The master is made again where it was lost. If that fails, the copy says why.
         let _ = self.inquiry.reach.ready(name, host.limits.connect).await;
+        // What is built there still is not built again by this.
+        if let Some(there) = &there
+            && !self.inquiry.build_again(name, there).boxed().await
+        {
+            return false;
+        }
+        if is_there {
+            return matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits);
+        }
         // The wait for its turn is taken from no copy's time.
         let waiting = Instant::now();
         let turn = self.inquiry.reach.turns().copy(name).await;
-        let brought = self.bring_over(view, new, deadline + waiting.elapsed()).await;
+        let brought = self.bring_over(view, new, from, deadline + waiting.elapsed()).await;
         drop(turn);
         match brought {
             Ok(()) => matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits),
@@ -112,15 +138,21 @@ impl Push<'_> {
         }
     }
 
-    /// Copies the new system to its host.
-    async fn bring_over(&self, view: &Surveyed<'_>, new: &StorePath, deadline: Instant) -> Result<(), nix::CopyError> {
+    /// Copies the new system to its host, from this workstation or the host that has built it.
+    async fn bring_over(
+        &self,
+        view: &Surveyed<'_>,
+        new: &StorePath,
+        from: Option<&HostName>,
+        deadline: Instant,
+    ) -> Result<(), nix::CopyError> {
         let host = view.host;
         let name = &host.name;
         let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
         let substitute = host.nix.substitute_on_destination;
         let left = deadline.saturating_duration_since(Instant::now());
         self.inquiry.tell(Event::moved_within(name, Doing::Copying, left));
-        let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute };
+        let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute, from };
         let hear = |heard: nix::Heard<'_>| {
             self.inquiry.tell(match heard {
                 nix::Heard::Progress(nix::NixProgress { copied, .. }) => {
@@ -146,13 +178,20 @@ impl Push<'_> {
     /// Checks whether the missing paths fit on the host's disk. The host is asked which are missing only if the whole
     /// closure would not fit.
     pub(super) async fn has_room(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
+        let there = lock(&self.inquiry.built_there).get(&view.host.name).map(|there| there.machine.clone());
+        // What is built on the host itself lies there already.
+        if there.as_ref() == Some(&view.host.name) {
+            return true;
+        }
         let free = free(view);
-        let Ok(closure) = nix::closure([new], view.host.limits.step).await else { return true };
+        let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
+        let from = there.as_ref().map(|from| store_of(from, &ssh_options));
+        let Ok(closure) = nix::closure([new], from, view.host.limits.step).await else { return true };
         if closure.size() <= free {
             return true;
         }
         let old = &view.facts.standing.systems.current;
-        let known = nix::closure([old], view.host.limits.step).await.ok();
+        let known = nix::closure([old], from, view.host.limits.step).await.ok();
         let missing = closure.size_without(|path| known.as_ref().is_some_and(|known| known.paths.contains_key(path)));
         if missing <= free {
             return true;
@@ -181,6 +220,7 @@ impl Push<'_> {
             old_boot: systems.boot_default.clone(),
             new: new.clone(),
             check: view.host.limits.check,
+            brought: self.brought(),
             hosts: of_run.to_vec(),
         }
         .script();
@@ -228,6 +268,13 @@ impl Push<'_> {
         } else {
             CopyCheck::Unfit
         }
+    }
+
+    /// What a host keeps of where its new system comes from. In a rollback it knows that already, and a dry run leaves
+    /// nothing.
+    fn brought(&self) -> Option<Brought> {
+        let known = self.request.scope.source.known().filter(|_| !self.request.first.is_all())?;
+        Some(Brought::now(&self.request.run, known))
     }
 
     fn tell_comparison(&self, host: &HostName, fit: &Fit) {

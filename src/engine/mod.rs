@@ -39,6 +39,7 @@ mod reports;
 pub mod retry;
 pub mod returned;
 pub mod shutdown;
+pub mod source;
 pub mod ssh_hosts;
 pub mod status;
 pub mod surroundings;

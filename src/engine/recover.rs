@@ -28,6 +28,7 @@ use crate::event::reason::recover::RecoverReason;
 use crate::event::stream::Events;
 use crate::event::{Event, GUARD_TRACE, Outcome, Phase};
 use crate::facts::plan::Plan;
+use crate::facts::provenance::Provenance;
 use crate::facts::traces::EndMark;
 use crate::inventory::model::{Fleet, Host, HostName};
 use crate::remote::Workspace;
@@ -86,6 +87,8 @@ pub struct FoundRun {
     pub plan: Arc<Plan>,
     /// The longest time from now on that a guard of the run can hold, except those that this recovery arms.
     pub longest_guard: Duration,
+    /// Where its new systems come from, if all hosts that say so say the same.
+    pub provenance: Option<Provenance>,
 }
 
 /// Makes the place for a recovery's entries, once it is known which run it is.

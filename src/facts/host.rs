@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::provenance::SystemOrigin;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
 use crate::facts::traces::{RunMark, RunTraces};
@@ -237,7 +238,25 @@ pub struct Facts {
     /// There is no bash, which looks at links and units round after round.
     #[serde(default)]
     pub lacks_bash: bool,
+    /// Where the system that runs comes from, and those that the survivors were to bring, as far as pushes have left
+    /// that here.
+    #[serde(default)]
+    pub origins: Vec<SystemOrigin>,
     pub wireguard: Vec<WireguardInterface>,
+}
+
+impl Facts {
+    /// Returns where this system comes from, if a push has brought it here and has said so.
+    #[must_use]
+    pub fn origin_of(&self, system: &StorePath) -> Option<&SystemOrigin> {
+        self.origins.iter().find(|origin| origin.system == *system)
+    }
+
+    /// Returns where the system comes from that runs now.
+    #[must_use]
+    pub fn origin(&self) -> Option<&SystemOrigin> {
+        self.origin_of(&self.standing.systems.current)
+    }
 }
 
 /// A WireGuard interface, without its secrets.

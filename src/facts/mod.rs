@@ -9,6 +9,7 @@ pub mod links;
 pub mod package_change;
 pub mod plan;
 pub mod privilege;
+pub mod provenance;
 pub mod signal;
 pub mod source;
 pub mod step_answer;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::fields::{At, FieldValue};
-use super::model::{Become, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
+use super::model::{Become, BuildOn, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
 use super::scalar::JumpTo;
 use super::{scalar, shapes};
 use crate::facts::attr_path::AttrPath;
@@ -126,6 +126,10 @@ by_key Settings in "a host, a group, a fleet or `defaults`" {
     /// Whether the system is activated a second time when it is made permanent.
     #[schemars(with = "bool")]
     reactivate: At<bool> = FieldValue::boolean, default false;
+    /// Where the new system is built: `workstation`, `target` (on the host itself), or a host of this inventory, from
+    /// which it is then copied. The host's own Nix builds, for any login that it lets in.
+    #[schemars(schema_with = "shapes::text")]
+    build_on: At<BuildOn> = |value| value.parse(scalar::build_on), owned default BuildOn::Workstation;
     /// How Nix brings the new system to the host.
     nix: NixEntry = NixEntry::of;
     /// How long each kind of step may take.
@@ -167,10 +171,10 @@ by_key NixEntry in "the map behind `nix`" {
     /// Whether the ssh connection to the host is compressed, for a slow line. Absent: ssh decides.
     #[schemars(with = "bool")]
     compress: At<bool> = FieldValue::boolean;
-    /// In a fleet, or in `defaults`: whether the evaluation may read everything of this workstation. Its results are not
-    /// kept for the next one.
+    /// In a fleet, or in `defaults`: whether the evaluation may read everything of this workstation. Its results are
+    /// not kept for the next one. Absent: no.
     #[schemars(with = "bool")]
-    impure: At<bool> = FieldValue::boolean, default false;
+    impure: At<bool> = FieldValue::boolean;
     /// In a fleet, or in `defaults`: other flakes in the place of the flake's inputs, by the input's name; relative to
     /// the inventory's folder.
     #[schemars(schema_with = "shapes::text_by_input")]
@@ -178,10 +182,15 @@ by_key NixEntry in "the map behind `nix`" {
     /// In a fleet, or in `defaults`: settings of Nix for the evaluation, by name, as in nix.conf.
     #[schemars(schema_with = "shapes::text_by_setting")]
     options: At<BTreeMap<String, String>> = decode::nix_options;
-    /// In a fleet, or in `defaults`: whether settings of Nix are taken over that the flake brings (`nixConfig`). Results
-    /// are not kept then: such a setting may make the evaluation impure.
+    /// In a fleet, or in `defaults`: whether settings of Nix are taken over that the flake brings (`nixConfig`).
+    /// Results are not kept then: such a setting may make the evaluation impure. Absent: no.
     #[schemars(with = "bool")]
-    accept_flake_config: At<bool> = FieldValue::boolean, default false;
+    accept_flake_config: At<bool> = FieldValue::boolean;
+    /// The file with the secret key by which what is built here, or on another host, is signed before it is copied:
+    /// relative to the inventory's folder; `~/` is your home. The host's `trusted-public-keys` must have the public
+    /// one.
+    #[schemars(schema_with = "shapes::text")]
+    sign_key: At<PathBuf> = |value| value.parse(scalar::identity);
 }
 }
 
@@ -299,7 +308,9 @@ by_key FleetEntry in "a fleet" {
 }
 
 keys! {
-/// Commands on this workstation around a push, one after the other, in the inventory's folder.
+/// Commands on this workstation around a push, one after the other, in the inventory's folder. Their environment tells
+/// of the push: `FLEETDEPLOY_FLEET`, `_RUN`, `_INVENTORY`, `_HOSTS`, `_PHASE`, `_SOURCE`, `_REVISION`, `_DIRTY`, and
+/// after it `_OUTCOME` and `_EXIT`.
 by_key HooksEntry in "the map behind `hooks`" {
     /// Before anything else. One that fails refuses the push.
     #[schemars(schema_with = "shapes::hooks::<HookEntry>")]

@@ -7,7 +7,7 @@ use super::checks;
 use super::fields::{At, Heap};
 use super::file::{ATTR_OF_FILE, ATTR_OF_FLAKE, File, FleetEntry, FleetSettings, NixEntry, Settings};
 use super::layers::{self, Groups, HostLayers, Laid};
-use super::model::{EvaluationTerms, Fleet, HostName, Inventory, Jump, Source};
+use super::model::{self, BuildOn, EvaluationTerms, Fleet, HostName, Inventory, Jump, Source};
 use super::scalar;
 use super::select::{SelectError, is_pattern, select};
 use super::wrong::{HostMend, Wrong};
@@ -75,7 +75,10 @@ impl Resolver<'_> {
             .chain(groups.iter().flatten().map(|(_, settings)| settings))
             .chain(hosts.iter().map(|(_, host)| &host.settings))
             .chain(fleets.iter().flatten().map(|(_, fleet)| &fleet.settings));
-        for Settings { jump, runs_on, .. } in layers {
+        for Settings { jump, runs_on, build_on, .. } in layers {
+            if let Some(At { value: BuildOn::Host(name), way }) = build_on {
+                self.ensure_host_exists(name, Some(way), HostMend::Builder);
+            }
             if let Some(name) = jump.as_ref().and_then(|jump| jump.value.host()) {
                 let way = jump.as_ref().map(|jump| &jump.way);
                 self.ensure_host_exists(name, way, HostMend::OtherMachine);
@@ -149,6 +152,7 @@ impl Resolver<'_> {
             laid.host.runs_on = laid.host.runs_on.take().filter(|hypervisor| chosen.contains(hypervisor));
         }
         self.fill_systems(name, entry, &mut all);
+        let builders = model::builders(all.iter().map(|laid| &laid.host), base.iter().map(|laid| &laid.host));
         let places: Vec<NodeWay> = all.iter().map(|laid| guard_place(laid, entry).clone()).collect();
         let settings = layers::of_fleet(self.file, entry);
         let fleet = Fleet {
@@ -157,6 +161,7 @@ impl Resolver<'_> {
             canaries: self.canaries(entry, &all),
             waves: entry.waves.clone().unwrap_or_default(),
             hosts: all.into_iter().map(|laid| laid.host).collect(),
+            builders,
             source: self.source(entry),
             hooks: layers::hooks(&settings),
             settle: entry.settle(),
@@ -300,10 +305,12 @@ impl Resolver<'_> {
         // A host that others jump through has its part without a fleet.
         let jump = |laid: &Laid| laid.host.jump.clone();
         let ways: HashSet<Jump> = laid.iter().filter_map(jump).collect();
+        let builders: HashSet<&HostName> =
+            fleets.values().flat_map(|fleet| fleet.builders.iter().map(|host| &host.name)).collect();
         let of_fleets: HashSet<&HostName> =
             fleets.values().flat_map(|fleet| fleet.hosts.iter().map(|host| &host.name)).collect();
         for Laid { host, name_at, .. } in laid {
-            if !of_fleets.contains(&host.name) {
+            if !of_fleets.contains(&host.name) && !builders.contains(&host.name) {
                 let is_jump = ways.contains(&Jump::Host(host.name.clone()));
                 self.heap.warn(name_at, Wrong::HostWithoutFleet { host: host.name.to_string(), is_jump });
             }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::model::{
-    BadUnitPattern, Become, GuardAction, HostKey, HostName, Jump, LoaderKind, MOST_PARALLEL, MOST_WORKERS, Size,
-    UnitPattern, is_name,
+    BadUnitPattern, Become, BuildOn, GuardAction, HostKey, HostName, Jump, LoaderKind, MOST_PARALLEL, MOST_WORKERS,
+    Size, UnitPattern, is_name,
 };
 use super::words::{disturbs, nearest};
 use super::wrong::{AddressSlip, MountSlip, UrlSlip, Wrong};
@@ -31,6 +31,15 @@ pub(crate) const RESERVED_TAG: &str = "failed";
 
 /// Words that patterns and settings use for themselves: no host can be called so.
 pub(crate) const RESERVED: [&str; 2] = ["all", "none"];
+
+/// Where a host's system is built.
+pub(crate) fn build_on(text: &str) -> Result<BuildOn, Wrong> {
+    match text {
+        "workstation" => Ok(BuildOn::Workstation),
+        "target" => Ok(BuildOn::Target),
+        name => host_name(name).map(BuildOn::Host),
+    }
+}
 
 /// A host's jump as the file says it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::fields::At;
-use super::model::{Become, GuardAction, HostKey, LoaderKind, MOST_PARALLEL, MOST_WORKERS};
+use super::model::{Become, BuildOn, GuardAction, HostKey, LoaderKind, MOST_PARALLEL, MOST_WORKERS};
 
 impl<T: JsonSchema> JsonSchema for At<T> {
     fn inline_schema() -> bool {
@@ -260,6 +260,12 @@ impl SchemaDefault for u16 {
 impl SchemaDefault for Become {
     fn value(&self) -> Value {
         word(self)
+    }
+}
+
+impl SchemaDefault for BuildOn {
+    fn value(&self) -> Value {
+        Value::from(self.to_string())
     }
 }
 

@@ -409,6 +409,7 @@ impl HostMend {
                 format!("did you mean `{near}`? (An address of that name is written `{}.`)", shown(name))
             }
             Self::OtherMachine => "any other machine is written `ssh:user@host:port`".into(),
+            Self::Builder => "write `workstation`, `target`, or the name of a host of this inventory".into(),
             Self::Hypervisor => "a hypervisor is a host of this inventory".into(),
             Self::Known(hosts) => return hosts.clone(),
         })

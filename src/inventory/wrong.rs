@@ -346,6 +346,7 @@ pub enum HostMend {
     /// It may have been meant as an address, too.
     NearOrAddress(String),
     OtherMachine,
+    Builder,
     Hypervisor,
     /// These are there.
     Known(Option<String>),

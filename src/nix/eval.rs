@@ -78,8 +78,8 @@ pub struct EvalRequest<'run> {
 /// The news of an evaluation.
 #[derive(Debug)]
 pub enum EvalNews<'now> {
-    /// What nix prints, for the record: its warnings, `trace:`, and errors with where they come from; of all hosts, or of
-    /// one host that is evaluated alone.
+    /// What nix prints, for the record: its warnings, `trace:`, and errors with where they come from; of all hosts, or
+    /// of one host that is evaluated alone.
     Printed { host: Option<&'now HostName>, lines: Vec<String> },
     /// A warning of an evaluation whose result was kept.
     Warned(&'now str),

@@ -231,8 +231,8 @@ pub(super) fn message_of(stderr: &str) -> String {
     if said.is_empty() { "nix gave no reason".to_owned() } else { said }
 }
 
-/// The same with the trace before it: every step that led to the error, the innermost last. Where there are too many the
-/// outermost are left out.
+/// The same with the trace before it: every step that led to the error, the innermost last. Where there are too many
+/// the outermost are left out.
 pub(super) fn traced_message_of(stderr: &str) -> String {
     let text = plain(stderr);
     let text = without_credentials(&text);

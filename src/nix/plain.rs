@@ -58,7 +58,8 @@ fn skip_escape(rest: &mut Peekable<Chars<'_>>) {
 ///
 /// Nix names its caches and a flake's inputs as they were configured, and what it says stands in the record, which
 /// people send to each other. A user alone stays where it is no secret: `ssh-ng://root@host`.
-pub(super) fn without_credentials(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn without_credentials(text: &str) -> Cow<'_, str> {
     const BEFORE_HOST: &str = "://";
     let Some(mut start) = text.find(BEFORE_HOST) else { return Cow::Borrowed(text) };
     let mut out = String::with_capacity(text.len());

@@ -190,8 +190,15 @@ mod tests {
             };
             let without = BTreeSet::from([HostName::new("nas").unwrap()]);
             let (inventory, owner) = ("/nowhere/inventory.yaml".into(), "ada@laptop".into());
-            let started =
-                RunStarted { fleet: (*fleet).to_owned(), inventory, epoch: 1, owner, hosts: vec![host], without };
+            let started = RunStarted {
+                fleet: (*fleet).to_owned(),
+                inventory,
+                epoch: 1,
+                owner,
+                hosts: vec![host],
+                without,
+                provenance: None,
+            };
             journal.append(&JournalEntry::Started(started)).unwrap();
             if let Some(outcome) = end {
                 journal.append(&JournalEntry::Finished { outcome: *outcome }).unwrap();

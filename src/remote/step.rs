@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::facts::host::{JobKind, Uptime};
 use crate::facts::links::{LinkId, Probe};
+use crate::facts::provenance::Brought;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
@@ -91,6 +92,8 @@ pub enum RemoteStep {
         new: StorePath,
         /// How long the new system's own checks may take.
         check: Duration,
+        /// What the host keeps of where the new system comes from; `None`: it keeps what it has.
+        brought: Option<Brought>,
         hosts: Vec<HostName>,
     },
     /// The roots of old alone, for a guard without a push.

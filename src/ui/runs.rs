@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::Outcome;
 use crate::event::wording::words;
+use crate::facts::provenance::Provenance;
 use crate::inventory::model::HostName;
 use crate::record::read::RunKind;
 use crate::ui::paint::{Tone, paint};
@@ -67,6 +68,8 @@ pub struct RunRow {
     pub exit: Option<i32>,
     /// It was ended without these.
     pub missing: Vec<HostName>,
+    /// Where its systems come from, if that is known.
+    pub provenance: Option<Provenance>,
 }
 
 impl RunRow {
@@ -99,13 +102,16 @@ impl RunRow {
     }
 }
 
-/// The rows below their heading, in the order in which they come; every line ends in a line end.
+/// The rows below their heading, in the order in which they come; every line ends in a line end. The revisions are
+/// shown where they fit into `columns`.
 #[must_use]
-pub fn render(rows: &[RunRow], clock: &LocalClock, colour: bool) -> String {
-    const HEADING: [&str; 8] = ["run", "fleet", "began", "", "what", "outcome", "hosts", "took"];
+pub fn render(rows: &[RunRow], clock: &LocalClock, columns: usize, colour: bool) -> String {
+    const HEADING: [&str; 9] = ["run", "fleet", "began", "", "what", "outcome", "hosts", "took", "revision"];
     const OUTCOME: usize = 5;
+    const REVISION: usize = 8;
     let unknown = || ".".to_owned();
-    let texts: Vec<[String; 8]> = rows
+    let revision = |row: &RunRow| row.provenance.as_ref().and_then(Provenance::short_revision).unwrap_or_default();
+    let texts: Vec<[String; 9]> = rows
         .iter()
         .map(|row| {
             [
@@ -117,6 +123,7 @@ pub fn render(rows: &[RunRow], clock: &LocalClock, colour: bool) -> String {
                 row.word(),
                 row.hosts.map_or_else(unknown, |hosts| hosts.to_string()),
                 row.took.map_or_else(unknown, words::span),
+                sanitise::line(&revision(row)),
             ]
         })
         .collect();
@@ -124,13 +131,18 @@ pub fn render(rows: &[RunRow], clock: &LocalClock, colour: bool) -> String {
         let cells = texts.iter().map(|cells| cells[column].chars().count());
         cells.chain([HEADING[column].len()]).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..HEADING.len()).map(width).collect();
+    let mut widths: Vec<usize> = (0..HEADING.len()).map(width).collect();
+    let whole = widths.iter().map(|width| width + 2).sum::<usize>() - 2;
+    if whole > columns || texts.iter().all(|cells| cells[REVISION].is_empty()) {
+        widths.truncate(REVISION);
+    }
     let padded = |text: &str, column: usize| format!("{text:<width$}  ", width = widths[column]);
-    let heading: String = HEADING.iter().enumerate().map(|(column, text)| padded(text, column)).collect();
+    let shown = widths.len();
+    let heading: String = HEADING.iter().take(shown).enumerate().map(|(column, text)| padded(text, column)).collect();
     let mut out = paint(colour, Tone::Strong, heading.trim_end()) + "\n";
     for (row, cells) in rows.iter().zip(&texts) {
         let mut line = String::new();
-        for (column, text) in cells.iter().enumerate() {
+        for (column, text) in cells.iter().take(shown).enumerate() {
             let padded = padded(text, column);
             match row.tone() {
                 Some(tone) if column == OUTCOME => line += &paint(colour, tone, &padded),
@@ -162,6 +174,7 @@ mod tests {
             took: Some(Duration::from_secs(63)),
             exit: None,
             missing: Vec::new(),
+            provenance: None,
         };
         let mut unfinished = row("home\u{1b}[2Jlab", 7200, RunStanding::Unfinished);
         (unfinished.hosts, unfinished.took) = (None, None);
@@ -177,7 +190,7 @@ mod tests {
                 ..row("lab", 90_001, RunStanding::Recovered(Outcome::Committed))
             },
         ];
-        let plain = render(&rows, &LocalClock::utc(now), false);
+        let plain = render(&rows, &LocalClock::utc(now), 200, false);
         assert_eq!(
             plain,
             "\
@@ -199,8 +212,16 @@ hosts  took
 2      1m 03s
 "
         );
-        let coloured = render(&rows, &LocalClock::utc(now), true);
+        let coloured = render(&rows, &LocalClock::utc(now), 200, true);
         assert!(coloured.contains('\u{1b}'));
         assert_eq!(sanitise::text(&coloured), plain);
+        let revision = Some("a1b2c3d4e5f60718293a4b5c6d7e8f9012345678".into());
+        let provenance = Some(Provenance { revision, dirty: true, ..Provenance::default() });
+        let rows = [RunRow { provenance, ..row("lab", 89_000, RunStanding::Ended(Outcome::Committed)) }];
+        let wide = render(&rows, &LocalClock::utc(now), 200, false);
+        assert!(wide.contains("took    revision\n") && wide.ends_with("1m 03s  a1b2c3d-dirty\n"), "{wide}");
+        let width = wide.lines().map(str::len).max().unwrap();
+        assert_eq!(render(&rows, &LocalClock::utc(now), width, false), wide);
+        assert!(!render(&rows, &LocalClock::utc(now), width - 1, false).contains("a1b2c3d"));
     }
 }

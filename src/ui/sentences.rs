@@ -74,7 +74,17 @@ pub(crate) fn merge(said: Vec<Sentence>) -> Vec<Sentence> {
 
 /// Versions and whole logs: they are in the record, and on the screen for `-v`.
 pub(crate) fn is_for_who_looks_closer(event: &Event) -> bool {
-    matches!(event, Event::WorkstationSeen { .. } | Event::HostSurveyed { .. } | Event::Printed { .. })
+    matches!(
+        event,
+        Event::WorkstationSeen { .. } | Event::SourceKnown { .. } | Event::HostSurveyed { .. } | Event::Printed { .. }
+    )
+}
+
+/// The programs of the workstation.
+fn workstation(fleetdeploy: &str, others: [&Option<String>; 2]) -> Sentence {
+    let others = others.into_iter().flatten().map(|version| sanitise::line(version));
+    let all: Vec<String> = std::iter::once(format!("fleetdeploy {fleetdeploy}")).chain(others).collect();
+    of_fleet(Some(Tone::Faint), format!("this workstation: {}", all.join(", ")))
 }
 
 /// Returns the words about an event, after `view` has taken it in. A matrix and the end are tables, and not said here.
@@ -126,10 +136,10 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             let text: Vec<String> = lines.iter().map(|line| format!("{by}| {}", sanitise::line(line))).collect();
             vec![of_any(host.as_ref(), Some(Tone::Faint), text.join("\n"))]
         }
-        Event::WorkstationSeen { fleetdeploy, nix, ssh } => {
-            let others = [nix, ssh].into_iter().flatten().map(|version| sanitise::line(version));
-            let all: Vec<String> = std::iter::once(format!("fleetdeploy {fleetdeploy}")).chain(others).collect();
-            vec![of_fleet(Some(Tone::Faint), format!("this workstation: {}", all.join(", ")))]
+        Event::WorkstationSeen { fleetdeploy, nix, ssh } => vec![workstation(fleetdeploy, [nix, ssh])],
+        Event::SourceKnown { provenance } => {
+            let text = sanitise::line(&words::source(provenance));
+            vec![of_fleet(Some(Tone::Faint), format!("source: {text}"))]
         }
         Event::BuildMoved { done, expected, doing, .. } => {
             // Before nix knows what there is to build it only evaluates.

@@ -51,6 +51,9 @@ pub fn render(heading: &Heading, lines: &[Line], width: usize, colour: bool) -> 
     out
 }
 
+const SOURCE: &str = "source";
+const PUSHED_BY: &str = "by";
+
 /// Run, fleet, time and the versions of everything.
 fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
     let mut facts: Vec<(String, String)> = vec![("began".to_owned(), heading.began.clone())];
@@ -72,6 +75,12 @@ fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
                 let others = [nix, ssh].into_iter().flatten().map(|version| format!(", {version}"));
                 let text = format!("fleetdeploy {fleetdeploy}{}", others.collect::<String>());
                 versions.push(("workstation".to_owned(), text));
+            }
+            Event::SourceKnown { provenance } => {
+                // A hook may have changed it: what was told last was evaluated.
+                facts.retain(|(name, _)| name != SOURCE && name != PUSHED_BY);
+                facts.push((SOURCE.to_owned(), words::source(provenance)));
+                facts.push((PUSHED_BY.to_owned(), provenance.by.clone()));
             }
             Event::HostSurveyed { host, nixos, nix, systemd, kernel, .. } => {
                 let nixos = nixos.as_ref().map_or_else(String::new, |nixos| format!("NixOS {nixos}, "));

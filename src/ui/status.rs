@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::decide::status::{Condition, Space, StatusTrouble};
 use crate::event::wording::words;
 use crate::facts::host::Facts;
+use crate::facts::provenance::{Brought, Provenance};
 use crate::facts::systems::NextBoot;
 use crate::inventory::model::HostName;
 use crate::ui::line::{cut_between_words, wrap};
@@ -60,12 +61,18 @@ pub struct StatusStyle<'a> {
     pub whole: bool,
 }
 
-const HEADING: [&str; 9] = ["host", "system", "gen", "made", "up", "free", "/boot", "flake", "state"];
+const HEADING: [&str; 10] = ["host", "system", "revision", "gen", "made", "up", "free", "/boot", "flake", "state"];
 
 /// The narrowest that a system's version may become.
 const SYSTEM_WIDTH: usize = 8;
 const SYSTEM: usize = 1;
-const STATE: usize = 8;
+const REVISION: usize = 2;
+const GENERATION: usize = 3;
+const MADE: usize = 4;
+const UP: usize = 5;
+const STATE: usize = 9;
+/// In the order in which they can be done without.
+const SPARE: [usize; 4] = [MADE, GENERATION, UP, REVISION];
 
 /// The table, and what stands below it.
 #[must_use]
@@ -80,8 +87,8 @@ pub fn render(hosts: &[HostStatusView<'_>], style: StatusStyle<'_>) -> String {
 fn table(hosts: &[HostStatusView<'_>], style: StatusStyle<'_>) -> String {
     let rows: Vec<Vec<TableCell>> = hosts.iter().map(|shown| row(shown, style)).collect();
     let cuts = [(usize::MAX, usize::MAX), (22, 30), (14, 22), (SYSTEM_WIDTH, 16)];
-    // In the order in which they can be done without: made, then the generation, then the time since boot.
-    for left_out in [&[][..], &[3], &[3, 2], &[3, 2, 4]] {
+    for spared in 0..=SPARE.len() {
+        let left_out = &SPARE[..spared];
         for (system, state) in cuts {
             let row = |row: &Vec<TableCell>| -> Vec<TableCell> {
                 let cell = |(column, cell): (usize, &TableCell)| match column {
@@ -114,14 +121,16 @@ fn row(shown: &HostStatusView<'_>, style: StatusStyle<'_>) -> Vec<TableCell> {
     };
     let name = TableCell::from(shown.host.as_str());
     let ToldStatus::Answered { condition, .. } = shown.told else {
-        let [system, generation, made, up, free, boot] = [(); 6].map(|()| TableCell::default());
-        return vec![name, system, generation, made, up, free, boot, flake, TableCell::new(Some(tone), state)];
+        let empty = [(); STATE - 2].map(|()| TableCell::default());
+        let last = [flake, TableCell::new(Some(tone), state)];
+        return [name].into_iter().chain(empty).chain(last).collect();
     };
     let standing = &condition.facts.standing;
     let age = made(condition).and_then(|made| style.now.duration_since(made).ok());
     vec![
         name,
         sanitise::line(words::system(shown.host, &standing.systems.current)).into(),
+        revision(condition).into(),
         standing.generation.to_string().into(),
         age.map(short).unwrap_or_default().into(),
         short(Duration::from_secs(standing.uptime)).into(),
@@ -130,6 +139,12 @@ fn row(shown: &HostStatusView<'_>, style: StatusStyle<'_>) -> Vec<TableCell> {
         flake,
         TableCell::new(Some(tone), state),
     ]
+}
+
+/// The revision that what runs has come from, as the push that brought it has said; empty: it was brought otherwise.
+fn revision(condition: &Condition) -> String {
+    let brought = condition.facts.origin().map(|origin| &origin.brought);
+    brought.and_then(|brought| brought.provenance.short_revision()).unwrap_or_default()
 }
 
 /// `ok`, or the troubles in a few words.
@@ -204,10 +219,13 @@ fn details(shown: &HostStatusView<'_>, condition: &Condition, style: StatusStyle
         Some(system) => format!("next    {system} (`{entry}`, once)"),
         None => format!("next    `{entry}`, once"),
     });
+    let [from, by] = facts.origin().map(|origin| came_from(&origin.brought, style.clock)).unwrap_or_default();
     let never_booted = if facts.current_was_booted { "" } else { " (what runs now was not booted yet)" };
     [
         format!("reached at {}", shown.way),
         format!("current {}", standing.systems.current),
+        from,
+        by,
         format!("boots   {} ({})", standing.systems.boot_default_text(), standing.loader.word()),
         next_boot,
         format!("booted  {}{never_booted}", standing.booted),
@@ -221,6 +239,22 @@ fn details(shown: &HostStatusView<'_>, condition: &Condition, style: StatusStyle
     .map(|line| sanitise::line(line))
     .collect()
 }
+
+/// Where a system comes from, and who has brought it.
+fn came_from(brought: &Brought, clock: &LocalClock) -> [String; 2] {
+    let Brought { run, at, provenance } = brought;
+    let nix = provenance.nix.as_ref().map(|nix| format!(" and {nix}")).unwrap_or_default();
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs((*at).min(LATEST));
+    let when = format!("{} ({})", clock.time(at), clock.ago(at));
+    let Provenance { by, fleetdeploy, .. } = provenance;
+    [
+        format!("from    {}", words::source(provenance)),
+        format!("pushed  {when} by {by}, with fleetdeploy {fleetdeploy}{nix}, run {run}"),
+    ]
+}
+
+/// The end of the year 9999: what a host says may be no time at all.
+const LATEST: u64 = 253_402_300_799;
 
 fn made(condition: &Condition) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(condition.generation_made?))
@@ -270,6 +304,7 @@ mod tests {
     use crate::decide::status::tests::{system, well};
     use crate::event::reason::sample::Sample;
     use crate::event::reason::status::ShortTrouble;
+    use crate::facts::provenance::SystemOrigin;
     use crate::ui::line::width;
 
     const NOW: u64 = 1_795_364_100 + 4 * 86_400;
@@ -340,6 +375,53 @@ vps
         let told = ToldStatus::Answered { condition: &active, troubles: &[] };
         let whole = drawn(&[HostStatusView { told, ..shown[0].clone() }], 80, true);
         assert!(whole.contains("-nixos-system-vps-1 (what runs now was not booted yet)\n"), "{whole}");
+    }
+
+    #[test]
+    fn the_revision_is_that_of_the_system_that_runs() {
+        let host = name("vps");
+        let brought = |system| {
+            let provenance = Provenance {
+                source: Some("git+file:///etc/nixos".into()),
+                revision: Some("a1b2c3d4e5f60718293a4b5c6d7e8f9012345678".into()),
+                dirty: true,
+                by: "ada@laptop".into(),
+                nix: Some("Nix 2.26.3".into()),
+                fleetdeploy: "0.1.0".into(),
+                ..Provenance::default()
+            };
+            let run = "20261122-161500-lab-3f9c".into();
+            SystemOrigin { system, brought: Brought { run, at: NOW - 2 * 86_400, provenance } }
+        };
+        let mut condition = well();
+        condition.facts.origins = vec![brought(system('b', "2")), brought(system('a', "1"))];
+        let told = |condition: &Condition| {
+            let told = ToldStatus::Answered { condition, troubles: &[] };
+            drawn(&[HostStatusView { host: &host, way: "10.0.0.1", told, flake: None }], 80, true)
+        };
+        let whole = told(&condition);
+        assert!(
+            whole.starts_with(
+                "  host  system  revision       gen  made  up  free  /boot  state
+  vps   1       a1b2c3d-dirty  12   4d    1d  10G   300M   ok
+"
+            ),
+            "{whole}"
+        );
+        let expected = "
+  from    git+file:///etc/nixos, revision a1b2c3d4e5f60718293a4b5c6d7e8f9012345678, with changes that are in no commit
+  pushed  2026-11-24 16:15 UTC (2 days ago) by ada@laptop, with fleetdeploy 0.1.0 and Nix 2.26.3, \
+run 20261122-161500-lab-3f9c
+";
+        assert!(whole.contains(expected), "{whole}");
+        // Somebody has switched by hand to a system that no push has brought.
+        condition.facts.standing.systems.current = system('c', "3");
+        let whole = told(&condition);
+        assert!(!whole.contains("a1b2c3d") && !whole.contains("ada@laptop"), "{whole}");
+        // A host may say any number.
+        condition.facts.origins =
+            vec![SystemOrigin { system: system('c', "3"), brought: Brought { at: u64::MAX, ..Brought::default() } }];
+        told(&condition);
     }
 
     #[test]

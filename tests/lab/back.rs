@@ -2,7 +2,9 @@
 
 use fleetdeploy::event::{Event, HostOutcome, Outcome};
 use pretty_assertions::assert_eq;
+use serde_json::Value;
 
+use crate::exec::answer;
 use crate::fleet::{Fleet, Setup};
 
 const BOTH: [&str; 2] = ["vps", "homeserver"];
@@ -15,13 +17,33 @@ fn commit(fleet: &Fleet, version: &str) {
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
 }
 
+/// What another workstation knows by the hosts alone: which revision it is that they run.
+fn revisions(fleet: &Fleet) -> Vec<Value> {
+    let told = fleet.start_any("laptop2", &["status", "homelab"]).ended();
+    let hosts = answer(&told.lines)["hosts"].as_array().unwrap().clone();
+    hosts.iter().map(|host| host["origin"]["revision"].clone()).collect()
+}
+
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_rollback_brings_back_what_ran_before_and_a_second_one_what_ran_after_it() {
     let mut fleet = Fleet::up("back");
     let old = BOTH.map(|host| fleet.before(host).current.clone());
+    let revision = fleet.commit_flake();
+    let clean = fleet.push(&["homelab", "--clean"]);
+    clean.assert_ended(0, Outcome::Unchanged);
+    // The hosts were not installed by a push.
+    assert_eq!(revisions(&fleet), [Value::Null, Value::Null]);
+    fleet.set("vps", "version", "\"2\"");
+    let refused = fleet.push(&["homelab", "--clean"]);
+    refused.assert_ended(1, Outcome::Refused);
+    refused.assert_says(None, &["has changes that are not in its commit", &revision]);
     commit(&fleet, "2");
     let new = BOTH.map(|host| fleet.standing(host).current);
+    let pushed = [revision.clone(), revision.clone()].map(Value::from);
+    assert_eq!(revisions(&fleet), pushed);
+    let page = fleet.plain(&["status", "homelab"]).stdout;
+    assert_eq!(page.matches(&format!("{}-dirty", &revision[..7])).count(), 2, "{page}");
     // Whatever the workstation could build or compare with is of no use for it.
     fleet.ws("mv \"$(command -v nix)\" /root/nix.away");
     let canary = ["--canary", "homeserver", "--diff"];
@@ -43,6 +65,8 @@ fn a_rollback_brings_back_what_ran_before_and_a_second_one_what_ran_after_it() {
         for (host, system) in BOTH.iter().zip(systems) {
             assert_eq!(fleet.standing(host), fleet.before(host).moved_to(system));
         }
+        // It is that of the system that runs, and comes back with it.
+        assert_eq!(revisions(&fleet), if systems == &new { pushed.clone() } else { [Value::Null, Value::Null] });
     }
     fleet.look();
     let nothing = fleet.run_json(&["rollback", "homelab", "--on", "vps", "--to", "4"]);

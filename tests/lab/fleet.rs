@@ -208,6 +208,22 @@ impl Fleet {
         self.place.join("ws/laptop/root")
     }
 
+    /// Makes the flake's folder a git repository, if it is none yet, and commits all of it; answers with the commit.
+    pub(crate) fn commit_flake(&self) -> String {
+        let git = |words: &[&str]| {
+            let mut command = Command::new("git");
+            command.arg("-C").arg(self.workstation().join("root/fleet"));
+            let output = command.args(["-c", "user.name=ada", "-c", "user.email=ada@laptop"]).args(words).output();
+            let output = output.unwrap();
+            assert!(output.status.success(), "git {words:?}: {}", text(&output.stderr));
+            text(&output.stdout).trim().to_owned()
+        };
+        git(&["init", "--quiet"]);
+        git(&["add", "--all"]);
+        git(&["commit", "--quiet", "--message", "as it is"]);
+        git(&["rev-parse", "HEAD"])
+    }
+
     /// The command lines of everything that runs on the workstations now.
     pub(crate) fn on_workstation(&self) -> Vec<String> {
         let id = std::fs::read_to_string(self.place().join("id")).unwrap();

@@ -247,7 +247,7 @@ async fn a_run_that_ends_without_a_host_leaves_a_mark_that_claims_nothing_and_le
         }
         assert_eq!(host.arms(shell, "r-1", 70000, "bob@desktop").await, refused, "{shell}");
         assert!(host.arms(shell, "r-1", 1, "ada@laptop").await.starts_with("refused superseded\n"), "{shell}");
-        let prepare = format!("r-1 {A} {A} - 0 vps web");
+        let prepare = format!("r-1 {A} {A} - 0 - vps web");
         assert_eq!(host.asked(shell, "prepare", &prepare).await, "failed run r-1 has been ended on this host\n");
         // A clean-up of the push that was held up, and one of a version that knows no marks: both name no one.
         assert!(host.asked(shell, "clean", "r-1 1 new").await.starts_with("refused superseded\n"), "{shell}");

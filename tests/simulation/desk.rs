@@ -37,6 +37,7 @@ fn started(epoch: u64) -> JournalEntry {
         owner: "somebody".to_owned(),
         hosts: Vec::new(),
         without: BTreeSet::new(),
+        provenance: None,
     })
 }
 

@@ -113,6 +113,7 @@ impl World {
             notes: Vec::new(),
             current_was_booted: true,
             lacks_bash: false,
+            origins: Vec::new(),
             wireguard: Vec::new(),
         }
     }
@@ -150,6 +151,7 @@ impl Scenario {
                 optional: false,
                 reactivate: plan.reactivate,
                 after: After::default(),
+                build_on: fleetdeploy::inventory::model::BuildOn::Workstation,
                 nix: NixOptions::default(),
                 limits: times.limits,
                 ignored_units: Vec::new(),
@@ -173,6 +175,7 @@ impl Scenario {
             settle: self.times.iter().map(|times| times.settle).max().unwrap_or(Duration::ZERO),
             steady: fleetdeploy::inventory::model::Steady::Default,
             hooks: Hooks::default(),
+            builders: Vec::new(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             evaluation: fleetdeploy::inventory::model::EvaluationTerms::default(),
             parallel: Fleet::DEFAULT_PARALLEL,

@@ -35,6 +35,7 @@ pub(crate) fn run_of(home: &Path, fleet: &str, outcome: Option<Outcome>) -> Stri
         owner: "ada@laptop".into(),
         hosts: vec![host],
         without: BTreeSet::new(),
+        provenance: None,
     };
     journal.append(&JournalEntry::Started(started)).unwrap();
     if let Some(outcome) = outcome {

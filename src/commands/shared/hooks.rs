@@ -11,6 +11,7 @@ use super::conclusion::Conclusion;
 use super::fleet_context::FleetContext;
 use crate::decide::vocabulary::Signal;
 use crate::engine::shutdown::Shutdown;
+use crate::engine::source::RunSource;
 use crate::event::reason::hooks::{HookFault, HooksEnd};
 use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
@@ -50,12 +51,19 @@ pub(crate) struct HooksOfPush {
     hooks: Hooks,
     folder: PathBuf,
     environment: Vec<(&'static str, String)>,
+    source: RunSource,
     events: Events,
 }
 
 impl HooksOfPush {
     /// `pushed` are the hosts that it is about. A dry run has no run, and no hooks.
-    pub(crate) fn new(context: &FleetContext, pushed: &BTreeSet<HostName>, run: Option<&str>, events: &Events) -> Self {
+    pub(crate) fn new(
+        context: &FleetContext,
+        pushed: &BTreeSet<HostName>,
+        run: Option<&str>,
+        source: RunSource,
+        events: &Events,
+    ) -> Self {
         let path = &context.inventory.path;
         let inventory = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let hosts = context.fleet.hosts.iter().map(|host| &host.name).filter(|name| pushed.contains(*name));
@@ -69,8 +77,25 @@ impl HooksOfPush {
                 ("FLEETDEPLOY_INVENTORY", inventory.to_string_lossy().into_owned()),
                 ("FLEETDEPLOY_HOSTS", hosts.join(" ")),
             ],
+            source,
             events: events.clone(),
         }
+    }
+
+    /// Returns whether a hook runs before the push.
+    pub(crate) fn begin_before(&self) -> bool {
+        !self.hooks.before.is_empty()
+    }
+
+    /// Where the systems come from; empty words where that is not known.
+    fn of_source(&self) -> [(&'static str, String); 3] {
+        let known = self.source.known().unwrap_or_default();
+        let dirty = if known.dirty { "yes" } else { "no" };
+        [
+            ("FLEETDEPLOY_SOURCE", known.source.unwrap_or_default()),
+            ("FLEETDEPLOY_DIRTY", known.revision.as_ref().map(|_| dirty.to_owned()).unwrap_or_default()),
+            ("FLEETDEPLOY_REVISION", known.revision.unwrap_or_default()),
+        ]
     }
 
     /// # Errors
@@ -128,7 +153,7 @@ impl HooksOfPush {
         let by = format!("hook {}", hook.name);
         let mut tail = VecDeque::new();
         let mut invocation = invocation(hook, &self.folder).env("FLEETDEPLOY_PHASE", phase);
-        for (name, value) in self.environment.iter().chain(of_end) {
+        for (name, value) in self.environment.iter().chain(&self.of_source()).chain(of_end) {
             invocation = invocation.env(name, value);
         }
         let finished = invocation

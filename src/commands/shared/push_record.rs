@@ -216,6 +216,7 @@ impl Surroundings for PushListener<'_> {
             owner: self.request.owner.clone(),
             rollback_to: self.request.back.as_ref().map(|to| to.aim().to_string()),
             without: took_no_part(self.request, plan),
+            provenance: self.request.scope.source.known(),
             plan: plan.clone(),
         };
         record.journal.mend()?;
@@ -288,5 +289,6 @@ pub(crate) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) 
         owner: saved.owner.clone(),
         hosts: hosts.collect(),
         without: saved.without.clone(),
+        provenance: saved.provenance.clone(),
     }
 }

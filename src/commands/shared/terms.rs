@@ -47,6 +47,15 @@ pub struct TermsArgs {
     pub accept_failed: Vec<String>,
 }
 
+/// What the systems are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
+pub struct SourceArgs {
+    /// Only from a tree without changes: refuse a flake with changes that are in no commit, and a source without a
+    /// revision
+    #[arg(long)]
+    pub clean: bool,
+}
+
 /// What a push shows before it touches a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own on the command line")]

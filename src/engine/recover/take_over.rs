@@ -16,6 +16,7 @@ use crate::engine::surveyor::Surveyor;
 use crate::event::Event;
 use crate::event::reason::recover::RecoverReason;
 use crate::facts::plan::{HostPlan, Plan};
+use crate::facts::provenance::Provenance;
 use crate::inventory::model::HostName;
 
 impl<S: Surveyor> RecoveryRun<'_, S> {
@@ -57,7 +58,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             .flatten();
         self.tell_until_when(until);
         let plan = Arc::new(plan);
-        let what = FoundRun { run: chosen.run.clone(), epoch, alone, plan: Arc::clone(&plan), longest_guard: longest };
+        let provenance = told_provenance(&chosen.run, &plan, &surveyed);
+        let (run, plan_of_run) = (chosen.run.clone(), Arc::clone(&plan));
+        let what = FoundRun { run, epoch, alone, plan: plan_of_run, longest_guard: longest, provenance };
         if let Err(error) = records.recovering(&what) {
             return Recovered::NotBegun(RecoverReason::RecoveryNotRecorded { error: error.to_string() });
         }
@@ -142,4 +145,16 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let wait = until.saturating_sub(self.clock.now());
         self.events.publish(Event::warned(None, RecoverReason::EndsWithoutHosts { hosts, wait }));
     }
+}
+
+/// Returns where the hosts say that the run's systems come from. Each speaks for itself: what they do not agree on is
+/// not known.
+pub(super) fn told_provenance(run: &str, plan: &Plan, surveyed: &SurveyedHosts) -> Option<Provenance> {
+    let mut told = plan.changing().filter_map(|id| {
+        let host = plan.host(id);
+        let brought = &surveyed.get(&host.name)?.facts.origin_of(&host.new)?.brought;
+        (brought.run == run).then_some(&brought.provenance)
+    });
+    let first = told.next()?;
+    told.all(|other| other == first).then(|| first.clone())
 }

@@ -5,7 +5,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
 
+use super::take_over::told_provenance;
 use super::*;
+use crate::decide::asking::Continuity;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::host_survey::SurveyAnswer;
 use crate::engine::hosts::{Hosts, Order, StepNotes};
@@ -17,6 +19,7 @@ use crate::event::reason::recover::ClaimDoubt;
 use crate::facts::host::{Facts, GuardState, Standing};
 use crate::facts::links::{LinkId, Round};
 use crate::facts::plan::HostId;
+use crate::facts::provenance::{Brought, SystemOrigin};
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::{BootLoader, Systems};
 use crate::inventory::model::{After, Become, BootLoaderHint, Hooks, HostKey, Limits, NixOptions, Source};
@@ -40,7 +43,7 @@ impl Hosts for NoHosts {
         panic!("{host:?} is ordered {order:?}")
     }
 
-    fn round(self: Arc<Self>, _: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, _: bool, _: Continuity) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         panic!("a round is asked for")
     }
 }
@@ -195,6 +198,7 @@ fn host(name: &str) -> Host {
         optional: false,
         reactivate: false,
         after: After::default(),
+        build_on: crate::inventory::model::BuildOn::Workstation,
         nix: NixOptions::default(),
         limits: Limits::default(),
         ignored_units: Vec::new(),
@@ -256,6 +260,7 @@ pub(in crate::engine) fn facts(runs: &[&str]) -> Facts {
         notes: Vec::new(),
         current_was_booted: true,
         lacks_bash: false,
+        origins: Vec::new(),
         wireguard: Vec::new(),
     }
 }
@@ -269,6 +274,7 @@ pub(in crate::engine) fn fleet() -> Fleet {
         settle: Fleet::DEFAULT_SETTLE,
         steady: crate::inventory::model::Steady::Default,
         hooks: Hooks::default(),
+        builders: Vec::new(),
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
         evaluation: fleetdeploy::inventory::model::EvaluationTerms::default(),
         parallel: Fleet::DEFAULT_PARALLEL,
@@ -821,4 +827,26 @@ async fn a_run_with_a_host_that_has_left_the_inventory_is_not_recovered_without_
     .await;
     let (run, fleet) = (RUN.to_owned(), "homelab".to_owned());
     assert_eq!(why, RecoverReason::HostLeftFleet { run, name: nas, fleet });
+}
+
+/// Each host speaks for itself alone, and of no other run.
+#[test]
+fn where_a_run_comes_from_is_what_its_hosts_agree_on() {
+    let provenance = |by: &str| Provenance { by: by.to_owned(), ..Provenance::default() };
+    let told = |words: [Option<(&str, &str)>; 2]| {
+        let mut surveyed = claimed(&[("home", &[RUN], None), ("vps", &[RUN], None)]);
+        for (one, word) in surveyed.values_mut().zip(words) {
+            let system = one.facts.standing.systems.current.clone();
+            let brought = |(run, by): (&str, &str)| Brought { run: run.to_owned(), at: 7, provenance: provenance(by) };
+            one.facts.origins = word.map(|word| SystemOrigin { system, brought: brought(word) }).into_iter().collect();
+        }
+        let (request, told, events) = (request(), Told::default(), Events::new(None));
+        let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+        let plan = recovery.plan(&recovery.chosen(RUN, &surveyed), &surveyed).unwrap().0;
+        told_provenance(RUN, &plan, &surveyed)
+    };
+    assert_eq!(told([Some((RUN, "ada")), Some((RUN, "ada"))]), Some(provenance("ada")));
+    assert_eq!(told([Some((RUN, "ada")), None]), Some(provenance("ada")));
+    assert_eq!(told([Some((RUN, "ada")), Some((RUN, "eve"))]), None);
+    assert_eq!(told([Some((OTHER, "ada")), None]), None);
 }

@@ -11,6 +11,8 @@ use strum::{IntoStaticStr, VariantNames};
 pub enum Refusal {
     /// Nix has no system for every host.
     SystemsNotEvaluated,
+    /// The source of the systems is not what was asked for.
+    SourceNotClean,
     /// Nix has not built every system.
     SystemsNotBuilt,
     /// A host is silent that must answer.

@@ -74,6 +74,7 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
         | Event::RebootStarted { .. }
         | Event::QueryStarted { .. }
         | Event::WorkstationSeen { .. }
+        | Event::SourceKnown { .. }
         | Event::RunChosen { .. }
         | Event::Planned { .. }
         | Event::WavesPlanned { .. }

@@ -7,6 +7,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::SystemsNotEvaluated => "the systems could not be evaluated",
+            Self::SourceNotClean => "the systems would not come from a commit as it is, which --clean asks for",
             Self::SystemsNotBuilt => "the systems could not be built",
             Self::HostsNotSurveyed => "not every host could be surveyed",
             Self::NoHostAnswers => "no host answers",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::event::Phase;
+use crate::facts::provenance::Provenance;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 
@@ -46,6 +47,19 @@ pub(crate) fn size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// Where systems come from: `git+file:///etc/nixos, revision a1b2c3d4..., with changes that are in no commit`.
+pub(crate) fn source(provenance: &Provenance) -> String {
+    let Provenance { source, revision, dirty, .. } = provenance;
+    let mut text = source.clone().unwrap_or_else(|| "named by their store paths".to_owned());
+    if let Some(revision) = revision {
+        text += &format!(", revision {revision}");
+    }
+    if *dirty {
+        text += ", with changes that are in no commit";
+    }
+    text
 }
 
 /// A program with its version, as hosts tell it in several forms: `2.24.14`, `nix-2.24.14`, `nix (Nix) 2.24.14`,

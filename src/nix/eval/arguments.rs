@@ -1,5 +1,5 @@
-//! The options of nix that a fleet asks for. Each value stands behind its option as an argument of its own, so that none
-//! can be taken for another option.
+//! The options of nix that a fleet asks for. Each value stands behind its option as an argument of its own, so that
+//! none can be taken for another option.
 
 use crate::inventory::model::{EvaluationTerms, Source};
 use crate::local::process::Invocation;
@@ -11,8 +11,8 @@ const IMPURE_OPTIONS: [&str; 4] =
 /// Adds what an evaluation, and a question about its flake, must have in common.
 pub(super) fn with_terms(invocation: Invocation, terms: &EvaluationTerms, source: &Source) -> Invocation {
     let mut invocation = if terms.impure { invocation.arg("--impure") } else { invocation };
-    // Said each way: a flake must not be asked about on a terminal that is not there, and what a person has set for their
-    // own work is not meant for a fleet.
+    // Said each way: a flake must not be asked about on a terminal that is not there, and what a person has set for
+    // their own work is not meant for a fleet.
     let accepts = if terms.accept_flake_config { "true" } else { "false" };
     invocation = invocation.args(["--option", "accept-flake-config", accepts]);
     if let Source::Flake { .. } = source {

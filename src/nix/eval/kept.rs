@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::EvalTarget;
 use super::arguments::is_pure;
@@ -23,6 +23,7 @@ use crate::facts::store_path::StorePath;
 use crate::inventory::model::{EvaluationTerms, HostName};
 use crate::local::private;
 use crate::nix::invoke::{QUESTION_LIMIT, ask, nix_store};
+use crate::nix::plain::without_credentials;
 use crate::nix::version::NixVersion;
 
 /// Another form of the files makes all that are there unknown.
@@ -39,7 +40,7 @@ const OUTPUTS_OF_DERIVATION: u64 = 4096;
 
 /// All that the result of a pure evaluation can depend on, but for the host.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct EvalKey(Value);
+pub(super) struct EvalKey(String);
 
 impl EvalKey {
     /// `None` where a result must not be kept: an impure evaluation, or a flake of which Nix does not say the content.
@@ -53,7 +54,7 @@ impl EvalKey {
             return None;
         }
         let NixVersion { flavour, text, .. } = version;
-        Some(Self(json!({
+        let parts = json!({
             "form": FORM,
             "nix": format!("{flavour:?} {text}"),
             "machine": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
@@ -64,11 +65,9 @@ impl EvalKey {
             "attr": attr.components(),
             "options": terms.options,
             "override_inputs": terms.override_inputs,
-        })))
-    }
-
-    fn text(&self) -> String {
-        self.0.to_string()
+        });
+        // A login in a URL is no part of what is evaluated, and belongs into no file.
+        Some(Self(without_credentials(&parts.to_string()).into_owned()))
     }
 }
 
@@ -84,7 +83,7 @@ pub(super) struct KeptHost {
 
 #[derive(Serialize, Deserialize)]
 struct KeptFile {
-    key: Value,
+    key: String,
     hosts: BTreeMap<HostName, KeptHost>,
     /// Of the hosts: nobody's secret, but a disk that has flipped a bit must not choose a system.
     sum: u64,
@@ -164,7 +163,7 @@ impl KeptEvaluations {
 
     /// Two keys with one name take each other's place: the whole key stands in the file.
     fn file(&self, key: &EvalKey) -> PathBuf {
-        self.folder.join(format!("{:016x}.json", fnv(key.text().as_bytes())))
+        self.folder.join(format!("{:016x}.json", fnv(key.0.as_bytes())))
     }
 
     /// What others may write is not believed: it names what runs on a fleet.
@@ -189,8 +188,8 @@ impl KeptEvaluations {
 /// A derivation that can be read here must name the output: then nothing but the store itself says what is built.
 fn is_output_of(output: &StorePath, derivation: &StorePath) -> bool {
     let mut head = Vec::new();
-    let read = |path: &Path| File::open(path)?.take(OUTPUTS_OF_DERIVATION).read_to_end(&mut head);
-    match { read }(derivation.as_ref()) {
+    let file = File::open::<&Path>(derivation.as_ref());
+    match file.and_then(|file| file.take(OUTPUTS_OF_DERIVATION).read_to_end(&mut head)) {
         Ok(_) => String::from_utf8_lossy(&head).contains(&format!("\"{output}\"")),
         // The store may be elsewhere.
         Err(_) => true,
@@ -229,7 +228,7 @@ mod tests {
     const OUTPUT: &str = "/nix/store/sq08zfhisq0n6qah1nv8zvj4xr85icj4-nixos-system-vps-1";
 
     fn key(text: &str) -> EvalKey {
-        EvalKey(json!({ "url": text }))
+        EvalKey(format!("url: {text}"))
     }
 
     fn host(name: &str) -> HostName {
@@ -240,6 +239,44 @@ mod tests {
         let path = |text: &str| StorePath::new(text).unwrap();
         let kept = KeptHost { derivation: path(DERIVATION), output: path(OUTPUT), warnings: vec!["old".into()] };
         BTreeMap::from([(host(name), kept)])
+    }
+
+    #[test]
+    fn every_part_makes_another_key_and_a_login_is_none() {
+        let metadata = |url: &str, lock: &str| FlakeMetadata {
+            source: crate::facts::source::FlakeSource {
+                url: "x".into(),
+                locked_url: "x".into(),
+                nar_hash: Some("sha256-x".into()),
+                revision: None,
+                dirty_revision: None,
+                last_modified: None,
+            },
+            locked_url: url.to_owned(),
+            locked: json!({ "narHash": "sha256-x" }),
+            locks: json!({ "nodes": lock }),
+        };
+        let attr = |text: &str| AttrPath::parse(text).unwrap();
+        let nix = |text: &str| NixVersion::parse(text).unwrap();
+        let terms = EvaluationTerms::default();
+        let usual = (metadata("git+https://example.org/x", "one"), attr("a.{host}"), nix("nix (Nix) 2.26.3"));
+        let of =
+            |(metadata, attr, nix): &(FlakeMetadata, AttrPath, NixVersion)| EvalKey::of(metadata, attr, &terms, nix);
+        let key = of(&usual).unwrap();
+        for other in [
+            (metadata("git+https://example.org/y", "one"), usual.1.clone(), usual.2.clone()),
+            (metadata("git+https://example.org/x", "two"), usual.1.clone(), usual.2.clone()),
+            (usual.0.clone(), attr("b.{host}"), usual.2.clone()),
+            (usual.0.clone(), usual.1.clone(), nix("nix (Nix) 2.26.4")),
+            (usual.0.clone(), usual.1.clone(), nix("nix (Lix, like Nix) 2.26.3")),
+        ] {
+            assert_ne!(of(&other).unwrap(), key);
+        }
+        let with_login = (metadata("git+https://token@example.org/x", "one"), usual.1.clone(), usual.2.clone());
+        assert_eq!(of(&with_login).unwrap(), key);
+        let mut without_hash = usual;
+        without_hash.0.source.nar_hash = None;
+        assert_eq!(of(&without_hash), None);
     }
 
     fn folder() -> (tempfile::TempDir, KeptEvaluations) {
@@ -271,7 +308,7 @@ mod tests {
             text[..text.len() - 9].to_owned(),
             text.replace("nixos-system-vps-1\"", "nixos-system-vps-2\""),
             text.replace(OUTPUT, "/etc/passwd"),
-            text.replace("\"url\":\"a\"", "\"url\":\"b\""),
+            text.replace("url: a", "url: b"),
             "[".repeat(100_000),
         ] {
             assert_ne!(broken, text);

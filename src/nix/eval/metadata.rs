@@ -42,8 +42,8 @@ struct MetadataAnswer {
 }
 
 impl FlakeMetadata {
-    /// Asks for it. Nix reads the whole flake for that, and its inputs only where the lock file lacks them. Returns what
-    /// it prints beside it, too.
+    /// Asks for it. Nix reads the whole flake for that, and its inputs only where the lock file lacks them. Returns
+    /// what it prints beside it, too.
     ///
     /// # Errors
     /// See [`AskError`]; also where there is no such flake.

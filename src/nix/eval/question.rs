@@ -21,6 +21,9 @@ use crate::nix::plain::{cut, plain, without_credentials};
 use crate::nix::printout::Printout;
 use crate::nix::said::evaluation_warnings;
 
+/// The option that lets nix tell every step.
+const SHOW_TRACE: &str = "--show-trace";
+
 /// The most warnings of one process that are kept with its result.
 const MOST_WARNINGS: usize = 50;
 
@@ -172,17 +175,25 @@ impl EvalQuestion<'_> {
     /// The end of nix's message, with every step that led there if that was asked for.
     pub(super) fn message(&self, finished: &Finished) -> String {
         let said = finished.stderr_text();
-        if self.terms.show_trace { traced_message_of(&said) } else { message_of(&said) }
+        if self.terms.show_trace {
+            return traced_message_of(&said);
+        }
+        let message = message_of(&said);
+        // Nix says so of a long trace, before the error itself.
+        if said.contains(SHOW_TRACE) && !message.contains(SHOW_TRACE) {
+            return format!("{message}\n(the steps that led there: {SHOW_TRACE})");
+        }
+        message
     }
 
     fn invocation(&self, hosts: &[HostName], deadline: Instant) -> Invocation {
         let limit = deadline.saturating_duration_since(Instant::now());
-        // Nix's own cache keeps nothing of what `--apply` finds, and who writes it holds up all others that evaluate the
-        // same flake (docs/facts.md, "What an evaluation takes").
+        // Nix's own cache keeps nothing of what `--apply` finds, and who writes it holds up all others that evaluate
+        // the same flake (docs/facts.md, "What an evaluation takes").
         let eval = nix(limit).args(["eval", "--json", "--option", "eval-cache", "false"]);
         let mut eval = with_terms(eval, self.terms, self.source);
         if self.terms.show_trace {
-            eval = eval.arg("--show-trace");
+            eval = eval.arg(SHOW_TRACE);
         }
         self.root.named(eval.args(["--apply", &self.expression(hosts)]))
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::answers::Answers;
 use super::question::{ChunkEnd, EvalQuestion, EvalRoot, Watched};
-use super::window::{EvalChunk, EvalQueue, EvalWindow, Machine};
+use super::window::{EvalChunk, EvalMachine, EvalQueue, EvalWindow};
 use super::{EvalError, EvalNews, EvalRequest, HearEvaluation, flake_question};
 use crate::inventory::model::{HostName, Source};
 use crate::local::memory;
@@ -21,6 +21,9 @@ use crate::nix::invoke::ask;
 
 /// The longest the look whether the inputs are here may take.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// What a process has taken that has ended before the first look at it, a tenth of a second: it cannot be much.
+const MEMORY_OF_A_MOMENT: u64 = 128 << 20;
 
 /// One evaluation of some hosts.
 pub(super) struct EvalRun<'run> {
@@ -40,7 +43,7 @@ impl EvalRun<'_> {
     /// # Errors
     /// See [`EvalError`]; what is wrong with single hosts is among the answers.
     pub(super) async fn evaluate(&self, hosts: &[HostName]) -> Result<Evaluated, EvalError> {
-        let machine = Machine {
+        let machine = EvalMachine {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             available: memory::available(),
         };
@@ -60,13 +63,15 @@ impl EvalRun<'_> {
             }
         };
         let mut running = FuturesUnordered::new();
+        let mut failed_together = None;
         loop {
             while let Some(chunk) = queue.next() {
                 evaluated.processes += 1;
                 running.push(evaluate(chunk));
             }
             let Some((chunk, (end, Watched { peak, warnings }))) = running.next().await else { break };
-            queue.ended(&chunk, Some(peak).filter(|peak| *peak > 0));
+            let unseen = machine.available.map(|_| MEMORY_OF_A_MOMENT);
+            queue.ended(&chunk, Some(peak).filter(|peak| *peak > 0).or(unseen));
             let question = &questions[chunk.question];
             let answers = &mut evaluated.answers;
             match end {
@@ -79,7 +84,10 @@ impl EvalRun<'_> {
                 }
                 Ok(ChunkEnd::Failed(finished)) => match chunk.hosts.as_slice() {
                     [host] => answers.fails(host, question.message(&finished)),
-                    _ => queue.suspect(chunk),
+                    _ => {
+                        failed_together.get_or_insert_with(|| (chunk.question, question.message(&finished)));
+                        queue.suspect(chunk);
+                    }
                 },
                 // The time is over for the others, too: nothing is wrong with them as far as is known.
                 Err(ProcessError::TimedOut { .. }) if chunk.suspect || !answers.failed.is_empty() => {
@@ -91,7 +99,14 @@ impl EvalRun<'_> {
             let done = answers.found.len() + answers.failed.len();
             (self.hear)(EvalNews::Moved { done, of: hosts.len() });
         }
-        Ok(evaluated)
+        let answers = &evaluated.answers;
+        match failed_together.filter(|_| answers.failed.is_empty() && !answers.not_asked.is_empty()) {
+            // None was found to fail alone before the time was over.
+            Some((question, message)) => {
+                Err(EvalError::Source { source_name: questions[question].root.name(), message })
+            }
+            None => Ok(evaluated),
+        }
     }
 
     fn questions(&self, hosts: &[HostName]) -> Vec<EvalQuestion<'_>> {

@@ -23,16 +23,16 @@ pub(super) struct EvalWindow {
 
 /// What this machine has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Machine {
+pub(super) struct EvalMachine {
     pub(super) processors: usize,
     /// In bytes; `None`: not known.
     pub(super) available: Option<u64>,
 }
 
 impl EvalWindow {
-    /// As the terms say, or else: a worker for each processor and each [`MEMORY_OF_A_HOST`] of the free memory, of which
-    /// a quarter is left alone; never more than there are hosts.
-    pub(super) fn of(terms: &EvaluationTerms, hosts: usize, machine: Machine) -> Self {
+    /// As the terms say, or else: a worker for each processor and each [`MEMORY_OF_A_HOST`] of the free memory, of
+    /// which a quarter is left alone; never more than there are hosts.
+    pub(super) fn of(terms: &EvaluationTerms, hosts: usize, machine: EvalMachine) -> Self {
         let free = machine.available.map(|bytes| bytes / 4 * 3);
         let bound = terms.memory.or(free).unwrap_or(u64::MAX);
         let fitting = usize::try_from(bound / MEMORY_OF_A_HOST).unwrap_or(usize::MAX);
@@ -146,7 +146,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn window(terms: &EvaluationTerms, hosts: usize, processors: usize, available: Option<u64>) -> (usize, u64, u64) {
-        let EvalWindow { workers, share, memory } = EvalWindow::of(terms, hosts, Machine { processors, available });
+        let EvalWindow { workers, share, memory } = EvalWindow::of(terms, hosts, EvalMachine { processors, available });
         (workers, share, memory)
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::plan::Plan;
+use crate::facts::provenance::Provenance;
 use crate::inventory::model::HostName;
 use crate::local::private;
 use crate::record::journal::{self, Written};
@@ -27,6 +28,9 @@ pub struct SavedPlan {
     /// Hosts of the fleet that took no part: they were left out, or did not answer and were not needed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub without: BTreeSet<HostName>,
+    /// Where the new systems come from; absent: they were on the hosts, or a record of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     pub plan: Plan,
 }
 

@@ -95,6 +95,7 @@ fn the_newest_run_without_an_end_is_the_unfinished_one() {
             owner: "ada@laptop".to_owned(),
             hosts: Vec::new(),
             without: BTreeSet::new(),
+            provenance: None,
         };
         journal.append(&journal::JournalEntry::Started(started)).unwrap();
         for entry in entries {
@@ -127,6 +128,7 @@ fn a_run_of_a_newer_version_that_has_not_ended_is_not_passed_over() {
         owner: "ada@laptop".to_owned(),
         hosts: Vec::new(),
         without: BTreeSet::new(),
+        provenance: None,
     };
     journal.append(&journal::JournalEntry::Started(started)).unwrap();
     journal.append(&journal::JournalEntry::Arming).unwrap();

@@ -11,6 +11,7 @@ use crate::decide::vocabulary::{self, Stood};
 use crate::event::Outcome;
 use crate::event::line::rfc3339;
 use crate::event::reason::any::{AnyReason, as_reason};
+use crate::facts::provenance::Provenance;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
@@ -183,6 +184,9 @@ pub struct RunStarted {
     /// Hosts of the fleet that took no part.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub without: BTreeSet<HostName>,
+    /// Where the new systems come from; absent: they were on the hosts, or a record of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 /// One host as the survey found it.

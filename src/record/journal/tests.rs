@@ -40,6 +40,7 @@ fn entries() -> Vec<JournalEntry> {
                 guarded_for: Some(920),
             }],
             without: BTreeSet::from([HostName::new("nas").unwrap()]),
+            provenance: None,
         }),
         JournalEntry::Guarded { host: HostName::new("vps").unwrap(), seconds: 300 },
         JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@desktop".into(), alone: true }),

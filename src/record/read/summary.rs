@@ -6,14 +6,18 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::line::Line;
 use crate::event::{Event, Outcome};
+use crate::facts::provenance::Provenance;
 use crate::inventory::model::HostName;
 use crate::record::folder::RunFolder;
-use crate::record::journal::{self, JournalEntry, Written};
+use crate::record::journal::{self, JournalEntry, RunStarted, Written};
 use crate::record::open_to_read;
 
 /// How much of the end of `events.jsonl` is looked through for the end of the run. The last event names every host,
 /// and so do the warnings behind it that a large fleet may have.
 const TAIL: u64 = 1 << 20;
+
+/// How much of the begin of `events.jsonl` is looked through for where the systems come from.
+const HEAD: u64 = 64 << 10;
 
 /// The state of a run, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +93,8 @@ pub struct Summary {
     pub exit: Option<i32>,
     /// Hosts that were missing when it was ended, and that have not been dealt with since.
     pub missing: Vec<HostName>,
+    /// Where its systems come from; absent: they were on the hosts, or the record does not say it.
+    pub provenance: Option<Provenance>,
 }
 
 impl RunFolder {
@@ -120,6 +126,11 @@ impl RunFolder {
         };
         let began = first.as_ref().map(|line| line.at).or_else(|| journal.first().map(|first| first.at));
         let end = end(&journal, finish.as_ref().map(|finish| finish.outcome));
+        let provenance = match journal.first().map(|first| &first.entry) {
+            Some(JournalEntry::Started(RunStarted { provenance: Some(provenance), .. })) => Some(provenance.clone()),
+            // It was refused before it began, or has not begun yet.
+            _ => early_source(&self.events()),
+        };
         // The events of a push that was interrupted end with no end; a recovery writes on in the same file.
         let finish = finish.filter(|_| matches!(end, RunEnd::Ended(_) | RunEnd::Recovered(_)));
         Summary {
@@ -135,6 +146,7 @@ impl RunFolder {
                 .into_iter()
                 .flat_map(|mark| mark.missing.keys().cloned())
                 .collect(),
+            provenance,
         }
     }
 }
@@ -165,6 +177,16 @@ fn first_event(path: &Path) -> Option<Line> {
     let mut bytes = Vec::new();
     BufReader::new(open_to_read(path).ok()?).take(TAIL).read_until(b'\n', &mut bytes).ok()?;
     serde_json::from_slice(&bytes).ok()
+}
+
+/// The last `source_known` among the first [`HEAD`] bytes.
+fn early_source(path: &Path) -> Option<Provenance> {
+    let mut bytes = Vec::new();
+    open_to_read(path).ok()?.take(HEAD).read_to_end(&mut bytes).ok()?;
+    bytes.rsplit(|byte| *byte == b'\n').find_map(|line| match serde_json::from_slice::<Line>(line).ok()?.event {
+        Event::SourceKnown { provenance } => Some(provenance),
+        _ => None,
+    })
 }
 
 /// The last `finished` among the last [`TAIL`] bytes.

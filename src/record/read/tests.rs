@@ -110,6 +110,7 @@ fn a_run_is_told_on_one_line_however_it_ended() {
         owner: "ada@laptop".into(),
         hosts: Vec::new(),
         without: BTreeSet::new(),
+        provenance: None,
     });
     let recovering = JournalEntry::Recovering(Recovering { epoch: 2, owner: "ada@laptop".into(), alone: false });
     let end = |outcome| JournalEntry::Finished { outcome };

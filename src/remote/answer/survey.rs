@@ -5,6 +5,7 @@ use super::traces;
 use super::wireguard::wireguard;
 use super::{AnswerError, Lines, all, needed, number, one, texts};
 use crate::facts::host::{Facts, Standing};
+use crate::facts::provenance::SystemOrigin;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::{BootFiles, BootLoader, Roots, Systems};
 
@@ -61,6 +62,7 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         notes,
         current_was_booted: one(lines, "current_was_booted") == Some("yes"),
         lacks_bash: one(lines, "no_bash") == Some("yes"),
+        origins: all(lines, "origin").filter_map(SystemOrigin::read).collect(),
         wireguard: wireguard(lines, "wireguard"),
     })
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::facts::fit::{Fit, Misfit, PreSwitchCheck};
 use crate::facts::host::{Facts, GuardState, JobKind, JobState, Lease, Standing, WireguardInterface, WireguardPeer};
 use crate::facts::links::{Control, HeardLinks, HostRound, LinkAnswer};
+use crate::facts::provenance::{Brought, Provenance, SystemOrigin};
 use crate::facts::step_answer::{RefusalReason, StepAnswer, StepFailure, StepOutcome};
 use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
 use crate::facts::units::{UnitNow, UnitState};
@@ -49,6 +50,8 @@ nixos_version 25.11.1
 last_generation 1
 current_was_booted yes
 no_bash yes
+origin NEW {\"run\":\"r-0\",\"at\":1795364100,\"dirty\":true,\"by\":\"ada@laptop\"}
+origin NEW whatever
 free_root 532656128
 free_store 532656128
 free_boot 33533952
@@ -161,6 +164,14 @@ fn a_survey_becomes_facts() {
         ],
         current_was_booted: true,
         lacks_bash: true,
+        origins: vec![SystemOrigin {
+            system: path(NEW),
+            brought: Brought {
+                run: "r-0".into(),
+                at: 1_795_364_100,
+                provenance: Provenance { by: "ada@laptop".into(), dirty: true, ..Provenance::default() },
+            },
+        }],
         wireguard: vec![WireguardInterface {
             name: "wg0".into(),
             index: 4,

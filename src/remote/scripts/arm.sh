@@ -20,6 +20,7 @@ main() {
     demand is_action "$action"
     demand is_host_name "$@"
     with_lock arm "$@" || fail "cannot get the lock of $place"
+    quick_systems=yes
     print_standing
     finish
 }
@@ -169,11 +170,13 @@ write_plan() {
     read_plan panic
     panic=$planned
     [ -n "$panic" ] || read -r panic <"$root/proc/sys/kernel/panic" || panic=0
+    read_link "$roots/$run/old-current"
+    plan_current=$link
+    read_link "$roots/$run/old-boot"
     # One path on each line, also of what is not there.
     # shellcheck disable=SC2046
-    set -- $(exec readlink "$roots/$run/old-current" "$roots/$run/old-boot") \
-        $(exec readlink -m /run/current-system/sw /run/current-system/systemd /bin/sh)
-    [ $# -eq 5 ] || return
+    set -- "$plan_current" "$link" $(exec readlink -m /run/current-system/sw /run/current-system/systemd /bin/sh)
+    [ $# -eq 5 ] && [ -n "$1" ] && [ -n "$2" ] || return
     # How the loader is read, and where activation moves it: what is read later may be what that has left. For PATH
     # whole folders: a coreutils program resolved by itself may be one that acts by the name it is called by.
     set -- "run $run" "epoch $epoch" "owner $owner_name" "boot_id $boot_id" "old_current $1" "old_boot $2" \
@@ -213,7 +216,10 @@ write_plan() {
 # `init_link FILE TARGET` for each link that activation may move and that a reboot starts: where it leads in the old
 # system. A host that is armed a second time may stand on the new one.
 print_init_links() {
-    links_old=$(exec readlink "$roots/$run/old-boot") links_new=$(exec readlink "$roots/$run/new")
+    read_link "$roots/$run/old-boot"
+    links_old=$link
+    read_link "$roots/$run/new"
+    links_new=$link
     for links_file in /sbin/init /bin/init /init; do
         links_target=$(exec readlink "$root$links_file") || continue
         case $links_target in
@@ -230,18 +236,6 @@ write_programs() {
     write_once "$place/guard.sh" "$lib_text" "$guard_text" && write_once "$place/job.sh" "$lib_text" "$job_text"
 }
 
-# write_once PATH LINE…: as write_lines; but nobody can have begun to read a file that is not there yet, and nobody
-# begins before all is written.
-write_once() {
-    if [ -e "$1" ]; then
-        write_lines "$@"
-        return
-    fi
-    once_file=$1
-    shift
-    { printf '%s\n' "$@" >"$once_file"; } 2>/dev/null
-}
-
 # The guard is a service, not a timer: a timer's countdown begins anew with every daemon-reload. Without the default
 # dependencies a shutdown does not stop it, so that it can force a reboot that hangs; an administrator's own reboot is
 # not delayed, since systemd kills what is left without asking. It is not collected away, isolated away, limited in
@@ -256,13 +250,13 @@ start_guard() {
     read_plan path
     arm_path=$planned
     read_plan shell
-    arm_said=$(exec timeout 20 systemd-run --quiet --collect --no-ask-password --unit=fleetdeploy-guard \
+    within 20 systemd-run --quiet --collect --no-ask-password --unit=fleetdeploy-guard \
         --description="fleetdeploy guard of $run" --service-type=exec --setenv=PATH="$arm_path" \
         -p DefaultDependencies=no -p IgnoreOnIsolate=yes -p Restart=on-failure -p RestartSec=1 \
         -p StartLimitIntervalSec=0 -p OOMScoreAdjust=-1000 -p OOMPolicy=continue -p TasksMax=infinity \
         -p TimeoutStopSec=10 -p WorkingDirectory=/ \
-        "$planned" "$place/guard.sh" </dev/null 2>&1)
-    arm_status=$?
+        "$planned" "$place/guard.sh"
+    arm_status=$? arm_said=$said
     read_token
     # The kernel's word takes no process. Where it is not there, systemd is asked.
     if [ "$token_state" = armed ] && {
@@ -271,15 +265,5 @@ start_guard() {
         return 0
     fi
     fail "the guard could not be started: $arm_said"
-    return 1
-}
-
-# has_processes UNIT: whether any is in its control group. Source: cgroups(7), cgroup.events.
-has_processes() {
-    {
-        while read -r processes_key processes_value; do
-            [ "$processes_key $processes_value" != "populated 1" ] || return 0
-        done
-    } 2>/dev/null <"$root/sys/fs/cgroup/system.slice/$1/cgroup.events"
     return 1
 }

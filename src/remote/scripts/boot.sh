@@ -132,19 +132,48 @@ find_config() {
 
 # $boot_installer of the running system, and $boot_installer_before of the one that was booted, where that is another:
 # systemd-boot, grub, extlinux, init, limine, `other` for a known one that cannot be read here, or nothing. One process
-# for both, for this is looked at in every script.
+# for both, where it is not known.
 find_installers() {
     # A store path never changes: what was found in it holds for as long as this script runs.
     [ "${installers_of-}" != "$root $current $booted" ] || return 0
     installers_of="$root $current $booted" boot_installer='' boot_installer_before=''
     [ -n "$current" ] || return 0
-    set -- "$root$current/bin/switch-to-configuration"
-    if [ -n "$booted" ] && [ "$booted" != "$current" ]; then
-        set -- "$@" "$root$booted/bin/switch-to-configuration"
-    fi
+    set -- "$current"
+    [ -z "$booted" ] || [ "$booted" = "$current" ] || set -- "$@" "$booted"
+    look_for_installers "$@" ${look_also_at:+"$look_also_at"}
+    installer_of "$1" && boot_installer=$installer_is
+    [ $# -eq 1 ] || { installer_of "$2" && boot_installer_before=$installer_is; }
+}
+
+# look_for_installers SYSTEM…: learns what each of them installs; one process for all that are not known.
+look_for_installers() {
+    recall_installers
+    installers_asked=''
+    for installer_system in "$@"; do
+        case $installers_known in *" $installer_system|"*) continue ;; esac
+        installers_asked="$installers_asked $installer_system"
+    done
+    [ -n "$installers_asked" ] || return 0
+    # A name in the store may have a question mark.
+    set -f
+    set --
+    for installer_system in $installers_asked; do
+        set -- "$@" "$root$installer_system/bin/switch-to-configuration"
+    done
+    set +f
     installer_found=$(exec grep -a -o -H -m 1 -E "$installer_names" "$@" 2>/dev/null)
-    installer_kind_of "$1" && boot_installer=$installer_is
-    [ $# -eq 1 ] || { installer_kind_of "$2" && boot_installer_before=$installer_is; }
+    for installer_system in "$@"; do
+        installer_kind_of "$installer_system" || installer_is=-
+        installer_system=${installer_system#"$root"}
+        installers_known="$installers_known${installer_system%/bin/switch-to-configuration}|$installer_is "
+    done
+}
+
+# installer_of SYSTEM: $installer_is, of one that was looked for; fails where it cannot be told.
+installer_of() {
+    installer_is=${installers_known#*" $1|"}
+    installer_is=${installer_is%% *}
+    case $installer_is in '' | -) return 1 ;; esac
 }
 
 # The programs by the names that nixpkgs and lanzaboote give them, at the end of a path: a host may be named like one. A
@@ -182,9 +211,9 @@ installer_kind_of() {
 # installer_kind SYSTEM: $installer_kind is the loader that its switch-to-configuration would install; empty where that
 # cannot be told.
 installer_kind() {
-    set -- "$root$1/bin/switch-to-configuration"
-    installer_kind='' installer_found=$(exec grep -a -o -H -m 1 -E "$installer_names" "$1" 2>/dev/null)
-    ! installer_kind_of "$1" || [ "$installer_is" = other ] || installer_kind=$installer_is
+    look_for_installers "$1"
+    installer_kind=''
+    ! installer_of "$1" || [ "$installer_is" = other ] || installer_kind=$installer_is
 }
 
 # ---- EFI variables ----

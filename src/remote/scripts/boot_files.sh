@@ -27,6 +27,8 @@ look_at_boot_files() {
         files_unproven="the entry names no kernel"
     else
         files_kernel='' files_initrd=''
+        # The usual case; whatever is otherwise is looked at in full, and named.
+        ! boots_the_same "$1" || return 0
         if [ -L "$root$1/kernel" ] && [ -L "$root$1/initrd" ]; then
             # shellcheck disable=SC2046 # two store paths
             set -- $(exec readlink "$root$1/kernel" "$root$1/initrd")
@@ -47,6 +49,42 @@ look_at_boot_files() {
     whole:?*) boot_files="unproven $files_unproven" ;;
     esac
 }
+
+# boots_the_same SYSTEM: whether the loader has this system's kernel, one initrd, and they are the store's, byte for byte.
+boots_the_same() {
+    case $boot_initrds in '' | *[!a-zA-Z0-9/._-]*) return 1 ;; esac
+    for files_name in kernel initrd; do
+        case $files_name in
+        kernel) place_boot_file "$boot_kernel" ;;
+        initrd) place_boot_file "$boot_initrds" ;;
+        esac
+        case $files_path in '' | "$root/nix/store/"*) return 1 ;; esac
+        [ -L "$root$1/$files_name" ] && is_same_file "$files_path" "$root$1/$files_name" || return 1
+    done
+}
+
+# is_same_file FILE ORIGINAL: as read_file_through, and nothing but yes or no, with two processes.
+is_same_file() {
+    [ -e "$1" ] && [ -e "$2" ] || return 1
+    case ${BASH_VERSION-} in [5-9].[1-9]* | [1-9][0-9].*) eval "$same_in_bash" ;; *) return 1 ;; esac
+}
+
+# Another shell cannot read it.
+# shellcheck disable=SC2016 # evaluated
+same_in_bash='
+    exec {same_fd}< <(exec dd if="$1" iflag=direct bs=1M status=none 2>/dev/null </dev/null)
+    same_reader=$!
+    exec {same_end}< <(exec cmp -s - "$2" <&"$same_fd" 2>/dev/null)
+    same_child=$!
+    exec {same_fd}<&-
+    read -r -t 10 -u "$same_end" _
+    same_status=$?
+    exec {same_end}<&-
+    if [ "$same_status" -gt 128 ]; then
+        kill -s KILL "$same_reader" "$same_child" 2>/dev/null
+        return 1
+    fi
+    wait "$same_child" && wait "$same_reader"'
 
 files_bad() {
     case $boot_files in bad*) ;; *) boot_files="bad $1" ;; esac

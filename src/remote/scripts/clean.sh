@@ -15,8 +15,10 @@ main() {
     run=$1 of_run=$1 epoch=$2 side=$3
     shift 3
     demand is_missing "$@"
+    # Before it goes.
+    recall_installers
     with_lock clean "$@" || fail "cannot get the lock of $place"
-    standing_units=no
+    standing_units=no quick_systems=yes
     print_standing
     finish
 }
@@ -113,8 +115,15 @@ clean_generations() {
     fi
 }
 
-# The roots first, and with the folder, which keeps the fence, at the end.
+# The roots first, and with the folder, which keeps the fence, at the end. What is said of systems goes with them, once
+# they are not in the store any more.
 clean_roots() {
-    rm -rf "$roots/$run/new" "$roots/$run/old-current" "$roots/$run/old-boot" "${roots:?}/${run:?}" ||
+    set --
+    for clean_origin in "$origins"/*; do
+        clean_system=''
+        [ ! -f "$clean_origin" ] || read -r clean_system <"$clean_origin" || :
+        if is_store_path "$clean_system" && [ ! -e "$root$clean_system" ]; then set -- "$@" "$clean_origin"; fi
+    done
+    rm -rf "$roots/$run/new" "$roots/$run/old-current" "$roots/$run/old-boot" "${roots:?}/${run:?}" "$@" ||
         fail "cannot remove $roots/$run"
 }

@@ -11,16 +11,26 @@ is_kept() {
 # compare_systems OLD NEW: packages as Nix tells them, and what only a reboot brings. Whatever cannot be found out is
 # left out, and stops nothing.
 compare_systems() {
+    tell_changes "$1" "$2"
+    put_changes
+    put_reboot_for "$2"
+}
+
+# tell_changes OLD NEW: $compare_told is yes where Nix has both, and $compare_changes what it says.
+tell_changes() {
+    compare_told=no
     # Offline: what is not in the store here is not to be fetched for this.
-    if compare_changes=$(exec timeout -k 1 20 nix --extra-experimental-features nix-command --offline \
-        store diff-closures "$1" "$2" </dev/null 2>/dev/null); then
-        put compared yes
-        # A package with many outputs has many versions on its line.
-        [ -z "$compare_changes" ] || (put_lines change 4000) <<CHANGES
+    compare_changes=$(exec timeout -k 1 20 nix --extra-experimental-features nix-command --offline \
+        store diff-closures "$1" "$2" </dev/null 2>/dev/null) && compare_told=yes
+}
+
+put_changes() {
+    [ "$compare_told" = yes ] || return 0
+    put compared yes
+    # A package with many outputs has many versions on its line.
+    [ -z "$compare_changes" ] || put_each change 4000 <<CHANGES
 $compare_changes
 CHANGES
-    fi
-    put_reboot_for "$2"
 }
 
 # put_reboot_for SYSTEM: `reboot_for WHAT` for each part in which it differs from what was booted and which only a

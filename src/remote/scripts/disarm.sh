@@ -10,7 +10,7 @@ main() {
     demand is_run "$1"
     demand is_number "$2"
     demand is_expectation "$4" "$5" "$6"
-    of_run=$1
+    of_run=$1 quick_systems=yes
     with_lock disarm "$@" || fail "cannot get the lock of $place"
     standing_units=no
     print_standing
@@ -28,9 +28,10 @@ disarm() {
     read_token
     # Before the rename, for a power cut may come between the two: then it is known what was to be kept. Not a reason to
     # leave a host to its guard whose fellows are disarmed already: where it cannot be written, that is said.
-    disarm_new=$(exec readlink "$roots/$1/new") || disarm_new=
+    read_link "$roots/$1/new"
+    disarm_new=$link
     if [ "$token_state $4" = "armed $disarm_new" ]; then
-        { true 2>/dev/null >"$roots/$1/committed" && timeout -k 1 5 sync "$roots/$1" 2>/dev/null; } || volatile
+        { true 2>/dev/null >"$roots/$1/committed" && within 5 sync "$roots/$1"; } || volatile
     fi
     [ "$token_state" != armed ] || move_token armed "disarmed-$token_deadline" || read_token
     case $token_state in

@@ -4,10 +4,12 @@
 # job RUN EPOCH KIND NEW. Its output goes to a file: switch-to-configuration dies in the middle when what it writes to
 # is gone. It holds KIND.lock for as long as it lives; KIND.started says that it began, KIND.status how it ended.
 # Needs lib.sh, boot.sh and restore.sh, which stand before it in its file.
-# shellcheck disable=SC2154 # their variables
+# shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
     run=$1 epoch=$2 kind=$3 new=$4
+    # A roll back believes nothing but what it reads.
+    [ "$kind" = rollback ] || of_run=$run quick_systems=yes
     exec 8>"$place/jobs/$kind.lock" </dev/null
     flock -n 8 || exit 0
     with_lock begin || exit 0
@@ -82,7 +84,7 @@ run_switch() {
     remove_stale_loader_files
     switch_to "$new" "$1" 0
     switch_status=$?
-    timeout -k 1 30 sync
+    within 30 sync
     # 4: it is done, and some unit of the host is failed.
     case $switch_status in 0 | 4) ;; *) return "$switch_status" ;; esac
     read_systems
@@ -114,16 +116,18 @@ run_switch() {
 begin_switch() {
     true >"$roots/$run/switching" || return
     mark_generation || return
-    timeout -k 1 20 sync "$roots/$run"
+    within 20 sync "$roots/$run"
 }
 
 # Nix makes a new generation unless the newest is the same system. Its number is written down before it is made, and
 # safe from a power cut: a roll back deletes exactly this one.
 mark_generation() {
     read_newest_generation
-    [ "$profile" != "$new" ] && [ "$(exec readlink "$profiles/system-$newest-link")" != "$new" ] || return 0
+    [ "$profile" != "$new" ] || return 0
+    read_link "$profiles/system-$newest-link"
+    [ "$link" != "$new" ] || return 0
     write_lines "$roots/$run/added-generation" "$((newest + 1))" || return
-    timeout -k 1 20 sync "$roots/$run/added-generation" || :
+    within 20 sync "$roots/$run/added-generation" || :
 }
 
 # Each part by itself: one that fails does not keep the others from being tried.

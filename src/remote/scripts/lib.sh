@@ -20,6 +20,10 @@ place=$root/run/fleetdeploy
 roots=$root/nix/var/nix/gcroots/fleetdeploy
 # The lease of a rolling reboot. Its name has a dot, so that it is not taken for a run.
 reboot_lease=$roots/reboot.lease
+# Where systems come from, a file for each that a push has brought, by the hash of its path. Its lines: the system, what
+# the push has said of it, `end`. Not among the roots: a file there that is called like a store path is one.
+# Source: nix, libstore/gc.cc, findRoots.
+origins=$root/nix/var/nix/fleetdeploy
 profiles=$root/nix/var/nix/profiles
 switch_lock=$root/run/nixos/switch-to-configuration.lock
 
@@ -44,6 +48,22 @@ put() {
 put_lines() {
     exec sed -u -n -e 's/\x1b\[[0-9;:?]*[@-~]//g' -e 'y/\t/ /' -e 's/[[:cntrl:]]//g' -e "s/^\(.\{${2-500}\}\).*/\1/" \
         -e 's/\\/&&/g' -e "s/^/$1 /" -e 'G;P'
+}
+
+# put_each KEY [LIMIT]: the same for a few lines, which are all there; without a process where they are plain.
+put_each() {
+    while IFS= read -r each_line || [ -n "$each_line" ]; do
+        case $each_line in
+        *[\\[:cntrl:]]*) printf '%s\n' "$each_line" | put_lines "$@" ;;
+        *)
+            if [ "${#each_line}" -le "${2-500}" ]; then
+                printf '%s %s\n' "$1" "$each_line"
+            else
+                printf '%s\n' "$each_line" | put_lines "$@"
+            fi
+            ;;
+        esac
+    done
 }
 
 # The last line of every answer; an answer without it was cut short.
@@ -162,8 +182,50 @@ resolve() {
     is_store_path "$resolved" || resolved=
 }
 
+# follow LINK: the store path that it leads to, in $followed, without a process; fails where that is none, or no folder.
+follow() {
+    followed=''
+    cd -P "$1" 2>/dev/null || return 1
+    followed=$PWD
+    cd /
+    is_store_path "$followed"
+}
+
+# read_link LINK: where it leads, in $link: a root of ours, as a rule. Empty where it is none.
+read_link() {
+    link=''
+    if follow "$1"; then link=$followed; else link=$(exec readlink "$1" 2>/dev/null); fi
+}
+
+# yes, or no: whether the plain case is read without a process. Not where what is read is what a roll back goes to: the
+# number of the generation is told by what it leads to then, not by the link's own word.
+quick_systems=no
+
 # $current, $booted, $profile and $generation, and the loader's $boot_default and $next_boot (see boot.sh).
 read_systems() {
+    if [ "$quick_systems" = no ] || ! follow_systems; then read_links; fi
+    read_boot_default
+}
+
+# follow_systems: the plain case: all of them lead to folders in the store, and one generation is the profile's.
+follow_systems() {
+    follow "$root/run/current-system" || return 1
+    current=$followed
+    follow "$root/run/booted-system" || return 1
+    booted=$followed
+    follow "$profiles/system" || return 1
+    profile=$followed generation=''
+    for follow_link in "$profiles"/system-*-link; do
+        # shellcheck disable=SC3013 # dash and bash have -ef
+        [ "$follow_link" -ef "$profiles/system" ] || continue
+        [ -z "$generation" ] || return 1
+        generation=${follow_link##*/system-}
+        generation=${generation%-link}
+    done
+    is_number "$generation"
+}
+
+read_links() {
     # One process for all links; that of the newest generation is the profile's as a rule. It says nothing of one that
     # is not there. Source: coreutils, stat, %N and QUOTING_STYLE.
     read_newest_generation
@@ -185,7 +247,6 @@ read_systems() {
     generation=${generation#system-}
     generation=${generation%-link}
     is_number "$generation" || generation=0
-    read_boot_default
 }
 
 # link_target LINK: where it leads by $systems_links; empty where it is none.
@@ -369,6 +430,38 @@ switch_to() {
     ${switch_by-} "$@" </dev/null
 }
 
+# within SECONDS COMMAND…: a program without children, for at most so long; what it says is in $said. Status 124: it was
+# ended. bash keeps the time itself: a process less, and it is not waited for where it cannot be ended.
+within() {
+    said=''
+    case ${BASH_VERSION-} in
+    [5-9].[1-9]* | [1-9][0-9].*)
+        eval "$within_in_bash"
+        return "$within_status"
+        ;;
+    esac
+    within_limit=$1
+    shift
+    said=$(exec timeout -k 1 "$within_limit" "$@" </dev/null 2>&1)
+}
+
+# Another shell cannot read it.
+# shellcheck disable=SC2016 # evaluated
+within_in_bash='
+    exec {within_fd}< <(shift; exec "$@" 2>&1 </dev/null)
+    within_child=$!
+    IFS= read -r -d "" -t "$1" -u "$within_fd" said
+    within_status=$?
+    exec {within_fd}<&-
+    if [ "$within_status" -gt 128 ]; then
+        kill -s KILL "$within_child" 2>/dev/null
+        within_status=124
+    else
+        wait "$within_child"
+        within_status=$?
+    fi
+    said=${said%"${said##*[![:space:]]}"}'
+
 # ---- who holds it ----
 
 # with_lock COMMAND…: runs it while no other script of ours looks or writes. Held for moments only.
@@ -410,6 +503,18 @@ write_lines() {
     lines_file=$1
     shift
     { printf '%s\n' "$@" >"$lines_file.new.$$"; } 2>/dev/null && mv -f "$lines_file.new.$$" "$lines_file"
+}
+
+# write_once PATH LINE…: as write_lines; but nobody can have begun to read a file that is not there yet, and nobody
+# begins before all is written.
+write_once() {
+    if [ -e "$1" ]; then
+        write_lines "$@"
+        return
+    fi
+    once_file=$1
+    shift
+    { printf '%s\n' "$@" >"$once_file"; } 2>/dev/null
 }
 
 # write_file PATH: its new content from the input, whole or not at all.
@@ -470,6 +575,18 @@ read_plan() {
         [ "$plan_key" != "$1" ] || planned="$planned${planned:+
 }$plan_value"
     done <"${2-$place/plan}"
+}
+
+# What boot loader a system installs, as far as that was found, ` SYSTEM|KIND `; `-` is none (see boot.sh).
+installers_known=' '
+
+# recall_installers: what prepare has found, and written down, if this script is about a run.
+recall_installers() {
+    [ -n "${of_run-}" ] && [ -r "$roots/$of_run/installers" ] || return 0
+    # A line that was cut off has no end.
+    while read -r installer_system installer_is installer_end; do
+        [ "$installer_end" != . ] || installers_known="$installers_known$installer_system|$installer_is "
+    done <"$roots/$of_run/installers"
 }
 
 # panic_back: kernel.panic as it was before the guard.
@@ -719,7 +836,8 @@ ask_for_units() {
     # shellcheck disable=SC3044 # only in bash
     asked_own=$(
         [ -z "${BASH_VERSION-}" ] || shopt -s lastpipe
-        timeout 20 systemctl show -p Id -p ActiveState -p SubState -p NRestarts \
+        # systemd itself keeps the time.
+        SYSTEMD_BUS_TIMEOUT=20s systemctl show -p Id -p ActiveState -p SubState -p NRestarts \
             -p ExecMainStatus -p InvocationID \
             -p LoadState -p Transient -p TriggeredBy -p WantedBy -p RequiredBy -p RequisiteOf -p BoundBy -p UpheldBy \
             "$@" 2>/dev/null | exec awk '
@@ -765,7 +883,18 @@ guard_is_there() {
         case $own_units in *"unit fleetdeploy-guard.service activ"*) return 0 ;; esac
         return 1
     fi
-    unit_lives fleetdeploy-guard.service
+    # The kernel's word takes no process. One that waits to be started again has none: systemd knows.
+    has_processes fleetdeploy-guard.service || unit_lives fleetdeploy-guard.service
+}
+
+# has_processes UNIT: whether any is in its control group. Source: cgroups(7), cgroup.events.
+has_processes() {
+    {
+        while read -r processes_key processes_value; do
+            [ "$processes_key $processes_value" != "populated 1" ] || return 0
+        done
+    } 2>/dev/null <"$root/sys/fs/cgroup/system.slice/$1/cgroup.events"
+    return 1
 }
 
 put_units() {
@@ -776,9 +905,12 @@ put_units() {
 # the most that a standing costs.
 standing_units=yes
 
+# `read` where that was done just before, and nothing was changed since.
+standing_systems=ask
+
 print_standing() {
     read_boot_id
-    read_systems
+    [ "$standing_systems" = read ] || read_systems
     units='' own_units=''
     [ "$standing_units" = no ] || read_units
     put boot_id "$boot_id"

@@ -1,8 +1,9 @@
 # shellcheck shell=sh
-# prepare RUN OLD_CURRENT OLD_BOOT NEW SECONDS HOST…: roots for old and new, then a look whether NEW is there and fits
-# this host.
+# prepare RUN OLD_CURRENT OLD_BOOT NEW SECONDS ORIGIN HOST…: roots for old and new, then a look whether NEW is there and
+# fits this host.
 #
 # NEW is `-` for a guard without a push: then there is nothing to look at. SECONDS is what NEW's own checks may take.
+# ORIGIN is a line about where NEW comes from, or `-`: it is kept, and read by nothing here.
 #
 # Run after the copy. Changes nothing but the roots. HOST… are the run's hosts, for a recovery from the hosts alone.
 # Answers `misfit KIND TEXT` for each thing that is wrong, `check ok|failed|cut_off|unknown`, `log` lines,
@@ -16,8 +17,9 @@ main() {
     demand is_store_path "$2" "$3"
     demand is_expectation "$4"
     demand is_number "$5"
-    run=$1 old_current=$2 old_boot=$3 new=$4 check_limit=$5
-    shift 5
+    demand is_origin "$6"
+    run=$1 old_current=$2 old_boot=$3 new=$4 check_limit=$5 origin=$6
+    shift 6
     demand is_host_name "$@"
     # A command that was held up on its way.
     if [ -e "$roots/.ended/$run" ]; then
@@ -33,35 +35,56 @@ main() {
         fail "a garbage collection is running; try again when it is through"
         finish
     fi
+    compare_told=no
+    # Nix tells the difference of systems only where it has both, with all that they need.
+    if [ "$new" != - ]; then tell_changes "$old_current" "$new"; fi
     look_for_paths
     # Of a system that is not there nothing else is true either.
     if [ "$new" = - ] || [ -n "$prepare_gone" ]; then
         put check unknown
         finish
     fi
+    keep_origin
     look_at_new
-    compare_systems "$old_current" "$new"
+    put_changes
+    put_reboot_for "$new"
     put_brought "$old_current" "$new"
     finish
 }
 
+is_origin() {
+    case $1 in -) ;; *[[:cntrl:]]*) return 1 ;; '{'*'}') ;; *) return 1 ;; esac
+    [ "${#1}" -le 1500 ]
+}
+
 put_roots() {
     [ -d "$roots/$run" ] || mkdir -p "$roots/$run" || return
-    write_lines "$roots/$run/hosts" "$@" &&
+    write_once "$roots/$run/hosts" "$@" &&
         ln -sfn "$old_current" "$roots/$run/old-current" &&
         ln -sfn "$old_boot" "$roots/$run/old-boot" || return
     [ "$new" = - ] || ln -sfn "$new" "$roots/$run/new"
 }
 
+# It names its system, and says nothing of any other: it may stand there before that runs, and stays while that is in
+# the store. Where it cannot be written nothing is known, and that stops no push.
+keep_origin() {
+    [ "$origin" != - ] || return 0
+    origin_hash=${new#/nix/store/}
+    [ -d "$origins" ] || mkdir -p -m 700 "$origins" 2>/dev/null || return 0
+    printf '%s\n' "$new" "$origin" end 2>/dev/null >"$origins/${origin_hash%%-*}" || :
+}
+
 # All of them with one question, which names those that are missing. Source: nix-store(1), --print-invalid.
 look_for_paths() {
-    set -- "$old_current"
+    set --
+    [ "$compare_told" = yes ] || set -- "$old_current"
     [ "$old_boot" = "$old_current" ] || set -- "$@" "$old_boot"
-    [ "$new" = - ] || set -- "$@" "$new"
+    [ "$compare_told" = yes ] || [ "$new" = - ] || set -- "$@" "$new"
+    prepare_gone=
+    [ $# -gt 0 ] || return 0
     # If it cannot tell, none of them counts as there.
     prepare_missing=$(exec timeout 20 nix-store --check-validity --print-invalid "$@" 2>/dev/null) ||
         prepare_missing="$*"
-    prepare_gone=
     # A name in the store may have a question mark.
     set -f
     for prepare_path in $prepare_missing; do
@@ -72,7 +95,10 @@ look_for_paths() {
 }
 
 look_at_new() {
+    # Its installer is asked for together with theirs.
+    look_also_at=$new
     read_systems
+    put_installers
     read_line "$root$current/system"
     prepare_here=$line
     read_line "$root$new/system"
@@ -104,6 +130,15 @@ look_at_new() {
         return
     fi
     check_new
+}
+
+# What was found in these systems is found in them for good: the run's other scripts need not look.
+put_installers() {
+    set -f
+    for prepare_system in $installers_known; do
+        printf '%s %s .\n' "${prepare_system%|*}" "${prepare_system##*|}"
+    done 2>/dev/null >"$roots/$run/installers"
+    set +f
 }
 
 # The new system's own pre-switch checks. Older programs do not know the action: they are asked first.

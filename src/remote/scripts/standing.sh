@@ -9,7 +9,7 @@ main() {
         demand is_run "$1"
         of_run=$1
     fi
-    standing_units=$2
+    standing_units=$2 quick_systems=yes
     print_standing
     finish
 }

@@ -16,7 +16,7 @@ main() {
     demand is_kind "$4"
     run=$1 of_run=$1 epoch=$2 wanted_boot_id=$3 kind=$4 needs=$5
     wanted_current=$6 wanted_profile=$7 wanted_boot=$8 new=$9
-    limit=${10}
+    limit=${10} quick_systems=yes
     put asked "$kind"
     with_lock start
     case $? in
@@ -56,11 +56,11 @@ start() {
     read_plan path
     step_path=$planned
     read_plan shell
-    step_said=$(exec timeout 20 systemd-run --quiet --collect --no-ask-password \
+    within 20 systemd-run --quiet --collect --no-ask-password \
         --unit="${job_unit%.service}" --description="fleetdeploy $kind of $run" --service-type=exec \
         --setenv=PATH="$step_path" -p OOMPolicy=continue -p TimeoutStopSec=10 -p WorkingDirectory=/ \
-        "$planned" "$place/job.sh" "$run" "$epoch" "$kind" "$new" </dev/null 2>&1) || {
-        fail "the step could not be started: $step_said"
+        "$planned" "$place/job.sh" "$run" "$epoch" "$kind" "$new" || {
+        fail "the step could not be started: $said"
         return 1
     }
 }

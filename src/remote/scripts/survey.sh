@@ -4,7 +4,7 @@
 #
 # No argument. A program that is missing costs its own answers, never the others'.
 # Needs lib.sh, traces.sh, boot.sh and wireguard.sh.
-# shellcheck disable=SC2154 # their variables
+# shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
     survey_all
@@ -27,6 +27,7 @@ survey_all() {
     # shellcheck disable=SC3028 # bash has a clock
     put time "${EPOCHSECONDS:-$(exec date +%s)}"
     survey_boot
+    standing_systems='read'
     print_standing
     survey_rolling
     survey_system
@@ -34,6 +35,7 @@ survey_all() {
     survey_port "$PPID"
     survey_crypto
     survey_survivors
+    survey_origin "$current"
     survey_remembered
     survey_busy
     print_wireguard wireguard
@@ -326,8 +328,26 @@ survey_roots() {
     read_plan old_generation "$1/plan"
     survey_generation=$planned
     survey_new=$(exec readlink "$1/new") || survey_new=-
+    # A recovery from the hosts alone learns by it what it goes on with.
+    [ "$survey_new" = "$current" ] || survey_origin "$survey_new"
     put survivor_roots \
         "${1##*/} ${survey_old:--} ${survey_profile:--} ${survey_boot:--} ${survey_generation:--} $survey_new"
+}
+
+# survey_origin SYSTEM: where it comes from, as the push that has brought it said: `origin SYSTEM TEXT`. A part that a
+# full disk has left, and what another system's file says, is nothing.
+survey_origin() {
+    survey_file=${1#/nix/store/}
+    survey_file=$origins/${survey_file%%-*} survey_of='' survey_text='' survey_end=''
+    [ -f "$survey_file" ] || return 0
+    {
+        read -r survey_of || :
+        IFS= read -r survey_text || :
+        read -r survey_end || :
+    } <"$survey_file"
+    if [ "$survey_of $survey_end" = "$1 end" ] && [ "${#survey_text}" -le 1500 ]; then
+        put origin "$1 $survey_text"
+    fi
 }
 
 # What would get in the way of a push, or be got in the way of.

@@ -27,7 +27,7 @@ is_missing() {
 
 # sync_traces FILE…: they are on the disk when it succeeds. Shorter than others wait for the lock.
 sync_traces() {
-    timeout -k 1 10 sync "$@" 2>/dev/null
+    within 10 sync "$@"
 }
 
 # $owner_name: an owner as it can stand in the name of a file.
@@ -156,8 +156,8 @@ has_committed() {
     *) [ ! -e "$roots/$1/trace" ] || return 1 ;;
     esac
     [ -n "${current-}" ] || read_systems
-    committed_new=$(exec readlink "$roots/$1/new")
-    [ -n "$committed_new" ] && [ "$current $profile $boot_default" = "$committed_new $committed_new $committed_new" ]
+    read_link "$roots/$1/new"
+    [ -n "$link" ] && [ "$current $profile $boot_default" = "$link $link $link" ]
 }
 
 # is_over RUN: whether a run that was armed here later has committed. One that was never armed here has begun nothing.

@@ -13,7 +13,12 @@ await_job() {
     while log_is_to_come "$1"; do
         sleep 0.05
     done
-    [ ! -r "$place/jobs/$1.log" ] || follow_job "$1" <"$place/jobs/$1.log" | put_lines "printed $1"
+    [ -r "$place/jobs/$1.log" ] || return 0
+    if [ -n "${BASH_VERSION-}" ]; then
+        follow_in_shell "$1" <"$place/jobs/$1.log"
+    else
+        follow_job "$1" <"$place/jobs/$1.log" | put_lines "printed $1"
+    fi
 }
 
 # Whether systemd has started it, and it has not yet come to its first lines. It may also have refused to begin.
@@ -47,6 +52,63 @@ follow_job() {
     head -c 4000000
 }
 
+# follow_in_shell KIND: the same by bash itself, which takes but the process that waits.
+follow_in_shell() {
+    follow_rest=''
+    while [ ! -e "$place/jobs/$1.status" ] && [ -e "$place/jobs/$1.lock" ] && await_goes_on &&
+        ! flock -s -w 1 7 2>/dev/null 7<"$place/jobs/$1.lock"; do
+        follow_text "$1" 1000000
+    done
+    follow_text "$1" 4000000
+    [ -z "$follow_rest" ] || printf '%s\n' "$follow_rest" | put_lines "printed $1"
+}
+
+# follow_text KIND BYTES: the lines that are there, but not more; one without its end is kept for the next time, as much
+# of it as is looked at.
+follow_text() {
+    follow_left=$2 follow_status=0
+    # In its POSIX mode bash would read byte by byte.
+    # shellcheck disable=SC3028,SC3040 # bash
+    follow_shell=$SHELLOPTS && set +o posix
+    while [ "$follow_left" -gt 0 ] && [ "$follow_status" -eq 0 ]; do
+        # shellcheck disable=SC3045 # bash
+        IFS= read -r -N 32768 follow_block
+        follow_status=$?
+        follow_left=$((follow_left - 32768))
+        case $follow_block in
+        *"$follow_newline"*)
+            follow_block=$follow_rest$follow_block
+            follow_rest=${follow_block##*"$follow_newline"}
+            put_block "printed $1" "${follow_block%"$follow_newline"*}"
+            ;;
+        *) follow_rest=$follow_rest$follow_block ;;
+        esac
+        # shellcheck disable=SC3045 # bash
+        [ "${#follow_rest}" -le 4096 ] || printf -v follow_rest %.4096s "$follow_rest"
+    done
+    # shellcheck disable=SC3040 # bash
+    case $follow_shell in *posix*) set -o posix ;; esac
+}
+follow_newline='
+'
+
+# put_block KEY TEXT: its lines, as put_lines gives them; without a process where all of them are plain.
+put_block() {
+    block_rest=$2$follow_newline block_lines=''
+    while [ -n "$block_rest" ]; do
+        block_line=${block_rest%%"$follow_newline"*}
+        block_rest=${block_rest#*"$follow_newline"}
+        case ${#block_line}:$block_line in
+        [0-9][0-9][0-9][0-9]*:* | [5-9][0-9][0-9]:* | *[\\[:cntrl:]]*)
+            printf '%s\n' "$2" | put_lines "$1"
+            return
+            ;;
+        esac
+        block_lines="$block_lines$1 $block_line$follow_newline"
+    done
+    printf %s "$block_lines"
+}
+
 # print_logs KIND…: the logs of jobs that are not waited for any more.
 print_logs() {
     for logs_kind in "$@"; do
@@ -60,7 +122,7 @@ put_log_end() {
     ending_lines=0
     while [ "$ending_lines" -le 60 ] && read -r _; do ending_lines=$((ending_lines + 1)); done <"$1"
     if [ "$ending_lines" -le 60 ]; then
-        (put_lines log) <"$1"
+        put_each log <"$1"
     else
         tail -n 60 "$1" | put_lines log
     fi

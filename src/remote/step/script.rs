@@ -2,6 +2,7 @@
 
 use super::arguments::{action_word, encode_word, machine_word, pace_argument, probe_arguments, seconds_up};
 use super::{AskUnits, RemoteStep};
+use crate::facts::provenance::Brought;
 use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
 use crate::remote::Script;
@@ -61,15 +62,16 @@ impl RemoteStep {
                 let arguments = vec![new.to_string(), limit.as_secs().to_string()];
                 ("dry_activate", &[LIB, include_str!("../scripts/dry_activate.sh")], arguments)
             }
-            Self::Prepare { run, old_current, old_boot, new, check, hosts } => {
+            Self::Prepare { run, old_current, old_boot, new, check, brought, hosts } => {
                 let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), new.to_string()];
                 arguments.push(seconds_up(*check));
+                arguments.push(brought.as_ref().map_or_else(|| "-".to_owned(), Brought::word));
                 arguments.extend(hosts.iter().map(HostName::to_string));
                 ("prepare", &[LIB, BOOT, COMPARING, include_str!("../scripts/prepare.sh")], arguments)
             }
             Self::Root { run, old_current, old_boot, hosts } => {
                 let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string()];
-                arguments.extend(["-", "0"].map(str::to_owned));
+                arguments.extend(["-", "0", "-"].map(str::to_owned));
                 arguments.extend(hosts.iter().map(HostName::to_string));
                 ("prepare", &[LIB, BOOT, include_str!("../scripts/prepare.sh")], arguments)
             }

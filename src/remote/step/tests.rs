@@ -4,6 +4,7 @@ use pretty_assertions::assert_eq;
 
 use super::script::{BOOT, CALL, CALL_TOLD, LIB, RESTORE, guard_text, job_text, text};
 use super::*;
+use crate::facts::provenance::Provenance;
 use crate::facts::traces::EndSide;
 use crate::inventory::model::{BootLoaderHint, LoaderKind};
 
@@ -17,6 +18,11 @@ fn path(text: &str) -> StorePath {
 
 fn hosts() -> Vec<HostName> {
     ["vps", "homeserver"].map(|name| HostName::new(name).unwrap()).to_vec()
+}
+
+fn brought() -> Brought {
+    let provenance = Provenance { revision: Some("a1b2c3d".to_owned()), by: "ada".to_owned(), ..Provenance::default() };
+    Brought { run: "r-1".into(), at: 7, provenance }
 }
 
 /// Makes the mark of three hosts that were missing.
@@ -59,6 +65,7 @@ fn every_step() -> Vec<RemoteStep> {
             old_boot: path(OLD),
             new: path(NEW),
             check: Duration::from_secs(300),
+            brought: Some(brought()),
             hosts: hosts(),
         },
         RemoteStep::Root { run: speaker.run.clone(), old_current: path(OLD), old_boot: path(OLD), hosts: hosts() },
@@ -194,8 +201,8 @@ fn every_step_is_this_script_with_these_arguments() {
     generations -
     compare grub:/boot2 | UNITS | OLD | NEW
     dry_activate NEW | 240
-    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | NEW | 300 | vps | homeserver
-    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | - | 0 | vps | homeserver
+    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | NEW | 300 | {"run":"r-1","at":7,"revision":"a1b2c3d","dirty":false,"by":"ada","fleetdeploy":""} | vps | homeserver
+    prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | - | 0 | - | vps | homeserver
     arm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver
     arm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | - | - | - | 4242 | 1 | switch-back | job_wait=5,reboot_patience=10 | LIB | GUARD | JOB
     take_over grub:/boot2 | UNITS | 20261122-161005-k3f | 2 | ada@desktop

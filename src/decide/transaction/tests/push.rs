@@ -7,6 +7,7 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Fault, World, said};
+use crate::decide::asking::Continuity;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::reason::cause::Cause;
 use crate::event::{Event, HostOutcome, Outcome};
@@ -293,6 +294,18 @@ fn a_host_that_is_lost_makes_no_other_host_reboot() {
     assert_eq!(verdict.outcome, Outcome::Split);
     assert_eq!(verdict.hosts[0].1, HostOutcome::RolledBack { by_guard: false });
     assert_eq!((world.machines[0].boots, world.machines[1].boots), (0, 0), "nobody needed to reboot");
+}
+
+#[test]
+fn what_was_proven_before_the_boot_defaults_moved_stands_only_where_nothing_was_activated_again() {
+    for (reactivates, last) in [(false, Continuity::KeepsConnections), (true, Continuity::Anew)] {
+        let mut plan = Plan::clone(&plan(2, 2));
+        plan.hosts[1].reactivate = reactivates;
+        let mut world = World::new(Arc::new(plan));
+        assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+        let begun: Vec<Continuity> = world.rounds.into_iter().filter(|one| *one != Continuity::GoesOn).collect();
+        assert_eq!(begun, [Continuity::Anew, last]);
+    }
 }
 
 #[test]
