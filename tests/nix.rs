@@ -334,7 +334,7 @@ async fn two_systems_are_compared_and_a_closure_is_sized() {
     let changes: Vec<_> =
         changes.iter().map(|change| (change.package.as_str(), change.before.len(), change.after.len())).collect();
     assert_eq!(changes, [("nixos-system-home", 1, 0), ("nixos-system-vps", 0, 1)]);
-    let closure = nix::closure(vps, None, LONG).await.unwrap();
+    let closure = nix::closure([vps], None, LONG).await.unwrap();
     assert_eq!((closure.paths.len(), closure.size_without(|path| path == vps) < closure.size()), (2, true));
     assert!(nix::version(LONG).await.unwrap().is_new_enough());
 }
@@ -407,7 +407,7 @@ async fn a_system_is_copied_with_its_bytes_counted_and_once() {
     let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options, substitute: false, from: None };
     for (system, paths) in [("vps", 2), ("many", 7)] {
         let system = &built[&name(system)];
-        let closure = nix::closure(system, None, LONG).await.unwrap();
+        let closure = nix::closure([system], None, LONG).await.unwrap();
         assert_eq!(closure.paths.len(), paths);
         let mut heards = Heards::default();
         nix::copy(system, to, LONG, |heard| heards.take(heard)).await.unwrap();

@@ -1367,6 +1367,17 @@ async fn the_limits_of_an_sshd_are_survived_or_named() {
     workspace.close().await;
 }
 
+/// By itself it would live on for a minute.
+#[tokio::test]
+async fn a_master_that_is_told_to_end_ends_at_once() {
+    let home = Home::new();
+    let sshd = Sshd::known(&home);
+    let workspace = home.workspace(&[host("one", sshd.port)]).await;
+    let session = Session::open(&workspace, &name("one"), LIMIT).await.unwrap();
+    workspace.close().await;
+    tokio::time::timeout(Duration::from_secs(10), session.lost()).await.expect("the master has ended");
+}
+
 /// OpenSSH's own behaviour that `remote::master` stands on.
 #[tokio::test]
 async fn a_master_lives_as_long_as_it_is_held() {

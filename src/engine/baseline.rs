@@ -20,6 +20,7 @@ use crate::event::{Cell, Event, Phase};
 use crate::facts::links::Round;
 use crate::facts::plan::{LoginBefore, Plan};
 use crate::inventory::model::{HostName, Place};
+use crate::remote::step::AskUnits;
 
 /// The matrix as it was found.
 pub(super) struct Baseline {
@@ -37,22 +38,30 @@ pub(super) struct Baseline {
 
 impl Inquiry<'_> {
     /// Looks at every link, and tells what was found.
-    pub(super) async fn baseline(&self, plan: Plan, skipped: &BTreeSet<HostName>, changes: bool) -> Baseline {
-        let baseline = self.look_at_baseline(plan, skipped, changes).await;
+    pub(super) async fn baseline(
+        &self,
+        plan: Plan,
+        skipped: &BTreeSet<HostName>,
+        changes: bool,
+        units: AskUnits,
+    ) -> Baseline {
+        let baseline = self.look_at_baseline(plan, skipped, changes, units).await;
         self.tell_findings(&baseline.findings);
         baseline
     }
 
     /// Looks at every link. `skipped` are the hosts that take no part; where something `changes`, every host is logged
     /// into anew, and what is down is judged as what it means for that. Every login and every round has a limit of
-    /// its own. The findings are left to the caller.
+    /// its own. The hosts are asked for their `units`, too, where those are to be compared with what comes later. The
+    /// findings are left to the caller.
     pub(super) async fn look_at_baseline(
         &self,
         mut plan: Plan,
         skipped: &BTreeSet<HostName>,
         changes: bool,
+        units: AskUnits,
     ) -> Baseline {
-        let probing = Probing::of_plan(Arc::clone(&self.reach), &plan);
+        let probing = Probing::of_plan(Arc::clone(&self.reach), &plan).asking(units);
         self.tell_probing(&plan, changes);
         let rounds = probing.baseline(&plan.links);
         // Where nothing changes, nothing will have to be proven.

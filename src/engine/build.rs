@@ -76,15 +76,15 @@ impl Inquiry<'_> {
     async fn evaluate(&self, hosts: &[Host]) -> Phased<BTreeMap<HostName, nix::EvalTarget>> {
         let FleetScope { fleet, folder, evaluations, .. } = self.scope;
         self.tell(build_moved(&nix::NixProgress::default(), Doing::Evaluating.to_string()));
-        let evaluator = nix::Evaluator::begin(nix::EvalRequest {
+        let request = nix::EvalRequest {
             source: &fleet.source,
             hosts,
             base: folder,
             limit: fleet.build_limit,
             terms: &fleet.evaluation,
             kept: evaluations.as_ref(),
-        });
-        let evaluator = evaluator.await;
+        };
+        let evaluator = nix::Evaluator::begin_with(request, &self.nix).await;
         if let Some(old) = evaluator.version().ok().filter(|version| !version.is_new_enough()) {
             let oldest = nix::OLDEST_TEXT.to_owned();
             self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));

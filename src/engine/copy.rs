@@ -1,6 +1,6 @@
 //! Phase 3: copies the closures to their hosts, so many at once as the window lets, and looks at each new system there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
 use tokio::sync::watch;
@@ -81,6 +81,7 @@ impl Push<'_> {
         let changing: Vec<(&Surveyed<'_>, &StorePath)> =
             views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
         let of_run: Vec<HostName> = changing.iter().map(|(view, _)| view.host.name.clone()).collect();
+        let most = self.most_to_bring(&changing).await;
         let filled = self.fill_cache(&changing).await;
         let order = CopyOrder::of(&of_run);
         let questions = changing.iter().map(|(view, new)| {
@@ -94,7 +95,7 @@ impl Push<'_> {
                         })
                         .await;
                 }
-                let fits = self.copy_one(view, new, &of_run, filled).await;
+                let fits = self.copy_one(view, new, &of_run, most, filled).await;
                 order.is_through(&view.host.name);
                 fits
             };
@@ -104,11 +105,29 @@ impl Push<'_> {
         refuse_if(answers.values().any(|fits| !fits), Refusal::SystemsNotBrought)
     }
 
+    /// Returns the size of all new systems together that are here, which is the most that a host can be brought from
+    /// here: one question for the fleet, and none for each host that has that much room.
+    async fn most_to_bring(&self, changing: &[(&Surveyed<'_>, &StorePath)]) -> Option<u64> {
+        let limit = changing.iter().map(|(view, _)| view.host.limits.step).max()?;
+        if self.request.back.is_some() {
+            return None;
+        }
+        let systems: BTreeSet<&StorePath> = {
+            let elsewhere = lock(&self.inquiry.built_there);
+            changing.iter().filter(|(view, _)| !elsewhere.contains_key(&view.host.name)).map(|(_, new)| *new).collect()
+        };
+        if systems.is_empty() {
+            return None;
+        }
+        nix::closure(systems, None, limit).await.ok().map(|closure| closure.size())
+    }
+
     async fn copy_one(
         &self,
         view: &Surveyed<'_>,
         new: &StorePath,
         of_run: &[HostName],
+        most: Option<u64>,
         filled: Option<Filled<'_>>,
     ) -> bool {
         let host = view.host;
@@ -122,7 +141,8 @@ impl Push<'_> {
         let from = there.as_ref().map(|there| &there.machine).filter(|machine| *machine != name);
         let is_there = there.is_some() && from.is_none();
         let turn = self.inquiry.reach.turns().copy(name).await;
-        if !self.has_room(view, new).await {
+        let is_enough = there.is_none() && most.is_some_and(|most| most <= free(view));
+        if !is_enough && !self.has_room(view, new).await {
             return false;
         }
         if let Some(filled) = filled.filter(|_| there.is_none()) {
@@ -234,15 +254,15 @@ impl Push<'_> {
         if there.as_ref() == Some(&view.host.name) {
             return true;
         }
-        let free = if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store };
+        let free = free(view);
         let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
         let from = there.as_ref().map(|from| store_of(from, &ssh_options));
-        let Ok(closure) = nix::closure(new, from, view.host.limits.step).await else { return true };
+        let Ok(closure) = nix::closure([new], from, view.host.limits.step).await else { return true };
         if closure.size() <= free {
             return true;
         }
         let old = &view.facts.standing.systems.current;
-        let known = nix::closure(old, from, view.host.limits.step).await.ok();
+        let known = nix::closure([old], from, view.host.limits.step).await.ok();
         let missing = closure.size_without(|path| known.as_ref().is_some_and(|known| known.paths.contains_key(path)));
         if missing <= free {
             return true;
@@ -337,6 +357,11 @@ impl Push<'_> {
         }
         self.foresee_comparison(host, Comparison { packages, reboot_for: Some(reboot_for) });
     }
+}
+
+/// The room in the host's store, in bytes.
+fn free(view: &Surveyed<'_>) -> u64 {
+    if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store }
 }
 
 /// `user`: who logs in there, if the inventory says so.

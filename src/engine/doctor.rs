@@ -29,7 +29,7 @@ use crate::facts::links::Link;
 use crate::inventory::model::{Host, HostName};
 use crate::nix;
 use crate::remote::answer::{self, AnswerError};
-use crate::remote::step::RemoteStep;
+use crate::remote::step::{AskUnits, RemoteStep};
 use crate::remote::{ConnectCause, StepError, Workspace};
 
 pub use workstation::{has_ssh, workstation};
@@ -112,7 +112,7 @@ impl Inquiry<'_> {
         if !visits.is_empty() {
             self.tell(Event::PhaseStarted { phase: Phase::Baseline });
             // Also where the hosts that are to change are silent: once they answer, a push of them goes this far.
-            let baseline = self.look_at_baseline(plan, &survey.skipped, true).await;
+            let baseline = self.look_at_baseline(plan, &survey.skipped, true, AskUnits::Yes).await;
             if let Some(probing) = baseline.probing {
                 probing.stop().await;
             }

@@ -24,7 +24,7 @@ use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Fleet, Host, HostName};
-use crate::nix::{EvalTarget, KeptEvaluations};
+use crate::nix::{EvalTarget, KeptEvaluations, NixHere};
 use crate::remote::Workspace;
 
 /// Which hosts of a fleet a command is about, and what it accepts of them.
@@ -59,6 +59,7 @@ pub(super) struct Inquiry<'a> {
     pub(super) not_reached: Mutex<BTreeMap<HostName, Cause>>,
     /// The flake that the systems come from, as it was evaluated; never of a file or of systems that are named.
     pub(super) source: OnceLock<FlakeSource>,
+    pub(super) nix: Arc<NixHere>,
 }
 
 /// A system in the store of a host: it may have to be built there again.
@@ -78,6 +79,7 @@ impl<'a> Inquiry<'a> {
             built_there: Mutex::default(),
             not_reached: Mutex::default(),
             source: OnceLock::new(),
+            nix: Arc::default(),
         }
     }
 

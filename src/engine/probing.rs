@@ -22,7 +22,7 @@ use crate::inventory::model::{BootLoaderHint, HostName, Place};
 use crate::local::process::Invocation;
 use crate::remote::answer::{ProbeRound, RoundReader};
 use crate::remote::bounds::{ANSWER, STDERR};
-use crate::remote::step::{LinkProbe, RemoteStep};
+use crate::remote::step::{AskUnits, LinkProbe, RemoteStep};
 use crate::remote::{StepError, Stream};
 
 /// How long a prober lives that is not asked any more; then it ends itself.
@@ -38,6 +38,7 @@ pub(super) struct Probing {
     streams: BTreeMap<HostName, Mutex<ProberSlot>>,
     number: AtomicU64,
     asking: std::sync::Mutex<RoundPlan>,
+    units: AskUnits,
 }
 
 /// How often the baseline looks at most, until it has seen every link, beside the turns of a large mesh: with the pause
@@ -79,8 +80,9 @@ impl Prober {
     }
 
     /// Asks for a round. With an error comes whether it had said anything in it.
-    async fn ask(&mut self, own: &[LinkId], number: u64) -> Result<ProbeRound, (StepError, bool)> {
-        self.stream.send_line(&round_line(number, own)).await.map_err(|error| (error, false))?;
+    async fn ask(&mut self, own: &[LinkId], round: (u64, AskUnits)) -> Result<ProbeRound, (StepError, bool)> {
+        let (number, units) = round;
+        self.stream.send_line(&round_line(number, units, own)).await.map_err(|error| (error, false))?;
         let mut has_spoken = false;
         loop {
             let line = self.stream.next_line().await.map_err(|error| (error, has_spoken))?;
@@ -111,7 +113,13 @@ impl Probing {
         });
         let hosts: BTreeSet<&HostName> = plan.hosts.iter().map(|host| &host.name).chain(ends).collect();
         let streams = hosts.into_iter().map(|host| (host.clone(), Mutex::default())).collect();
-        Self { reach, streams, number: AtomicU64::new(0), asking: std::sync::Mutex::default() }
+        let asking = std::sync::Mutex::default();
+        Self { reach, streams, number: AtomicU64::new(0), asking, units: AskUnits::Yes }
+    }
+
+    /// Asks the hosts for their units in each round, or only for the links.
+    pub(super) fn asking(self, units: AskUnits) -> Self {
+        Self { units, ..self }
     }
 
     /// Looks at every link, and a second time at what is down: one lost packet is no broken link.
@@ -205,7 +213,7 @@ impl Probing {
             && open.serves(&probes, after)
         {
             open.after = after;
-            match open.ask(own, number).await {
+            match open.ask(own, (number, self.units)).await {
                 // It has ended since the last round: an activation may end the sessions that are there. One that has
                 // answered something is not begun anew here: it has asked, and its sshds must not be asked twice.
                 Err((error, false)) if !matches!(error, StepError::TooMuch { .. }) => *slot = ProberSlot::Empty,
@@ -230,7 +238,7 @@ impl Probing {
                 ProberSlot::Open(Box::new(Prober { stream, reader: RoundReader::default(), after, probes: probes() }));
         }
         let ProberSlot::Open(open) = slot else { unreachable!("just opened") };
-        open.ask(own, number).await.map_err(|(error, _)| error)
+        open.ask(own, (number, self.units)).await.map_err(|(error, _)| error)
     }
 
     /// Ends what is still being started: orders to those hosts would wait for its login.
@@ -256,9 +264,10 @@ impl Probing {
 }
 
 /// `round N ID…`: a number that no link has, where none is asked, for without a number it is all of them.
-fn round_line(number: u64, own: &[LinkId]) -> String {
+fn round_line(number: u64, units: AskUnits, own: &[LinkId]) -> String {
     let own: Vec<String> = own.iter().map(ToString::to_string).collect();
-    format!("round {number} {}", if own.is_empty() { "-".to_owned() } else { own.join(" ") })
+    let word = if units == AskUnits::Yes { "round" } else { "links" };
+    format!("{word} {number} {}", if own.is_empty() { "-".to_owned() } else { own.join(" ") })
 }
 
 /// Keeps the answers about links that begin at the place itself: it is believed about no others.
@@ -331,7 +340,8 @@ async fn here(
         .args(script.words(&BootLoaderHint::default(), "-").map(Cow::into_owned))
         // For a shell that must become another one; on a host the transport has it there.
         .env("s", &script.text)
-        .input(format!("round {number}\nstop\n"))
+        // Nobody reads what the workstation's own units are.
+        .input(format!("links {number}\nstop\n"))
         .at_most(ANSWER, STDERR)
         .run()
         .await

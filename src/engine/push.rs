@@ -93,8 +93,8 @@ pub async fn push(
     surroundings: &mut (impl Surroundings + Logbook),
     shutdown: &mut Shutdown,
 ) -> Pushed {
-    let workstation = Looking::begin(events);
     let push = Push::new(request, workspace, events);
+    let workstation = Looking::begin(events, Arc::clone(&push.inquiry.nix));
     let pushed = match push_to_the_end(&push, surroundings, shutdown).await {
         Pushed::Ended(verdict)
             if matches!(verdict.outcome, Outcome::Committed | Outcome::Unchanged) && request.reboot =>

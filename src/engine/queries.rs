@@ -13,6 +13,7 @@ use crate::event::{Cell, Event, Phase};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::remote::Workspace;
+use crate::remote::step::AskUnits;
 
 /// Phase 1 alone: changes no host, and connects to those alone that build.
 ///
@@ -78,7 +79,8 @@ impl Inquiry<'_> {
         let views: Vec<Surveyed<'_>> = hosts.map(|host| self.view(host, &survey.answered, None)).collect();
         let links = self.links(&survey).into_iter().filter(|link| link.is_of(&self.scope.selected)).collect();
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
-        let Baseline { plan, cells, .. } = self.baseline(plan(&views, links), &survey.skipped, false).await;
+        let Baseline { plan, cells, .. } =
+            self.baseline(plan(&views, links), &survey.skipped, false, AskUnits::No).await;
         let is_well = survey.all_answer_that_must && plan.broken(&plan.baseline).is_empty();
         Ok(Checked { links: cells, is_well })
     }

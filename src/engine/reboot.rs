@@ -286,7 +286,7 @@ impl RebootDriver<'_> {
         }
         let plan = plan(&views, self.inquiry.links(&survey));
         self.inquiry.tell(Event::PhaseStarted { phase: Phase::Baseline });
-        let Baseline { plan, .. } = self.inquiry.baseline(plan, &survey.skipped, false).await;
+        let Baseline { plan, .. } = self.inquiry.baseline(plan, &survey.skipped, false, AskUnits::Yes).await;
         let kernels = surveyed.iter().map(|(host, one)| (host.clone(), one.facts.kernel.clone())).collect();
         let clocks = plan.hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let machine = OwnMachine::read();

@@ -139,7 +139,7 @@ pub async fn recover(
     records: &mut impl RecoveryRecords,
     shutdown: &mut Shutdown,
 ) -> Recovered {
-    let workstation = Looking::begin(events);
+    let workstation = Looking::begin(events, Arc::default());
     let connect = request.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
     let reach = Arc::new(Reach::new(workspace, connect, Turns::new(request.fleet.parallel, events)));
     // Guards of the run may count down on its hosts already.

@@ -1,6 +1,7 @@
 //! Finds out which programs the workstation has, for the reader of the record: beside the push, which never waits for
 //! it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -19,14 +20,14 @@ pub(super) struct Looking {
 }
 
 impl Looking {
-    pub(super) fn begin(events: &Events) -> Self {
+    pub(super) fn begin(events: &Events, nix: Arc<nix::NixHere>) -> Self {
         let events = events.clone();
         Self {
             task: tokio::spawn(async move {
-                let (nix, ssh) = tokio::join!(nix::version(LIMIT), ssh_version());
+                let (nix, ssh) = tokio::join!(nix.version(LIMIT), ssh_version());
                 events.publish(Event::WorkstationSeen {
                     fleetdeploy: env!("CARGO_PKG_VERSION").to_owned(),
-                    nix: nix.ok().map(|version| version.to_string()),
+                    nix: nix.ok().map(ToString::to_string),
                     ssh,
                 });
             }),

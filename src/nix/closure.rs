@@ -29,17 +29,21 @@ impl Closure {
     }
 }
 
-/// Gives the closure of a path that is valid in the local store, or in that of a host.
+/// Gives the closure of paths that are valid in the local store, or in that of a host: of all of them together.
 ///
 /// # Errors
 /// See [`AskError`].
-pub async fn closure(path: &StorePath, store: Option<Destination<'_>>, limit: Duration) -> Result<Closure, AskError> {
+pub async fn closure<'a>(
+    paths: impl IntoIterator<Item = &'a StorePath>,
+    store: Option<Destination<'_>>,
+    limit: Duration,
+) -> Result<Closure, AskError> {
     // The table has been the same since 2.8; the JSON changed twice (docs/facts.md, "Versions of Nix").
     let mut question = nix(limit).args(["path-info", "--recursive", "--size"]);
     if let Some(store) = store {
         question = question.env("NIX_SSHOPTS", store.ssh_options).arg("--store").arg(store.store());
     }
-    parse(&ask(COMMAND, question.arg("--").arg(path)).await?)
+    parse(&ask(COMMAND, question.arg("--").args(paths)).await?)
 }
 
 fn parse(text: &str) -> Result<Closure, AskError> {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::invoke::{AskError, nix};
-use super::version::{NixVersion, version};
+use super::version::{NixHere, NixVersion};
 use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{EvaluationTerms, Host, HostName, Source};
@@ -116,9 +116,15 @@ pub struct Evaluator<'run> {
 impl<'run> Evaluator<'run> {
     /// Asks what the flake is, and which nix this is. Whatever is wrong with a flake, the evaluation says it.
     pub async fn begin(request: EvalRequest<'run>) -> Self {
+        Self::begin_with(request, &NixHere::default()).await
+    }
+
+    /// The same, where somebody else may have asked that nix already.
+    pub async fn begin_with(request: EvalRequest<'run>, nix: &NixHere) -> Self {
         let deadline = Instant::now() + request.limit;
-        let (version, (metadata, printed)) = tokio::join!(version(request.limit), flake_metadata(&request, deadline));
-        Self { request, deadline, version, metadata, printed }
+        let (version, (metadata, printed)) =
+            tokio::join!(nix.version(request.limit), flake_metadata(&request, deadline));
+        Self { request, deadline, version: version.cloned(), metadata, printed }
     }
 
     /// Returns what the systems come from, if it is a flake and nix says it.

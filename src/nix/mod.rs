@@ -41,4 +41,4 @@ pub use said::{
     MissingBuilder, UntrackedFile, evaluation_traces, evaluation_warnings, missing_builder, untracked_file,
 };
 pub use signing::{KeyFault, SigningKeys, public_key, sign, signing_keys};
-pub use version::{NixVersion, OLDEST_TEXT, version};
+pub use version::{NixHere, NixVersion, OLDEST_TEXT, version};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
+
 use super::invoke::{AskError, ask, nix};
 
 const COMMAND: &str = "nix --version";
@@ -77,6 +79,18 @@ impl fmt::Display for NixVersion {
 pub async fn version(limit: Duration) -> Result<NixVersion, AskError> {
     let answer = ask(COMMAND, nix(limit).arg("--version")).await?;
     NixVersion::parse(&answer).ok_or(AskError::Answer { command: COMMAND, answer })
+}
+
+/// The nix of this workstation, which is asked once in a run, whoever wants to know its version.
+#[derive(Debug, Default)]
+pub struct NixHere(OnceCell<NixVersion>);
+
+impl NixHere {
+    /// # Errors
+    /// See [`AskError`]. Then the next one asks again.
+    pub async fn version(&self, limit: Duration) -> Result<&NixVersion, AskError> {
+        self.0.get_or_try_init(|| version(limit)).await
+    }
 }
 
 #[cfg(test)]

@@ -63,16 +63,10 @@ pub(super) struct Question<'a> {
 }
 
 impl Question<'_> {
-    pub(super) async fn ask(self) -> Result<UserSettings, WorkspaceError> {
-        let configured = self.run(self.config).await?;
-        // The same question is asked without any config and identity: the settings that differ are the user's.
-        let bare = Self { identity: None, ..self }.run(Some(Path::new("none"))).await?;
-        Ok(UserSettings::read(self.destination, &configured, &bare))
-    }
-
-    async fn run(self, config: Option<&Path>) -> Result<String, WorkspaceError> {
+    /// Returns what `ssh -G` prints: for [`UserSettings::read`].
+    pub(super) async fn ask(self) -> Result<String, WorkspaceError> {
         let mut ssh = Invocation::new("ssh", READ_CONFIG);
-        if let Some(config) = config {
+        if let Some(config) = self.config {
             ssh = ssh.arg("-F").arg(config);
         }
         if let Some(user) = self.user {
@@ -100,11 +94,20 @@ impl Question<'_> {
     }
 }
 
+/// Asks for the settings that ssh has without any config: those of a destination that differ are the user's. None that
+/// counts depends on the destination, so that one answer is for all of them.
+pub(super) async fn bare() -> Result<String, WorkspaceError> {
+    let config = Some(Path::new("none"));
+    Question { destination: "localhost", user: None, port: None, identity: None, config }.ask().await
+}
+
 /// Machines and blocks while they are gathered.
 pub(super) struct LayoutPlan<'a> {
     pub(super) hosts: &'a [Host],
     pub(super) folder: &'a Path,
     pub(super) user_config: Option<&'a Path>,
+    /// The settings of ssh without any config, as it prints them.
+    pub(super) bare: &'a str,
     pub(super) machines: HashMap<String, Machine>,
     /// How many masters have their place.
     pub(super) controls: usize,
@@ -246,7 +249,7 @@ impl LayoutPlan<'_> {
         }
         let depth = depth.checked_sub(1).ok_or_else(|| WorkspaceError::JumpLoop { destination: shown.clone() })?;
         let question = Question { destination: host, user, port, identity: None, config: self.user_config };
-        let settings = question.ask().await?;
+        let settings = UserSettings::read(host, &question.ask().await?, self.bare);
         let via = self.add_users_jumps(&settings, depth).await?;
         let alias = format!("jump+{}", self.jumps.len());
         let control = self.next_control();

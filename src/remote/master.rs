@@ -24,7 +24,7 @@ use self::address_choice::race;
 use super::bounds::LOGIN;
 use super::connect_error::{ConnectCause, ConnectError};
 use super::machine::Machine;
-use super::master_slot::{LOCAL, Master};
+use super::master_slot::{LOCAL, Master, end};
 use super::workspace::Workspace;
 use crate::local::process::ProcessError;
 
@@ -45,8 +45,7 @@ impl Workspace {
     pub async fn close(&self) {
         // Those beside the machines' own first: their way may be a jump.
         let spares = std::mem::take(&mut *self.spares.lock().unwrap_or_else(PoisonError::into_inner));
-        let spares = spares.iter().map(|(alias, socket)| end(self, alias, socket));
-        futures::future::join_all(spares).await;
+        futures::future::join_all(spares.iter().map(|socket| end(socket))).await;
         // A machine behind another goes first, while the way to it is still open.
         let depth = |machine: &Machine| std::iter::successors(Some(machine), |next| self.via(next)).count();
         let mut layers: BTreeMap<usize, Vec<&Machine>> = BTreeMap::new();
@@ -54,25 +53,20 @@ impl Workspace {
             layers.entry(depth(machine)).or_default().push(machine);
         }
         for machines in layers.values().rev() {
-            futures::future::join_all(machines.iter().map(|machine| end_if_there(self, machine))).await;
+            futures::future::join_all(machines.iter().map(|machine| end_if_there(machine))).await;
         }
         let _ = tokio::fs::remove_dir_all(self.folder.path()).await;
     }
 }
 
 /// Ends the machine's master, if there is one; bounded in time.
-pub(super) async fn end_if_there(workspace: &Workspace, machine: &Machine) {
+pub(super) async fn end_if_there(machine: &Machine) {
     // A login under way holds this lock for as long as it lasts, and the end does not wait for that: once the run is
     // over such a master is not held any more, and ends by itself (`PERSIST`).
     let Ok(mut state) = tokio::time::timeout(LOCAL, machine.slot.state.lock()).await else { return };
     if let Some(master) = state.master.take() {
-        end(workspace, &machine.alias, &master.socket).await;
+        end(&master.socket).await;
     }
-}
-
-async fn end(workspace: &Workspace, alias: &str, socket: &Path) {
-    // If this fails, the master ends by itself, because it is not held any more.
-    let _ = workspace.ssh(LOCAL).arg("-S").arg(socket).args(["-O", "exit", alias]).run().await;
 }
 
 /// Returns the machine's master, and starts it if need be, after the masters of the jumps on the way: one login for
@@ -103,7 +97,7 @@ pub(super) async fn ensure(
         state.master = None;
         // The old one goes first: scripts that still wait over its link get their error now, and not when that master
         // gives up by itself.
-        end(workspace, &machine.alias, &master.socket).await;
+        end(&master.socket).await;
     }
     // Another caller has failed while this one waited for the lock: twenty hosts behind one dead jump try it once, and
     // not one after the other.
@@ -207,8 +201,7 @@ pub(super) async fn spare(
     let limit = deadline.saturating_duration_since(Instant::now()).min(machine.connect);
     let started = log_in(workspace, machine, &beside.alias, limit).await;
     let master = started.map_err(|cause| machine.error(cause))?.master;
-    let known = (master.alias.clone(), master.socket.clone());
-    workspace.spares.lock().unwrap_or_else(PoisonError::into_inner).push(known);
+    workspace.spares.lock().unwrap_or_else(PoisonError::into_inner).push(master.socket.clone());
     Ok(master)
 }
 

@@ -1,10 +1,12 @@
 //! A machine's place for its master, and the master that is held there.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::connect_error::ConnectError;
@@ -46,6 +48,40 @@ impl Master {
     /// Returns whether the process is there and takes clients. That says nothing about the link to the host.
     pub(super) async fn is_there(&self) -> bool {
         matches!(tokio::time::timeout(LOCAL, UnixStream::connect(&self.socket)).await, Ok(Ok(_)))
+    }
+}
+
+/// The words between a master and its clients, each in a packet of 32-bit numbers, the high byte first, with its length
+/// before it (OpenSSH, PROTOCOL.mux).
+const HELLO: u32 = 0x0000_0001;
+const VERSION: u32 = 4;
+const TERMINATE: u32 = 0x1000_0005;
+
+/// The most that is read of a packet: one word, and the number of the question.
+const LONGEST_PACKET: u32 = 4096;
+
+/// Ends a master, and all sessions on it, as `ssh -O exit` does, but without a process; bounded in time.
+pub(super) async fn end(socket: &Path) {
+    // If this fails, the master ends by itself, because it is not held any more.
+    let _ = tokio::time::timeout(LOCAL, ask_to_end(socket)).await;
+}
+
+/// Returns once the master has said yes or no, or is gone.
+async fn ask_to_end(socket: &Path) -> io::Result<()> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let words = [8, HELLO, VERSION, 8, TERMINATE, 0];
+    stream.write_all(&words.map(u32::to_be_bytes).concat()).await?;
+    loop {
+        let length = stream.read_u32().await?;
+        if !(4..=LONGEST_PACKET).contains(&length) {
+            return Ok(());
+        }
+        let word = stream.read_u32().await?;
+        let mut rest = vec![0; length as usize - 4];
+        stream.read_exact(&mut rest).await?;
+        if word != HELLO {
+            return Ok(());
+        }
     }
 }
 

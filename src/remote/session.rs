@@ -123,7 +123,7 @@ impl Session {
     /// Ends the master; bounded in time. Hosts behind this one lose their connection too: close them before.
     pub async fn close(self) {
         let machine = self.machine();
-        end_if_there(&self.workspace, machine).await;
+        end_if_there(machine).await;
     }
 
     /// Runs a script to its end.

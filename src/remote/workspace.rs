@@ -14,7 +14,7 @@ use super::agent;
 use super::connect_error::ConnectCause;
 use super::folder::PrivateFolder;
 use super::known_hosts::KeySource;
-use super::layout::{LayoutPlan, Question, assert_plain};
+use super::layout::{LayoutPlan, Question, assert_plain, bare};
 use super::machine::{Machine, Route, Settled, alias_of};
 use super::privilege::Password;
 use super::ssh_config::{HostBlock, UserSettings, render};
@@ -43,8 +43,8 @@ pub struct Workspace {
     config: PathBuf,
     pub(super) machines: HashMap<String, Machine>,
     blocks: Mutex<Vec<HostBlock>>,
-    /// The masters beside those of the machines: the block of each, and its socket.
-    pub(super) spares: Mutex<Vec<(String, PathBuf)>>,
+    /// The sockets of the masters beside those of the machines.
+    pub(super) spares: Mutex<Vec<PathBuf>>,
 }
 
 impl Workspace {
@@ -78,16 +78,21 @@ impl Workspace {
                 identity: host.identity.as_deref(),
                 config: user_config,
             };
-            question.ask().await
+            (address, question.ask().await)
         });
-        let settings: Vec<Result<UserSettings, WorkspaceError>> =
-            // In the order of the questions, because each host takes its answers from the front.
-            futures::stream::iter(asked).buffered(READ_AT_ONCE).collect().await;
-        let mut settings = settings.into_iter();
+        // In the order of the questions, because each host takes its answers from the front.
+        let asked = futures::stream::iter(asked).buffered(READ_AT_ONCE).collect::<Vec<_>>();
+        let (bare, asked) = tokio::join!(bare(), asked);
+        // An error names its host, where it is one.
+        let asked = asked.into_iter().map(|(address, configured)| Ok((address, configured?)));
+        let asked = asked.collect::<Result<Vec<_>, WorkspaceError>>()?;
+        let bare = bare?;
+        let mut settings = asked.iter().map(|(address, configured)| UserSettings::read(address, configured, &bare));
 
         let mut plan = LayoutPlan {
             folder: folder.path(),
             user_config,
+            bare: &bare,
             machines: HashMap::new(),
             controls: 0,
             blocks: Vec::new(),
@@ -95,14 +100,14 @@ impl Workspace {
             hosts,
         };
         for host in hosts {
-            let settings: Result<Vec<_>, _> = settings.by_ref().take(1 + host.other_addresses.len()).collect();
+            let settings: Vec<_> = settings.by_ref().take(1 + host.other_addresses.len()).collect();
             let password = passwords.remove(&host.name);
             let needs_password = host.becoming == Become::SudoPassword;
             assert!(password.is_some() || !needs_password, "the password for {} was asked for before", host.name);
             if let Some(Jump::Host(jump)) = &host.jump {
                 assert!(hosts.iter().any(|other| other.name == *jump), "{jump} is on the way to a host of the run");
             }
-            plan.add_host(host, settings?, password).await?;
+            plan.add_host(host, settings, password).await?;
         }
         let LayoutPlan { machines, blocks, .. } = plan;
         let config = folder.path().join("config");

@@ -28,7 +28,12 @@ fn a_push_logs_in_once_to_each_host_once_beside_the_baseline_and_once_to_verify(
     let fleet = Fleet::up("logins");
     fleet.change(&["vps", "homeserver"]);
     let before = (fleet.logins("vps"), fleet.logins("homeserver"));
-    fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+    let path = count_programs(&fleet);
+    let push = || fleet.query_in(&[&path], &["push", "homelab"]);
+    push().assert_ended(0, Outcome::Committed);
+    // Each question is asked once for the fleet, but for the ways to its hosts.
+    let started = |what: &str| fleet.ws(&format!("grep -c -e '{what}' /root/started || :")).trim().to_owned();
+    assert_eq!(started("^nix .*path-info"), "1", "{}", fleet.ws("cat /root/started"));
     let after = (fleet.logins("vps"), fleet.logins("homeserver"));
     let logins = (after.0.connections - before.0.connections, after.1.connections - before.1.connections);
     // And once more into the jump, to verify that it still forwards.
@@ -38,10 +43,28 @@ fn a_push_logs_in_once_to_each_host_once_beside_the_baseline_and_once_to_verify(
     assert_eq!(commands, (11, 11), "remote commands on vps and homeserver");
     // Where nothing changes: the survey, and the prober.
     let before = after;
-    fleet.push(&["homelab"]).assert_ended(0, Outcome::Unchanged);
+    fleet.ws("rm /root/started");
+    push().assert_ended(0, Outcome::Unchanged);
+    // What the user's config says of each host, and what ssh does without one; its version; a master for each host.
+    let count = ["^ssh .*-G ", "^ssh ", "^ssh-keygen ", "^nix .*--version", "^nix .*path-info"].map(started);
+    assert_eq!(count, ["3", "6", "2", "1", "0"], "{}", fleet.ws("cat /root/started"));
     let after = (fleet.logins("vps"), fleet.logins("homeserver"));
     let commands = (after.0.commands - before.0.commands, after.1.commands - before.1.commands);
     assert_eq!(commands, (2, 2), "remote commands on vps and homeserver where nothing changes");
+}
+
+/// Lets each program that fleetdeploy starts be written down, with its first words. Returns the path to do so.
+fn count_programs(fleet: &Fleet) -> String {
+    fleet.ws("mkdir /root/counting");
+    for program in ["nix", "nix-store", "ssh", "ssh-keygen"] {
+        let own = fleet.ws(&format!("command -v {program}"));
+        let own = own.trim();
+        let counting = format!("/root/counting/{program}");
+        let text = format!("#!/bin/sh\necho \"{program} $1 $2 $3 $4 $5\" >>/root/started\nexec {own} \"$@\"\n");
+        fleet.write(&counting, &text);
+        fleet.ws(&format!("chmod 755 {counting}"));
+    }
+    format!("PATH=/root/counting:{}", fleet.ws("printf %s \"$PATH\""))
 }
 
 #[test]

@@ -383,6 +383,26 @@ async fn a_round_that_asks_no_link_has_no_control() {
     }
 }
 
+/// Where nothing changes nobody reads them, and they are the most that a look costs.
+#[tokio::test]
+async fn a_round_of_links_alone_asks_for_no_unit() {
+    let host = probed().await;
+    host.program(
+        "systemctl",
+        r#"echo asked >>"$FLEETDEPLOY_ROOT/asked"
+        printf 'Id=a.service\nActiveState=failed\nSubState=failed\nInvocationID=1a\n'"#,
+    );
+    for (input, units) in [("links 1 0", 0), ("round 1 0", 1), ("round 1\nlinks 2", 1), ("links 1\nround 2", 1)] {
+        let _ = std::fs::remove_file(host.path("asked"));
+        let text = host.run("bash", &PROBER, &prober(&[("ping", 500, &["up"])], input)).await.stdout_text();
+        let lines = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        assert_eq!((lines(" up "), lines("done ")), (input.lines().count(), input.lines().count()), "{text}");
+        assert_eq!((lines(" uptime "), lines(" failed_unit a.service")), (input.lines().count(), units), "{text}");
+        let asked = std::fs::read_to_string(host.path("asked")).unwrap_or_default();
+        assert_eq!(asked.lines().count() > 0, units > 0, "{input}: {text}");
+    }
+}
+
 /// What a round starts beside its links: for the units, the systems and the tunnels of the host, and for its control.
 const BESIDE: usize = 10;
 

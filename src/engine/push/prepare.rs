@@ -22,6 +22,7 @@ use crate::event::{Event, HostOutcome, HostPlanned, Phase};
 use crate::facts::links::Link;
 use crate::facts::plan::Plan;
 use crate::inventory::model::{Host, HostName, Place};
+use crate::remote::step::AskUnits;
 
 pub(super) enum Prepared {
     Planned,
@@ -82,7 +83,9 @@ impl Push<'_> {
         let guards = hosts.iter().map(|host| HostGuard::of(host)).collect();
         let clocks = hosts.iter().map(|host| surveyed[&host.name].clock).collect();
         let skipped = lock(&self.skipped).clone();
-        let baseline = self.inquiry.baseline(plan, &skipped, changes).await;
+        // Units are judged by what was before the change; the survey has shown those that have failed.
+        let units = if changes { AskUnits::Yes } else { AskUnits::No };
+        let baseline = self.inquiry.baseline(plan, &skipped, changes, units).await;
         let Baseline { mut plan, cells, accepted, refusal, probing, .. } = baseline;
         {
             let mut ahead = lock(&self.ahead);

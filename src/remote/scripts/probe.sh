@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # probe LIFE (probe ID KIND TIMEOUT_MS COUNT ARG…)…: asks the probes of this host, side by side, round after round.
 #
-# Reads `round N [ID…]` from its input, with the probes that are to be asked, or none for all; answers each with a line
-# `probe N ID up|down|silent|later MICROSECONDS|- DETAIL` per probe, what the host says of itself (`control N …`,
+# Reads `round N [ID…]` from its input, with the probes that are to be asked, or none for all; or `links N [ID…]`, which
+# does not ask systemd for the units. Answers each with a line `probe N ID up|down|silent|later MICROSECONDS|- DETAIL` per probe, what the host says of itself (`control N …`,
 # `host N KEY VALUE`, `wg_interface …`, `wg_peer …`), and `done N`. `down` was heard, `silent` was not, and `later` was
 # not asked yet. Ends, with `end`, at the end of its input, at `stop`, or after LIFE seconds. Changes nothing, leaves no
 # process and no file.
@@ -26,8 +26,9 @@ main() {
     life=$((now + life * 100))
     while read_now && read -r -t "$(((life - now) / 100 + 1))" word number chosen; do
         case $word in
-        round)
+        round | links)
             is_number "$number" || continue
+            case $word in links) standing_units=no ;; *) standing_units=yes ;; esac
             # shellcheck disable=SC2086 # numbers
             run_round "$number" $chosen
             read_now
@@ -134,7 +135,8 @@ print_host() {
     fi
     put host "$round boot_id $boot_id"
     put host "$round current $resolved"
-    read_units
+    units=''
+    [ "$standing_units" = no ] || read_units
     learn_units
     local host_line
     while IFS= read -r host_line; do
