@@ -57,7 +57,7 @@ impl Inquiry<'_> {
             match built {
                 Ok(built) => systems.extend(built),
                 Err(GroupFault::NotReached(cause)) => {
-                    failed |= self.builder_not_reached(machine.as_ref(), targets, &cause)
+                    failed |= self.builder_not_reached(machine.as_ref(), targets, &cause);
                 }
                 Err(GroupFault::Build(error)) => {
                     let of: Vec<HostName> = targets.keys().cloned().collect();
