@@ -50,7 +50,7 @@ look_at_boot_files() {
     esac
 }
 
-# boots_the_same SYSTEM: whether the loader has this system's kernel, one initrd, and they are the store's, byte for byte.
+# boots_the_same SYSTEM: whether the loader has this system's kernel and one initrd, both the store's, byte for byte.
 boots_the_same() {
     case $boot_initrds in '' | *[!a-zA-Z0-9/._-]*) return 1 ;; esac
     for files_name in kernel initrd; do
