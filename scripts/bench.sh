@@ -13,6 +13,7 @@ usage: scripts/bench.sh COMMAND [OPTIONS]
   floor       the same of the six steps by hand, in parallel: build, copy, test, ping, switch, look
   bounds      what a push may cost beside the floor, and what it does: fleets of 2 to 64 hosts, a row each as it comes;
               twenty minutes of a machine that does nothing else, and 12 GiB for 64 hosts
+  uplink      what leaves the workstation over a line of 20 Mbit/s, and how long that takes
   workstation what a push of many simulated hosts costs the workstation
   inventory   how long `inventory check`, a TAB and `inventory graph` take for thousands of hosts
 
@@ -58,7 +59,7 @@ export runs hosts links same cpu binary cases largest details sizes
 
 case $command in
 workstation) exec "$code/workstation.sh" ;;
-phases | processes | floor | bounds | inventory)
+phases | processes | floor | bounds | inventory | uplink)
     binary=$(readlink -m "$binary")
     [ -x "$binary" ] || { echo "no $binary: cargo build --release --locked" >&2 && exit 1; }
     ;;
@@ -66,6 +67,6 @@ help | -h | --help) usage && exit ;;
 *) usage >&2 && exit 2 ;;
 esac
 case $command in
-phases | bounds | inventory) exec "$code/$command.sh" ;;
+phases | bounds | inventory | uplink) exec "$code/$command.sh" ;;
 *) exec "$code/processes.sh" "$command" ;;
 esac

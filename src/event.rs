@@ -374,6 +374,13 @@ pub enum Event {
         done_bytes: u64,
         expected_bytes: u64,
     },
+    /// The systems of all selected hosts are evaluated.
+    Evaluated {
+        /// How many were evaluated now.
+        anew: usize,
+        /// How many were evaluated before, and nothing that their evaluation can depend on has changed.
+        kept: usize,
+    },
     /// The new system is on the host, and this is what it changes there.
     Compared {
         host: HostName,

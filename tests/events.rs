@@ -248,6 +248,7 @@ fn facts() -> Vec<Event> {
             download: Bytes { done_bytes: 1, expected_bytes: 2 },
             downloading: Some("linux-6.12.8".into()),
         },
+        Event::Evaluated { anew: 1, kept: 2 },
         Event::Compared {
             host: vps.clone(),
             packages: Some(vec![PackageChange {

@@ -279,6 +279,39 @@ fleets: {lab: {hosts: all, flake: .}}
     }
 
     #[test]
+    fn where_a_system_is_built_is_laid_over_and_a_host_is_no_builder_for_itself_by_name() {
+        let inventory = good(
+            "defaults: {build_on: big, nix: {sign_key: keys/sign}}
+groups: {pi: {build_on: target, nix: {sign_key: ~/sign}}}
+hosts: {big: , a: {tags: [pi]}, b: {build_on: workstation}, c: {jump: d}, d: , forge: {jump: d}}
+fleets:
+  lab: {hosts: [big, a, b, c], flake: .}
+  other: {hosts: [c], flake: ., build_on: forge}
+",
+        );
+        let words = |fleet: &str| {
+            let fleet = &inventory.fleets[fleet];
+            let hosts = fleet.hosts.iter().map(|host| format!("{} on {}", host.name, host.build_on));
+            let builders = fleet.builders.iter().map(|host| format!("and {}", host.name));
+            hosts.chain(builders).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(words("lab"), "big on target, a on target, b on workstation, c on big");
+        assert_eq!(words("other"), "c on forge, and forge");
+        let jumps: Vec<_> =
+            inventory.jumps_of(&inventory.fleets["other"]).iter().map(|host| host.name.to_string()).collect();
+        assert_eq!(jumps, ["d"]);
+        let keys = inventory.fleets["lab"].hosts.iter().map(|host| host.nix.sign_key.clone().unwrap());
+        let keys: Vec<_> = keys.map(|key| key.to_string_lossy().into_owned()).collect();
+        assert!(keys[0].ends_with("/keys/sign") && keys[0].starts_with('/') && keys[1] == "~/sign", "{keys:?}");
+        let lab = |build_on: &fleetdeploy::inventory::model::BuildOn| {
+            inventory.built_on(inventory.fleets["lab"].clone(), build_on)
+        };
+        let forge = lab(&fleetdeploy::inventory::model::BuildOn::Host(host("forge"))).unwrap();
+        assert_eq!((forge.builders.len(), forge.hosts[2].build_on.to_string()), (1, "forge".to_owned()));
+        assert!(lab(&fleetdeploy::inventory::model::BuildOn::Host(host("forgo"))).is_err());
+    }
+
+    #[test]
     fn what_is_said_of_a_boot_loader_replaces_what_is_said_further_away() {
         let inventory = good(
             "defaults: {boot_loader: {kind: grub, esp: /boot2}, limits: {check: 1m}}

@@ -13,9 +13,12 @@ use std::time::Duration;
 
 use fleetdeploy::facts::attr_path::AttrPath;
 use fleetdeploy::facts::store_path::StorePath;
-use fleetdeploy::inventory::model::{Become, Host, HostKey, HostName, Limits, NixOptions, Source};
+use fleetdeploy::inventory::model::{Become, EvaluationTerms, Host, HostKey, HostName, Limits, NixOptions, Source};
 use fleetdeploy::nix::foreign::{ForeignError, HiveSource};
-use fleetdeploy::nix::{self, BuildError, Destination, EvalError, EvalTarget, Heard, HostProblem, Needs, NixProgress};
+use fleetdeploy::nix::{
+    self, BuildError, BuildStore, Destination, EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator,
+    Heard, HostProblem, KeptEvaluations, Needs, NixProgress,
+};
 use pretty_assertions::assert_eq;
 
 const LONG: Duration = Duration::from_secs(120);
@@ -54,6 +57,25 @@ const FLAKE: &str = r##"{
 }
 "##;
 
+const TOPLEVEL: &str = "nixosConfigurations.\"{host}\".config.system.build.toplevel";
+
+/// Evaluates with the usual terms, and keeps nothing.
+async fn evaluate(
+    source: &Source,
+    hosts: &[Host],
+    base: &Path,
+    hear: &(dyn Fn(Option<&HostName>, Vec<String>) + Send + Sync),
+) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
+    let terms = EvaluationTerms::default();
+    let request = EvalRequest { source, hosts, base, limit: LONG, terms: &terms, kept: None };
+    let hear = |news: EvalNews<'_>| {
+        if let EvalNews::Printed { host, lines } = news {
+            hear(host, lines);
+        }
+    };
+    Evaluator::begin(request).await.evaluate(&hear).await.map(|evaluation| evaluation.targets)
+}
+
 struct Fleet {
     folder: tempfile::TempDir,
 }
@@ -76,20 +98,16 @@ impl Fleet {
     }
 
     async fn evaluate(&self, names: &[&str]) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
-        nix::evaluate(
-            &flake("nixosConfigurations.\"{host}\".config.system.build.toplevel"),
-            &hosts(names),
-            self.folder(),
-            LONG,
-            &|_, _| {},
-        )
-        .await
+        evaluate(&flake(TOPLEVEL), &hosts(names), self.folder(), &|_, _| {}).await
     }
 
     async fn build(&self, names: &[&str], limit: Duration) -> (Result<BTreeMap<HostName, String>, BuildError>, Heards) {
         let targets = self.evaluate(names).await.unwrap();
         let mut heards = Heards::default();
-        let built = nix::build(&targets, &self.folder().join("roots"), limit, |heard| heards.take(heard)).await;
+        let built = nix::build(&targets, BuildStore::Here { roots: &self.folder().join("roots") }, limit, |heard| {
+            heards.take(heard)
+        })
+        .await;
         (built.map(|built| built.into_iter().map(|(host, path)| (host, path.to_string())).collect()), heards)
     }
 }
@@ -149,6 +167,7 @@ fn host(text: &str) -> Host {
         optional: false,
         reactivate: false,
         after: fleetdeploy::inventory::model::After::default(),
+        build_on: fleetdeploy::inventory::model::BuildOn::Workstation,
         nix: NixOptions::default(),
         limits: Limits::default(),
         ignored_units: Vec::new(),
@@ -183,13 +202,12 @@ async fn a_file_and_a_path_that_begins_with_the_host_give_the_same() {
     let fleet = Fleet::new("file");
     let attr = "nixosConfigurations.{host}.config.system.build.toplevel";
     let source = Source::File { file: "fleet file.nix".into(), attr: AttrPath::parse(attr).unwrap() };
-    let from_file =
-        nix::evaluate(&source, &hosts(&["vps", "dotted.name"]), fleet.folder(), LONG, &|_, _| {}).await.unwrap();
+    let from_file = evaluate(&source, &hosts(&["vps", "dotted.name"]), fleet.folder(), &|_, _| {}).await.unwrap();
     let from_flake = fleet.evaluate(&["vps", "dotted.name"]).await.unwrap();
     assert_eq!(from_file, from_flake);
 
     let source = flake("\"systems of {host}\".top");
-    let found = nix::evaluate(&source, &hosts(&["vps", "home"]), fleet.folder(), LONG, &|_, _| {}).await.unwrap();
+    let found = evaluate(&source, &hosts(&["vps", "home"]), fleet.folder(), &|_, _| {}).await.unwrap();
     assert_eq!(found.values().map(output_name).collect::<Vec<_>>(), ["base", "base"]);
 }
 
@@ -230,12 +248,11 @@ async fn what_is_missing_is_named_with_what_is_there() {
 async fn a_flake_that_is_not_there_is_nobodys_fault() {
     let folder = tempfile::tempdir().unwrap();
     let source = flake("nixosConfigurations.{host}.x");
-    let error = nix::evaluate(&source, &hosts(&["vps", "home"]), folder.path(), LONG, &|_, _| {}).await.unwrap_err();
+    let error = evaluate(&source, &hosts(&["vps", "home"]), folder.path(), &|_, _| {}).await.unwrap_err();
     assert!(matches!(&error, EvalError::Source { .. }), "{error}");
 
     let fleet = Fleet::new("attribute");
-    let error =
-        nix::evaluate(&flake("nope.{host}.x"), &hosts(&["vps"]), fleet.folder(), LONG, &|_, _| {}).await.unwrap_err();
+    let error = evaluate(&flake("nope.{host}.x"), &hosts(&["vps"]), fleet.folder(), &|_, _| {}).await.unwrap_err();
     assert!(error.to_string().contains("does not provide attribute"), "{error}");
 }
 
@@ -291,14 +308,15 @@ async fn named_systems_are_taken_from_the_store_or_missed_by_name() {
     let built = built.unwrap();
     let mut by_path = host("by-path");
     by_path.system = Some(StorePath::new(built[&name("vps")].clone()).unwrap());
-    let found = nix::evaluate(&Source::System, &[by_path.clone()], fleet.folder(), LONG, &|_, _| {}).await.unwrap();
-    nix::build(&found, &fleet.folder().join("again"), LONG, |_| {}).await.unwrap();
+    let found = evaluate(&Source::System, &[by_path.clone()], fleet.folder(), &|_, _| {}).await.unwrap();
+    nix::build(&found, BuildStore::Here { roots: &fleet.folder().join("again") }, LONG, |_| {}).await.unwrap();
     assert!(fleet.folder().join("again/system").exists());
 
     let mut gone = host("gone");
     gone.system = Some(StorePath::new("/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nope").unwrap());
-    let found = nix::evaluate(&Source::System, &[by_path, gone], fleet.folder(), LONG, &|_, _| {}).await.unwrap();
-    let error = nix::build(&found, &fleet.folder().join("third"), LONG, |_| {}).await.unwrap_err();
+    let found = evaluate(&Source::System, &[by_path, gone], fleet.folder(), &|_, _| {}).await.unwrap();
+    let error =
+        nix::build(&found, BuildStore::Here { roots: &fleet.folder().join("third") }, LONG, |_| {}).await.unwrap_err();
     let BuildError::Failed { hosts, built, message, .. } = error else { panic!("{error}") };
     assert_eq!((hosts, built), (names(&["gone"]), names(&["by-path"])));
     assert!(message.contains("0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nope"), "{message}");
@@ -309,13 +327,14 @@ async fn named_systems_are_taken_from_the_store_or_missed_by_name() {
 async fn two_systems_are_compared_and_a_closure_is_sized() {
     let fleet = Fleet::new("diff");
     let targets = fleet.evaluate(&["vps", "home"]).await.unwrap();
-    let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |_| {}).await.unwrap();
+    let built =
+        nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |_| {}).await.unwrap();
     let (home, vps) = (&built[&name("home")], &built[&name("vps")]);
     let changes = nix::diff(home, vps, LONG).await.unwrap();
     let changes: Vec<_> =
         changes.iter().map(|change| (change.package.as_str(), change.before.len(), change.after.len())).collect();
     assert_eq!(changes, [("nixos-system-home", 1, 0), ("nixos-system-vps", 0, 1)]);
-    let closure = nix::closure(vps, LONG).await.unwrap();
+    let closure = nix::closure(vps, None, LONG).await.unwrap();
     assert_eq!((closure.paths.len(), closure.size_without(|path| path == vps) < closure.size()), (2, true));
     assert!(nix::version(LONG).await.unwrap().is_new_enough());
 }
@@ -330,11 +349,11 @@ async fn what_the_evaluation_warns_of_is_heard_and_an_error_of_its_host() {
         let host = host.map(ToString::to_string);
         printed.lock().unwrap().extend(lines.into_iter().map(|line| (host.clone(), line)));
     };
-    nix::evaluate(&source, &hosts(&["old"]), fleet.folder(), LONG, &hear).await.unwrap();
+    evaluate(&source, &hosts(&["old"]), fleet.folder(), &hear).await.unwrap();
     let warning = (None, "trace: warning: an option of old has a new name".to_owned());
     assert!(printed.lock().unwrap().contains(&warning), "{printed:?}");
 
-    nix::evaluate(&source, &hosts(&["throws", "vps"]), fleet.folder(), LONG, &hear).await.unwrap_err();
+    evaluate(&source, &hosts(&["throws", "vps"]), fleet.folder(), &hear).await.unwrap_err();
     let printed = printed.into_inner().unwrap();
     let of_host =
         |(host, line): &(Option<String>, String)| host.as_deref() == Some("throws") && line.contains("this one throws");
@@ -347,7 +366,10 @@ async fn what_builders_print_is_heard_with_their_names_and_each_host_knows_what_
     let fleet = Fleet::new("prints");
     let targets = fleet.evaluate(&["vps", "many", "sick"]).await.unwrap();
     let mut heards = Heards::default();
-    let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |heard| heards.take(heard)).await;
+    let built = nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |heard| {
+        heards.take(heard)
+    })
+    .await;
     let BuildError::Failed { failures, .. } = built.unwrap_err() else { panic!() };
     for line in ["base> one", "bad> it hurts"] {
         assert!(heards.printed.iter().any(|printed| printed == line), "{line} is not in {:#?}", heards.printed);
@@ -379,12 +401,13 @@ async fn a_system_is_copied_with_its_bytes_counted_and_once() {
     };
     let fleet = Fleet::new("copy");
     let targets = fleet.evaluate(&["vps", "many"]).await.unwrap();
-    let built = nix::build(&targets, &fleet.folder().join("roots"), LONG, |_| {}).await.unwrap();
+    let built =
+        nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |_| {}).await.unwrap();
     let (host, alias) = (name("vps"), name(&alias));
-    let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options, substitute: false };
+    let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options, substitute: false, from: None };
     for (system, paths) in [("vps", 2), ("many", 7)] {
         let system = &built[&name(system)];
-        let closure = nix::closure(system, LONG).await.unwrap();
+        let closure = nix::closure(system, None, LONG).await.unwrap();
         assert_eq!(closure.paths.len(), paths);
         let mut heards = Heards::default();
         nix::copy(system, to, LONG, |heard| heards.take(heard)).await.unwrap();
@@ -472,4 +495,330 @@ async fn nothing_is_built_and_nothing_written_to_look_at_what_other_tools_have()
     );
     let error = nix::foreign::hive(&HiveSource::File(folder.path().join("hive.nix"))).await.unwrap_err();
     assert!(error.to_string().contains("during evaluation"), "{error}");
+}
+
+/// A fleet whose results are kept.
+struct Keeping {
+    fleet: Fleet,
+    cache: tempfile::TempDir,
+    terms: EvaluationTerms,
+    source: Source,
+}
+
+/// What one evaluation came to.
+struct Seen {
+    evaluation: Evaluation,
+    /// Warnings of hosts that were not evaluated now.
+    warned: Vec<String>,
+    printed: Vec<String>,
+    /// How many nix processes have evaluated.
+    processes: usize,
+}
+
+impl Keeping {
+    fn new(salt: &str) -> Self {
+        let cache = tempfile::tempdir().unwrap();
+        Self { fleet: Fleet::new(salt), cache, terms: EvaluationTerms::default(), source: flake(TOPLEVEL) }
+    }
+
+    async fn try_evaluate(&self, names: &[&str]) -> Result<Seen, EvalError> {
+        let kept = KeptEvaluations::at(self.cache.path().join("kept"));
+        let hosts = hosts(names);
+        let heard = Mutex::new((Vec::new(), Vec::new(), 0));
+        let request = EvalRequest {
+            source: &self.source,
+            hosts: &hosts,
+            base: self.fleet.folder(),
+            limit: LONG,
+            terms: &self.terms,
+            kept: Some(&kept),
+        };
+        let hear = |news: EvalNews<'_>| {
+            let mut heard = heard.lock().unwrap();
+            match news {
+                EvalNews::Warned(said) => heard.0.push(said.to_owned()),
+                EvalNews::Printed { lines, .. } => heard.1.extend(lines),
+                EvalNews::Moved { .. } => heard.2 += 1,
+            }
+        };
+        let evaluation = Evaluator::begin(request).await.evaluate(&hear).await?;
+        assert_eq!(evaluation.targets.len(), names.len());
+        let (warned, printed, processes) = heard.into_inner().unwrap();
+        Ok(Seen { evaluation, warned, printed, processes })
+    }
+
+    async fn evaluate(&self, names: &[&str]) -> Seen {
+        self.try_evaluate(names).await.unwrap()
+    }
+
+    /// Returns how many hosts were evaluated now.
+    async fn anew(&self, names: &[&str]) -> usize {
+        let seen = self.evaluate(names).await;
+        let anew = names.len() - seen.evaluation.kept;
+        assert_eq!(seen.processes == 0, anew == 0);
+        anew
+    }
+
+    fn edit(&self, from: &str, to: &str) {
+        let path = self.fleet.folder().join("flake.nix");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.cache.path().join("kept")) else { return Vec::new() };
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn what_has_not_changed_is_not_evaluated_again_and_its_warnings_are_told_again() {
+    let keeping = Keeping::new("kept");
+    let first = keeping.evaluate(&["vps", "old"]).await;
+    assert_eq!((first.evaluation.kept, first.warned.len()), (0, 0));
+    assert!(first.printed.iter().any(|line| line.contains("an option of old")), "{:?}", first.printed);
+    let second = keeping.evaluate(&["vps", "old"]).await;
+    assert_eq!((second.evaluation.kept, second.processes), (2, 0));
+    assert_eq!(second.evaluation.targets, first.evaluation.targets);
+    assert_eq!(second.evaluation.source, first.evaluation.source);
+    assert!(second.evaluation.source.unwrap().nar_hash.is_some());
+    assert!(second.warned.contains(&"an option of old has a new name".to_owned()), "{:?}", second.warned);
+    // Only what is not known of another selection is evaluated.
+    assert_eq!(keeping.anew(&["vps", "home"]).await, 1);
+    assert_eq!(keeping.anew(&["vps", "home", "old"]).await, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn everything_that_an_evaluation_can_depend_on_makes_it_another_one() {
+    let mut keeping = Keeping::new("parts");
+    let all = ["vps", "home"];
+    assert_eq!(keeping.anew(&all).await, 2);
+    // Another content, and the former one again.
+    keeping.edit("base > $out", "base >> $out");
+    assert_eq!((keeping.anew(&all).await, keeping.anew(&all).await), (2, 0));
+    keeping.edit("base >> $out", "base > $out");
+    // Its date is another, and a flake can read it.
+    assert_eq!((keeping.anew(&all).await, keeping.anew(&all).await), (2, 0));
+    keeping.terms.options.insert("cores".into(), "3".into());
+    assert_eq!((keeping.anew(&all).await, keeping.anew(&all).await), (2, 0));
+    keeping.source = flake("\"systems of {host}\".top");
+    assert_eq!((keeping.anew(&all).await, keeping.anew(&all).await), (2, 0));
+    keeping.terms.anew = true;
+    assert_eq!((keeping.anew(&all).await, keeping.anew(&all).await), (2, 2));
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn another_lock_or_another_input_makes_it_another_evaluation() {
+    let mut keeping = Keeping::new("inputs");
+    let input = |name: &str, value: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("flake.nix"), format!("{{ outputs = _: {{ {name} = \"{value}\"; }}; }}"))
+            .unwrap();
+        folder
+    };
+    let (one, two) = (input("word", "one"), input("word", "two"));
+    keeping.edit(
+        "outputs = { self }",
+        &format!("inputs.word.url = \"path:{}\"; outputs = {{ self, word }}", one.path().display()),
+    );
+    keeping.edit("echo one;", "echo ${word.word};");
+    let first = keeping.evaluate(&["vps"]).await;
+    // The lock file was written meanwhile, which makes it another flake: it is known all the same.
+    assert!(keeping.fleet.folder().join("flake.lock").exists());
+    assert_eq!(keeping.anew(&["vps"]).await, 0);
+    let two = format!("path:{}", two.path().display());
+    keeping.terms.override_inputs.insert("word".into(), two);
+    let other = keeping.evaluate(&["vps"]).await;
+    assert_eq!(other.evaluation.kept, 0);
+    assert_ne!(other.evaluation.targets, first.evaluation.targets);
+    assert_eq!(keeping.anew(&["vps"]).await, 0);
+    keeping.terms.override_inputs.clear();
+    assert_eq!(keeping.evaluate(&["vps"]).await.evaluation.targets, first.evaluation.targets);
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn a_result_whose_derivation_is_gone_and_a_broken_file_are_evaluated_again() {
+    let keeping = Keeping::new("gone");
+    let first = keeping.evaluate(&["vps", "home"]).await;
+    let gone = first.evaluation.targets[&name("vps")].derivation().unwrap().to_string();
+    let deleted = tokio::process::Command::new("nix-store").args(["--delete", &gone]).output().await.unwrap();
+    assert!(deleted.status.success(), "{deleted:?}");
+    assert_eq!(keeping.anew(&["vps", "home"]).await, 1);
+    assert!(Path::new(&gone).exists());
+    let [file] = keeping.files().try_into().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (vps, home) = (&first.evaluation.targets[&name("vps")], &first.evaluation.targets[&name("home")]);
+    for broken in ["", "{}", &text[..text.len() / 2], &text.replace(vps.output().as_str(), home.output().as_str())] {
+        std::fs::write(&file, broken).unwrap();
+        let again = keeping.evaluate(&["vps", "home"]).await;
+        assert_eq!((again.evaluation.kept, &again.evaluation.targets), (0, &first.evaluation.targets));
+    }
+    assert_eq!(keeping.anew(&["vps", "home"]).await, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn what_may_be_impure_is_never_kept() {
+    let mut keeping = Keeping::new("impure");
+    for (impure, accept) in [(true, false), (false, true)] {
+        keeping.terms = EvaluationTerms { impure, accept_flake_config: accept, ..EvaluationTerms::default() };
+        assert_eq!((keeping.anew(&["vps"]).await, keeping.anew(&["vps"]).await), (1, 1));
+    }
+    keeping.terms = EvaluationTerms::default();
+    keeping.terms.options.insert("pure-eval".into(), "false".into());
+    assert_eq!((keeping.anew(&["vps"]).await, keeping.anew(&["vps"]).await), (1, 1));
+    keeping.terms = EvaluationTerms::default();
+    let attr = AttrPath::parse("nixosConfigurations.\"{host}\".config.system.build.toplevel").unwrap();
+    keeping.source = Source::File { file: "fleet file.nix".into(), attr };
+    assert_eq!((keeping.anew(&["vps"]).await, keeping.anew(&["vps"]).await), (1, 1));
+    assert_eq!(keeping.files(), Vec::<std::path::PathBuf>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn workers_share_the_hosts_and_an_error_in_the_middle_costs_no_other_host_a_second_look() {
+    let mut keeping = Keeping::new("workers");
+    keeping.terms.workers = Some(2);
+    let seen = keeping.evaluate(&["vps", "home", "many", "dotted.name", "outPath", "sick"]).await;
+    assert!(seen.processes > 2, "{}", seen.processes);
+
+    keeping.terms.anew = true;
+    keeping.edit("outputs = { self }: let", "outputs = { self }: let loud = name: builtins.trace \"seen ${name}\";");
+    keeping.edit("host = name: needs: {", "host = name: needs: loud name {");
+    let hosts = ["vps", "home", "many", "throws", "sick", "old"];
+    let heard = Mutex::new(Vec::new());
+    let hear = |host: Option<&HostName>, lines: Vec<String>| {
+        let host = host.map(ToString::to_string);
+        heard.lock().unwrap().extend(lines.into_iter().map(|line| (host.clone(), line)));
+    };
+    let source = flake(TOPLEVEL);
+    let error = evaluate(&source, &self::hosts(&hosts), keeping.fleet.folder(), &hear).await.unwrap_err();
+    let EvalError::Hosts { failed, fine, not_asked } = error else { panic!("{error}") };
+    assert_eq!((fine, not_asked), (names(&["home", "many", "old", "sick", "vps"]), vec![]));
+    assert_eq!(failed[&name("throws")], HostProblem::Fails("this one throws".into()));
+    let heard = heard.into_inner().unwrap();
+    // The first two are evaluated alone, before anything is known of their size.
+    for host in ["vps", "home"] {
+        let line = format!("trace: seen {host}");
+        assert_eq!(heard.iter().filter(|(_, said)| *said == line).count(), 1, "{host}: {heard:#?}");
+    }
+    // What is good is kept.
+    keeping.terms.anew = false;
+    keeping.try_evaluate(&hosts).await.map(|_| ()).unwrap_err();
+    assert_eq!(keeping.anew(&["vps", "home", "many", "old"]).await, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn a_flake_that_is_edited_while_it_is_evaluated_gives_systems_of_one_state() {
+    let mut keeping = Keeping::new("edited");
+    keeping.terms.workers = Some(1);
+    let file = keeping.fleet.folder().join("flake.nix");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let edits = std::sync::atomic::AtomicUsize::new(0);
+    let hosts = hosts(&["vps", "home", "sick"]);
+    let edit = |most: usize| {
+        let number = edits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if number < most {
+            std::fs::write(&file, text.replace("echo one;", &format!("echo edit {number};"))).unwrap();
+        }
+    };
+    for (most, settles) in [(1, true), (usize::MAX, false)] {
+        edits.store(0, std::sync::atomic::Ordering::Relaxed);
+        let request = EvalRequest {
+            source: &keeping.source,
+            hosts: &hosts,
+            base: keeping.fleet.folder(),
+            limit: LONG,
+            terms: &keeping.terms,
+            kept: None,
+        };
+        let hear = |news: EvalNews<'_>| {
+            if let EvalNews::Moved { done: 1, .. } = news {
+                edit(most);
+            }
+        };
+        let evaluated = Evaluator::begin(request).await.evaluate(&hear).await;
+        if settles {
+            let targets = evaluated.unwrap().targets;
+            assert_eq!(targets, keeping.evaluate(&["vps", "home", "sick"]).await.evaluation.targets);
+        } else {
+            assert!(matches!(evaluated, Err(EvalError::Changing { .. })), "{evaluated:?}");
+        }
+    }
+}
+
+/// The program itself, with a `nix` before the real one that writes down what it is started with.
+struct Program {
+    home: tempfile::TempDir,
+}
+
+impl Program {
+    fn new(fleet: &Fleet) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let (log, version) = (home.path().join("log"), home.path().join("version"));
+        let (log, version) = (log.display(), version.display());
+        for program in ["nix", "nix-store"] {
+            let script = format!(
+                "#!/bin/sh\necho \"{program} $*\" >> {log}\ncase \"$*\" in *--version) [ -e {version} ] && exec cat \
+                 {version} ;; esac\nexec /usr/bin/{program} \"$@\"\n"
+            );
+            let path = home.path().join(program);
+            std::fs::write(&path, script).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let hosts = "hosts: {vps: , home: , sick: }\nfleets: {lab: {hosts: all, flake: .}}\n";
+        std::fs::write(fleet.folder().join("inventory.yaml"), hosts).unwrap();
+        Self { home }
+    }
+
+    /// Returns the events of `build` of two hosts, and what nix was started with, by the word behind its options.
+    async fn build(&self, fleet: &Fleet, options: &[&str]) -> (String, String) {
+        let log = self.home.path().join("log");
+        let _ = std::fs::remove_file(&log);
+        let path = format!("{}:{}", self.home.path().display(), std::env::var("PATH").unwrap());
+        let built = tokio::process::Command::new("fleetdeploy")
+            .args(["--json", "build", "lab", "--on", "vps,home"])
+            .args(options)
+            .current_dir(fleet.folder())
+            .env("PATH", path)
+            .env("XDG_CACHE_HOME", self.home.path())
+            .output()
+            .await
+            .unwrap();
+        assert!(built.status.success(), "{built:?}");
+        (String::from_utf8(built.stdout).unwrap(), std::fs::read_to_string(log).unwrap())
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nix and the program: `scripts/test.sh`"]
+async fn the_program_starts_no_evaluation_where_nothing_has_changed_and_says_so() {
+    let fleet = Fleet::new("program");
+    let program = Program::new(&fleet);
+    let evaluated = |events: &str| {
+        let mut lines = events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let event = lines.find(|line| line["event"] == "evaluated").unwrap();
+        (event["anew"].as_u64().unwrap(), event["kept"].as_u64().unwrap())
+    };
+    let (events, log) = program.build(&fleet, &[]).await;
+    assert_eq!(evaluated(&events), (2, 0));
+    assert!(log.contains(" eval ") && log.contains("--option accept-flake-config false"), "{log}");
+    let (events, log) = program.build(&fleet, &[]).await;
+    assert_eq!(evaluated(&events), (0, 2));
+    assert!(!log.contains(" eval ") && log.contains(" metadata "), "{log}");
+    for options in [["--impure"].as_slice(), &["--no-eval-cache"], &["--option", "cores", "2"]] {
+        assert_eq!(evaluated(&program.build(&fleet, options).await.0), (2, 0), "{options:?}");
+    }
+    assert_eq!(evaluated(&program.build(&fleet, &["--option", "cores", "2"]).await.0), (0, 2));
+    // Another Nix may evaluate otherwise.
+    std::fs::write(program.home.path().join("version"), "nix (Nix) 2.27.0\n").unwrap();
+    assert_eq!(evaluated(&program.build(&fleet, &[]).await.0), (2, 0));
+    assert_eq!(evaluated(&program.build(&fleet, &[]).await.0), (0, 2));
 }

@@ -404,6 +404,48 @@ async fn a_command_that_is_interrupted_before_it_was_sent_says_so_of_each_host()
     assert_eq!(ended.status, Some(130), "{}", ended.stdout_text());
 }
 
+/// Who builds elsewhere needs a login there, and who signs a key.
+#[tokio::test]
+async fn a_builder_that_is_not_reached_and_a_key_that_does_not_sign_are_named() {
+    let desk = Desk::new();
+    let [derivation, output] = ["a", "b"].map(|hash| format!("/nix/store/{}-nixos-system-nas-1", hash.repeat(32)));
+    let nix = |sign: &str| {
+        desk.program(
+            "nix",
+            &format!(
+                "case $* in
+                *--version*) echo 'nix (Nix) 2.31.2' ;;
+                *' build '*) ;;
+                *' key convert-secret-to-public') read -r key; case $key in *:*) echo \"$key\" ;; *) exit 1 ;; esac ;;
+                *' store sign '*) {sign} ;;
+                *) echo '[{{\"found\":{{\"derivation\":\"{derivation}.drv\",\"output\":\"{output}\"}}}}]' ;;
+                esac"
+            ),
+        );
+    };
+    nix("true");
+    desk.program("nix-store", "true");
+    let office = ["build", "office"];
+    assert_eq!(desk.tells(&office, &[]).await.status, Some(0));
+    for elsewhere in ["target", "vps"] {
+        let built = desk.tells(&["build", "office", "--build-on", elsewhere], &["builder-not-reached"]).await;
+        assert_eq!(built.status, Some(1), "{elsewhere}");
+    }
+    let typed = desk.tells(&["build", "office", "--build-on", "vsp"], &["no-host-matches"]).await;
+    assert_eq!(typed.status, Some(2));
+
+    desk.inventory(&INVENTORY.replace("hosts: nas, flake: .", "hosts: nas, flake: ., nix: {sign_key: ~/key}"));
+    for (key, is_one) in [(None, false), (Some("no key"), false), (Some("fleet-1:secret"), true)] {
+        if let Some(key) = key {
+            desk.write("key", key);
+        }
+        let wanted: &[&str] = if is_one { &[] } else { &["sign-key-unusable"] };
+        assert_eq!(desk.tells(&office, wanted).await.status, Some(i32::from(!is_one)), "{key:?}");
+    }
+    nix("echo 'error: it is tired' >&2; exit 1");
+    desk.tells(&office, &["system-not-signed"]).await;
+}
+
 /// Together they do not evaluate, and nobody is left the time to find the host to blame.
 #[tokio::test]
 async fn an_evaluation_that_nobody_has_time_to_blame_says_what_nix_said() {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use fleetdeploy::decide::asking::Continuity;
 use fleetdeploy::decide::exec::ExecEnd;
 use fleetdeploy::engine::hosts::Hosts;
 use fleetdeploy::engine::orders::{Identity, Orders};
@@ -224,6 +225,7 @@ fn host(text: &str, port: u16) -> Host {
         optional: false,
         reactivate: false,
         after: After::default(),
+        build_on: fleetdeploy::inventory::model::BuildOn::Workstation,
         nix: NixOptions::default(),
         limits: Limits::default(),
         ignored_units: Vec::new(),
@@ -479,7 +481,7 @@ async fn a_round_of_probes_that_still_logs_in_does_not_hold_up_an_order_between_
     let identity = Identity { run: "20261122-161005-k3f".into(), owner: "ada@laptop".into(), hosts: vec![] };
     let orders = Orders::new(Arc::new(plan), identity, vec![], vec![]);
     let hosts = Arc::new(SshHosts::new(Arc::clone(&reach), orders));
-    let (round, _) = Arc::clone(&hosts).round(false, true).await;
+    let (round, _) = Arc::clone(&hosts).round(false, Continuity::Anew).await;
     assert_eq!((round.answers.len(), connections(&nobody)), (0, 1));
     // Nobody asks for another round, as in a roll back.
     let (one, order) = (name("one"), echo("x"));
@@ -504,15 +506,15 @@ async fn one_prober_looks_before_and_after_the_change_where_it_asks_the_network_
         let reach = Arc::new(Reach::new(workspace, BTreeMap::from([(name("one"), LIMIT)]), turns(16)));
         let hosts = probing_hosts(&reach, probe, probe_after);
         let sessions = || sshd.log().lines().filter(|line| line.starts_with("Starting session")).count();
-        for (after, anew) in [(false, true), (true, true), (true, false)] {
-            let (round, _) = Arc::clone(&hosts).round(after, anew).await;
+        for (after, continuity) in [(false, Continuity::Anew), (true, Continuity::Anew), (true, Continuity::GoesOn)] {
+            let (round, _) = Arc::clone(&hosts).round(after, continuity).await;
             assert!(round.hosts.contains_key(&name("one")), "{round:?}");
         }
         assert_eq!(sessions(), probers);
         // An activation may end the sessions that are there.
         let order = script("for p in $(pgrep -P $PPID); do [ $p = $$ ] || kill -KILL $p; done; echo end", &[]);
         reach.run(&name("one"), &order, LIMIT).await.unwrap();
-        let (round, _) = Arc::clone(&hosts).round(true, true).await;
+        let (round, _) = Arc::clone(&hosts).round(true, Continuity::Anew).await;
         assert!(round.hosts.contains_key(&name("one")), "it costs a round: {round:?}");
         assert_eq!(sessions(), probers + 2);
         hosts.stop_probing().await;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fleetdeploy::decide::asking::Continuity;
 use fleetdeploy::decide::time::Times;
 use fleetdeploy::decide::transaction::recover::{Reached, Recorded};
 use fleetdeploy::decide::vocabulary::{Answer, Entry, Step};
@@ -258,7 +259,7 @@ impl Hosts for FakeFleet {
         .boxed()
     }
 
-    fn round(self: Arc<Self>, _: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, _: bool, _: Continuity) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         let systems = self.systems.lock().unwrap().clone();
         let fails = |host: usize, systems: &Systems| {
             host == 1 && systems.current == system("new") && self.journal_after.is_some()

@@ -8,7 +8,8 @@ use clap::Args;
 use super::shared::fleet_context::{FleetContext, no_workspace};
 use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
-use crate::commands::shared::fleet_hosts::{AskedHostsArgs, ChosenHostsArgs, PatternArgs, parse_fleet};
+use crate::commands::shared::evaluation::EvaluationArgs;
+use crate::commands::shared::fleet_hosts::{AskedHostsArgs, BuildOnArgs, ChosenHostsArgs, PatternArgs, parse_fleet};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::queries::build;
@@ -34,6 +35,10 @@ pub struct BuildArgs {
     pub name: Option<String>,
     #[command(flatten)]
     pub hosts: PatternArgs,
+    #[command(flatten)]
+    pub evaluation: EvaluationArgs,
+    #[command(flatten)]
+    pub building: BuildOnArgs,
 }
 
 impl BuildArgs {
@@ -45,11 +50,14 @@ impl BuildArgs {
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) -> CommandResult {
-    let context = FleetContext::prepare_asked(global, &arguments.asked(), &Overrides::default())?;
+    let mut context = FleetContext::prepare_asked(global, &arguments.asked(), &Overrides::default())?
+        .built_on(&arguments.building)?;
+    arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let roots = tempfile::tempdir().map_err(|error| Trouble::no_folder(&error))?;
-    // No host is asked.
-    let workspace = Workspace::create(&[], BTreeMap::new(), None).await;
+    // No script runs on a host, so no password is needed; and without a host that builds none is reached at all.
+    let reached = if context.builds_elsewhere() { context.without_root() } else { Vec::new() };
+    let workspace = Workspace::create(&reached, BTreeMap::new(), None).await;
     let workspace = workspace.map_err(no_workspace)?;
     let query = Query::begin("build", mode, &context)?;
     let scope = context.scope(Allowed::default(), roots.path().to_owned());

@@ -9,7 +9,8 @@ use super::shared::fleet_context::FleetContext;
 use super::shared::history::{colour, columns};
 use super::shared::query::{Query, Reply};
 use super::{CommandResult, Trouble};
-use crate::commands::shared::fleet_hosts::AskedHostsArgs;
+use crate::commands::shared::evaluation::EvaluationArgs;
+use crate::commands::shared::fleet_hosts::{AskedHostsArgs, BuildOnArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::queries::diff;
@@ -39,10 +40,16 @@ Exit status:
 pub struct DiffArgs {
     #[command(flatten)]
     pub fleet: AskedHostsArgs,
+    #[command(flatten)]
+    pub evaluation: EvaluationArgs,
+    #[command(flatten)]
+    pub building: BuildOnArgs,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DiffArgs) -> CommandResult {
-    let context = FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?;
+    let mut context =
+        FleetContext::prepare_asked(global, &arguments.fleet, &Overrides::default())?.built_on(&arguments.building)?;
+    arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let mut shutdown = Shutdown::listen().map_err(Trouble::not_served)?;
     let workspace = context.workspace(&mut shutdown).await?;
     // Roots keep the systems from a garbage collection while they are compared.

@@ -5,7 +5,8 @@ use clap::Args;
 use super::CommandResult;
 use super::push::{Wanted, go, overrides};
 use super::shared::fleet_context::FleetContext;
-use crate::commands::shared::fleet_hosts::AskedHostsArgs;
+use crate::commands::shared::evaluation::EvaluationArgs;
+use crate::commands::shared::fleet_hosts::{AskedHostsArgs, BuildOnArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::TermsArgs;
 use crate::engine::push::Preview;
@@ -39,10 +40,16 @@ pub struct PlanArgs {
     pub units: bool,
     #[command(flatten)]
     pub terms: TermsArgs,
+    #[command(flatten)]
+    pub evaluation: EvaluationArgs,
+    #[command(flatten)]
+    pub building: BuildOnArgs,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PlanArgs) -> CommandResult {
-    let context = FleetContext::prepare_asked(global, &arguments.fleet, &overrides(&arguments.terms))?;
+    let mut context = FleetContext::prepare_asked(global, &arguments.fleet, &overrides(&arguments.terms))?
+        .built_on(&arguments.building)?;
+    arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let wanted = Wanted::new(&context, &arguments.terms, Preview::ShowPlan { units: arguments.units })?;
     go(global, mode, &context, wanted).await
 }

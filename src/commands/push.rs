@@ -14,7 +14,8 @@ use super::shared::history::{colour, columns, print};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{PushListener, PushRecord, would_refuse};
 use super::{CommandResult, FAREWELL, Trouble, farewell};
-use crate::commands::shared::fleet_hosts::FleetHostsArgs;
+use crate::commands::shared::evaluation::EvaluationArgs;
+use crate::commands::shared::fleet_hosts::{BuildOnArgs, FleetHostsArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
 use crate::decide::rollback::To;
@@ -72,7 +73,11 @@ pub struct PushArgs {
     #[command(flatten)]
     pub terms: TermsArgs,
     #[command(flatten)]
+    pub building: BuildOnArgs,
+    #[command(flatten)]
     pub showing: ShowingArgs,
+    #[command(flatten)]
+    pub evaluation: EvaluationArgs,
     /// After the commit, reboot the hosts that need it for their new systems, one after the other; also those that had
     /// them already
     ///
@@ -82,7 +87,8 @@ pub struct PushArgs {
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -> CommandResult {
-    let context = prepare(global, &arguments.fleet, &arguments.terms)?;
+    let mut context = prepare(global, &arguments.fleet, &arguments.terms)?.built_on(&arguments.building)?;
+    arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let wanted = Wanted::new(&context, &arguments.terms, first(arguments.showing))?;
     go(global, mode, &context, Wanted { reboot: arguments.reboot, ..wanted }).await
 }
@@ -306,7 +312,9 @@ mod tests {
             hooks: crate::inventory::model::Hooks::default(),
             settle: Fleet::DEFAULT_SETTLE,
             steady: crate::inventory::model::Steady::Default,
+            builders: Vec::new(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            evaluation: crate::inventory::model::EvaluationTerms::default(),
             parallel: Fleet::DEFAULT_PARALLEL,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),

@@ -17,6 +17,7 @@ use crate::decide::survey::{Allowed, Finding, Surveyed, Weight};
 use crate::decide::time::Times;
 use crate::decide::waves::Waves;
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::build::BuildFault;
 use crate::event::reason::copy::CopyFault;
 use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
@@ -53,6 +54,13 @@ pub struct Examined {
 #[serde(rename_all = "snake_case")]
 pub enum Copying {
     Trusted,
+    /// Its system is built on the host itself, for any login.
+    BuiltThere,
+    /// The inventory's key cannot sign, so a push refuses before it builds.
+    KeyUnusable {
+        path: String,
+        said: String,
+    },
     /// The host's Nix does not trust the login, and the key that signs what is built here.
     Signed {
         /// Its name.
@@ -326,6 +334,11 @@ impl Patient<'_> {
         let login = self.examined.login.clone();
         findings.push(match copying {
             Copying::Trusted => DoctorFinding::fine(HostHealth::CopyTaken),
+            Copying::BuiltThere => DoctorFinding::fine(HostHealth::BuiltThere { login }),
+            Copying::KeyUnusable { path, said } => {
+                let fault = BuildFault::SignKeyUnusable { path: path.clone(), said: said.clone() };
+                DoctorFinding::taken(Severity::Blocker, fault, Stake::PushRefused)
+            }
             Copying::Signed { key } => DoctorFinding::fine(HostHealth::SignatureTrusted { login, key: key.clone() }),
             Copying::SignedUnread { file } => {
                 DoctorFinding::warning(HostHealth::SignatureUnread { login, file: file.clone() })

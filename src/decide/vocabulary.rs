@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::asking::Continuity;
 use crate::event::reason::any::{AnyReason, as_reason};
 use crate::event::reason::cause::Cause;
 pub use crate::event::reason::disowned::Disowned;
@@ -153,11 +154,10 @@ pub enum Effect {
         host: HostId,
         step: Step,
     },
-    /// Asks for one round of the whole matrix; answered by [`Input::RoundSeen`]. `anew`: it is the first of a proof,
-    /// for which no earlier answer counts.
+    /// Asks for one round of the whole matrix; answered by [`Input::RoundSeen`].
     Probe {
         after: bool,
-        anew: bool,
+        continuity: Continuity,
     },
     /// Speaks from now on to every host with an epoch above the one that this host has shown.
     Outbid {

@@ -1,12 +1,17 @@
-//! Phase 1: makes one evaluation and one build for the whole fleet, and puts each error to the host it belongs to.
+//! Phase 1: evaluates the systems, makes one build for the whole fleet, and puts each error to the host it belongs to.
 
+mod groups;
 mod rows;
+mod signing;
+
+pub(super) use groups::store_of;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -17,8 +22,9 @@ use crate::event::activity::Doing;
 use crate::event::reason::build::{BuildFault, BuildNote};
 use crate::event::reason::refusal::Refusal;
 use crate::event::{Bytes, Event, Phase};
+use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::{Host, HostName};
+use crate::inventory::model::{Host, HostName, Source};
 use crate::nix;
 
 /// The pause between two changes of a row, all hosts together.
@@ -43,82 +49,110 @@ const MOST_WARNINGS: usize = 50;
 /// How long the refusal may wait for those logs.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 
+/// What the evaluation has said so far.
+#[derive(Default)]
+struct EvalNotes {
+    warned: BTreeSet<String>,
+    traces: usize,
+    first_trace: Option<String>,
+}
+
 impl Inquiry<'_> {
     pub(super) async fn build(&self) -> Phased<BTreeMap<HostName, StorePath>> {
-        let FleetScope { fleet, folder, selected, .. } = self.scope;
+        let FleetScope { fleet, selected, .. } = self.scope;
         self.tell(Event::PhaseStarted { phase: Phase::Build });
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
-        self.tell(build_moved(&nix::NixProgress::default(), "evaluating".to_owned()));
-        let warned = Mutex::new(BTreeSet::new());
-        let hear = |host: Option<&HostName>, lines: Vec<String>| {
-            for said in nix::evaluation_warnings(&lines) {
-                let mut warned = lock(&warned);
-                // A host that is asked alone, to find the one to blame, says the same again.
-                if warned.len() < MOST_WARNINGS && warned.insert(said.clone()) {
-                    self.warn(None, BuildNote::EvaluationWarning { said });
-                }
-            }
-            self.tell(Event::Printed { host: host.cloned(), by: "nix eval".to_owned(), lines });
-        };
-        let evaluation = nix::evaluate(&fleet.source, &hosts, folder, fleet.build_limit, &hear);
-        let (version, evaluated) = tokio::join!(nix::version(fleet.build_limit), evaluation);
-        if let Some(old) = version.ok().filter(|version| !version.is_new_enough()) {
-            let oldest = nix::OLDEST_TEXT.to_owned();
-            self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
-            return Err(Refusal::SystemsNotEvaluated);
-        }
-        let targets = evaluated.map_err(|error| self.evaluation_failed(&error))?;
-        let systems = match self.build_targets(&targets).await {
-            Ok(systems) => systems,
-            Err(error) => return Err(self.build_failed(&error).await),
-        };
+        // A key that cannot sign is better known before an evaluation of minutes.
+        self.ensure_keys_sign(&hosts).await?;
+        let targets = self.evaluate(&hosts).await?;
+        let systems = self.build_groups(&hosts, targets).await?;
+        self.sign(&hosts, &systems).await?;
         for host in &hosts {
             self.tell(Event::HostDone { host: host.name.clone(), phase: Phase::Build });
         }
         Ok(systems)
     }
 
-    async fn build_targets(
-        &self,
-        targets: &BTreeMap<HostName, nix::EvalTarget>,
-    ) -> Result<BTreeMap<HostName, StorePath>, nix::BuildError> {
-        let FleetScope { fleet, roots, .. } = self.scope;
-        let rows = Mutex::new(BuildRows::new(targets));
-        let begun = Notify::new();
-        let mut told = None;
-        let hear = |heard: nix::Heard<'_>| match heard {
-            nix::Heard::Progress(progress) => {
-                let moved = build_moved(progress, doing(progress));
-                // The next line of a builder is progress as well, but this event does not carry it.
-                if told.as_ref() != Some(&moved) {
-                    told = Some(moved.clone());
-                    self.tell(moved);
-                }
-                lock(&rows).see(progress);
-                if !progress.running.is_empty() {
-                    begun.notify_one();
-                }
-            }
-            // Its rows say what is being built, and for how long.
-            nix::Heard::Still { .. } => {}
-            nix::Heard::Printed(lines) => {
-                self.tell(Event::Printed { host: None, by: "nix build".to_owned(), lines });
+    async fn evaluate(&self, hosts: &[Host]) -> Phased<BTreeMap<HostName, nix::EvalTarget>> {
+        let FleetScope { fleet, folder, evaluations, .. } = self.scope;
+        self.tell(build_moved(&nix::NixProgress::default(), Doing::Evaluating.to_string()));
+        let evaluator = nix::Evaluator::begin(nix::EvalRequest {
+            source: &fleet.source,
+            hosts,
+            base: folder,
+            limit: fleet.build_limit,
+            terms: &fleet.evaluation,
+            kept: evaluations.as_ref(),
+        });
+        let evaluator = evaluator.await;
+        if let Some(old) = evaluator.version().ok().filter(|version| !version.is_new_enough()) {
+            let oldest = nix::OLDEST_TEXT.to_owned();
+            self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
+            return Err(Refusal::SystemsNotEvaluated);
+        }
+        if let Some(source) = evaluator.source() {
+            self.source_known(source)?;
+        }
+        let notes = Mutex::new(EvalNotes::default());
+        let hear = |news: nix::EvalNews<'_>| self.hear_evaluation(news, &notes);
+        let evaluation = evaluator.evaluate(&hear).await.map_err(|error| self.evaluation_failed(&error))?;
+        let EvalNotes { traces, first_trace, .. } = notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = first_trace {
+            self.warn(None, BuildNote::EvaluationTraced { count: traces, first });
+        }
+        if let Some(source) = evaluation.source {
+            self.source_known(&source)?;
+            let _ = self.source.set(source);
+        }
+        if fleet.source != Source::System {
+            let kept = evaluation.kept;
+            self.tell(Event::Evaluated { anew: evaluation.targets.len().saturating_sub(kept), kept });
+        }
+        Ok(evaluation.targets)
+    }
+
+    fn hear_evaluation(&self, news: nix::EvalNews<'_>, notes: &Mutex<EvalNotes>) {
+        let warn = |said: &str| {
+            let mut notes = lock(notes);
+            // Several processes, and a host that is asked alone to find the one to blame, say the same again.
+            if notes.warned.len() < MOST_WARNINGS && notes.warned.insert(said.to_owned()) {
+                self.warn(None, BuildNote::EvaluationWarning { said: said.to_owned() });
             }
         };
-        tokio::select! {
-            built = nix::build(targets, roots, fleet.build_limit, hear) => built,
-            never = self.tell_rows(targets, &begun, &rows) => match never {},
+        match news {
+            nix::EvalNews::Printed { host, lines } => {
+                nix::evaluation_warnings(&lines).iter().for_each(|said| warn(said));
+                for said in nix::evaluation_traces(&lines) {
+                    let mut notes = lock(notes);
+                    notes.traces += 1;
+                    notes.first_trace.get_or_insert_with(|| said.to_owned());
+                }
+                self.tell(Event::Printed { host: host.cloned(), by: "nix eval".to_owned(), lines });
+            }
+            nix::EvalNews::Warned(said) => warn(said),
+            nix::EvalNews::Moved { done, of } => {
+                let doing = Doing::EvaluatingHosts { done, of }.to_string();
+                self.tell(build_moved(&nix::NixProgress::default(), doing));
+            }
         }
+    }
+
+    /// Looks at what the systems come from, before anything is evaluated and once more after it: here a push may be
+    /// refused for it.
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "what refuses a source goes here")]
+    fn source_known(&self, _source: &FlakeSource) -> Phased<()> {
+        Ok(())
     }
 
     /// Says what is being built for each host, from the first derivation to the end of the build.
     async fn tell_rows(
         &self,
         targets: &BTreeMap<HostName, nix::EvalTarget>,
+        is_wanted: bool,
         begun: &Notify,
         rows: &Mutex<BuildRows>,
     ) -> Infallible {
-        if targets.len() > MOST_ROWS {
+        if !is_wanted {
             std::future::pending::<()>().await;
         }
         begun.notified().await;
@@ -155,16 +189,17 @@ impl Inquiry<'_> {
         Some(BuildFault::FileUntracked { file, repository, said: said.to_owned() })
     }
 
-    async fn build_failed(&self, error: &nix::BuildError) -> Refusal {
+    /// Tells why the systems of these hosts were not built, on `machine` or here.
+    async fn build_failed(&self, of: &[HostName], machine: Option<&HostName>, error: &nix::BuildError) {
         if let nix::BuildError::Failed { hosts, failures, message, .. } = error {
             for failure in failures {
                 let name = failure.name.clone();
                 let fault = if let Some(missing) = nix::missing_builder(&failure.reason) {
                     let nix::MissingBuilder { system_type, features } = missing;
-                    BuildFault::BuilderMissing { name, system_type, features }
+                    BuildFault::BuilderMissing { name, system_type, features, machine: machine.cloned() }
                 } else {
                     let (said, derivation) = (failure.reason.clone(), failure.derivation.clone());
-                    BuildFault::DerivationFailed { name, said, derivation }
+                    BuildFault::DerivationFailed { name, said, derivation, machine: machine.cloned() }
                 };
                 for host in &failure.hosts {
                     self.tell(Event::failed(Some(host), fault.clone()));
@@ -175,20 +210,26 @@ impl Inquiry<'_> {
             for host in hosts.iter().filter(|host| !failures.iter().any(|failure| failure.hosts.contains(host))) {
                 self.tell(Event::failed(Some(host), BuildFault::SystemNotBuilt { said: message.clone() }));
             }
-            self.record_logs(failures).await;
+            // The log of a build in the store of a host stays there.
+            if machine.is_none() {
+                self.record_logs(failures).await;
+            }
         } else if let Some(fault) = error.fault() {
-            self.tell(Event::failed(None, fault));
+            if machine.is_some() {
+                for host in of {
+                    self.tell(Event::failed(Some(host), fault.clone()));
+                }
+            } else {
+                self.tell(Event::failed(None, fault));
+            }
         }
-        Refusal::SystemsNotBuilt
     }
 
     /// Tells the whole logs of the failed builds, for the record: for every host that needs the build. A log that
     /// cannot be read does no harm, because its end was told already.
     async fn record_logs(&self, failures: &[nix::FailedBuild]) {
         let told = failures.iter().filter(|failure| !failure.hosts.is_empty()).take(LOGS);
-        let logs = told.map(|failure| async move {
-            (failure, nix::build_log(&failure.derivation, LOG_LINES, LOG_LIMIT).await.unwrap_or_default())
-        });
+        let logs: Vec<_> = told.map(|failure| log_of(failure).boxed()).collect();
         let mut left = ALL_LOG_LINES;
         for (failure, lines) in futures::future::join_all(logs).await {
             for host in &failure.hosts {
@@ -201,6 +242,10 @@ impl Inquiry<'_> {
             }
         }
     }
+}
+
+async fn log_of(failure: &nix::FailedBuild) -> (&nix::FailedBuild, Vec<String>) {
+    (failure, nix::build_log(&failure.derivation, LOG_LINES, LOG_LIMIT).await.unwrap_or_default())
 }
 
 fn doing(progress: &nix::NixProgress) -> String {

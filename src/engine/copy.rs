@@ -4,6 +4,7 @@ use futures::FutureExt;
 use tokio::time::Instant;
 
 use super::ask::ask_all;
+use super::build::store_of;
 use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
@@ -53,12 +54,16 @@ impl Push<'_> {
             // ask about it.
             return matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits);
         }
+        let there = lock(&self.inquiry.built_there).get(name).cloned();
+        let from = there.as_ref().map(|there| &there.machine).filter(|machine| *machine != name);
+        let is_there = there.is_some() && from.is_none();
         let turn = self.inquiry.reach.turns().copy(name).await;
         if !self.has_room(view, new).await {
             return false;
         }
         let deadline = Instant::now() + host.limits.copy;
-        let first = match self.bring_over(view, new, deadline).await {
+        let brought = if is_there { Ok(()) } else { self.bring_over(view, new, from, deadline).await };
+        let first = match brought {
             Ok(()) => {
                 // What follows is little work: another copy may begin.
                 drop(turn);
@@ -66,6 +71,11 @@ impl Push<'_> {
             }
             // What has arrived whole stays there, and a connection that was lost may be had again.
             Err(nix::CopyError::Connection { message, .. }) => {
+                drop(turn);
+                CopyCheck::Again(CopyAgain::CopiedAgain { said: message })
+            }
+            // A garbage collection where it was built, most likely: nothing there has rooted it.
+            Err(nix::CopyError::Other { message, .. }) if from.is_some() => {
                 drop(turn);
                 CopyCheck::Again(CopyAgain::CopiedAgain { said: message })
             }
@@ -85,10 +95,19 @@ impl Push<'_> {
         ));
         // The master is made again where it was lost. If that fails, the copy says why.
         let _ = self.inquiry.reach.ready(name, host.limits.connect).await;
+        // What is built there still is not built again by this.
+        if let Some(there) = &there
+            && !self.inquiry.build_again(name, there).boxed().await
+        {
+            return false;
+        }
+        if is_there {
+            return matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits);
+        }
         // The wait for its turn is taken from no copy's time.
         let waiting = Instant::now();
         let turn = self.inquiry.reach.turns().copy(name).await;
-        let brought = self.bring_over(view, new, deadline + waiting.elapsed()).await;
+        let brought = self.bring_over(view, new, from, deadline + waiting.elapsed()).await;
         drop(turn);
         match brought {
             Ok(()) => matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits),
@@ -96,15 +115,21 @@ impl Push<'_> {
         }
     }
 
-    /// Copies the new system to its host.
-    async fn bring_over(&self, view: &Surveyed<'_>, new: &StorePath, deadline: Instant) -> Result<(), nix::CopyError> {
+    /// Copies the new system to its host, from this workstation or the host that has built it.
+    async fn bring_over(
+        &self,
+        view: &Surveyed<'_>,
+        new: &StorePath,
+        from: Option<&HostName>,
+        deadline: Instant,
+    ) -> Result<(), nix::CopyError> {
         let host = view.host;
         let name = &host.name;
         let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
         let substitute = host.nix.substitute_on_destination;
         let left = deadline.saturating_duration_since(Instant::now());
         self.inquiry.tell(Event::moved_within(name, Doing::Copying, left));
-        let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute };
+        let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute, from };
         let hear = |heard: nix::Heard<'_>| {
             self.inquiry.tell(match heard {
                 nix::Heard::Progress(nix::NixProgress { copied, .. }) => {
@@ -130,13 +155,20 @@ impl Push<'_> {
     /// Checks whether the missing paths fit on the host's disk. The host is asked which are missing only if the whole
     /// closure would not fit.
     pub(super) async fn has_room(&self, view: &Surveyed<'_>, new: &StorePath) -> bool {
+        let there = lock(&self.inquiry.built_there).get(&view.host.name).map(|there| there.machine.clone());
+        // What is built on the host itself lies there already.
+        if there.as_ref() == Some(&view.host.name) {
+            return true;
+        }
         let free = if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store };
-        let Ok(closure) = nix::closure(new, view.host.limits.step).await else { return true };
+        let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
+        let from = there.as_ref().map(|from| store_of(from, &ssh_options));
+        let Ok(closure) = nix::closure(new, from, view.host.limits.step).await else { return true };
         if closure.size() <= free {
             return true;
         }
         let old = &view.facts.standing.systems.current;
-        let known = nix::closure(old, view.host.limits.step).await.ok();
+        let known = nix::closure(old, from, view.host.limits.step).await.ok();
         let missing = closure.size_without(|path| known.as_ref().is_some_and(|known| known.paths.contains_key(path)));
         if missing <= free {
             return true;

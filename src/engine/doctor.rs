@@ -143,13 +143,30 @@ impl Inquiry<'_> {
 
     /// Asks whether a copy to the host would be taken.
     async fn ask_nix(&self, host: &Host, examined: &Examined, signing: &nix::SigningKeys) -> Copying {
+        let machine = host.build_on.machine(&host.name);
+        // By the keys of the nix here is signed what is built here; by the inventory's what is copied, from anywhere.
+        let mut signing = if machine.is_none() { signing.clone() } else { nix::SigningKeys::default() };
+        if let Some(key) = &host.nix.sign_key {
+            match nix::public_key(key, LIMIT).await {
+                Ok(key) => signing.public.insert(0, key),
+                Err(fault) => {
+                    return Copying::KeyUnusable { path: key.display().to_string(), said: chain(&fault) };
+                }
+            }
+        }
         self.tell(Event::moved_within(&host.name, Doing::AskedForItsNix, host.limits.connect + LIMIT));
         let ssh_options = self.reach.workspace().nix_ssh_options();
-        let store =
-            nix::Destination { host: &host.name, alias: &host.name, ssh_options: &ssh_options, substitute: false };
+        let store = nix::Destination {
+            host: &host.name,
+            alias: &host.name,
+            ssh_options: &ssh_options,
+            substitute: false,
+            from: None,
+        };
         match nix::ping(Some(store), host.limits.connect + LIMIT).await {
+            Ok(_) if machine == Some(&host.name) => Copying::BuiltThere,
             Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
-            Ok(nix::Pinged { trusted: Some(false), .. }) => untrusted(signing, &examined.trusted_keys),
+            Ok(nix::Pinged { trusted: Some(false), .. }) => untrusted(&signing, &examined.trusted_keys),
             Ok(nix::Pinged { trusted: None, .. }) => Copying::NotTold,
             Err(error) => {
                 let said = chain(&error);

@@ -19,6 +19,7 @@ use super::reports::{Report, ReportOnce};
 use super::shutdown::Shutdown;
 use super::surroundings::Surroundings;
 use super::timers::Timers;
+use crate::decide::asking::Continuity;
 use crate::decide::left_to_guard::LeftRun;
 use crate::decide::time::Times;
 use crate::decide::transaction::Transaction;
@@ -220,7 +221,7 @@ impl<H: Hosts> Driver<H> {
                         }
                     }
                     Effect::Run { host, step } => self.send(host, step, surroundings),
-                    Effect::Probe { after, anew } => self.probe(after, anew),
+                    Effect::Probe { after, continuity } => self.probe(after, continuity),
                     Effect::Outbid { host } => self.hosts.outbid(host),
                     Effect::ReadJournals { host, units } => self.read_journals(host, units),
                     Effect::Remember { host, units } => self.remember(host, units),
@@ -368,12 +369,12 @@ impl<H: Hosts> Driver<H> {
         });
     }
 
-    fn probe(&self, after: bool, anew: bool) {
+    fn probe(&self, after: bool, continuity: Continuity) {
         let hosts = Arc::clone(&self.hosts);
         let reports = self.reports.clone();
         tokio::spawn(async move {
             // One round is under way at a time: the decider asks for the next only when it has seen this one.
-            let (round, waiting) = hosts.round(after, anew).await;
+            let (round, waiting) = hosts.round(after, continuity).await;
             // The driver is gone only when the push is over.
             let _ = reports.send(Report::Round(round, waiting));
         });

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::decide::asking::Continuity;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::event::reason::cause::Cause;
 use crate::event::reason::cut::Cut;
@@ -66,9 +67,8 @@ pub trait Hosts: Send + Sync + 'static {
 
     /// Looks at the whole matrix once: every link by the probe of before or after the change.
     ///
-    /// `anew`: it is the first of a proof, for which no earlier answer counts. The second part of the result is the
-    /// links that lack nothing but a fresh handshake.
-    fn round(self: Arc<Self>, after: bool, anew: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)>;
+    /// The second part of the result is the links that lack nothing but a fresh handshake.
+    fn round(self: Arc<Self>, after: bool, continuity: Continuity) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)>;
 
     /// Makes every order from now on speak with an epoch above the one that this host has shown.
     fn outbid(&self, host: HostId);

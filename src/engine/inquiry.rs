@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::host_survey::Answered;
 use super::reach::Reach;
@@ -14,13 +14,16 @@ use crate::decide::survey::{Allowed, Finding, Surveyed};
 use crate::decide::time::Times;
 use crate::event::Event;
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::cause::Cause;
 use crate::event::reason::refusal::Refusal;
 use crate::event::stream::Events;
 use crate::facts::links::{Link, Round};
 use crate::facts::plan::{HostId, HostPlan, Plan};
+use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::facts::units::UnitTerms;
 use crate::inventory::model::{Fleet, Host, HostName};
+use crate::nix::{EvalTarget, KeptEvaluations};
 use crate::remote::Workspace;
 
 /// Which hosts of a fleet a command is about, and what it accepts of them.
@@ -35,6 +38,8 @@ pub struct FleetScope {
     pub allowed: Allowed,
     /// Where the systems are rooted on the workstation.
     pub roots: PathBuf,
+    /// Where the results of evaluations are kept; `None`: nowhere.
+    pub evaluations: Option<KeptEvaluations>,
 }
 
 /// What a phase found, or why nothing was touched; the findings were told as events.
@@ -45,15 +50,31 @@ pub(super) struct Inquiry<'a> {
     pub(super) scope: &'a FleetScope,
     pub(super) reach: Arc<Reach>,
     pub(super) events: &'a Events,
+    /// What was built elsewhere than here.
+    pub(super) built_there: Mutex<BTreeMap<HostName, BuiltThere>>,
+    /// Hosts that were to build for themselves, and did not let us in.
+    pub(super) not_reached: Mutex<BTreeMap<HostName, Cause>>,
+    /// The flake that the systems come from, as it was evaluated; never of a file or of systems that are named.
+    pub(super) source: OnceLock<FlakeSource>,
+}
+
+/// A system in the store of a host: it may have to be built there again.
+#[derive(Debug, Clone)]
+pub(super) struct BuiltThere {
+    pub(super) machine: HostName,
+    pub(super) target: EvalTarget,
 }
 
 impl<'a> Inquiry<'a> {
     pub(super) fn new(scope: &'a FleetScope, workspace: Arc<Workspace>, events: &'a Events) -> Self {
-        let connect = scope.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
+        let connect = scope.fleet.reached();
         Self {
             scope,
             reach: Arc::new(Reach::new(workspace, connect, Turns::new(scope.fleet.parallel, events))),
             events,
+            built_there: Mutex::default(),
+            not_reached: Mutex::default(),
+            source: OnceLock::new(),
         }
     }
 

@@ -15,7 +15,7 @@ use super::ask::ask_all;
 use super::clock::{BootClock, Clock as _, within};
 use super::mutex::lock;
 use super::reach::Reach;
-use crate::decide::asking::{RoundPlan, turns};
+use crate::decide::asking::{Continuity, RoundPlan, turns};
 use crate::facts::links::{HeardLinks, Link, LinkId, Round};
 use crate::facts::plan::Plan;
 use crate::inventory::model::{BootLoaderHint, HostName, Place};
@@ -116,7 +116,7 @@ impl Probing {
 
     /// Looks at every link, and a second time at what is down: one lost packet is no broken link.
     pub(super) async fn baseline(&self, links: &[Link]) -> Round {
-        let mut round = self.round(links, false, true).await;
+        let mut round = self.round(links, false, Continuity::Anew).await;
         let mut was_down = false;
         let until = BootClock.now() + longest_look(links);
         for _ in 1..BASELINE_ROUNDS + turns(links) {
@@ -129,7 +129,7 @@ impl Probing {
                 break;
             }
             was_down = down;
-            let next = self.round(links, false, false).await;
+            let next = self.round(links, false, Continuity::GoesOn).await;
             // What has no turn yet is a machine that was asked at another address less than a second ago.
             if next.unasked == round.unasked && !next.unasked.is_empty() {
                 BootClock.sleep_until(BootClock.now() + Duration::from_millis(500)).await;
@@ -140,15 +140,13 @@ impl Probing {
     }
 
     /// Looks at the links whose turn it is, and adds what is known of the others. The links of a host that does not
-    /// answer in time are unknown. `anew`: nothing that was seen before counts.
-    pub(super) async fn round(&self, links: &[Link], after: bool, anew: bool) -> Round {
+    /// answer in time are unknown.
+    pub(super) async fn round(&self, links: &[Link], after: bool, continuity: Continuity) -> Round {
         // The number tells the answers of this round from late ones of a round that was given up.
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         let (asked, groups) = {
             let mut asking = lock(&self.asking);
-            if anew {
-                asking.begin_anew();
-            }
+            asking.begin(links, continuity);
             (asking.next(links), asking.groups())
         };
         let begins = by_place(links);

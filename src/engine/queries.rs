@@ -14,7 +14,7 @@ use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::remote::Workspace;
 
-/// Phase 1 alone: touches no host and connects to none.
+/// Phase 1 alone: changes no host, and connects to those alone that build.
 ///
 /// # Errors
 /// Why not; the details were told as events.
@@ -23,7 +23,15 @@ pub async fn build(
     workspace: Arc<Workspace>,
     events: &Events,
 ) -> Result<BTreeMap<HostName, StorePath>, Refusal> {
-    Inquiry::new(scope, workspace, events).build().await
+    let inquiry = Inquiry::new(scope, workspace, events);
+    let built = async {
+        let systems = inquiry.build().await?;
+        inquiry.ensure_built(&scope.selected)?;
+        Ok(systems)
+    }
+    .await;
+    inquiry.reach.close().await;
+    built
 }
 
 /// The result of a look at every link.
@@ -82,6 +90,7 @@ impl Inquiry<'_> {
             Ok(survey.answered)
         };
         let (systems, surveyed) = tokio::try_join!(self.build(), survey)?;
+        self.ensure_built(surveyed.keys())?;
         let hosts = self.scope.fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name));
         let views: Vec<Surveyed<'_>> = hosts.map(|host| self.view(host, &surveyed, systems.get(&host.name))).collect();
         Ok(self.compare_selected(&views).await)

@@ -17,6 +17,7 @@ use super::orders::HostClock;
 use super::own_machine::OwnMachine;
 use super::probing::Probing;
 use super::shutdown::Shutdown;
+use crate::decide::asking::Continuity;
 use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::vocabulary::Signal;
@@ -215,13 +216,12 @@ impl RebootDriver<'_> {
                         under_way.push(self.reboot_one(host, before).boxed());
                     }
                     RebootEffect::Probe { after_a_pause } => {
+                        let continuity = if after_a_pause { Continuity::GoesOn } else { Continuity::Anew };
                         let looking = async move {
                             if after_a_pause {
                                 BootClock.sleep_until(BootClock.now() + ROUND_PAUSE).await;
                             }
-                            RebootInput::RoundSeen {
-                                round: probing.round(&before.plan.links, false, !after_a_pause).await,
-                            }
+                            RebootInput::RoundSeen { round: probing.round(&before.plan.links, false, continuity).await }
                         };
                         under_way.push(looking.boxed());
                     }

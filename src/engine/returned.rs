@@ -245,6 +245,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::decide::asking::Continuity;
     use crate::decide::status::tests::{fleet, system, well};
     use crate::decide::time::Times;
     use crate::decide::vocabulary::{Answer, Step};
@@ -384,7 +385,7 @@ mod tests {
             std::future::ready(Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))).boxed()
         }
 
-        fn round(self: Arc<Self>, _: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+        fn round(self: Arc<Self>, _: bool, _: Continuity) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
             panic!("nobody is moved, so no link is asked for")
         }
     }

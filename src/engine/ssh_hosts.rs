@@ -18,6 +18,7 @@ use super::orders::Orders;
 use super::probing::Probing;
 use super::reach::Reach;
 use super::retry::{Try, WAY, until_answered};
+use crate::decide::asking::Continuity;
 use crate::decide::vocabulary::{Answer, Step};
 use crate::event::reason::cause::Cause;
 use crate::facts::host::JobKind;
@@ -269,9 +270,9 @@ impl Hosts for SshHosts {
         async move { self.perform_until(host, order, notes).await }.boxed()
     }
 
-    fn round(self: Arc<Self>, after: bool, anew: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, after: bool, continuity: Continuity) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         async move {
-            let mut round = self.probing.round(&self.orders.plan.links, after, anew).await;
+            let mut round = self.probing.round(&self.orders.plan.links, after, continuity).await;
             let now = BootClock.now();
             let since = lock(&self.activated).clone();
             let since = since.into_iter().map(|(host, at)| (host, now.saturating_sub(at).as_secs())).collect();

@@ -7,6 +7,11 @@ use crate::inventory::model::HostName;
 /// What is being done with a host, or by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
+    Evaluating,
+    EvaluatingHosts {
+        done: usize,
+        of: usize,
+    },
     TakenOver,
     AskedForHolder,
     Arming,

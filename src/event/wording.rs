@@ -7,7 +7,7 @@ pub mod absent;
 pub mod activity;
 mod baseline;
 mod boot;
-mod build;
+pub(crate) mod build;
 mod cause;
 mod caution;
 mod claim;

@@ -10,6 +10,7 @@ pub mod package_change;
 pub mod plan;
 pub mod privilege;
 pub mod signal;
+pub mod source;
 pub mod step_answer;
 pub mod store_path;
 pub mod systems;

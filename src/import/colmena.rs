@@ -43,7 +43,7 @@ const SECRETS: &str = "what is pushed beside a system cannot be rolled back: sop
 
 /// Options that fleetdeploy has its own way for.
 const OTHERWISE: [(&str, &str); 4] = [
-    ("buildOnTarget", "systems are built here, or by Nix's remote builders (`nix.buildMachines`)"),
+    ("buildOnTarget", "where it is true, write `build_on: target` for the host"),
     ("allowLocalDeployment", "fleetdeploy pushes over ssh, to this machine, too: an sshd is enough"),
     (
         "replaceUnknownProfiles",

@@ -43,8 +43,6 @@ const SYSTEM: &str = "system";
 
 const GUARDED: &str =
     "every push is guarded: what a push activates goes back by itself unless the whole fleet is proven";
-const COPIED: &str =
-    "systems are built here, or by Nix's remote builders, and copied; substituters are used as Nix says";
 
 /// Settings that fleetdeploy has its own way for.
 const OTHERWISE: [(&str, &str); 9] = [
@@ -52,8 +50,8 @@ const OTHERWISE: [(&str, &str); 9] = [
     ("autoRollback", GUARDED),
     ("confirmTimeout", "how long links may take is `settle`, and how long a host waits is `guard`"),
     ("activationTimeout", "how long an activation may take is `limits: {test: TIME}`"),
-    ("fastConnection", COPIED),
-    ("remoteBuild", COPIED),
+    ("fastConnection", "whether a host fetches for itself is `nix: {substitute_on_destination: true}`"),
+    ("remoteBuild", "where it is true, write `build_on: target` for the host"),
     ("tempPath", "nothing to do: fleetdeploy keeps its files in /run/fleetdeploy"),
     ("sudoFile", "not read: a sudo password is asked for once, before a push begins"),
     ("sudoSecret", "not read: a sudo password is asked for once, before a push begins"),

@@ -1,5 +1,6 @@
 //! The defaults of the table of keys, for code that makes hosts and fleets without a file.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::file::table::Keys as _;
@@ -37,6 +38,6 @@ impl Default for Limits {
 
 impl Default for NixOptions {
     fn default() -> Self {
-        layers::nix(&NixEntry::ABSENT)
+        layers::nix(&NixEntry::ABSENT, Path::new("/"))
     }
 }

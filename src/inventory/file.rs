@@ -5,13 +5,14 @@
 //! than one value reads [`decode`]. [`resolve`](super::resolve) makes an [`Inventory`](super::model::Inventory) of it.
 //! In the fields absent is absent, so that layers can lie over each other: below all of them lies the default.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 
 use super::fields::{At, FieldValue};
-use super::model::{Become, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
+use super::model::{Become, BuildOn, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
 use super::scalar::JumpTo;
 use super::{scalar, shapes};
 use crate::facts::attr_path::AttrPath;
@@ -60,6 +61,22 @@ by_key FleetSettings in "a fleet, or `defaults`" {
     // A copy takes some 40 MB of memory on the workstation (measured).
     #[schemars(schema_with = "shapes::parallel")]
     parallel: At<u16> = |value| value.number(scalar::parallel), default 16;
+    /// How the systems are evaluated: how many nix processes at once, and with how much memory.
+    evaluate: EvaluateEntry = EvaluateEntry::of;
+}
+}
+
+keys! {
+/// How the systems are evaluated.
+by_key EvaluateEntry in "the map behind `evaluate`" {
+    /// How many nix processes evaluate at once, each some of the hosts. Absent: one for each processor and each GiB of
+    /// three quarters of the free memory.
+    #[schemars(schema_with = "shapes::workers")]
+    workers: At<u16> = |value| value.number(scalar::workers);
+    /// How much memory these processes may take, all together: `4GiB`. A process with several hosts takes no more than
+    /// its share; one host may take more, and then fewer run at once. Absent: 1 GiB for each.
+    #[schemars(schema_with = "shapes::memory")]
+    memory: At<u64> = |value| value.parse(scalar::memory);
 }
 }
 
@@ -109,6 +126,10 @@ by_key Settings in "a host, a group, a fleet or `defaults`" {
     /// Whether the system is activated a second time when it is made permanent.
     #[schemars(with = "bool")]
     reactivate: At<bool> = FieldValue::boolean, default false;
+    /// Where the new system is built: `workstation`, `target` (on the host itself), or a host of this inventory, from
+    /// which it is then copied. The host's own Nix builds, for any login that it lets in.
+    #[schemars(schema_with = "shapes::text")]
+    build_on: At<BuildOn> = |value| value.parse(scalar::build_on), owned default BuildOn::Workstation;
     /// How Nix brings the new system to the host.
     nix: NixEntry = NixEntry::of;
     /// How long each kind of step may take.
@@ -142,7 +163,7 @@ whole BootLoaderEntry in "the map behind `boot_loader`" {
 }
 
 keys! {
-/// How Nix brings the new system to the host.
+/// How Nix brings the new system to the host; of a fleet, or of all, also how its systems are evaluated.
 by_key NixEntry in "the map behind `nix`" {
     /// Whether the host itself fetches from its binary caches what these have, so that only the rest is sent.
     #[schemars(with = "bool")]
@@ -150,6 +171,26 @@ by_key NixEntry in "the map behind `nix`" {
     /// Whether the ssh connection to the host is compressed, for a slow line. Absent: ssh decides.
     #[schemars(with = "bool")]
     compress: At<bool> = FieldValue::boolean;
+    /// In a fleet, or in `defaults`: whether the evaluation may read everything of this workstation. Its results are not
+    /// kept for the next one.
+    #[schemars(with = "bool")]
+    impure: At<bool> = FieldValue::boolean, default false;
+    /// In a fleet, or in `defaults`: other flakes in the place of the flake's inputs, by the input's name; relative to
+    /// the inventory's folder.
+    #[schemars(schema_with = "shapes::text_by_input")]
+    override_inputs: At<BTreeMap<String, String>> = decode::override_inputs;
+    /// In a fleet, or in `defaults`: settings of Nix for the evaluation, by name, as in nix.conf.
+    #[schemars(schema_with = "shapes::text_by_setting")]
+    options: At<BTreeMap<String, String>> = decode::nix_options;
+    /// In a fleet, or in `defaults`: whether settings of Nix are taken over that the flake brings (`nixConfig`). Results
+    /// are not kept then: such a setting may make the evaluation impure.
+    #[schemars(with = "bool")]
+    accept_flake_config: At<bool> = FieldValue::boolean, default false;
+    /// The file with the secret key by which what is built here, or on another host, is signed before it is copied:
+    /// relative to the inventory's folder; `~/` is your home. The host's `trusted-public-keys` must have the public
+    /// one.
+    #[schemars(schema_with = "shapes::text")]
+    sign_key: At<PathBuf> = |value| value.parse(scalar::identity);
 }
 }
 

@@ -1,6 +1,7 @@
 //! The name of a host, and the rule that every name in an inventory keeps.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,10 +9,10 @@ use serde::{Deserialize, Serialize};
 /// The name of a host: letters, digits, `_`, `.` and `-`, not beginning with `-` or `.`, at most 63.
 ///
 /// It stands on command lines (as an ssh alias) and in paths, so it can be built only from text that can never be an
-/// option, a path step or a word of a shell.
+/// option, a path step or a word of a shell. The copies of one share its text: each link of a mesh names two.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct HostName(String);
+pub struct HostName(Arc<str>);
 
 /// A text that cannot be a [`HostName`] (or a fleet's name, which follows the same rule).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +26,7 @@ impl HostName {
     /// [`BadName`] if the text breaks the rule in the type's description.
     pub fn new(text: impl Into<String>) -> Result<Self, BadName> {
         let text = text.into();
-        if is_name(&text) { Ok(Self(text)) } else { Err(BadName(text)) }
+        if is_name(&text) { Ok(Self(text.into())) } else { Err(BadName(text)) }
     }
 
     #[must_use]
@@ -57,6 +58,6 @@ impl TryFrom<String> for HostName {
 
 impl From<HostName> for String {
     fn from(name: HostName) -> Self {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }

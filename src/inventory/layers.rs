@@ -1,7 +1,7 @@
 //! `defaults` < groups < fleet < host: later wins, lists replace, `nix`, `limits` and `units` key by key.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::fields::At;
 use super::file::table::{Keys as _, Layered as _};
@@ -9,7 +9,9 @@ use super::file::{
     AfterEntry, BootLoaderEntry, File, FleetEntry, FleetSettings, HookEntry, HostEntry, LimitsEntry, NixEntry,
     Settings, UnitsEntry,
 };
-use super::model::{After, BootLoaderHint, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern};
+use super::model::{
+    After, BootLoaderHint, EvaluationTerms, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern,
+};
 use super::scalar::JumpTo;
 use super::words::shown;
 use super::yaml::{NodeStep, NodeWay};
@@ -73,8 +75,7 @@ fn laid(name: &At<HostName>, entry: &HostEntry, settings: &Settings, folder: &Pa
             other_addresses: addresses.iter().skip(1).map(|address| address.value.clone()).collect(),
             port: value(settings.port.as_ref()),
             user: value(settings.user.as_ref()),
-            identity: value(settings.identity.as_ref())
-                .map(|path| if path.starts_with("~") { path } else { folder.join(path) }),
+            identity: value(settings.identity.as_ref()).map(|path| below(folder, path)),
             jump: value(settings.jump.as_ref()).and_then(JumpTo::jump),
             way: Vec::new(),
             becoming: settings.r#become(),
@@ -89,13 +90,19 @@ fn laid(name: &At<HostName>, entry: &HostEntry, settings: &Settings, folder: &Pa
             optional: settings.optional(),
             reactivate: settings.reactivate(),
             after: entry.after.as_ref().map(after).unwrap_or_default(),
-            nix: nix(settings.nix.as_ref().unwrap_or(&NixEntry::ABSENT)),
+            build_on: settings.build_on().seen_from(&name.value),
+            nix: nix(settings.nix.as_ref().unwrap_or(&NixEntry::ABSENT), folder),
             limits: limits(settings.limits.as_ref().unwrap_or(&LimitsEntry::ABSENT)),
             ignored_units: settings.units.as_ref().map(ignored_units).unwrap_or_default(),
             system: None,
             guard_action_given: settings.guard_action.is_some(),
         },
     }
+}
+
+/// Returns a path as it counts in the inventory's folder; `~/` stays.
+fn below(folder: &Path, path: PathBuf) -> PathBuf {
+    if path.starts_with("~") { path } else { folder.join(path) }
 }
 
 /// The way to a map's value out of the way to its key.
@@ -151,10 +158,28 @@ fn boot_loader(entry: &BootLoaderEntry) -> BootLoaderHint {
     BootLoaderHint { kind: value(entry.kind.as_ref()), esp: value(entry.esp.as_ref()) }
 }
 
-pub(super) fn nix(entry: &NixEntry) -> NixOptions {
+pub(super) fn nix(entry: &NixEntry, folder: &Path) -> NixOptions {
     NixOptions {
+        sign_key: value(entry.sign_key.as_ref()).map(|path| below(folder, path)),
         substitute_on_destination: entry.substitute_on_destination(),
         compress: value(entry.compress.as_ref()),
+    }
+}
+
+/// How a fleet is evaluated: as it says itself, over what `defaults` says.
+pub(super) fn evaluation(file: &File, fleet: &FleetEntry, settings: &FleetSettings) -> EvaluationTerms {
+    let of_all = file.defaults.as_ref().and_then(|defaults| defaults.settings.nix.clone());
+    let nix = fleet.settings.nix.clone().over(of_all).unwrap_or_default();
+    let evaluate = settings.evaluate.clone().unwrap_or_default();
+    EvaluationTerms {
+        workers: value(evaluate.workers.as_ref()),
+        memory: value(evaluate.memory.as_ref()),
+        impure: nix.impure(),
+        accept_flake_config: nix.accept_flake_config(),
+        override_inputs: value(nix.override_inputs.as_ref()).unwrap_or_default(),
+        options: value(nix.options.as_ref()).unwrap_or_default(),
+        show_trace: false,
+        anew: false,
     }
 }
 

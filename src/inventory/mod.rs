@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 mod boot_loader;
 mod checks;
 mod defaults;
+mod evaluation;
 mod excerpt;
 mod fields;
 mod file;
@@ -141,6 +142,24 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
 /// What is wrong with it, in one line.
 pub fn duration_or_none(text: &str) -> Result<std::time::Duration, String> {
     scalar::duration_or_none(text).map_err(|wrong| in_words(&wrong))
+}
+
+/// Reads `INPUT FLAKE` of a command line; a relative flake is relative to `folder`.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn override_input(input: &str, flake: &str, folder: &Path) -> Result<(String, String), String> {
+    let read = || Ok((scalar::input(input)?, resolve::absolute_flake(&scalar::flake(flake)?, folder)));
+    read().map_err(|wrong| in_words(&wrong))
+}
+
+/// Reads `NAME VALUE` of a command line: a setting of Nix.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn nix_option(name: &str, value: &str) -> Result<(String, String), String> {
+    let read = || Ok((scalar::nix_setting(name)?, scalar::nix_value(value)?));
+    read().map_err(|wrong| in_words(&wrong))
 }
 
 fn in_words(wrong: &Wrong) -> String {

@@ -11,10 +11,11 @@ use crate::facts::attr_path::AttrPath;
 use crate::facts::store_path::StorePath;
 
 pub use super::boot_loader::{BootLoaderHint, LoaderKind};
+pub use super::evaluation::{EvaluationTerms, MOST_WORKERS};
 pub use super::hook::{Hook, HookCommand, Hooks};
 pub use super::host_name::{BadName, HostName, is_name};
 pub use super::jump::Jump;
-pub use super::nix::NixOptions;
+pub use super::nix::{BuildOn, NixOptions};
 pub use super::units::{BadUnitPattern, UnitPattern};
 pub use super::wave::{Size, SizeError};
 
@@ -63,6 +64,8 @@ pub struct Host {
     pub reactivate: bool,
     /// What this push changes about the way to the host itself.
     pub after: After,
+    /// Never the host itself by its name: that is [`BuildOn::Target`].
+    pub build_on: BuildOn,
     pub nix: NixOptions,
     pub limits: Limits,
     /// Units whose failures are no concern of a push.
@@ -199,6 +202,8 @@ pub struct Fleet {
     pub name: String,
     /// In the inventory's order, each once.
     pub hosts: Vec<Host>,
+    /// Hosts of other fleets, or of none, that build for hosts of this one.
+    pub builders: Vec<Host>,
     pub source: Source,
     pub checks: Vec<Check>,
     pub hooks: Hooks,
@@ -211,6 +216,7 @@ pub struct Fleet {
     pub steady: Steady,
     /// The build of the whole fleet.
     pub build_limit: Duration,
+    pub evaluation: EvaluationTerms,
     /// How many logins, and how many copies, are under way at once; from 1 to [`MOST_PARALLEL`].
     pub parallel: u16,
 }
@@ -253,6 +259,12 @@ impl Fleet {
         }
     }
 
+    /// The machines that a run may log in on, with how long a login may take: its hosts, and those that only build.
+    #[must_use]
+    pub fn reached(&self) -> BTreeMap<HostName, Duration> {
+        self.hosts.iter().chain(&self.builders).map(|host| (host.name.clone(), host.limits.connect)).collect()
+    }
+
     /// The fleet as the command line wants it: the last layer, above what the file says.
     #[must_use]
     pub fn overridden(mut self, overrides: &Overrides) -> Self {
@@ -291,6 +303,22 @@ impl Fleet {
         self.hosts.iter_mut().zip(guards).for_each(|(host, guard)| host.guard = guard);
         self
     }
+}
+
+/// Returns those of all hosts that build for some of a fleet's hosts, and are none of them.
+pub(super) fn builders<'a>(
+    of_fleet: impl Iterator<Item = &'a Host> + Clone,
+    all: impl Iterator<Item = &'a Host>,
+) -> Vec<Host> {
+    let named = |host: &'a Host| match &host.build_on {
+        BuildOn::Host(name) => Some(name),
+        BuildOn::Workstation | BuildOn::Target => None,
+    };
+    let mut builders: BTreeSet<&HostName> = of_fleet.clone().filter_map(named).collect();
+    for host in of_fleet {
+        builders.remove(&host.name);
+    }
+    all.filter(|host| builders.contains(&host.name)).cloned().collect()
 }
 
 /// What the command line says instead of the inventory.

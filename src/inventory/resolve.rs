@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::checks;
 use super::fields::{At, Heap};
-use super::file::{ATTR_OF_FILE, ATTR_OF_FLAKE, File, FleetEntry, Settings};
+use super::file::{ATTR_OF_FILE, ATTR_OF_FLAKE, File, FleetEntry, FleetSettings, NixEntry, Settings};
 use super::layers::{self, Groups, HostLayers, Laid};
-use super::model::{Fleet, HostName, Inventory, Jump, Source};
+use super::model::{self, BuildOn, EvaluationTerms, Fleet, HostName, Inventory, Jump, Source};
 use super::scalar;
 use super::select::{SelectError, is_pattern, select};
 use super::wrong::{HostMend, Wrong};
@@ -23,6 +23,7 @@ pub(super) fn inventory(file: &File, path: &Path, folder: &Path, heap: &Heap) ->
     let resolver = Resolver { file, folder, heap, names, groups };
     resolver.ensure_names_differ();
     resolver.ensure_named_hosts_exist();
+    resolver.ensure_evaluation_is_of_fleets();
     let mut laid = resolver.lay(None);
     fill_ways(&mut laid);
     resolver.ensure_identities_are_safe(&laid);
@@ -74,7 +75,10 @@ impl Resolver<'_> {
             .chain(groups.iter().flatten().map(|(_, settings)| settings))
             .chain(hosts.iter().map(|(_, host)| &host.settings))
             .chain(fleets.iter().flatten().map(|(_, fleet)| &fleet.settings));
-        for Settings { jump, runs_on, .. } in layers {
+        for Settings { jump, runs_on, build_on, .. } in layers {
+            if let Some(At { value: BuildOn::Host(name), way }) = build_on {
+                self.ensure_host_exists(name, Some(way), HostMend::Builder);
+            }
             if let Some(name) = jump.as_ref().and_then(|jump| jump.value.host()) {
                 let way = jump.as_ref().map(|jump| &jump.way);
                 self.ensure_host_exists(name, way, HostMend::OtherMachine);
@@ -148,6 +152,7 @@ impl Resolver<'_> {
             laid.host.runs_on = laid.host.runs_on.take().filter(|hypervisor| chosen.contains(hypervisor));
         }
         self.fill_systems(name, entry, &mut all);
+        let builders = model::builders(all.iter().map(|laid| &laid.host), base.iter().map(|laid| &laid.host));
         let places: Vec<NodeWay> = all.iter().map(|laid| guard_place(laid, entry).clone()).collect();
         let settings = layers::of_fleet(self.file, entry);
         let fleet = Fleet {
@@ -156,11 +161,13 @@ impl Resolver<'_> {
             canaries: self.canaries(entry, &all),
             waves: entry.waves.clone().unwrap_or_default(),
             hosts: all.into_iter().map(|laid| laid.host).collect(),
+            builders,
             source: self.source(entry),
             hooks: layers::hooks(&settings),
             settle: entry.settle(),
             steady: layers::steady(&settings),
             build_limit: entry.build_limit(),
+            evaluation: self.evaluation(entry, &settings),
             parallel: settings.parallel(),
         };
         let fleet = fleet.with_guests_first();
@@ -266,14 +273,44 @@ impl Resolver<'_> {
         }
     }
 
+    fn evaluation(&self, entry: &FleetEntry, settings: &FleetSettings) -> EvaluationTerms {
+        let mut terms = layers::evaluation(self.file, entry, settings);
+        for reference in terms.override_inputs.values_mut() {
+            *reference = absolute_flake(reference, self.folder);
+        }
+        terms
+    }
+
+    /// One evaluation is for a whole fleet: what a group or a host says of it would be without effect.
+    fn ensure_evaluation_is_of_fleets(&self) {
+        let groups = self.file.groups.iter().flatten().map(|(_, settings)| settings);
+        let hosts = self.file.hosts.iter().flatten().map(|(_, host)| &host.settings);
+        for nix in groups.chain(hosts).filter_map(|settings| settings.nix.as_ref()) {
+            let NixEntry { impure, override_inputs, options, accept_flake_config, .. } = nix;
+            let ways = [
+                ("impure", impure.as_ref().map(|at| &at.way)),
+                ("override_inputs", override_inputs.as_ref().map(|at| &at.way)),
+                ("options", options.as_ref().map(|at| &at.way)),
+                ("accept_flake_config", accept_flake_config.as_ref().map(|at| &at.way)),
+            ];
+            for (key, way) in ways {
+                if let Some(way) = way {
+                    self.heap.wrong(way, Wrong::NotForOneHost { key });
+                }
+            }
+        }
+    }
+
     fn warn_of_hosts_without_fleet(&self, laid: &[Laid], fleets: &BTreeMap<String, Fleet>) {
         // A host that others jump through has its part without a fleet.
         let jump = |laid: &Laid| laid.host.jump.clone();
         let ways: HashSet<Jump> = laid.iter().filter_map(jump).collect();
+        let builders: HashSet<&HostName> =
+            fleets.values().flat_map(|fleet| fleet.builders.iter().map(|host| &host.name)).collect();
         let of_fleets: HashSet<&HostName> =
             fleets.values().flat_map(|fleet| fleet.hosts.iter().map(|host| &host.name)).collect();
         for Laid { host, name_at, .. } in laid {
-            if !of_fleets.contains(&host.name) {
+            if !of_fleets.contains(&host.name) && !builders.contains(&host.name) {
                 let is_jump = ways.contains(&Jump::Host(host.name.clone()));
                 self.heap.warn(name_at, Wrong::HostWithoutFleet { host: host.name.to_string(), is_jump });
             }
@@ -354,7 +391,7 @@ fn loops(laid: &[Laid], next: impl Fn(&Laid) -> Option<HostName>) -> Vec<(usize,
 }
 
 /// A flake of the file system as an absolute path: the working folder is not the inventory's.
-fn absolute_flake(flake: &str, folder: &Path) -> String {
+pub(super) fn absolute_flake(flake: &str, folder: &Path) -> String {
     let (scheme, rest) = match flake.strip_prefix("path:") {
         Some(rest) => ("path:", rest),
         None => ("", flake),

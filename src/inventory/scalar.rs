@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::model::{
-    BadUnitPattern, Become, GuardAction, HostKey, HostName, Jump, LoaderKind, MOST_PARALLEL, Size, UnitPattern, is_name,
+    BadUnitPattern, Become, BuildOn, GuardAction, HostKey, HostName, Jump, LoaderKind, MOST_PARALLEL, MOST_WORKERS,
+    Size, UnitPattern, is_name,
 };
 use super::words::{disturbs, nearest};
 use super::wrong::{AddressSlip, MountSlip, UrlSlip, Wrong};
@@ -30,6 +31,15 @@ pub(crate) const RESERVED_TAG: &str = "failed";
 
 /// Words that patterns and settings use for themselves: no host can be called so.
 pub(crate) const RESERVED: [&str; 2] = ["all", "none"];
+
+/// Where a host's system is built.
+pub(crate) fn build_on(text: &str) -> Result<BuildOn, Wrong> {
+    match text {
+        "workstation" => Ok(BuildOn::Workstation),
+        "target" => Ok(BuildOn::Target),
+        name => host_name(name).map(BuildOn::Host),
+    }
+}
 
 /// A host's jump as the file says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -269,6 +279,50 @@ pub(crate) fn piece(text: &str) -> Result<String, Wrong> {
 pub(crate) fn parallel(number: i128) -> Result<u16, Wrong> {
     let is_window = |number: &u16| (1..=MOST_PARALLEL).contains(number);
     u16::try_from(number).ok().filter(is_window).ok_or(Wrong::NotAWindow { number, most: MOST_PARALLEL })
+}
+
+/// How many processes evaluate at once.
+pub(crate) fn workers(number: i128) -> Result<u16, Wrong> {
+    let is_count = |number: &u16| (1..=MOST_WORKERS).contains(number);
+    u16::try_from(number).ok().filter(is_count).ok_or(Wrong::NotSoManyWorkers { number, most: MOST_WORKERS })
+}
+
+/// An amount of memory, in bytes.
+pub(crate) fn memory(text: &str) -> Result<u64, Wrong> {
+    let amount = || {
+        let (number, unit) = [("MiB", 1 << 20), ("GiB", 1 << 30)]
+            .iter()
+            .find_map(|(word, unit)| Some((text.strip_suffix(word)?, unit)))?;
+        let number = number.strip_suffix(' ').unwrap_or(number);
+        let is_plain = !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit());
+        number.parse::<u64>().ok().filter(|_| is_plain)?.checked_mul(*unit)
+    };
+    amount().ok_or_else(|| Wrong::NotAnAmountOfMemory { text: text.to_owned() })
+}
+
+/// The name of an input of a flake, or the way to one of an input's: `nixpkgs`, `home-manager/nixpkgs`.
+pub(crate) fn input(text: &str) -> Result<String, Wrong> {
+    let is_name = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_'-".contains(&byte))
+    };
+    let wrong = || Wrong::NotAnInput { text: text.to_owned() };
+    if text.split('/').all(is_name) { Ok(text.to_owned()) } else { Err(wrong()) }
+}
+
+/// The name of a setting of Nix, as in nix.conf.
+pub(crate) fn nix_setting(text: &str) -> Result<String, Wrong> {
+    let is_name = text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if is_name { Ok(text.to_owned()) } else { Err(Wrong::NotANixSetting { text: text.to_owned() }) }
+}
+
+/// Its value: nix takes it as it stands, whatever it begins with.
+pub(crate) fn nix_value(text: &str) -> Result<String, Wrong> {
+    if text.chars().any(char::is_control) {
+        return Err(Wrong::ControlCharacters { text: text.to_owned() });
+    }
+    Ok(text.to_owned())
 }
 
 /// A status of an HTTP answer.

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::model::{Fleet, Host, HostName, Inventory, Jump};
+use super::model::{BuildOn, Fleet, Host, HostName, Inventory, Jump, builders};
 use super::words::{listed, nearest, shown};
 
 /// The hosts that did not end well in the fleet's last run. Which these are is not known here: it is passed in.
@@ -268,14 +268,34 @@ impl Inventory {
         self.hosts.iter().find(|host| host.name == *name)
     }
 
+    /// Builds the fleet's systems somewhere else than the file says.
+    ///
+    /// # Errors
+    /// There is no such host.
+    pub fn built_on(&self, mut fleet: Fleet, build_on: &BuildOn) -> Result<Fleet, SelectError> {
+        if let BuildOn::Host(name) = build_on
+            && self.host(name).is_none()
+        {
+            let near = nearest(name.as_str(), self.hosts.iter().map(|host| host.name.as_str())).map(Into::into);
+            let hosts = self.hosts.iter().map(|host| host.name.clone()).collect();
+            return Err(SelectError::NothingMatches { pattern: name.to_string(), near, hosts });
+        }
+        for host in &mut fleet.hosts {
+            host.build_on = build_on.clone().seen_from(&host.name);
+        }
+        fleet.builders = builders(fleet.hosts.iter(), self.hosts.iter());
+        Ok(fleet)
+    }
+
     /// The hosts that are not of the fleet, but through which the way to one of it leads; they need a master connection
     /// too.
     #[must_use]
     pub fn jumps_of(&self, fleet: &Fleet) -> Vec<&Host> {
         let by_name: HashMap<&HostName, &Host> = self.hosts.iter().map(|host| (&host.name, host)).collect();
-        let mut known: HashSet<&HostName> = fleet.hosts.iter().map(|host| &host.name).collect();
+        let reached = || fleet.hosts.iter().chain(&fleet.builders);
+        let mut known: HashSet<&HostName> = reached().map(|host| &host.name).collect();
         let mut jumps: Vec<&Host> = Vec::new();
-        let mut to_visit: Vec<&Host> = fleet.hosts.iter().collect();
+        let mut to_visit: Vec<&Host> = reached().collect();
         while let Some(host) = to_visit.pop() {
             let Some(Jump::Host(name)) = &host.jump else { continue };
             if let (true, Some(host)) = (known.insert(name), by_name.get(name)) {

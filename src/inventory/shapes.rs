@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::fields::At;
-use super::model::{Become, GuardAction, HostKey, LoaderKind, MOST_PARALLEL};
+use super::model::{Become, BuildOn, GuardAction, HostKey, LoaderKind, MOST_PARALLEL, MOST_WORKERS};
 
 impl<T: JsonSchema> JsonSchema for At<T> {
     fn inline_schema() -> bool {
@@ -65,6 +65,30 @@ pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn parallel(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_PARALLEL })
+}
+
+pub(super) fn workers(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_WORKERS })
+}
+
+pub(super) fn memory(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[1-9][0-9]* ?(MiB|GiB)$", "examples": ["4GiB", "1500MiB"] })
+}
+
+pub(super) fn text_by_input(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_'-]*(/[A-Za-z_][A-Za-z0-9_'-]*)*$" },
+        "additionalProperties": { "type": "string", "minLength": 1 },
+    })
+}
+
+pub(super) fn text_by_setting(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": "^[a-z][a-z0-9-]*$" },
+        "additionalProperties": { "type": "string" },
+    })
 }
 
 pub(super) fn status(_: &mut SchemaGenerator) -> Schema {
@@ -236,6 +260,12 @@ impl SchemaDefault for u16 {
 impl SchemaDefault for Become {
     fn value(&self) -> Value {
         word(self)
+    }
+}
+
+impl SchemaDefault for BuildOn {
+    fn value(&self) -> Value {
+        Value::from(self.to_string())
     }
 }
 

@@ -143,6 +143,11 @@ impl Wrong {
             Self::UrlMissing => "the address is missing".into(),
             Self::NotAUrl { text, .. } => format!("`{}` is not a web address", shown(text)),
             Self::NotAWindow { number, .. } => format!("`{number}` logins or copies at once are none, or too many"),
+            Self::NotSoManyWorkers { number, .. } => format!("`{number}` evaluations at once are none, or too many"),
+            Self::NotAnAmountOfMemory { text } => format!("`{}` is no amount of memory", shown(text)),
+            Self::NotAnInput { text } => format!("`{}` cannot be the name of an input", shown(text)),
+            Self::NotANixSetting { text } => format!("`{}` cannot be the name of a setting of Nix", shown(text)),
+            Self::NotForOneHost { key } => format!("`{key}` is for the evaluation of a whole fleet"),
             Self::NotAStatus { number } => format!("`{number}` is not an HTTP status"),
             Self::EmptyBody => "an empty text is in every page".into(),
             Self::BodyOfSeveralLines => "this text has more than one line, or a control character".into(),
@@ -278,6 +283,13 @@ impl Wrong {
             Self::UrlMissing => "add `url: http://...`".into(),
             Self::NotAUrl { slip, .. } => slip.mend().into(),
             Self::NotAWindow { most, .. } => format!("write a number from 1 to {most}, like 16"),
+            Self::NotSoManyWorkers { most, .. } => format!("write a number from 1 to {most}, like 2"),
+            Self::NotAnAmountOfMemory { .. } => "write a whole number with `MiB` or `GiB`: `4GiB`".into(),
+            Self::NotAnInput { .. } => {
+                "write its name as flake.nix has it, or the way to it: `nixpkgs`, `home-manager/nixpkgs`".into()
+            }
+            Self::NotANixSetting { .. } => "write it as nix.conf has it: `max-jobs`".into(),
+            Self::NotForOneHost { .. } => "write it below `nix` of the fleet, or of `defaults`".into(),
             Self::NotAStatus { .. } => "a status is a number from 100 to 599, like 200".into(),
             Self::EmptyBody => "take it out, or write a word of the page".into(),
             Self::BodyOfSeveralLines => "write a piece of one line of the page".into(),
@@ -397,6 +409,7 @@ impl HostMend {
                 format!("did you mean `{near}`? (An address of that name is written `{}.`)", shown(name))
             }
             Self::OtherMachine => "any other machine is written `ssh:user@host:port`".into(),
+            Self::Builder => "write `workstation`, `target`, or the name of a host of this inventory".into(),
             Self::Hypervisor => "a hypervisor is a host of this inventory".into(),
             Self::Known(hosts) => return hosts.clone(),
         })

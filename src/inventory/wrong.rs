@@ -229,6 +229,16 @@ wrongs! {
     NotAUrl { text: String, slip: UrlSlip } = "not-a-url";
     /// So many logins or copies are never under way at once.
     NotAWindow { number: i128, most: u16 } = "not-a-window";
+    /// So many processes never evaluate at once.
+    NotSoManyWorkers { number: i128, most: u16 } = "not-so-many-workers";
+    /// The text is no amount of memory.
+    NotAnAmountOfMemory { text: String } = "not-an-amount-of-memory";
+    /// The text cannot be the name of a flake's input.
+    NotAnInput { text: String } = "not-an-input";
+    /// The text cannot be the name of a setting of Nix.
+    NotANixSetting { text: String } = "not-a-nix-setting";
+    /// What is for the evaluation of a whole fleet stands in a host or a group.
+    NotForOneHost { key: &'static str } = "not-for-one-host";
     /// The number is not an HTTP status.
     NotAStatus { number: i128 } = "not-a-status";
     /// The piece of the page is empty.
@@ -336,6 +346,7 @@ pub enum HostMend {
     /// It may have been meant as an address, too.
     NearOrAddress(String),
     OtherMachine,
+    Builder,
     Hypervisor,
     /// These are there.
     Known(Option<String>),

@@ -2,6 +2,7 @@
 
 pub mod causes;
 pub mod limits;
+pub mod memory;
 pub mod private;
 pub mod process;
 mod programs;

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -40,6 +41,7 @@ pub struct Invocation {
     input: Vec<InputPart>,
     stop: StopWords,
     stderr: Option<Arc<File>>,
+    id: Option<Arc<AtomicU32>>,
     most: Option<Most>,
     longest_line: Option<usize>,
     limit: Duration,
@@ -111,6 +113,7 @@ impl Invocation {
             input: Vec::new(),
             stop: StopWords::default(),
             stderr: None,
+            id: None,
             most: None,
             longest_line: None,
             limit,
@@ -171,6 +174,12 @@ impl Invocation {
     /// captured stderr would never come.
     pub fn stderr_to(mut self, file: File) -> Self {
         self.stderr = Some(Arc::new(file));
+        self
+    }
+
+    /// Writes the child's process id there once it runs.
+    pub fn id_to(mut self, id: Arc<AtomicU32>) -> Self {
+        self.id = Some(id);
         self
     }
 
@@ -273,6 +282,9 @@ impl Invocation {
             command.current_dir(folder);
         }
         let inner = command.spawn().map_err(cannot_start)?;
+        if let (Some(to), Some(id)) = (&self.id, inner.id()) {
+            to.store(id, Ordering::Relaxed);
+        }
         programs::remember(&self.program);
         Ok(ProcessGroup { inner: Some(inner) })
     }

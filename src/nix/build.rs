@@ -1,10 +1,15 @@
-//! Builds the systems of all hosts with one nix, and roots them. If a build fails, it says for which hosts, and why.
+//! Builds the systems of many hosts with one nix, in one store, and roots them there if it is that of this machine. If
+//! a build fails, it says for which hosts, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::builder::BuilderTrouble;
+use super::copy::{Destination, MISREAD_MASTER};
 use super::eval::EvalTarget;
 use super::invoke::{AskError, Heard, QUESTION_LIMIT, ask, follow, nix, nix_store};
 use super::needs::Needs;
@@ -16,7 +21,7 @@ use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::local::causes::below;
 use crate::local::private;
-use crate::local::process::ProcessError;
+use crate::local::process::{Finished, ProcessError};
 
 /// The name of the garbage collector roots in the caller's folder: `system`, `system-1`, ...
 const ROOT_NAME: &str = "system";
@@ -64,6 +69,22 @@ pub enum BuildError {
         source: ProcessError,
     },
     Ask(#[from] AskError),
+    /// The machine that was to build has failed, not a build.
+    Builder {
+        machine: HostName,
+        trouble: BuilderTrouble,
+        message: String,
+    },
+}
+
+/// Where a build is made.
+#[derive(Debug, Clone, Copy)]
+pub enum BuildStore<'run> {
+    /// Here. `roots` is a folder of the run's own: what is in it is not garbage collected as long as it is there.
+    Here { roots: &'run Path },
+    /// In the store of a host, by its own nix: derivations and sources go there, and no path needs a signature, because
+    /// its name says what is in it. Nothing roots what was built there when this ends.
+    There(Destination<'run>),
 }
 
 impl BuildError {
@@ -81,6 +102,7 @@ impl BuildError {
             Self::Nix { message } => BuildFault::NixFailedAfterBuild { said: message.clone() },
             Self::Process { .. } => BuildFault::BuildFailed { said },
             Self::Ask(_) => BuildFault::BuildNotSeen { said },
+            Self::Builder { machine, trouble, message } => trouble.fault(machine, message),
         })
     }
 }
@@ -98,20 +120,32 @@ impl fmt::Display for BuildError {
     }
 }
 
-/// Builds every target, and gives each host's system. `roots` is a folder of the run's own: what is in it is not
-/// garbage collected as long as it is there. `limit` is for the build; questions after a failure have their own.
+/// Builds every target, and gives each host's system. `limit` is for the build; questions after a failure have their
+/// own.
 ///
 /// # Errors
 /// See [`BuildError`]. What was built stays in the store, so that a second try goes on from there.
 pub async fn build(
     targets: &BTreeMap<HostName, EvalTarget>,
-    roots: &Path,
+    store: BuildStore<'_>,
     limit: Duration,
-    hear: impl FnMut(Heard<'_>) + Send,
+    mut hear: impl FnMut(Heard<'_>) + Send,
 ) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
     if targets.is_empty() {
         return Ok(BTreeMap::new());
     }
+    match store {
+        BuildStore::Here { roots } => build_here(targets, roots, limit, &mut hear).await,
+        BuildStore::There(builder) => build_there(targets, builder, limit, &mut hear).await,
+    }
+}
+
+async fn build_here(
+    targets: &BTreeMap<HostName, EvalTarget>,
+    roots: &Path,
+    limit: Duration,
+    hear: &mut (impl FnMut(Heard<'_>) + Send),
+) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
     private::make_folders(roots).map_err(|source| BuildError::Folder { folder: roots.to_owned(), source })?;
     // Nix roots the outputs itself, before it lets go of them: there is no moment for a garbage collection.
     let invocation = nix(limit)
@@ -120,15 +154,12 @@ pub async fn build(
         .arg("--")
         .args(installables(targets));
     let (finished, tracker) = follow(invocation, Tracker::asking_for(derivations(targets)), u64::MAX, hear).await;
-    let finished = finished.map_err(|source| {
-        let running = tracker.progress().running.into_iter().map(|build| build.name).collect();
-        BuildError::Process { running, source }
-    })?;
+    let finished = ended(finished, &tracker)?;
 
     // Nothing is believed because nix exited 0; and with one failure nix prints nothing about the others.
     let missing = invalid(targets).await?;
     if missing.is_empty() && finished.succeeded() {
-        return Ok(targets.iter().map(|(host, target)| (host.clone(), target.output().clone())).collect());
+        return Ok(systems(targets));
     }
     let message = tracker.message();
     if missing.is_empty() {
@@ -138,6 +169,109 @@ pub async fn build(
     let failures = blame(tracker.into_failures(), &without).await;
     let names = |hosts: Vec<(&HostName, &EvalTarget)>| hosts.into_iter().map(|(host, _)| host.clone()).collect();
     Err(BuildError::Failed { hosts: names(without), built: names(with), failures, message })
+}
+
+fn ended(finished: Result<Finished, ProcessError>, tracker: &Tracker) -> Result<Finished, BuildError> {
+    finished.map_err(|source| {
+        let running = tracker.progress().running.into_iter().map(|build| build.name).collect();
+        BuildError::Process { running, source }
+    })
+}
+
+fn systems(targets: &BTreeMap<HostName, EvalTarget>) -> BTreeMap<HostName, StorePath> {
+    targets.iter().map(|(host, target)| (host.clone(), target.output().clone())).collect()
+}
+
+/// Builds in the store of a host.
+///
+/// Its nix does not hear of `--keep-going` (docs/facts.md, "Builds in the store of a host"): the first failure ends all
+/// builds there. So it goes on without the hosts that need what has failed, and each round takes out one host at least.
+async fn build_there(
+    targets: &BTreeMap<HostName, EvalTarget>,
+    builder: Destination<'_>,
+    limit: Duration,
+    hear: &mut (impl FnMut(Heard<'_>) + Send),
+) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
+    let deadline = Instant::now() + limit;
+    let mut left = targets.clone();
+    let (mut failures, mut told, mut was_collected) = (Vec::new(), None, false);
+    while !left.is_empty() {
+        let time = deadline.saturating_duration_since(Instant::now());
+        let (round, message) = match build_round(&left, builder, time, hear).await {
+            Ok(Some(failed)) => failed,
+            Ok(None) => break,
+            // A garbage collection right behind the build.
+            Err(BuildError::Nix { .. }) if !was_collected => {
+                was_collected = true;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let asked: Vec<_> = left.iter().collect();
+        let blamed = blame(round, &asked).await;
+        let failed: BTreeSet<&HostName> = blamed.iter().flat_map(|failure| &failure.hosts).collect();
+        told.get_or_insert(message);
+        let before = left.len();
+        left.retain(|host, _| !failed.contains(host));
+        failures.extend(blamed);
+        if left.len() == before {
+            // It did not say for what it failed, so it would fail again.
+            left.clear();
+        }
+    }
+    let Some(message) = told else { return Ok(systems(targets)) };
+    let hosts = targets.keys().filter(|host| !left.contains_key(*host)).cloned().collect();
+    Err(BuildError::Failed { hosts, built: left.into_keys().collect(), failures, message })
+}
+
+/// Returns what has failed, with nix's last words, unless all was built.
+async fn build_round(
+    targets: &BTreeMap<HostName, EvalTarget>,
+    builder: Destination<'_>,
+    limit: Duration,
+    hear: &mut (impl FnMut(Heard<'_>) + Send),
+) -> Result<Option<(BTreeMap<StorePath, BuildFailure>, String)>, BuildError> {
+    let deadline = Instant::now() + limit;
+    let invocation = |ssh_options: &str| {
+        nix(deadline.saturating_duration_since(Instant::now()))
+            .env("NIX_SSHOPTS", ssh_options)
+            .args(["build", "--log-format", "internal-json", "--no-link", "--eval-store", "auto", "--store"])
+            .arg(builder.store())
+            .arg("--")
+            .args(installables(targets))
+    };
+    let tracker = || Tracker::asking_for(derivations(targets));
+    let ask_for = invocation(builder.ssh_options);
+    let (mut finished, mut heard) = follow(ask_for, tracker(), u64::MAX, &mut *hear).await;
+    if heard.message().contains(MISREAD_MASTER) {
+        let again = invocation(&builder.without_master());
+        (finished, heard) = follow(again, tracker(), u64::MAX, &mut *hear).await;
+    }
+    let finished = ended(finished, &heard)?;
+    let machine = || builder.host.clone();
+    if finished.succeeded() {
+        // Nothing is believed because nix exited 0.
+        let outputs: BTreeSet<&StorePath> = targets.values().map(EvalTarget::output).collect();
+        let question = nix(QUESTION_LIMIT).env("NIX_SSHOPTS", builder.ssh_options);
+        let question = question.args(["path-info", "--store"]).arg(builder.store()).arg("--").args(outputs);
+        return match ask("nix path-info", question).await {
+            Ok(_) => Ok(None),
+            Err(AskError::Failed { message, .. }) if message.contains(" is not valid") => {
+                Err(BuildError::Nix { message })
+            }
+            Err(AskError::Failed { message, .. }) => {
+                Err(BuildError::Builder { machine: machine(), trouble: BuilderTrouble::Lost, message })
+            }
+            Err(error) => Err(error.into()),
+        };
+    }
+    if !heard.has_failures()
+        && let Some((trouble, message)) = BuilderTrouble::of(&heard)
+    {
+        return Err(BuildError::Builder { machine: machine(), trouble, message });
+    }
+    let message = heard.message();
+    Ok(Some((heard.into_failures(), message)))
 }
 
 fn installables(targets: &BTreeMap<HostName, EvalTarget>) -> BTreeSet<String> {

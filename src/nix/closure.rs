@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::copy::Destination;
 use super::invoke::{AskError, ask, nix};
 use crate::facts::store_path::StorePath;
 
@@ -28,14 +29,17 @@ impl Closure {
     }
 }
 
-/// Gives the closure of a path that is valid in the local store.
+/// Gives the closure of a path that is valid in the local store, or in that of a host.
 ///
 /// # Errors
 /// See [`AskError`].
-pub async fn closure(path: &StorePath, limit: Duration) -> Result<Closure, AskError> {
+pub async fn closure(path: &StorePath, store: Option<Destination<'_>>, limit: Duration) -> Result<Closure, AskError> {
     // The table has been the same since 2.8; the JSON changed twice (docs/facts.md, "Versions of Nix").
-    let question = nix(limit).args(["path-info", "--recursive", "--size", "--"]).arg(path);
-    parse(&ask(COMMAND, question).await?)
+    let mut question = nix(limit).args(["path-info", "--recursive", "--size"]);
+    if let Some(store) = store {
+        question = question.env("NIX_SSHOPTS", store.ssh_options).arg("--store").arg(store.store());
+    }
+    parse(&ask(COMMAND, question.arg("--").arg(path)).await?)
 }
 
 fn parse(text: &str) -> Result<Closure, AskError> {

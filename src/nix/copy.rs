@@ -14,7 +14,7 @@ use crate::local::process::ProcessError;
 /// What nix says when it took a session over a master for a connection of its own, or the other way round: the word
 /// that its ssh prints first was read as protocol. Source: docs/facts.md, "Nix over a master connection".
 const MISREAD: &str = "protocol mismatch, got '";
-const MISREAD_MASTER: &str = "protocol mismatch, got 'started";
+pub(super) const MISREAD_MASTER: &str = "protocol mismatch, got 'started";
 
 /// How much ssh and the host may say beside nix during a copy: banners, warnings, the reason why it fails.
 const MOST_OF_OTHERS: u64 = 1024 * 1024;
@@ -32,6 +32,27 @@ pub struct Destination<'run> {
     pub ssh_options: &'run str,
     /// The host itself fetches from its binary caches what these have.
     pub substitute: bool,
+    /// The host that has the system, if this workstation has not.
+    pub from: Option<&'run HostName>,
+}
+
+impl Destination<'_> {
+    /// The host's store, as nix names it.
+    #[must_use]
+    pub(super) fn store(&self) -> String {
+        store_of(self.alias)
+    }
+
+    /// ssh takes the first value that it is given.
+    #[must_use]
+    pub(super) fn without_master(&self) -> String {
+        format!("-oControlPath=none {}", self.ssh_options).trim_end().to_owned()
+    }
+}
+
+/// More than one connection would make nix start a master of its own; Determinate Nix does by default.
+fn store_of(alias: &HostName) -> String {
+    format!("ssh-ng://{alias}?max-connections=1")
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -139,10 +160,8 @@ pub async fn copy(
     let Err(error) = copy_once(path, to, to.ssh_options, limit, &mut hear).await else { return Ok(()) };
     match error {
         CopyError::Other { message, .. } if message.contains(MISREAD_MASTER) => {
-            // ssh takes the first value that it is given.
-            let ssh_options = format!("-oControlPath=none {}", to.ssh_options);
             let left = limit.saturating_sub(start.elapsed());
-            copy_once(path, to, ssh_options.trim_end(), left, &mut hear).await
+            copy_once(path, to, &to.without_master(), left, &mut hear).await
         }
         error => Err(error),
     }
@@ -168,11 +187,11 @@ async fn copy_once(
 }
 
 fn options(to: Destination<'_>) -> Vec<String> {
-    // More than one connection would make nix start a master of its own; Determinate Nix does by default.
-    let store = format!("ssh-ng://{}?max-connections=1", to.alias);
-    let substitute = to.substitute.then_some("--substitute-on-destination");
-    let options = ["copy", "--no-check-sigs", "--log-format", "internal-json"].into_iter().chain(substitute);
-    options.chain(["--to", &store]).map(str::to_owned).collect()
+    let substitute = to.substitute.then(|| "--substitute-on-destination".to_owned());
+    // From host to host it goes through this machine, and not into its store.
+    let from = to.from.map(|from| ["--from".to_owned(), store_of(from)]);
+    let options = ["copy", "--no-check-sigs", "--log-format", "internal-json"].into_iter().map(str::to_owned);
+    options.chain(substitute).chain(from.into_iter().flatten()).chain(["--to".to_owned(), to.store()]).collect()
 }
 
 /// Finds the words that tell one failure from another. Each is looked for where it is said: what a banner or a login
@@ -188,7 +207,7 @@ fn explain(tracker: &Tracker, path: &StorePath, host: &HostName) -> CopyError {
         CopyError::Other { host, path, message }
     } else if let Some(message) = printed_before(&message) {
         CopyError::Garbled { host, message }
-    } else if nix_says(&["no space left on device", "disk is full", "disk quota exceeded"]) {
+    } else if nix_says(NO_ROOM) {
         CopyError::NoRoom { host, path, message }
     } else if nix_says(&[
         "lacks a signature by a trusted key",
@@ -218,7 +237,7 @@ pub fn printed_before(message: &str) -> Option<String> {
 }
 
 /// How bash, dash, zsh, fish and tcsh say that there is no `nix-daemon`.
-fn is_no_nix(line: &str) -> bool {
+pub(super) fn is_no_nix(line: &str) -> bool {
     ["nix-daemon: command not found", "nix-daemon: not found", "nix-daemon: Command not found."]
         .iter()
         .any(|end| line.ends_with(end))
@@ -227,7 +246,7 @@ fn is_no_nix(line: &str) -> bool {
 }
 
 /// How ssh says that there is no connection, or none any more (clientloop.c, packet.c, sshconnect.c).
-fn is_of_ssh(line: &str) -> bool {
+pub(super) fn is_of_ssh(line: &str) -> bool {
     const BEGINNINGS: [&str; 9] = [
         "Connection closed by ",
         "Connection reset by ",
@@ -242,8 +261,11 @@ fn is_of_ssh(line: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
 }
 
+/// What nix says of a full disk.
+pub(super) const NO_ROOM: &[&str] = &["no space left on device", "disk is full", "disk quota exceeded"];
+
 /// What nix says when it has lost the other end.
-const CONNECTION: &[&str] = &[
+pub(super) const CONNECTION: &[&str] = &[
     "failed to start ssh connection",
     "cannot connect to",
     "cannot open connection to remote store",
@@ -280,12 +302,15 @@ mod tests {
     #[test]
     fn the_host_fetches_for_itself_only_where_that_was_said() {
         let vps = HostName::new("vps").unwrap();
-        let words =
-            |substitute| options(Destination { host: &vps, alias: &vps, ssh_options: "", substitute }).join(" ");
+        let to = Destination { host: &vps, alias: &vps, ssh_options: "", substitute: false, from: None };
+        let words = |substitute| options(Destination { substitute, ..to }).join(" ");
         let with = "copy --no-check-sigs --log-format internal-json --substitute-on-destination --to \
                     ssh-ng://vps?max-connections=1";
         assert_eq!(words(true), with);
         assert_eq!(words(false), with.replace("--substitute-on-destination ", ""));
+        let web = HostName::new("web").unwrap();
+        let between = options(Destination { from: Some(&web), ..to }).join(" ");
+        assert_eq!(between, words(false).replace("--to", "--from ssh-ng://web?max-connections=1 --to"));
     }
 
     /// Recorded from Nix 2.26.3 with OpenSSH 10.0, but for `unexpected end-of-file`, which is the protocol's own word

@@ -1,11 +1,17 @@
-//! Finds each host's system by one evaluation for the whole fleet.
+//! Finds each host's system: what was evaluated before and has not changed is known, and some nix processes side by
+//! side evaluate the others.
 //!
-//! Builds nothing (but what the evaluation itself imports), and touches no host. Only when the one evaluation fails it
-//! goes host by host, to say which host it is.
+//! Builds nothing (but what the evaluation itself imports), and touches no host. Only the hosts of a process that fails
+//! are evaluated once more, each alone, to say which host it is.
 
 mod answers;
+mod arguments;
 mod error;
+mod kept;
+mod metadata;
 mod question;
+mod run;
+mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,12 +19,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::invoke::{AskError, nix};
+use super::version::{NixVersion, version};
+use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::{Host, HostName, Source};
-use answers::Answers;
-use question::{EvalQuestion, EvalRoot};
+use crate::inventory::model::{EvaluationTerms, Host, HostName, Source};
+use crate::local::process::Invocation;
+use arguments::with_terms;
+use kept::EvalKey;
+use metadata::FlakeMetadata;
+use run::{EvalRun, Evaluated};
 
 pub use error::{EvalError, HostProblem};
+pub use kept::KeptEvaluations;
 
 /// The system that a host is to run, and how to get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,56 +61,174 @@ impl EvalTarget {
     }
 }
 
-/// Hears what nix prints while it evaluates, for the record: its warnings, `trace:`, and errors with where they come
-/// from; of all hosts together, or of one host, while the host to blame is looked for.
-pub type HearPrinted<'run> = dyn Fn(Option<&HostName>, Vec<String>) + Send + Sync + 'run;
+/// What an evaluation is asked for.
+#[derive(Clone, Copy)]
+pub struct EvalRequest<'run> {
+    pub source: &'run Source,
+    pub hosts: &'run [Host],
+    /// The folder of the inventory: what relative references are relative to.
+    pub base: &'run Path,
+    /// For everything, with the search for the hosts to blame.
+    pub limit: Duration,
+    pub terms: &'run EvaluationTerms,
+    /// Where results are kept; `None`: nowhere.
+    pub kept: Option<&'run KeptEvaluations>,
+}
 
-/// Gives each host's system. `base` is the folder of the inventory: what relative references are relative to. `limit`
-/// is for everything, with the search for the host to blame.
-///
-/// # Errors
-/// See [`EvalError`]; with [`EvalError::Hosts`] every other host is known to be fine.
-pub async fn evaluate(
-    source: &Source,
-    hosts: &[Host],
-    base: &Path,
-    limit: Duration,
-    hear: &HearPrinted<'_>,
-) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
-    let names = || hosts.iter().map(|host| host.name.clone());
-    let questions = match source {
-        Source::System => return Ok(named_systems(hosts)),
-        Source::File { file, attr } => {
-            vec![EvalQuestion {
-                root: EvalRoot::File(base.join(file)),
-                template: attr.components().to_vec(),
-                above: Vec::new(),
-                hosts: names().collect(),
-            }]
-        }
-        Source::Flake { flake, attr } => {
-            ensure_flake_reference(flake)?;
-            // One question for each attribute of the flake that is entered: that is one, unless its very first part
-            // depends on the host.
-            let mut groups: BTreeMap<String, Vec<HostName>> = BTreeMap::new();
-            for host in names() {
-                groups.entry(attr.first_for(host.as_str())).or_default().push(host);
-            }
-            let question = |(first, hosts): (String, Vec<HostName>)| EvalQuestion {
-                root: EvalRoot::Flake { reference: flake.clone(), folder: base.to_owned(), attribute: first.clone() },
-                template: attr.below_first().to_vec(),
-                above: vec![first],
-                hosts,
-            };
-            groups.into_iter().map(question).collect()
-        }
-    };
-    let deadline = Instant::now() + limit;
-    let mut answers = Answers::default();
-    for question in questions {
-        question.answer(deadline, hear, &mut answers).await?;
+/// The news of an evaluation.
+#[derive(Debug)]
+pub enum EvalNews<'now> {
+    /// What nix prints, for the record: its warnings, `trace:`, and errors with where they come from; of all hosts, or of
+    /// one host that is evaluated alone.
+    Printed { host: Option<&'now HostName>, lines: Vec<String> },
+    /// A warning of an evaluation whose result was kept.
+    Warned(&'now str),
+    /// So many hosts are evaluated of those that have to be.
+    Moved { done: usize, of: usize },
+}
+
+/// Hears the news. It must not wait: nix stands still meanwhile.
+pub type HearEvaluation<'run> = dyn Fn(EvalNews<'_>) + Send + Sync + 'run;
+
+/// The systems of a fleet, and where they come from.
+#[derive(Debug)]
+pub struct Evaluation {
+    pub targets: BTreeMap<HostName, EvalTarget>,
+    /// How many of them were evaluated before, and nothing has changed since.
+    pub kept: usize,
+    /// The flake as it was evaluated.
+    pub source: Option<FlakeSource>,
+}
+
+/// How often a fleet is evaluated anew because its flake was changed meanwhile.
+const TRIES: usize = 3;
+
+/// An evaluation that is about to begin: it knows what the flake is at this moment.
+pub struct Evaluator<'run> {
+    request: EvalRequest<'run>,
+    deadline: Instant,
+    version: Result<NixVersion, AskError>,
+    metadata: Option<FlakeMetadata>,
+    /// What nix has printed about the flake.
+    printed: Vec<String>,
+}
+
+impl<'run> Evaluator<'run> {
+    /// Asks what the flake is, and which nix this is. Whatever is wrong with a flake, the evaluation says it.
+    pub async fn begin(request: EvalRequest<'run>) -> Self {
+        let deadline = Instant::now() + request.limit;
+        let (version, (metadata, printed)) = tokio::join!(version(request.limit), flake_metadata(&request, deadline));
+        Self { request, deadline, version, metadata, printed }
     }
-    answers.into_result()
+
+    /// Returns what the systems come from, if it is a flake and nix says it.
+    #[must_use]
+    pub fn source(&self) -> Option<&FlakeSource> {
+        self.metadata.as_ref().map(|metadata| &metadata.source)
+    }
+
+    /// # Errors
+    /// See [`AskError`].
+    pub fn version(&self) -> Result<&NixVersion, &AskError> {
+        self.version.as_ref()
+    }
+
+    /// Gives each host's system.
+    ///
+    /// # Errors
+    /// See [`EvalError`]; with [`EvalError::Hosts`] every other host is known to be fine.
+    pub async fn evaluate(mut self, hear: &HearEvaluation<'_>) -> Result<Evaluation, EvalError> {
+        let EvalRequest { source, hosts, .. } = self.request;
+        match source {
+            Source::System => return Ok(Evaluation { targets: named_systems(hosts), kept: 0, source: None }),
+            Source::Flake { flake, .. } => ensure_flake_reference(flake)?,
+            Source::File { .. } => {}
+        }
+        let names: Vec<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
+        for _ in 0..TRIES {
+            let printed = std::mem::take(&mut self.printed);
+            if !printed.is_empty() {
+                hear(EvalNews::Printed { host: None, lines: printed });
+            }
+            if let Some(evaluation) = self.evaluate_once(&names, hear).await? {
+                return Ok(evaluation);
+            }
+        }
+        Err(EvalError::Changing { source_name: source_name(source) })
+    }
+
+    /// `None`: the flake was changed meanwhile, so that its hosts may be of different states.
+    async fn evaluate_once(
+        &mut self,
+        names: &[HostName],
+        hear: &HearEvaluation<'_>,
+    ) -> Result<Option<Evaluation>, EvalError> {
+        let kept = self.request.kept.zip(self.key());
+        let known = match &kept {
+            Some((kept, key)) if !self.request.terms.anew => kept.known(key, names).await,
+            _ => BTreeMap::new(),
+        };
+        for warning in known.values().flat_map(|host| &host.warnings) {
+            hear(EvalNews::Warned(warning));
+        }
+        let left: Vec<HostName> = names.iter().filter(|name| !known.contains_key(name)).cloned().collect();
+        let mut targets: BTreeMap<_, _> = known.iter().map(|(host, kept)| (host.clone(), kept.into())).collect();
+        let known = known.len();
+        let source = self.source().cloned();
+        if left.is_empty() {
+            return Ok(Some(Evaluation { targets, kept: known, source }));
+        }
+        let run = EvalRun { request: &self.request, deadline: self.deadline, hear };
+        let Evaluated { answers, warnings, processes } = run.evaluate(&left).await?;
+        if let Some(before) = self.metadata.take() {
+            // Nix reads a tree that is not committed anew in each process, and it may be edited meanwhile.
+            let (now, printed) = flake_metadata(&self.request, self.deadline).await;
+            let is_same = now.as_ref().is_some_and(|now| now.is_same(&before));
+            if let Some((kept, key)) = kept.filter(|_| is_same) {
+                kept.keep(&key, answers.to_keep(&warnings));
+            }
+            if !is_same && answers.are_good() && (processes > 1 || known > 0) {
+                (self.metadata, self.printed) = (now, printed);
+                return Ok(None);
+            }
+        }
+        targets.extend(answers.into_result()?);
+        Ok(Some(Evaluation { targets, kept: known, source }))
+    }
+
+    fn key(&self) -> Option<EvalKey> {
+        let Source::Flake { attr, .. } = self.request.source else { return None };
+        EvalKey::of(self.metadata.as_ref()?, attr, self.request.terms, self.version.as_ref().ok()?)
+    }
+}
+
+/// Asks what the flake is. A lock file that nix has written for that makes it another one.
+async fn flake_metadata(request: &EvalRequest<'_>, deadline: Instant) -> (Option<FlakeMetadata>, Vec<String>) {
+    let Some(question) = flake_question(request, deadline, &["metadata", "--json"]) else { return (None, Vec::new()) };
+    let (metadata, mut printed) = FlakeMetadata::ask(&question).await;
+    if !printed.iter().any(|line| line.contains("lock file")) {
+        return (metadata.ok(), printed);
+    }
+    let (metadata, again) = FlakeMetadata::ask(&question).await;
+    printed.extend(again);
+    (metadata.ok(), printed)
+}
+
+/// Returns a question about the flake; `None`: it is none.
+fn flake_question(request: &EvalRequest<'_>, deadline: Instant, words: &[&str]) -> Option<Invocation> {
+    let Source::Flake { flake, .. } = request.source else { return None };
+    ensure_flake_reference(flake).ok()?;
+    let limit = deadline.saturating_duration_since(Instant::now());
+    let question = with_terms(nix(limit).arg("flake").args(words), request.terms, request.source);
+    Some(question.arg("--").arg(flake).folder(request.base))
+}
+
+fn source_name(source: &Source) -> String {
+    match source {
+        Source::Flake { flake, .. } => format!("the flake {flake}"),
+        Source::File { file, .. } => format!("the file {}", file.display()),
+        Source::System => "the inventory".to_owned(),
+    }
 }
 
 /// Returns what the inventory names for each host: systems that are in the store here, or are to be substituted.

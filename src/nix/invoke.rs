@@ -31,6 +31,9 @@ const TICKS_OF_STILL: u32 = 80;
 /// The most lines of a failed command's stderr that are shown; a NixOS lists every assertion that failed.
 const TAIL: usize = 40;
 
+/// The same where every step is asked for: a NixOS has some hundred lines of them.
+const TRACE: usize = 400;
+
 /// A question about the local store that was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
@@ -228,6 +231,26 @@ pub(super) fn message_of(stderr: &str) -> String {
     if said.is_empty() { "nix gave no reason".to_owned() } else { said }
 }
 
+/// The same with the trace before it: every step that led to the error, the innermost last. Where there are too many the
+/// outermost are left out.
+pub(super) fn traced_message_of(stderr: &str) -> String {
+    let text = plain(stderr);
+    let text = without_credentials(&text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let Some(start) = lines.iter().position(|line| line.starts_with("error:")) else { return message_of(stderr) };
+    let steps = &lines[start + 1..];
+    let cut = steps.len().saturating_sub(TRACE);
+    let mut said = lines[start].trim_start_matches("error:").trim().to_owned();
+    if cut > 0 {
+        let _ = write!(said, "\n({cut} lines of outer steps: -v shows them)");
+    }
+    for line in &steps[cut..] {
+        said.push('\n');
+        said.push_str(line);
+    }
+    said.trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,6 +349,18 @@ mod tests {
         let told: Vec<Duration> = lock(&heard).iter().map(|(silent, _)| *silent).collect();
         assert_eq!(told, [STILL, STILL * 2]);
         assert!(lock(&heard).iter().all(|(_, last)| last.is_some()), "{heard:?}");
+    }
+
+    #[test]
+    fn every_step_is_told_if_somebody_asks_for_them_and_the_innermost_are_kept() {
+        let stderr = "warning: dirty\nerror:\n   … while calling a\n     at /x:1\n\n   error: this one throws\n";
+        let said = "… while calling a\n     at /x:1\n   error: this one throws";
+        assert_eq!(traced_message_of(stderr), said);
+        let steps: Vec<String> = (0..500).map(|number| format!("   … step {number}")).collect();
+        let said = traced_message_of(&format!("error:\n{}\n   error: end", steps.join("\n")));
+        assert!(said.starts_with("(101 lines of outer steps: -v shows them)\n   … step 101\n"), "{said}");
+        assert!(said.ends_with("\n   error: end"), "{said}");
+        assert_eq!(traced_message_of("sh: nix: not found\n"), "sh: nix: not found");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! From Nix 2.18 to 2.34 and Lix. The crate `nix` (the unix API) is `::nix` in here.
 
 pub mod build;
+mod builder;
 pub mod closure;
 pub mod copy;
 pub mod diff;
@@ -21,15 +22,20 @@ mod signing;
 mod tracker;
 pub mod version;
 
-pub use build::{BuildError, FailedBuild, build, build_log};
+pub use build::{BuildError, BuildStore, FailedBuild, build, build_log};
+pub use builder::BuilderTrouble;
 pub use closure::{Closure, closure};
 pub use copy::{CopyError, Destination, copy, printed_before};
 pub use diff::diff;
-pub use eval::{EvalError, EvalTarget, HearPrinted, HostProblem, evaluate};
+pub use eval::{
+    EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator, HearEvaluation, HostProblem, KeptEvaluations,
+};
 pub use invoke::{AskError, Heard};
 pub use needs::Needs;
 pub use ping::{Pinged, ping};
 pub use progress::{Amount, Count, NixProgress, RunningBuild};
-pub use said::{MissingBuilder, UntrackedFile, evaluation_warnings, missing_builder, untracked_file};
-pub use signing::{SigningKeys, signing_keys};
+pub use said::{
+    MissingBuilder, UntrackedFile, evaluation_traces, evaluation_warnings, missing_builder, untracked_file,
+};
+pub use signing::{KeyFault, SigningKeys, public_key, sign, signing_keys};
 pub use version::{NixVersion, OLDEST_TEXT, version};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use super::eval::EvalTarget;
 use super::invoke::{QUESTION_LIMIT, ask, nix_store};
@@ -34,10 +34,9 @@ impl Needs {
                 asked.entry(derivation.as_str()).or_default().push(host);
             }
         }
-        let questions = asked.into_iter().map(|(derivation, hosts)| async move {
-            let question = nix_store(QUESTION_LIMIT).args(["--query", "--requisites"]).arg(derivation);
-            (hosts, ask(COMMAND, question).await.unwrap_or_default())
-        });
+        // Boxed in a list: what waits for this could not be given to another thread otherwise (rust-lang/rust#102211).
+        let questions: Vec<_> =
+            asked.into_iter().map(|(derivation, hosts)| requisites(derivation, hosts).boxed()).collect();
         let mut answers = futures::stream::iter(questions).buffer_unordered(QUESTIONS_AT_A_TIME);
         let mut needs = Self::default();
         while let Some((hosts, answer)) = answers.next().await {
@@ -61,6 +60,12 @@ impl Needs {
         let places = self.needed_by.get(derivation).map(Vec::as_slice).unwrap_or_default();
         places.iter().map(|&place| &self.hosts[place]).collect()
     }
+}
+
+/// A question that is not answered has nothing in its answer.
+async fn requisites<'fleet>(derivation: &str, hosts: Vec<&'fleet HostName>) -> (Vec<&'fleet HostName>, String) {
+    let question = nix_store(QUESTION_LIMIT).args(["--query", "--requisites"]).arg(derivation);
+    (hosts, ask(COMMAND, question).await.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -28,8 +28,8 @@ pub async fn ping(store: Option<Destination<'_>>, limit: Duration) -> Result<Pin
         invocation = invocation.env("NIX_SSHOPTS", ssh_options);
     }
     invocation = invocation.args(["store", "ping", "--json"]);
-    if let Some(Destination { alias, .. }) = store {
-        invocation = invocation.arg("--store").arg(format!("ssh-ng://{alias}?max-connections=1"));
+    if let Some(store) = store {
+        invocation = invocation.arg("--store").arg(store.store());
     }
     let answer = ask(COMMAND, invocation).await?;
     read(&answer).ok_or(AskError::Answer { command: COMMAND, answer })

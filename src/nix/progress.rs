@@ -25,6 +25,23 @@ pub struct NixProgress {
 }
 
 impl NixProgress {
+    /// Returns the sum of what several at work have done: they know nothing of each other.
+    #[must_use]
+    pub fn of_all<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for one in all {
+            sum.builds.add(one.builds);
+            sum.paths.add(one.paths);
+            sum.downloaded.add(one.downloaded);
+            sum.copied.add(one.copied);
+            sum.running.extend(one.running.iter().cloned());
+            sum.transferring = sum.transferring.or_else(|| one.transferring.clone());
+            sum.looking |= one.looking;
+            sum.systems.extend(one.systems.iter().cloned());
+        }
+        sum
+    }
+
     /// What comes from binary caches: as it comes over the network; uncompressed, where nix does not count that, since
     /// the cache is a folder or another store.
     #[must_use]
@@ -43,11 +60,27 @@ pub struct Count {
     pub failed: u64,
 }
 
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.done = self.done.saturating_add(other.done);
+        self.expected = self.expected.saturating_add(other.expected);
+        self.running = self.running.saturating_add(other.running);
+        self.failed = self.failed.saturating_add(other.failed);
+    }
+}
+
 /// How many of how many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Amount {
     pub done: u64,
     pub expected: u64,
+}
+
+impl Amount {
+    fn add(&mut self, other: Self) {
+        self.done = self.done.saturating_add(other.done);
+        self.expected = self.expected.saturating_add(other.expected);
+    }
 }
 
 /// A build that runs now.

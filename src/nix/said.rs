@@ -88,6 +88,12 @@ pub fn evaluation_warnings(lines: &[String]) -> Vec<String> {
     warnings
 }
 
+/// The first lines of what was traced, without the warnings among it.
+pub fn evaluation_traces(lines: &[String]) -> impl Iterator<Item = &str> {
+    let traced = lines.iter().filter_map(|line| line.strip_prefix("trace: "));
+    traced.filter(|said| !said.starts_with("warning: ") && !said.starts_with("evaluation warning: "))
+}
+
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
@@ -157,6 +163,7 @@ mod tests {
             "                    of a trace",
         ];
         let lines = lines.map(str::to_owned);
+        assert_eq!(evaluation_traces(&lines).collect::<Vec<_>>(), ["a value"]);
         assert_eq!(evaluation_warnings(&lines), ["this is old\nsecond line", "by trace", "of an older nixpkgs"]);
     }
 }

@@ -1,11 +1,16 @@
-//! Asks by which keys this workstation's Nix signs what it builds.
+//! Asks by which keys this workstation's Nix signs what it builds, and signs by the key of an inventory.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::invoke::{ask, nix};
+use super::copy::Destination;
+use super::invoke::{AskError, ask, nix};
+use crate::facts::store_path::StorePath;
+
+const CONVERT: &str = "nix key convert-secret-to-public";
 
 /// The longest file that is read as a key: one line.
 const LONGEST_KEY: u64 = 4096;
@@ -28,21 +33,69 @@ pub async fn signing_keys(limit: Duration) -> SigningKeys {
         shown => shown,
     };
     for file in shown.map(|shown| key_files(&shown)).unwrap_or_default() {
-        let is_short = std::fs::metadata(&file).is_ok_and(|file| file.is_file() && file.len() <= LONGEST_KEY);
-        let secret = if is_short { std::fs::read(&file).ok() } else { None };
-        let public = match secret {
-            Some(secret) => {
-                let convert = nix(limit).args(["key", "convert-secret-to-public"]).input(secret);
-                ask("nix key convert-secret-to-public", convert).await.ok()
-            }
-            None => None,
-        };
-        match public.map(|key| key.trim().to_owned()).filter(|key| key.contains(':')) {
-            Some(key) => keys.public.push(key),
-            None => keys.unread.push(file),
+        match public_key(&file, limit).await {
+            Ok(key) => keys.public.push(key),
+            Err(_) => keys.unread.push(file),
         }
     }
     keys
+}
+
+/// A file that cannot sign.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFault {
+    #[error("it cannot be read")]
+    Unread(#[source] std::io::Error),
+    #[error("it is no file of one line")]
+    NoFile,
+    #[error("it has no secret key of nix in it")]
+    NoKey(#[source] AskError),
+}
+
+/// Returns the public key that belongs to the secret one in a file.
+///
+/// # Errors
+/// [`KeyFault`]: nothing could be signed by it.
+pub async fn public_key(file: &Path, limit: Duration) -> Result<String, KeyFault> {
+    let file = at_home(file);
+    let found = std::fs::metadata(&file).map_err(KeyFault::Unread)?;
+    if !found.is_file() || found.len() > LONGEST_KEY {
+        return Err(KeyFault::NoFile);
+    }
+    let secret = std::fs::read(&file).map_err(KeyFault::Unread)?;
+    let convert = nix(limit).args(["key", "convert-secret-to-public"]).input(secret);
+    let public = ask(CONVERT, convert).await.map_err(KeyFault::NoKey)?.trim().to_owned();
+    if public.contains(':') {
+        Ok(public)
+    } else {
+        Err(KeyFault::NoKey(AskError::Answer { command: CONVERT, answer: String::new() }))
+    }
+}
+
+/// Signs these systems, and all that they need, as far as that key has not signed it yet. The key stays here, also
+/// where they lie in the store of a host.
+///
+/// # Errors
+/// See [`AskError`]; what is signed stays so.
+pub async fn sign(
+    key: &Path,
+    systems: &BTreeSet<&StorePath>,
+    store: Option<Destination<'_>>,
+    limit: Duration,
+) -> Result<(), AskError> {
+    let mut invocation = nix(limit).args(["store", "sign", "--recursive", "--key-file"]).arg(at_home(key));
+    if let Some(store) = store {
+        invocation = invocation.env("NIX_SSHOPTS", store.ssh_options).arg("--store").arg(store.store());
+    }
+    ask("nix store sign", invocation.arg("--").args(systems)).await.map(drop)
+}
+
+/// Nix takes a path as it stands.
+fn at_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(below), Some(home)) => Path::new(&home).join(below),
+        _ => path.to_owned(),
+    }
 }
 
 fn key_files(shown: &str) -> Vec<PathBuf> {

@@ -325,6 +325,10 @@ impl Tracker {
         first(&[ActivityKind::FileTransfer]).and_then(|download| file_of(&download.subject))
     }
 
+    pub(super) fn has_failures(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
     pub(super) fn into_failures(self) -> BTreeMap<StorePath, BuildFailure> {
         self.failures
     }

@@ -284,6 +284,51 @@ async fn no_greeting_comes_into_the_line_of_another_link() {
     }
 }
 
+/// A busy host is waited for no longer in the middle of a line: the rest of it is no other line.
+#[tokio::test]
+async fn a_line_that_is_waited_for_no_longer_goes_on_where_it_was_cut() {
+    let host = probed().await;
+    let words = r#"
+        begun=() batch_ids=('1 2') batch_at=() batch_rests=() kinds=('' ssh ssh) times=('' 5000 5000)
+        exec {fd}< <(printf 'begins 1\nconn'; sleep 0.5; printf 'ected 1 42\ngreeting 1 SSH-2.0'; sleep 0.5; echo)
+        batch_children=("$!") batch_fds=("$fd")
+        for time in 25 50 200; do
+            read_now
+            hear_batch 0 "$((now + time))" || echo open
+            echo "${#heard[@]} ${stands[1]} ${connects[1]-} ${greetings[1]-} ${errors[1]-}"
+        done"#;
+    for shell in shells() {
+        let text = host.run(shell, &PROBER, words).await.stdout_text();
+        let expected = "open\n1 begun   \nopen\n1 begun 42  \n1 begun 42 =SSH-2.0 \n";
+        assert_eq!(text, expected, "{shell}");
+    }
+}
+
+/// One that gets on needs no process for each of its connections, and one that stands still holds up no other.
+#[tokio::test]
+async fn connections_that_are_slow_and_get_on_share_a_process() {
+    let host = probed().await;
+    let ports: Vec<String> = (0..6)
+        .map(|_| {
+            let port = listen(|mut connection| {
+                std::thread::sleep(Duration::from_millis(150));
+                let _ = connection.write_all(b"SSH-2.0-OpenSSH_10.0\r\n");
+            });
+            port.to_string()
+        })
+        .collect();
+    let arguments: Vec<[&str; 2]> = ports.iter().map(|port| ["127.0.0.1", port.as_str()]).collect();
+    let probes: Vec<(&str, u64, &[&str])> = arguments.iter().map(|ssh| ("ssh", 5000, &ssh[..])).collect();
+    let told = r#"eval "begin_each_batch() $(declare -f begin_batch | tail -n +2)"
+        begin_batch() { echo batch; begin_each_batch "$@"; }"#;
+    for shell in shells() {
+        let words = format!("{told}\n{}", prober(&probes, "round 1"));
+        let text = host.run(shell, &PROBER, &words).await.stdout_text();
+        assert_eq!(text.matches(" up ").count(), 6, "{shell}: {text}");
+        assert_eq!(text.matches("batch\n").count(), 1, "{shell}: {text}");
+    }
+}
+
 /// How many processes a shell and all that it starts have begun. A PID namespace of its own counts them.
 async fn started(host: &Host, words: &str) -> (u64, String) {
     let text: String = ["lib.sh", "traces.sh", "wireguard.sh", "probes.sh", "probe.sh"]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use fleetdeploy::decide::asking::Continuity;
 use fleetdeploy::decide::vocabulary::{Answer, Step};
 use fleetdeploy::engine::clock::{Clock, within};
 use fleetdeploy::engine::hosts::{Hosts, Order, StepNotes};
@@ -123,7 +124,7 @@ impl Hosts for SimFleet {
         gate.through(work).boxed()
     }
 
-    fn round(self: Arc<Self>, after: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, after: bool, _: Continuity) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         let gate = Arc::clone(&self.gate);
         let work = async move {
             let takes = self.world.lock().round_takes(self.station);

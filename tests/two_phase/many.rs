@@ -77,12 +77,10 @@ impl Hosts for ManyHosts {
         async move { self.fleet.answer(host, &order.step) }.boxed()
     }
 
-    fn round(self: Arc<Self>, _: bool, anew: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, _: bool, continuity: Continuity) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         let links = &self.fleet.plan.links;
         let mut asking = self.asking.lock().unwrap();
-        if anew {
-            asking.begin_anew();
-        }
+        asking.begin(links, continuity);
         let asked = asking.next(links);
         self.rounds.lock().unwrap().push(asking.groups());
         let heard = self.heard(&asked);

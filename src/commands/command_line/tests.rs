@@ -5,9 +5,12 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::commands::inventory::InventoryCommand;
-use crate::commands::shared::fleet_hosts::{ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs};
+use crate::commands::shared::evaluation::EvaluationArgs;
+use crate::commands::shared::fleet_hosts::{
+    BuildOnArgs, ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs,
+};
 use crate::commands::shared::terms::{ShowingArgs, TermsArgs};
-use crate::inventory::model::{HostName, Size};
+use crate::inventory::model::{BuildOn, HostName, Size};
 use crate::ui::mode::{Colour, Flags};
 
 fn parse(words: &str) -> Result<Cli, clap::Error> {
@@ -30,7 +33,8 @@ fn the_definition_is_sound() {
 fn a_push_takes_all_its_options() {
     let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --without db,git --without \
                  old --guard 15m --settle 90s --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken \
-                 --accept-drift --reboot --parallel 4";
+                 --accept-drift --reboot --parallel 4 --build-on target --override-input nixpkgs ../nixpkgs --option \
+                 cores -1 --option keep-going true --show-trace";
     let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         push(words),
@@ -58,6 +62,13 @@ fn a_push_takes_all_its_options() {
                 accept_drift: true,
                 accept_failed: Vec::new(),
             },
+            evaluation: EvaluationArgs {
+                override_input: patterns(&["nixpkgs", "../nixpkgs"]),
+                option: patterns(&["cores", "-1", "keep-going", "true"]),
+                show_trace: true,
+                ..EvaluationArgs::default()
+            },
+            building: BuildOnArgs { build_on: Some(BuildOn::Target) },
             showing: ShowingArgs { dry_run: false, units: false, diff: true, ask: true },
             reboot: true,
         }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::history::{state, unreadable};
 use super::password::passwords;
 use crate::commands::Trouble;
-use crate::commands::shared::fleet_hosts::{AskedHostsArgs, ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs};
+use crate::commands::shared::fleet_hosts::{
+    AskedHostsArgs, BuildOnArgs, ChosenHostsArgs, FleetHostsArgs, WindowArgs, WithoutArgs,
+};
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::survey::Allowed;
 use crate::engine::inquiry::FleetScope;
@@ -22,8 +24,9 @@ use crate::event::reason::inventory_fault::InventoryRefusal;
 use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
 use crate::event::stream::Events;
 use crate::inventory::find::{VARIABLE, find};
-use crate::inventory::model::{Become, Fleet, Hooks, Host, HostName, Source, Steady};
+use crate::inventory::model::{Become, BuildOn, EvaluationTerms, Fleet, Hooks, Host, HostName, Source, Steady};
 use crate::inventory::{Inventory, Loaded, Overrides, SelectError, asks_for_failed, left_out, select, select_of_run};
+use crate::nix::KeptEvaluations;
 use crate::record::failed::LastRun;
 use crate::remote::{Workspace, WorkspaceError};
 
@@ -142,6 +145,15 @@ impl FleetContext {
         Ok(Self { inventory, fleet, selected, without, warnings })
     }
 
+    /// Builds its systems there, if that was typed.
+    pub(crate) fn built_on(mut self, typed: &BuildOnArgs) -> Result<Self, Trouble> {
+        if let Some(build_on) = &typed.build_on {
+            let fleet = self.inventory.built_on(self.fleet, build_on);
+            self.fleet = fleet.map_err(|error| not_selected(&error))?;
+        }
+        Ok(self)
+    }
+
     /// Reduces the fleet to the selected hosts, for queries that do not look at the others.
     pub(crate) fn only_selected(&mut self) {
         self.fleet.hosts.retain(|host| self.selected.contains(&host.name));
@@ -163,8 +175,7 @@ impl FleetContext {
 
     /// Prepares the connections to the fleet's hosts; none of them is made yet.
     pub(crate) fn reach(&self, workspace: Arc<Workspace>, events: &Events) -> Reach {
-        let connect = self.fleet.hosts.iter().map(|host| (host.name.clone(), host.limits.connect)).collect();
-        Reach::new(workspace, connect, Turns::new(self.fleet.parallel, events))
+        Reach::new(workspace, self.fleet.reached(), Turns::new(self.fleet.parallel, events))
     }
 
     /// Returns every host of the inventory, each with the settings of its first fleet, with which it is pushed.
@@ -191,7 +202,9 @@ impl FleetContext {
             checks: Vec::new(),
             settle: Fleet::DEFAULT_SETTLE,
             steady: Steady::Default,
+            builders: Vec::new(),
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+            evaluation: EvaluationTerms::default(),
             parallel: window.parallel.unwrap_or(inventory.parallel),
             canaries: BTreeSet::new(),
             waves: Vec::new(),
@@ -263,15 +276,29 @@ impl FleetContext {
             without: self.without.clone(),
             allowed,
             roots,
+            evaluations: KeptEvaluations::locate(|name| std::env::var_os(name)),
         }
+    }
+
+    /// Returns whether a selected host's system is built on another machine than this one.
+    pub(crate) fn builds_elsewhere(&self) -> bool {
+        let selected = self.fleet.hosts.iter().filter(|host| self.selected.contains(&host.name));
+        selected.into_iter().any(|host| host.build_on != BuildOn::Workstation)
+    }
+
+    /// Returns every host that is reached, for a command that runs no script there.
+    pub(crate) fn without_root(&self) -> Vec<Host> {
+        let jumps = self.inventory.jumps_of(&self.fleet);
+        let hosts = self.fleet.hosts.iter().chain(jumps).chain(&self.fleet.builders).cloned();
+        hosts.map(|host| Host { becoming: Become::No, ..host }).collect()
     }
 
     /// Asks for the sudo password if any host needs one: once, now, and never again.
     pub(crate) async fn workspace(&self, shutdown: &mut Shutdown) -> Result<Arc<Workspace>, Trouble> {
         let mut hosts: Vec<Host> = self.fleet.hosts.clone();
-        // No script runs on a host that is only on the way, so no password is needed there.
-        let jumps = self.inventory.jumps_of(&self.fleet).into_iter().cloned();
-        hosts.extend(jumps.map(|jump| Host { becoming: Become::No, ..jump }));
+        // No script runs on a host that is only on the way, or builds, so no password is needed there.
+        let others = self.inventory.jumps_of(&self.fleet).into_iter().chain(&self.fleet.builders).cloned();
+        hosts.extend(others.map(|other| Host { becoming: Become::No, ..other }));
         let passwords = passwords(&self.fleet.hosts, shutdown).await?;
         Workspace::create(&hosts, passwords, None).await.map_err(no_workspace)
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, value_parser};
 
-use crate::inventory::model::{HostName, MOST_PARALLEL, is_name};
+use crate::inventory::model::{BuildOn, HostName, MOST_PARALLEL, is_name};
 use crate::inventory::union;
 
 /// A fleet, and some of its hosts.
@@ -48,6 +48,15 @@ pub struct PatternArgs {
     pub without: WithoutArgs,
 }
 
+/// Where the systems of a command are built.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct BuildOnArgs {
+    /// Build every system there, instead of the inventory's `build_on`: `workstation`, `target` (each on its own host),
+    /// or the name of a host
+    #[arg(long, value_name = "WHERE", value_parser = parse_build_on)]
+    pub build_on: Option<BuildOn>,
+}
+
 /// How much of the network a command takes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
 pub struct WindowArgs {
@@ -85,6 +94,14 @@ pub struct WithoutArgs {
     /// between, may be repeated
     #[arg(id = "without", long = "without", value_name = "HOST,...", value_delimiter = ',', value_parser = parse_host)]
     pub hosts: Vec<HostName>,
+}
+
+fn parse_build_on(text: &str) -> Result<BuildOn, String> {
+    match text {
+        "workstation" => Ok(BuildOn::Workstation),
+        "target" => Ok(BuildOn::Target),
+        name => parse_host(name).map(BuildOn::Host),
+    }
 }
 
 fn parse_host(text: &str) -> Result<HostName, String> {

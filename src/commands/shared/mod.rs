@@ -2,6 +2,7 @@
 
 pub(super) mod conclusion;
 pub(super) mod confirm;
+pub(super) mod evaluation;
 mod faults;
 pub(super) mod fleet_context;
 pub(super) mod fleet_hosts;

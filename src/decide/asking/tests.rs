@@ -109,7 +109,7 @@ fn an_ssh_connection_is_made_once_and_again_when_an_end_of_it_has_changed() {
     assert_eq!(fleet.round().unasked, its);
     assert_eq!((fleet.round().down(&fleet.links), ssh(&fleet)), (BTreeSet::new(), its));
     // For a new proof nothing counts that was seen before.
-    fleet.asking.begin_anew();
+    fleet.asking.begin(&fleet.links, Continuity::Anew);
     fleet.round();
     assert_eq!(fleet.asked.len(), 12);
 }
@@ -210,7 +210,7 @@ fn a_host_that_lets_no_ping_come_to_itself_is_not_late_for_that_and_one_that_did
             fleet.mute.insert(1);
         }
         fleet.round();
-        fleet.asking.begin_anew();
+        fleet.asking.begin(&fleet.links, Continuity::Anew);
         if !mute {
             fleet.late.insert(1);
         }
@@ -224,4 +224,76 @@ fn a_host_that_lets_no_ping_come_to_itself_is_not_late_for_that_and_one_that_did
     assert_eq!((unmeasured, down), (BTreeSet::new(), silent));
     let (unmeasured, _, silent) = of(false);
     assert_eq!(unmeasured, silent);
+}
+
+#[test]
+fn a_large_mesh_is_asked_once_by_rounds_that_are_alike_and_then_again_by_its_pings() {
+    let mut fleet = Fleet::of(24);
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        fleet.round();
+        let begin_at =
+            |at: usize| fleet.asked.iter().filter(|id| fleet.links[**id].from == Place::Host(name(at))).count();
+        assert!((0..24).all(|at| (14..=16).contains(&begin_at(at))));
+        asked.extend(fleet.asked.iter().copied());
+    }
+    asked.sort_unstable();
+    assert_eq!(asked, (0..fleet.links.len()).collect::<Vec<LinkId>>());
+    let round = fleet.round();
+    assert_eq!((fleet.asked.len(), round.down(&fleet.links)), (24 * 20, BTreeSet::new()));
+    assert!(fleet.asked.iter().all(|id| !connects(&fleet.links[*id])));
+}
+
+#[test]
+fn after_the_boot_defaults_have_moved_each_ping_of_a_large_mesh_is_asked_and_one_connection_into_each_host() {
+    let mut fleet = Fleet::of(24);
+    while !fleet.round().unasked.is_empty() {}
+    fleet.asking.begin(&fleet.links, Continuity::KeepsConnections);
+    let mut asked = BTreeSet::new();
+    for _ in 0..2 {
+        assert!(!asked.is_superset(&(0..fleet.links.len()).step_by(2).collect()));
+        fleet.round();
+        asked.extend(fleet.asked.iter().copied());
+    }
+    assert_eq!(fleet.round().down(&fleet.links), BTreeSet::new());
+    let (connections, pings): (Vec<LinkId>, Vec<LinkId>) = asked.iter().partition(|id| connects(&fleet.links[**id]));
+    assert_eq!(pings.len(), 24 * 23);
+    let into: BTreeSet<Option<HostName>> = connections.iter().map(|id| fleet.links[*id].to_host.clone()).collect();
+    assert_eq!((connections.len(), into.len()), (24, 24));
+    // Where an end has changed since, none of its connections stands.
+    fleet.asking.begin(&fleet.links, Continuity::KeepsConnections);
+    fleet.boots.insert(5, "b".to_owned());
+    let mut asked = BTreeSet::new();
+    while !fleet.round().unasked.is_empty() {
+        asked.extend(fleet.asked.iter().copied());
+    }
+    asked.extend(fleet.asked.iter().copied());
+    let of_it = |id: &LinkId| fleet.links[*id].hosts().any(|host| *host == name(5));
+    let its: BTreeSet<LinkId> = (0..fleet.links.len()).filter(of_it).collect();
+    assert!(asked.is_superset(&its));
+    // A small mesh is looked at as a whole.
+    let mut fleet = Fleet::of(3);
+    fleet.round();
+    fleet.asking.begin(&fleet.links, Continuity::KeepsConnections);
+    fleet.round();
+    assert_eq!(fleet.asked.len(), 12);
+}
+
+#[test]
+fn what_is_down_in_a_large_mesh_keeps_nothing_else_from_being_asked_again() {
+    let mut fleet = Fleet::of(12);
+    // A host that is off, as the others see it.
+    fleet.silent = (0..fleet.links.len()).filter(|id| fleet.links[*id].to_host == Some(name(3))).collect();
+    let mut last = BTreeMap::new();
+    let mut left = turns(&fleet.links) + 1;
+    while !fleet.round().unasked.is_empty() {
+        left -= 1;
+    }
+    assert!(left > 0);
+    for round in 0..9 {
+        fleet.round();
+        last.extend(fleet.asked.iter().map(|id| (*id, round)));
+    }
+    let pings = (0..fleet.links.len()).filter(|id| !connects(&fleet.links[*id]));
+    assert!(pings.map(|id| last[&id]).min() >= Some(6), "{last:?}");
 }

@@ -162,6 +162,8 @@ impl Transaction {
         now.back = Back::Arming;
         now.armed = true;
         now.armed_again = true;
+        // Of the new guard nothing is known yet.
+        now.disarmed_in_vain = false;
         now.progress = Progress::Sent;
         let boot_id = now.boot_id.clone();
         self.run(host, Step::Arm { expect, boot_id }, effects);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decide::absent;
-use crate::decide::asking;
+use crate::decide::asking::{self, Continuity};
 use crate::decide::transaction::state::{Back, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, RollbackReason, Step, Timer};
 use crate::event::reason::absent::Absence;
@@ -56,7 +56,10 @@ impl Transaction {
         self.overtime = false;
         (self.begun_anew, self.open_rounds) = (0, 0);
         effects.push(Effect::Expect(self.settle_timer()));
-        self.probe(true, effects);
+        // A second activation may start what no round tells of.
+        let has_activated = self.plan.changing().any(|host| self.plan.host(host).reactivate);
+        let keeps = self.stage == Stage::Proof && !has_activated;
+        self.probe(if keeps { Continuity::KeepsConnections } else { Continuity::Anew }, effects);
     }
 
     fn settle_timer(&self) -> Timer {
@@ -68,14 +71,14 @@ impl Transaction {
         }
     }
 
-    /// Asks for a round. `anew`: it is the first of a proof, for which no earlier answer counts.
-    pub(super) fn probe(&mut self, anew: bool, effects: &mut Vec<Effect>) {
+    /// Asks for a round.
+    pub(super) fn probe(&mut self, continuity: Continuity, effects: &mut Vec<Effect>) {
         if self.probing {
             self.stale = true;
         } else {
             self.probing = true;
             let after = !matches!(self.stage, Stage::Back | Stage::BackProof);
-            effects.push(Effect::Probe { after, anew });
+            effects.push(Effect::Probe { after, continuity });
         }
     }
 
@@ -172,7 +175,7 @@ impl Transaction {
         let has_less_open = self.unproven.len() < was_open.len();
         let is_timed = self.rounds_needed() > ROUNDS_TO_HOLD || !self.unsteady().is_empty();
         if holds && is_measured && !is_timed && (self.streak < self.rounds_needed() || has_less_open) {
-            self.probe(false, effects);
+            self.probe(Continuity::GoesOn, effects);
         } else {
             effects.push(Effect::Expect(Timer::RoundPause));
         }
@@ -221,7 +224,7 @@ impl Transaction {
             (Timer::AskAgain, Stage::TakeOver) => self.ask_again(effects),
             (Timer::HeadStart, Stage::Test | Stage::Switch | Stage::Back) => self.send_waiting(true, effects),
             (Timer::RoundPause, Stage::Verify | Stage::Proof | Stage::BackProof) if !self.probing => {
-                self.probe(false, effects);
+                self.probe(Continuity::GoesOn, effects);
             }
             (Timer::Settle, Stage::Test | Stage::Switch) => self.silence_is_over_long(effects),
             (Timer::Settle, Stage::Verify | Stage::Proof) => {

@@ -46,6 +46,7 @@ impl Push<'_> {
             Some(to) => self.survey_and_choose(to).await?,
         };
         let surveyed = &survey.answered;
+        self.inquiry.ensure_built(surveyed.keys())?;
         let hosts: Vec<&Host> = fleet.hosts.iter().filter(|host| surveyed.contains_key(&host.name)).collect();
         let views: Vec<Surveyed<'_>> =
             hosts.iter().map(|host| self.inquiry.view(host, surveyed, systems.get(&host.name))).collect();

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use pretty_assertions::assert_eq;
 
 use super::*;
+use crate::decide::asking::Continuity;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::host_survey::SurveyAnswer;
 use crate::engine::hosts::{Hosts, Order, StepNotes};
@@ -40,7 +41,7 @@ impl Hosts for NoHosts {
         panic!("{host:?} is ordered {order:?}")
     }
 
-    fn round(self: Arc<Self>, _: bool, _: bool) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
+    fn round(self: Arc<Self>, _: bool, _: Continuity) -> BoxFuture<'static, (Round, BTreeSet<LinkId>)> {
         panic!("a round is asked for")
     }
 }
@@ -195,6 +196,7 @@ fn host(name: &str) -> Host {
         optional: false,
         reactivate: false,
         after: After::default(),
+        build_on: crate::inventory::model::BuildOn::Workstation,
         nix: NixOptions::default(),
         limits: Limits::default(),
         ignored_units: Vec::new(),
@@ -269,7 +271,9 @@ pub(in crate::engine) fn fleet() -> Fleet {
         settle: Fleet::DEFAULT_SETTLE,
         steady: crate::inventory::model::Steady::Default,
         hooks: Hooks::default(),
+        builders: Vec::new(),
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
+        evaluation: fleetdeploy::inventory::model::EvaluationTerms::default(),
         parallel: Fleet::DEFAULT_PARALLEL,
         canaries: BTreeSet::new(),
         waves: Vec::new(),

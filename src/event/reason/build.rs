@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
+use crate::event::reason::cause::Cause;
 use crate::facts::store_path::StorePath;
+use crate::inventory::model::HostName;
 
 /// What stands against a host's system, or against those of all hosts. `said` is the words of Nix or of the operating
 /// system.
@@ -37,6 +39,11 @@ pub enum BuildFault {
     EvaluationNotEnded {
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
+    },
+    /// The flake was changed each time while it was evaluated.
+    FlakeChanging {
+        /// The flake.
+        source: String,
     },
     /// Nix's answer is none.
     EvaluationSenseless {
@@ -81,6 +88,9 @@ pub enum BuildFault {
         system_type: String,
         /// `kvm`.
         features: Vec<String>,
+        /// The host that was to build it, if it is not this workstation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        machine: Option<HostName>,
     },
     /// A derivation that the host's system needs has failed.
     DerivationFailed {
@@ -89,6 +99,27 @@ pub enum BuildFault {
         /// In Nix's words.
         said: String,
         derivation: StorePath,
+        /// The host that built it, if it is not this workstation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        machine: Option<HostName>,
+    },
+    /// There is no login to the host that was to build the system.
+    BuilderNotReached { machine: HostName, cause: Cause },
+    /// The host that was to build the system, or the connection to it, has died in the middle.
+    BuilderLost { machine: HostName, said: String },
+    /// The disk of the host that was to build the system is full.
+    BuilderFull { machine: HostName, said: String },
+    /// The host that was to build the system has no Nix that this login may speak to.
+    BuilderUnusable { machine: HostName, said: String },
+    /// The file that is to sign the systems cannot do so.
+    SignKeyUnusable { path: String, said: String },
+    /// A system is built, and could not be signed.
+    SystemNotSigned {
+        path: String,
+        said: String,
+        /// The host in whose store it lies, if that is not this workstation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        machine: Option<HostName>,
     },
     /// The host's system was not built, and nothing that it needs is known to have failed.
     SystemNotBuilt { said: String },
@@ -121,5 +152,11 @@ pub enum BuildNote {
     EvaluationWarning {
         /// In its own words.
         said: String,
+    },
+    /// The configuration traces values, as somebody lets it who looks for a mistake.
+    EvaluationTraced {
+        count: usize,
+        /// The first of them.
+        first: String,
     },
 }

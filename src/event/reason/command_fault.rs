@@ -37,6 +37,8 @@ pub enum Misuse {
         #[serde(rename = "on_hosts")]
         hosts: Vec<HostName>,
     },
+    /// An option of the evaluation has a name or a value that cannot be one.
+    OptionNotUnderstood { said: String },
     /// A password must be asked for, and there is no terminal.
     PasswordNeedsTerminal {
         #[serde(rename = "on_hosts")]

@@ -58,6 +58,8 @@ pub enum HostHealth {
     KernelSeen { release: String, system_type: String },
     /// Its Nix takes unsigned paths from the user that logs in.
     CopyTaken,
+    /// Its Nix builds its own system, for the user that logs in.
+    BuiltThere { login: String },
     /// Its Nix takes what this workstation signs.
     SignatureTrusted {
         login: String,

@@ -28,6 +28,10 @@ impl fmt::Display for Doing {
             Self::LookingWhetherFits => "looking whether it fits",
             Self::CopyingAgain => "copying once more",
             Self::AskedForUnits => "asking what it would do to its units",
+            Self::Evaluating => "evaluating",
+            Self::EvaluatingHosts { done, of } => {
+                return write!(formatter, "evaluating: {done} of {of} hosts");
+            }
             Self::Built => "its system is built",
             Self::WaitingForBuild => "waiting for the build",
             Self::Connecting => "connecting",

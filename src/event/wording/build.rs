@@ -2,6 +2,7 @@ use std::fmt;
 
 use super::Worded;
 use crate::event::reason::build::{BuildFault, BuildNote};
+use crate::inventory::model::HostName;
 
 impl fmt::Display for BuildFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,6 +21,12 @@ impl fmt::Display for BuildFault {
                 flake.escape_debug()
             ),
             Self::EvaluationFailed { source, said } => write!(formatter, "cannot evaluate {source}: {said}"),
+            Self::FlakeChanging { source } => {
+                write!(
+                    formatter,
+                    "{source} was changed each time while it was evaluated: its hosts would not fit together"
+                )
+            }
             Self::EvaluationSenseless { source, said } => {
                 write!(formatter, "nix's answer about {source} makes no sense: {said}")
             }
@@ -44,16 +51,42 @@ impl fmt::Display for BuildFault {
                     "{file} is there, but git does not track it, and so the flake does not have it: {said}"
                 )
             }
-            Self::BuilderMissing { name, system_type, features } => {
-                write!(formatter, "cannot build its system: no machine that may build for this workstation is ")?;
+            Self::BuilderMissing { name, system_type, features, machine } => {
+                let machine = machine.as_ref().map_or("this workstation", HostName::as_str);
+                write!(formatter, "cannot build its system: no machine that may build for {machine} is ")?;
                 write!(formatter, "{system_type}")?;
                 if !features.is_empty() {
                     write!(formatter, " with {}", features.join(", "))?;
                 }
                 write!(formatter, ", which {name} needs")
             }
-            Self::DerivationFailed { name, said, .. } => {
+            Self::DerivationFailed { name, said, machine: None, .. } => {
                 write!(formatter, "cannot build its system: {name} failed: {said}")
+            }
+            Self::DerivationFailed { name, said, machine: Some(machine), .. } => {
+                write!(formatter, "cannot build its system on {machine}: {name} failed: {said}")
+            }
+            Self::BuilderNotReached { machine, cause } => {
+                write!(formatter, "cannot build its system on {machine}: {cause}")
+            }
+            Self::BuilderLost { machine, said } => {
+                write!(formatter, "cannot build its system: {machine}, which was building it, was lost: {said}")
+            }
+            Self::BuilderFull { machine, said } => {
+                write!(
+                    formatter,
+                    "cannot build its system: the disk of {machine}, which was to build it, is full: {said}"
+                )
+            }
+            Self::BuilderUnusable { machine, said } => {
+                write!(formatter, "cannot build its system: {machine} cannot be asked to build it: {said}")
+            }
+            Self::SignKeyUnusable { path, said } => write!(formatter, "cannot sign by {path}: {said}"),
+            Self::SystemNotSigned { path, said, machine: None } => {
+                write!(formatter, "cannot sign the systems by {path}: {said}")
+            }
+            Self::SystemNotSigned { path, said, machine: Some(machine) } => {
+                write!(formatter, "cannot sign the systems in the store of {machine} by {path}: {said}")
             }
             Self::SystemNotBuilt { said } => write!(formatter, "its system was not built: {said}"),
         }
@@ -65,18 +98,45 @@ impl Worded for BuildFault {
         match self {
             Self::WorkstationNixOld { oldest, .. } => Some(format!("install Nix {oldest} or newer here")),
             Self::WorkstationNixMissing { .. } => Some("`nix` must be in PATH: install Nix".to_owned()),
-            Self::DerivationFailed { derivation, .. } => Some(format!("nix log {derivation}")),
+            Self::DerivationFailed { derivation, machine: None, .. } => Some(format!("nix log {derivation}")),
+            Self::DerivationFailed { derivation, machine: Some(machine), .. } => {
+                Some(format!("on {machine}: nix-store --read-log {derivation}"))
+            }
+            Self::BuilderNotReached { cause, .. } => cause.mend(),
+            Self::BuilderLost { .. } => Some("push again: what is built there already is not built again".to_owned()),
+            Self::BuilderFull { machine, .. } => Some(format!(
+                "make room there, such as with `nix-collect-garbage` on {machine}; or name another `build_on`"
+            )),
+            Self::BuilderUnusable { machine, .. } => Some(format!(
+                "the login on {machine} must find its nix and be one of its nix.settings.allowed-users; or name \
+                 another `build_on`"
+            )),
+            Self::SignKeyUnusable { path, .. } => Some(format!(
+                "`sign_key` is the file that `nix key generate-secret --key-name NAME-1 >{path}` makes, readable for \
+                 you"
+            )),
             Self::FileUntracked { file, repository, .. } => {
                 let words = ["git", "-C", repository, "add", "--", file];
                 shlex::try_join(words).ok().or_else(|| Some(format!("`git add` it in {repository}")))
             }
-            Self::BuilderMissing { system_type, features, .. } if features.is_empty() => Some(format!(
-                "nix.buildMachines with one that is {system_type}, or boot.binfmt.emulatedSystems = [ \
-                 \"{system_type}\" ]; here"
-            )),
-            Self::BuilderMissing { features, .. } => {
-                Some(format!("nix.settings.system-features with {}, here or in nix.buildMachines", features.join(", ")))
+            Self::BuilderMissing { system_type, features, machine, .. } => {
+                let place = machine.as_ref().map_or_else(|| "here".to_owned(), |machine| format!("on {machine}"));
+                // A host that is of that kind can build for itself.
+                let elsewhere = match machine {
+                    None => "`build_on: target`, where the host itself can build it; ",
+                    Some(_) => "another `build_on`; ",
+                };
+                Some(if features.is_empty() {
+                    format!(
+                        "{elsewhere}nix.buildMachines with one that is {system_type}, or boot.binfmt.emulatedSystems = \
+                         [ \"{system_type}\" ]; {place}"
+                    )
+                } else {
+                    let features = features.join(", ");
+                    format!("{elsewhere}nix.settings.system-features with {features}, {place} or in nix.buildMachines")
+                })
             }
+            Self::FlakeChanging { .. } => Some("commit it, or leave it as it is until this is done".to_owned()),
             Self::FlakeMistaken { .. }
             | Self::EvaluationFailed { .. }
             | Self::EvaluationNotEnded { .. }
@@ -89,7 +149,20 @@ impl Worded for BuildFault {
             | Self::RootsFolderMissing { .. }
             | Self::NixFailedAfterBuild { .. }
             | Self::BuildFailed { .. }
+            | Self::SystemNotSigned { .. }
             | Self::BuildNotSeen { .. } => None,
+        }
+    }
+}
+
+/// Says of how many hosts the systems were evaluated, and of how many that was done before.
+pub(crate) fn evaluated(anew: usize, kept: usize) -> String {
+    let hosts = |count: usize| if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") };
+    match (anew, kept) {
+        (anew, 0) => format!("evaluated {}", hosts(anew)),
+        (0, kept) => format!("nothing to evaluate: nothing has changed for {} since the last time", hosts(kept)),
+        (anew, kept) => {
+            format!("evaluated {}; nothing has changed for {} since the last time", hosts(anew), hosts(kept))
         }
     }
 }
@@ -113,6 +186,10 @@ impl fmt::Display for BuildNote {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EvaluationWarning { said } => write!(formatter, "the evaluation warns: {said}"),
+            Self::EvaluationTraced { count: 1, first } => write!(formatter, "the evaluation traces: {first}"),
+            Self::EvaluationTraced { count, first } => {
+                write!(formatter, "the evaluation traces {count} values, the first: {first}")
+            }
         }
     }
 }

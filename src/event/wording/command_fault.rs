@@ -24,7 +24,7 @@ impl fmt::Display for Misuse {
                 write!(formatter, "{}: `become: sudo-password` needs a terminal to ask for the password", names(hosts))
             }
             Self::PasswordNotAsked { said } => write!(formatter, "no password was typed: {said}"),
-            Self::TimeNotUnderstood { said } => formatter.write_str(said),
+            Self::TimeNotUnderstood { said } | Self::OptionNotUnderstood { said } => formatter.write_str(said),
             Self::FolderUnknown { said } => write!(formatter, "cannot tell the working folder: {said}"),
             Self::InterruptedAtPassword { signal } => {
                 write!(formatter, "interrupted by {signal} at the question for the password")
@@ -105,6 +105,7 @@ impl Worded for Misuse {
             Self::PasswordNotAsked { .. }
             | Self::InterruptedAtPassword { .. }
             | Self::TimeNotUnderstood { .. }
+            | Self::OptionNotUnderstood { .. }
             | Self::FolderUnknown { .. } => return None,
         };
         Some(mend.to_owned())

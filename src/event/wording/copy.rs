@@ -68,7 +68,8 @@ impl Worded for CopyFault {
             Self::RoomTooLittle { .. } => Some("run `nix-collect-garbage -d` there, or make room".to_owned()),
             Self::CopyUntrusted { user, .. } => Some(format!(
                 "sign what is built here: {SIGN_HERE} and in the host's configuration \
-                 nix.settings.trusted-public-keys = [ \"its public key\" ]; or, which makes it as good as root: \
+                 nix.settings.trusted-public-keys = [ \"its public key\" ]; or build it there: `build_on: target`; or, \
+                 which makes it as good as root: \
                  nix.settings.trusted-users = [ \"root\" \"{}\" ];",
                 user.as_deref().unwrap_or("the user that logs in")
             )),

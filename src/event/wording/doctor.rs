@@ -24,6 +24,9 @@ impl fmt::Display for HostHealth {
             Self::NixTried { version } | Self::SystemdTried { version } => formatter.write_str(version),
             Self::KernelSeen { release, system_type } => write!(formatter, "kernel {release}, {system_type}"),
             Self::CopyTaken => formatter.write_str("takes what is copied to it"),
+            Self::BuiltThere { login } => {
+                write!(formatter, "its nix builds its own system for {login}: nothing needs a signature")
+            }
             Self::SignatureTrusted { login, key } => {
                 write!(formatter, "its Nix takes what {} brings, signed by {}", in_nix(login), in_nix(key))
             }
@@ -103,7 +106,7 @@ impl Worded for HostHealth {
             }
             Self::LoginNotTrusted { login, key: None } => format!(
                 "sign what is built here: {SIGN_HERE} and there nix.settings.trusted-public-keys = [ \"its public \
-                 key\" ];  # or, which makes it as good as root: {}",
+                 key\" ]; or build it there: `build_on: target`  # or, which makes it as good as root: {}",
                 trusted(login)
             ),
             Self::LoginTrustUntold { login } => format!("make sure of it: {}", trusted(login)),
@@ -141,6 +144,7 @@ impl Worded for HostHealth {
             | Self::SystemdTried { .. }
             | Self::KernelSeen { .. }
             | Self::CopyTaken
+            | Self::BuiltThere { .. }
             | Self::SignatureTrusted { .. }
             | Self::SpaceEnough { .. }
             | Self::ClockRight
@@ -190,6 +194,7 @@ impl Worded for HostHealth {
             | Self::SystemdTried { .. }
             | Self::KernelSeen { .. }
             | Self::CopyTaken
+            | Self::BuiltThere { .. }
             | Self::SignatureTrusted { .. }
             | Self::SpaceEnough { .. }
             | Self::ClockRight
@@ -274,8 +279,8 @@ impl Stake {
 }
 
 /// How a workstation comes to sign what it builds.
-pub(super) const SIGN_HERE: &str = "`nix key generate-secret --key-name NAME-1 >/etc/nix/key`, \
-                                    nix.settings.secret-key-files = [ \"/etc/nix/key\" ];";
+pub(super) const SIGN_HERE: &str =
+    "`nix key generate-secret --key-name NAME-1 >FILE`, `nix: {sign_key: FILE}` in the inventory,";
 
 fn trusted(login: &str) -> String {
     format!("nix.settings.trusted-users = [ \"root\" \"{}\" ];", in_nix(login))

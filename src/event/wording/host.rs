@@ -84,6 +84,7 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
         | Event::Asked { .. }
         | Event::Replied { .. }
         | Event::BuildMoved { .. }
+        | Event::Evaluated { .. }
         // Nothing is to be copied.
         | Event::CopyMoved { .. }
         | Event::Warned { .. }

@@ -4,6 +4,8 @@
 pub(super) mod checks;
 pub(super) mod hooks;
 
+use std::collections::BTreeMap;
+
 use super::super::fields::{At, FieldValue, Fields, Heap};
 use super::super::model::{Become, LoaderKind, Size, UnitPattern};
 use super::super::scalar;
@@ -12,8 +14,8 @@ use super::super::wrong::Wrong;
 use super::super::yaml::Node;
 use super::table::Keys as _;
 use super::{
-    BootLoaderEntry, DnsEntry, File, FleetEntry, FleetSettings, HooksEntry, HostEntry, HttpEntry, HubEntry,
-    LimitsEntry, NixEntry, SystemEntries, UnitsEntry, WireguardEntry,
+    BootLoaderEntry, DnsEntry, EvaluateEntry, File, FleetEntry, FleetSettings, HooksEntry, HostEntry, HttpEntry,
+    HubEntry, LimitsEntry, NixEntry, SystemEntries, UnitsEntry, WireguardEntry,
 };
 
 /// Reads the tree. What could not be read is missing in the result, and a mistake on the heap says so.
@@ -43,13 +45,14 @@ pub(in crate::inventory) const SECTIONS: [(&str, &str); 2] =
     [("hosts", "hosts: {vps: {address: vps.example.org}}"), ("fleets", "fleets: {homelab: {flake: ., hosts: all}}")];
 
 /// The maps in which a key is looked for that stands elsewhere. Of a key that is in several, the first is meant.
-const PLACES: [(&str, &[&str]); 13] = [
+const PLACES: [(&str, &[&str]); 14] = [
     (File::PLACE, File::KEYS),
     (FleetSettings::PLACE, FleetSettings::KEYS),
     (FleetEntry::PLACE, FleetEntry::KEYS),
     (HostEntry::PLACE, HostEntry::KEYS),
     (HooksEntry::PLACE, HooksEntry::KEYS),
     (NixEntry::PLACE, NixEntry::KEYS),
+    (EvaluateEntry::PLACE, EvaluateEntry::KEYS),
     (BootLoaderEntry::PLACE, BootLoaderEntry::KEYS),
     (UnitsEntry::PLACE, UnitsEntry::KEYS),
     (WireguardEntry::PLACE, WireguardEntry::KEYS),
@@ -187,6 +190,26 @@ pub(super) fn systems(value: &FieldValue<'_>) -> Option<At<SystemEntries>> {
         return None;
     }
     Some(value.at(by_name(value, "host", scalar::name, |value| value.parse(scalar::system))?))
+}
+
+/// Flake references by the names of the inputs that they replace.
+pub(super) fn override_inputs(value: &FieldValue<'_>) -> Option<At<BTreeMap<String, String>>> {
+    texts_by_name(value, "input", scalar::input, scalar::flake)
+}
+
+/// Settings of Nix by name.
+pub(super) fn nix_options(value: &FieldValue<'_>) -> Option<At<BTreeMap<String, String>>> {
+    texts_by_name(value, "setting of Nix", scalar::nix_setting, scalar::nix_value)
+}
+
+fn texts_by_name(
+    value: &FieldValue<'_>,
+    thing: &str,
+    name: fn(&str) -> Result<String, Wrong>,
+    rule: fn(&str) -> Result<String, Wrong>,
+) -> Option<At<BTreeMap<String, String>>> {
+    let texts = by_name(value, thing, name, |value| value.parse(rule))?;
+    Some(value.at(texts.into_iter().map(|(name, text)| (name.value, text.value)).collect()))
 }
 
 pub(super) fn texts(value: &FieldValue<'_>) -> Option<Vec<At<String>>> {

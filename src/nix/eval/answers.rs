@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::kept::KeptHost;
 use super::{EvalError, EvalTarget, HostProblem};
 use crate::inventory::model::HostName;
-use crate::local::process::Finished;
-use crate::nix::invoke::message_of;
 
 #[derive(Default)]
 pub(super) struct Answers {
@@ -15,12 +14,30 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn fails(&mut self, host: &HostName, finished: &Finished) {
-        self.failed.insert(host.clone(), HostProblem::Fails(message_of(&finished.stderr_text())));
+    pub(super) fn fails(&mut self, host: &HostName, message: String) {
+        self.failed.insert(host.clone(), HostProblem::Fails(message));
+    }
+
+    /// Whether every host that was asked about has a system.
+    pub(super) fn are_good(&self) -> bool {
+        self.failed.is_empty() && self.not_asked.is_empty()
+    }
+
+    /// Returns the systems that were found by evaluating a derivation, with what was warned of then.
+    pub(super) fn to_keep(&self, warnings: &BTreeMap<HostName, Vec<String>>) -> BTreeMap<HostName, KeptHost> {
+        let kept = |(host, target): (&HostName, &EvalTarget)| match target {
+            EvalTarget::Derivation { derivation, output } => {
+                let (derivation, output) = (derivation.clone(), output.clone());
+                let warnings = warnings.get(host).cloned().unwrap_or_default();
+                Some((host.clone(), KeptHost { derivation, output, warnings }))
+            }
+            EvalTarget::Path(_) => None,
+        };
+        self.found.iter().filter_map(kept).collect()
     }
 
     pub(super) fn into_result(mut self) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
-        if self.failed.is_empty() && self.not_asked.is_empty() {
+        if self.are_good() {
             return Ok(self.found);
         }
         self.not_asked.sort();

@@ -26,6 +26,10 @@ pub enum EvalError {
         not_asked: Vec<HostName>,
     },
     Process(#[from] ProcessError),
+    /// It was changed each time while it was evaluated.
+    Changing {
+        source_name: String,
+    },
     Answer {
         source_name: String,
         answer: String,
@@ -69,6 +73,7 @@ impl EvalError {
             Self::Hosts { .. } => return None,
             Self::Process(ProcessError::Start { .. }) => BuildFault::WorkstationNixMissing { said },
             Self::Process(_) => BuildFault::EvaluationNotEnded { said },
+            Self::Changing { source_name } => BuildFault::FlakeChanging { source: source_name.clone() },
             Self::Answer { source_name, answer } => {
                 BuildFault::EvaluationSenseless { source: source_name.clone(), said: answer.clone() }
             }

@@ -1,22 +1,28 @@
-//! Asks nix for the systems of many hosts at once, and of each alone if that fails.
+//! Asks nix for the systems of some hosts with one process.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::StreamExt;
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::answers::Answers;
-use super::{EvalError, EvalTarget, HearPrinted, HostProblem};
+use super::arguments::with_terms;
+use super::{EvalError, EvalNews, EvalTarget, HearEvaluation, HostProblem};
 use crate::facts::attr_path::{HOST, as_fragment, nix_strings, show};
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::HostName;
+use crate::inventory::model::{EvaluationTerms, HostName, Source};
+use crate::local::memory::peak_of;
 use crate::local::process::{Finished, Invocation, ProcessError};
-use crate::nix::invoke::{lock, message_of, nix, run_with_ticks};
+use crate::nix::invoke::{lock, message_of, nix, run_with_ticks, traced_message_of};
 use crate::nix::plain::{cut, plain, without_credentials};
 use crate::nix::printout::Printout;
+use crate::nix::said::evaluation_warnings;
+
+/// The most warnings of one process that are kept with its result.
+const MOST_WARNINGS: usize = 50;
 
 /// Walks from the evaluated root to each host's system, and says how far it came where it did not get there. The names
 /// stand in a list, never as names of attributes: a host may be called `outPath`, which means something to Nix.
@@ -37,9 +43,6 @@ root: let
 in builtins.seq start (map (host: look start (map (builtins.replaceStrings [ "{host}" ] [ host ]) template)) hosts)
 "#;
 
-/// The most evaluations at a time while looking for the host to blame: one of a whole NixOS takes a gigabyte and more.
-const BLAME_AT_A_TIME: usize = 2;
-
 /// The place where an evaluation starts.
 pub(super) enum EvalRoot {
     Flake { reference: String, folder: PathBuf, attribute: String },
@@ -47,15 +50,14 @@ pub(super) enum EvalRoot {
 }
 
 impl EvalRoot {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Self::Flake { reference, .. } => format!("the flake {reference}"),
             Self::File(file) => format!("the file {}", file.display()),
         }
     }
 
-    fn invocation(&self, expression: &str, limit: Duration) -> Invocation {
-        let eval = nix(limit).args(["eval", "--json", "--apply", expression]);
+    fn named(&self, eval: Invocation) -> Invocation {
         match self {
             Self::Flake { reference, folder, attribute } => {
                 eval.folder(folder).arg("--").arg(format!("{reference}#{}", as_fragment(attribute)))
@@ -66,13 +68,17 @@ impl EvalRoot {
 }
 
 /// One evaluation: hosts under one root.
-pub(super) struct EvalQuestion {
+pub(super) struct EvalQuestion<'run> {
     pub(super) root: EvalRoot,
     /// The path below the root, `{host}` in it.
     pub(super) template: Vec<String>,
     /// The path of the root itself, for messages.
     pub(super) above: Vec<String>,
     pub(super) hosts: Vec<HostName>,
+    pub(super) source: &'run Source,
+    pub(super) terms: &'run EvaluationTerms,
+    /// Whether the root evaluates without any host. It is asked once, when a process has failed.
+    pub(super) root_ends: OnceCell<Result<(), String>>,
 }
 
 #[derive(Deserialize)]
@@ -83,88 +89,102 @@ enum EvalLook {
     Missing { left: usize, has: Vec<String> },
 }
 
-impl EvalQuestion {
-    pub(super) async fn answer(
-        &self,
-        deadline: Instant,
-        hear: &HearPrinted<'_>,
-        answers: &mut Answers,
-    ) -> Result<(), EvalError> {
-        let finished = self.ask_aloud(deadline, hear).await?;
-        if finished.succeeded() {
-            return self.take(&self.hosts, &finished, answers);
-        }
-        // The root without any host: cheap, and if that fails no host is to blame.
-        let root = self.ask(&[], deadline).await?;
-        if !root.succeeded() {
-            let message = message_of(&root.stderr_text());
-            return Err(EvalError::Source { source_name: self.root.name(), message });
-        }
-        if let [host] = self.hosts.as_slice() {
-            answers.fails(host, &finished);
-            return Ok(());
-        }
-        let failed_before = answers.failed.len();
-        let looks =
-            self.hosts.iter().map(|host| async move { (host, self.ask(std::slice::from_ref(host), deadline).await) });
-        let mut looks = futures::stream::iter(looks).buffer_unordered(BLAME_AT_A_TIME);
-        while let Some((host, asked)) = looks.next().await {
-            match asked {
-                Ok(finished) if finished.succeeded() => {
-                    self.take(std::slice::from_ref(host), &finished, answers)?;
-                }
-                Ok(finished) => {
-                    answers.fails(host, &finished);
-                    let mut printout = Printout::default();
-                    printout.take(&readable(&finished.stderr_text()));
-                    hear(Some(host), printout.drain());
-                }
-                // The time is over for those after it, too: nothing is wrong with them as far as is known.
-                Err(ProcessError::TimedOut { .. }) => answers.not_asked.push(host.clone()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if answers.failed.len() == failed_before {
-            // Together they failed, and none was found to fail alone: memory, most likely, or no time to look.
-            let message = message_of(&finished.stderr_text());
-            return Err(EvalError::Source { source_name: self.root.name(), message });
-        }
-        Ok(())
-    }
+/// How a process with some hosts has ended.
+pub(super) enum ChunkEnd {
+    Answered(Finished),
+    /// One of the hosts is to blame.
+    Failed(Finished),
+    /// No host is to blame.
+    RootFails(String),
+}
 
-    /// The one question about all hosts. What nix prints is told as it comes: a warning in an evaluation that takes
-    /// minutes, not after it.
-    async fn ask_aloud(&self, deadline: Instant, hear: &HearPrinted<'_>) -> Result<Finished, ProcessError> {
-        let printout = Mutex::new(Printout::default());
-        let give = || {
-            let lines = lock(&printout).drain();
+/// What was seen of a process beside its answer.
+#[derive(Default)]
+pub(super) struct Watched {
+    /// The most memory that it has had, in bytes; 0: not known.
+    pub(super) peak: u64,
+    /// What it has warned of.
+    pub(super) warnings: Vec<String>,
+}
+
+impl EvalQuestion<'_> {
+    /// Evaluates some of the hosts with one process. What nix prints is told as it comes: a warning in an evaluation
+    /// that takes minutes, not after it.
+    pub(super) async fn evaluate(
+        &self,
+        hosts: &[HostName],
+        named: Option<&HostName>,
+        deadline: Instant,
+        hear: &HearEvaluation<'_>,
+    ) -> (Result<ChunkEnd, ProcessError>, Watched) {
+        let heard = Mutex::new((Printout::default(), Watched::default()));
+        let tell = |lines: Vec<String>| {
             if !lines.is_empty() {
-                hear(None, lines);
+                hear(EvalNews::Printed { host: named, lines });
             }
+        };
+        let drain = |(printout, watched): &mut (Printout, Watched)| {
+            let lines = printout.drain();
+            let warnings = evaluation_warnings(&lines);
+            let room = MOST_WARNINGS.saturating_sub(watched.warnings.len());
+            watched.warnings.extend(warnings.into_iter().take(room));
+            lines
         };
         let take = |line: &str| {
-            // The printout is let go before `give` takes it: a mutex of std cannot be taken twice.
-            let is_full = {
-                let mut printout = lock(&printout);
-                printout.take(&readable(line));
-                printout.is_full()
-            };
-            if is_full {
-                give();
+            let mut heard = lock(&heard);
+            heard.0.take(&readable(line));
+            // Told at once: else a flood between two ticks is memory without a bound.
+            if heard.0.is_full() {
+                tell(drain(&mut heard));
             }
         };
-        let finished = run_with_ticks(self.invocation(&self.hosts, deadline), take, give).await;
-        give();
-        finished
+        let id = Arc::new(AtomicU32::new(0));
+        let tick = || {
+            let mut heard = lock(&heard);
+            tell(drain(&mut heard));
+            let peak = peak_of(id.load(Ordering::Relaxed)).unwrap_or(0);
+            heard.1.peak = heard.1.peak.max(peak);
+        };
+        let invocation = self.invocation(hosts, deadline).id_to(Arc::clone(&id));
+        let finished = run_with_ticks(invocation, take, tick).await;
+        let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tell(drain(&mut heard));
+        let end = match finished {
+            Ok(finished) if finished.succeeded() => Ok(ChunkEnd::Answered(finished)),
+            Ok(finished) => self.look_at_root(deadline).await.map(|root| match root {
+                Ok(()) => ChunkEnd::Failed(finished),
+                Err(message) => ChunkEnd::RootFails(message),
+            }),
+            Err(error) => Err(error),
+        };
+        (end, heard.1)
     }
 
-    async fn ask(&self, hosts: &[HostName], deadline: Instant) -> Result<Finished, ProcessError> {
-        self.invocation(hosts, deadline).run().await
+    /// Evaluates the root without any host: cheap, and if that fails no host is to blame.
+    async fn look_at_root(&self, deadline: Instant) -> Result<Result<(), String>, ProcessError> {
+        let ask = || async {
+            let root = self.invocation(&[], deadline).run().await?;
+            Ok(if root.succeeded() { Ok(()) } else { Err(self.message(&root)) })
+        };
+        self.root_ends.get_or_try_init(ask).await.cloned()
+    }
+
+    /// The end of nix's message, with every step that led there if that was asked for.
+    pub(super) fn message(&self, finished: &Finished) -> String {
+        let said = finished.stderr_text();
+        if self.terms.show_trace { traced_message_of(&said) } else { message_of(&said) }
     }
 
     fn invocation(&self, hosts: &[HostName], deadline: Instant) -> Invocation {
         let limit = deadline.saturating_duration_since(Instant::now());
-        self.root.invocation(&self.expression(hosts), limit)
+        // Nix's own cache keeps nothing of what `--apply` finds, and who writes it holds up all others that evaluate the
+        // same flake (docs/facts.md, "What an evaluation takes").
+        let eval = nix(limit).args(["eval", "--json", "--option", "eval-cache", "false"]);
+        let mut eval = with_terms(eval, self.terms, self.source);
+        if self.terms.show_trace {
+            eval = eval.arg("--show-trace");
+        }
+        self.root.named(eval.args(["--apply", &self.expression(hosts)]))
     }
 
     pub(super) fn expression(&self, hosts: &[HostName]) -> String {

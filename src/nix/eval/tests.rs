@@ -1,18 +1,31 @@
+use tokio::sync::OnceCell;
+
+use super::answers::Answers;
+use super::question::{EvalQuestion, EvalRoot};
 use super::*;
 use crate::event::reason::build::BuildFault;
+use crate::facts::attr_path::AttrPath;
 use crate::local::process::Finished;
 
-fn question(template: &[&str]) -> EvalQuestion {
+fn question<'run>(template: &[&str], source: &'run Source, terms: &'run EvaluationTerms) -> EvalQuestion<'run> {
     EvalQuestion {
         root: EvalRoot::Flake { reference: ".".into(), folder: "/".into(), attribute: "nixosConfigurations".into() },
         template: template.iter().map(ToString::to_string).collect(),
         above: vec!["nixosConfigurations".into()],
         hosts: vec![HostName::new("vps").unwrap()],
+        source,
+        terms,
+        root_ends: OnceCell::new(),
     }
 }
 
+fn flake() -> Source {
+    Source::Flake { flake: ".".into(), attr: AttrPath::parse("{host}").unwrap() }
+}
+
 fn answered(json: &str) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
-    let question = question(&["{host}", "config", "toplevel"]);
+    let (source, terms) = (flake(), EvaluationTerms::default());
+    let question = question(&["{host}", "config", "toplevel"], &source, &terms);
     let finished = Finished { status: Some(0), stdout: json.into(), stderr: Vec::new() };
     let mut answers = Answers::default();
     question.take(&question.hosts, &finished, &mut answers)?;
@@ -59,7 +72,8 @@ fn an_answer_of_another_shape_is_refused() {
 
 #[test]
 fn names_stand_in_the_expression_as_strings_only() {
-    let question = question(&["{host}", "a\"b${c}"]);
+    let (source, terms) = (flake(), EvaluationTerms::default());
+    let question = question(&["{host}", "a\"b${c}"], &source, &terms);
     let expression = question.expression(&question.hosts);
     assert!(
         expression.starts_with(r#"let template = [ "{host}" "a\"b\${c}" ]; hosts = [ "vps" ]; in root:"#),

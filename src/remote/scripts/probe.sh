@@ -97,10 +97,11 @@ run_round() {
     for id in "${ids[@]}"; do
         [ $# -gt 0 ] && [ -z "${wanted[$id]-}" ] || asked+=("$id")
     done
-    begun=() groups=() connecting=() batch_children=() batch_fds=() batch_ids=() batch_at=()
+    begun=() groups=() connecting=() batch_children=() batch_fds=() batch_ids=() batch_at=() batch_rests=()
     longest=0
     read_moment
     read_now
+    round_from=$now
     begin_wireguard
     for id in "${asked[@]}"; do begin_probe "$id"; done
     begin_batches
@@ -170,9 +171,10 @@ read_now() {
     now=${now%.*}${now#*.}
 }
 
-# hear FD UNTIL: the lines that it has said by then, in $heard; fails where it has not ended by then, or never would.
+# hear FD UNTIL [REST]: the lines that it has said by then, in $heard; fails where it has not ended by then, or never
+# would. A line may be cut there: its beginning is in $rest, and comes as REST the next time.
 hear() {
-    heard=()
+    heard=() rest=${3-}
     local hear_line hear_left hear_status
     while :; do
         read_now
@@ -180,9 +182,11 @@ hear() {
         [ "$hear_left" -gt 0 ] || hear_left=1
         printf -v hear_left '%d.%02d' "$((hear_left / 100))" "$((hear_left % 100))"
         IFS= read -r -n 4096 -t "$hear_left" -u "$1" hear_line
-        hear_status=$?
-        [ -z "$hear_line" ] || heard+=("$hear_line")
-        [ "$hear_status" -eq 0 ] || return "$((hear_status > 128))"
+        hear_status=$? rest=$rest$hear_line
+        [ "$hear_status" -le 128 ] || return 1
+        [ -z "$rest" ] || heard+=("$rest")
+        rest=''
+        [ "$hear_status" -eq 0 ] || return 0
         [ "${#heard[@]}" -lt 4096 ] || return 1
     done
 }

@@ -176,14 +176,23 @@ connect_each() {
     done
 }
 
-# hear_batches: within a moment all of it, where nothing is dropped on its way. What is not begun then is asked by a
-# process each, for it may have to wait for as long as it may take.
+# hear_batches: as long as they get on, and for half of the longest time. One that stands still for a moment has met
+# something that is dropped on its way: what is not begun then is asked by a process each, for it may have to wait for
+# as long as it may take.
 hear_batches() {
-    local at first_single id limit
+    local at first_single id limit last pause=$((longest / 4 < 50 ? longest / 4 : 50))
     local -a open=() waits=()
     read_now
-    limit=$((now + (longest / 4 < 50 ? longest / 4 : 50)))
-    for at in "${!batch_fds[@]}"; do hear_batch "$at" "$limit" || open+=("$at"); done
+    limit=$((now + pause)) last=$((round_from + longest / 2))
+    for at in "${!batch_fds[@]}"; do
+        until hear_batch "$at" "$limit"; do
+            if [ "${#heard[@]}" -eq 0 ] || [ "$limit" -ge "$last" ]; then
+                open+=("$at")
+                break
+            fi
+            limit=$((limit + pause))
+        done
+    done
     [ "${#open[@]}" -gt 0 ] || return 0
     : >"$work/stop"
     # What was said until just now.
@@ -213,7 +222,8 @@ end_batch() {
 # hear_batch NUMBER UNTIL: what it says of its probes; fails where it has not ended by then.
 hear_batch() {
     local line id ended=yes
-    hear "${batch_fds[$1]}" "$2" || ended=''
+    hear "${batch_fds[$1]}" "$2" "${batch_rests[$1]-}" || ended=''
+    batch_rests[$1]=$rest
     for line in "${heard[@]}"; do
         id=${line#* }
         case $line in

@@ -7,6 +7,7 @@ use pretty_assertions::assert_eq;
 
 use super::machine::{job, plan, system};
 use super::world::{Fault, World, said};
+use crate::decide::asking::Continuity;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Timer};
 use crate::event::reason::cause::Cause;
 use crate::event::{Event, HostOutcome, Outcome};
@@ -296,6 +297,18 @@ fn a_host_that_is_lost_makes_no_other_host_reboot() {
 }
 
 #[test]
+fn what_was_proven_before_the_boot_defaults_moved_stands_only_where_nothing_was_activated_again() {
+    for (reactivates, last) in [(false, Continuity::KeepsConnections), (true, Continuity::Anew)] {
+        let mut plan = Plan::clone(&plan(2, 2));
+        plan.hosts[1].reactivate = reactivates;
+        let mut world = World::new(Arc::new(plan));
+        assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+        let begun: Vec<Continuity> = world.rounds.into_iter().filter(|one| *one != Continuity::GoesOn).collect();
+        assert_eq!(begun, [Continuity::Anew, last]);
+    }
+}
+
+#[test]
 fn a_host_that_was_given_up_and_answers_once_the_others_are_back_makes_no_split() {
     let mut world = World::new(plan(2, 2));
     let at = world.until(1, |step| matches!(step, Step::Login { .. }));
@@ -492,4 +505,31 @@ fn a_guard_that_neither_fires_nor_is_disarmed_after_a_roll_back_is_not_waited_fo
     let says = "its guard has not fired, and could not be disarmed: cannot get the lock of /run/fleetdeploy";
     assert_eq!((why.code(), why.to_string().as_str()), (Some("not-disarmed"), says));
     assert!(world.machines[1].roots, "what the run keeps there is left for a recovery");
+}
+
+/// What its first guard did says nothing of the second one, which brings it back where it cannot be disarmed.
+#[test]
+fn a_host_that_restarts_after_a_disarm_in_vain_has_a_new_guard_that_is_waited_for() {
+    let refuse = |world: &mut World| {
+        let disarms = |(host, step): &(HostId, Step)| host.0 == 1 && matches!(step, Step::Disarm { .. });
+        let at = world.now.pending.iter().position(disarms).expect("a disarm");
+        let (host, step) = world.now.pending.remove(at);
+        let standing = world.machines[1].standing(&world.plan.hosts[1]);
+        let outcome = StepOutcome::said_to_have_failed("cannot get the lock of /run/fleetdeploy");
+        let answer = Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }));
+        world.give(Input::Answered { host, step, answer });
+    };
+    let mut world = World::new(plan(2, 2));
+    let at = world.until(1, |step| matches!(step, Step::Login { .. }));
+    world.end_step(at, Fault::Denied);
+    world.until(1, |step| matches!(step, Step::Disarm { .. }));
+    refuse(&mut world);
+    world.machines[1].systems = Systems::all(&system("new"));
+    world.machines[1].traces.switching = true;
+    world.restart(1);
+    world.until(1, |step| matches!(step, Step::Disarm { .. }));
+    refuse(&mut world);
+    assert_eq!(world.now.verdict, None, "its new guard is waited for");
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+    assert_eq!(world.machines[1].systems, Systems::all(&system("old")));
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::machine::{Machine, job, system};
+use crate::decide::asking::Continuity;
 use crate::decide::transaction::recover::{Aim, Recorded};
 use crate::decide::transaction::state::Transaction;
 use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Step, Timer, Verdict};
@@ -85,6 +86,8 @@ pub(super) struct World {
     pub(super) remembered: BTreeMap<HostId, BTreeSet<String>>,
     /// Every order that was given.
     pub(super) sent: Vec<(HostId, Step)>,
+    /// What still counted of earlier rounds, for every round.
+    pub(super) rounds: Vec<Continuity>,
     logins: BTreeSet<HostId>,
     /// If wanted: every input, with the state that it met.
     pub(super) met: Option<Vec<(Transaction, Input)>>,
@@ -112,6 +115,7 @@ impl World {
             doings: Vec::new(),
             remembered: BTreeMap::new(),
             sent: Vec::new(),
+            rounds: Vec::new(),
             logins: BTreeSet::new(),
             met: None,
         }
@@ -196,7 +200,8 @@ impl World {
                     self.sent.push((host, step.clone()));
                     self.now.pending.push((host, step));
                 }
-                Effect::Probe { .. } => {
+                Effect::Probe { continuity, .. } => {
+                    self.rounds.push(continuity);
                     assert!(!self.now.probe, "two rounds at once");
                     self.now.probe = true;
                 }
