@@ -426,8 +426,8 @@ switch_to() {
     ${switch_by-} "$@" </dev/null
 }
 
-# within SECONDS COMMAND…: a program, for at most so long; what it says is in $said. Status 124: it was ended. bash could
-# keep the time itself, by what it reads of `<(program)`; but its `wait` for such a one has no status now and then.
+# within SECONDS COMMAND…: a program, for at most so long; what it says is in $said. Status 124: it was ended. bash
+# could keep the time itself, by reading from `<(program)`; but its `wait` for such a one has no status now and then.
 within() {
     within_limit=$1
     shift
