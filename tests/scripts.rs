@@ -126,6 +126,77 @@ impl Host {
     }
 }
 
+#[tokio::test]
+async fn a_program_is_ended_when_its_time_is_over_and_its_words_and_status_are_known() {
+    let host = Host::with(None).await;
+    let words = "within 5 sh -c 'echo one; echo two >&2; exit 3'; echo \"$? $said.\"
+        within 5 sh -c :; echo \"$? $said.\"
+        read -r begun _ </proc/uptime; within 1 sleep 20; echo $?; read -r ended _ </proc/uptime
+        [ \"$((${ended%.*} - ${begun%.*}))\" -lt 15 ] && echo soon";
+    assert_eq!(host.says(&["lib.sh"], words).await, "3 one\ntwo.\n0 .\n124\nsoon\n");
+}
+
+#[tokio::test]
+async fn plain_lines_are_told_as_odd_ones_are() {
+    let host = Host::with(None).await;
+    let words = r#"text=$(printf 'a  b\n\n \033[1mred\033[0m\\n%0600d\nend' 7)
+        each=$(printf '%s\n' "$text" | put_each log)
+        [ "$each" = "$(printf '%s\n' "$text" | put_lines log)" ] && echo same; echo "${#each}""#;
+    assert_eq!(host.says(&["lib.sh"], words).await, "same\n527\n");
+}
+
+#[tokio::test]
+async fn systems_are_read_alike_with_and_without_a_process() {
+    let host = Host::with(None).await;
+    // The one place where a folder is below this root and in the store at once.
+    let words = "is_store_path() { case $1 in */nix/store/*) ;; *) return 1 ;; esac; }
+        store=$root/nix/store; mkdir -p $store/a $store/b; rm -f $root/run/*-system $profiles/system*
+        ln -s $store/a $root/run/current-system; ln -s $store/b $root/run/booted-system
+        ln -s $store/a $profiles/system-7-link; ln -s $store/b $profiles/system-8-link
+        ln -s system-7-link $profiles/system; read_boot_default() { :; }
+        told() { for told in $current $booted $profile $generation; do echo ${told#$root}; done; }
+        for quick_systems in no yes; do read_systems; told; done
+        stat() { echo asked >&2; }; quick_systems=yes; follow_systems && echo plain
+        ln -s $store/a $profiles/system-9-link; follow_systems || echo 'two of them'
+        rm $profiles/system-9-link $root/run/booted-system; follow_systems || echo 'one is not there'";
+    let systems = "/nix/store/a\n/nix/store/b\n/nix/store/a\n7\n";
+    let said = host.says(&["lib.sh"], words).await;
+    assert_eq!(said, format!("{systems}{systems}plain\ntwo of them\none is not there\n"));
+}
+
+#[tokio::test]
+async fn what_a_system_installs_is_recalled_only_from_a_whole_line_of_the_run() {
+    let host = Host::with(None).await;
+    let switch = "#!/bin/sh\n/nix/store/x-install-grub\n";
+    for system in [A, B] {
+        host.write(&format!("{}/bin/switch-to-configuration", &system[1..]), switch);
+    }
+    let words = format!(
+        "mkdir -p $roots/r-1; printf '%s limine .\\n%s lim' {A} {B} >$roots/r-1/installers
+        look_for_installers {A}; installer_of {A}; echo $installer_is; installers_known=' ' of_run=r-1
+        for system in {A} {B} {C}; do
+            look_for_installers $system; installer_of $system; echo \"$? $installer_is\"
+        done"
+    );
+    assert_eq!(host.says(&["lib.sh", "boot.sh"], &words).await, "grub\n0 limine\n0 grub\n1 -\n");
+}
+
+#[tokio::test]
+async fn a_file_is_the_same_only_byte_for_byte() {
+    let host = Host::with(None).await;
+    host.write("one", "abc".repeat(1_000_000));
+    host.write("same", "abc".repeat(1_000_000));
+    host.write("short", "abc".repeat(999_999));
+    host.write("other", format!("{}abd", "abc".repeat(999_999)));
+    let words = r#"for file in same short other gone; do
+        ! is_same_file "$root/one" "$root/$file" || echo "$file"
+        ! is_same_file "$root/$file" "$root/one" || echo "$file"
+        done; echo end"#;
+    // Another shell leaves it to the longer way; a file system that only reads through its cache does, too.
+    let said = host.run("bash", &["lib.sh", "boot.sh"], words).await.stdout_text();
+    assert!(["same\nsame\nend\n", "end\n"].contains(&said.as_str()), "{said}");
+}
+
 /// What stands between a parenthesis, just before this text, and the one that closes it.
 fn up_to_its_end(text: &str) -> &str {
     let mut depth = 1;

@@ -50,7 +50,7 @@ look_at_boot_files() {
     esac
 }
 
-# boots_the_same SYSTEM: whether the loader has this system's kernel, one initrd, and they are the store's, byte for byte.
+# boots_the_same SYSTEM: whether the loader has this system's kernel and one initrd, both the store's, byte for byte.
 boots_the_same() {
     case $boot_initrds in '' | *[!a-zA-Z0-9/._-]*) return 1 ;; esac
     for files_name in kernel initrd; do
@@ -63,7 +63,8 @@ boots_the_same() {
     done
 }
 
-# is_same_file FILE ORIGINAL: as read_file_through, and nothing but yes or no, with two processes.
+# is_same_file FILE ORIGINAL: as read_file_through, and nothing but yes or no, with half of the processes. Whatever
+# becomes of the reader: what has come is all of the original, and no byte more.
 is_same_file() {
     [ -e "$1" ] && [ -e "$2" ] || return 1
     case ${BASH_VERSION-} in [5-9].[1-9]* | [1-9][0-9].*) eval "$same_in_bash" ;; *) return 1 ;; esac
@@ -73,18 +74,10 @@ is_same_file() {
 # shellcheck disable=SC2016 # evaluated
 same_in_bash='
     exec {same_fd}< <(exec dd if="$1" iflag=direct bs=1M status=none 2>/dev/null </dev/null)
-    same_reader=$!
-    exec {same_end}< <(exec cmp -s - "$2" <&"$same_fd" 2>/dev/null)
-    same_child=$!
-    exec {same_fd}<&-
-    read -r -t 10 -u "$same_end" _
+    timeout -k 2 10 cmp -s - "$2" <&"$same_fd"
     same_status=$?
-    exec {same_end}<&-
-    if [ "$same_status" -gt 128 ]; then
-        kill -s KILL "$same_reader" "$same_child" 2>/dev/null
-        return 1
-    fi
-    wait "$same_child" && wait "$same_reader"'
+    exec {same_fd}<&-
+    [ "$same_status" -eq 0 ]'
 
 files_bad() {
     case $boot_files in bad*) ;; *) boot_files="bad $1" ;; esac

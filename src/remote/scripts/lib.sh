@@ -430,37 +430,13 @@ switch_to() {
     ${switch_by-} "$@" </dev/null
 }
 
-# within SECONDS COMMAND…: a program without children, for at most so long; what it says is in $said. Status 124: it was
-# ended. bash keeps the time itself: a process less, and it is not waited for where it cannot be ended.
+# within SECONDS COMMAND…: a program, for at most so long; what it says is in $said. Status 124: it was ended. bash
+# could keep the time itself, by reading from `<(program)`; but its `wait` for such a one has no status now and then.
 within() {
-    said=''
-    case ${BASH_VERSION-} in
-    [5-9].[1-9]* | [1-9][0-9].*)
-        eval "$within_in_bash"
-        return "$within_status"
-        ;;
-    esac
     within_limit=$1
     shift
     said=$(exec timeout -k 1 "$within_limit" "$@" </dev/null 2>&1)
 }
-
-# Another shell cannot read it.
-# shellcheck disable=SC2016 # evaluated
-within_in_bash='
-    exec {within_fd}< <(shift; exec "$@" 2>&1 </dev/null)
-    within_child=$!
-    IFS= read -r -d "" -t "$1" -u "$within_fd" said
-    within_status=$?
-    exec {within_fd}<&-
-    if [ "$within_status" -gt 128 ]; then
-        kill -s KILL "$within_child" 2>/dev/null
-        within_status=124
-    else
-        wait "$within_child"
-        within_status=$?
-    fi
-    said=${said%"${said##*[![:space:]]}"}'
 
 # ---- who holds it ----
 
