@@ -14,6 +14,7 @@ use std::time::Duration;
 use fleetdeploy::facts::attr_path::AttrPath;
 use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::inventory::model::{Become, EvaluationTerms, Host, HostKey, HostName, Limits, NixOptions, Source};
+use fleetdeploy::local::process::Invocation;
 use fleetdeploy::nix::foreign::{ForeignError, HiveSource};
 use fleetdeploy::nix::{
     self, BuildError, BuildStore, Destination, EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator,
@@ -646,8 +647,8 @@ async fn a_result_whose_derivation_is_gone_and_a_broken_file_are_evaluated_again
     let keeping = Keeping::new("gone");
     let first = keeping.evaluate(&["vps", "home"]).await;
     let gone = first.evaluation.targets[&name("vps")].derivation().unwrap().to_string();
-    let deleted = tokio::process::Command::new("nix-store").args(["--delete", &gone]).output().await.unwrap();
-    assert!(deleted.status.success(), "{deleted:?}");
+    let deleted = Invocation::new("nix-store", LONG).args(["--delete", &gone]).run().await.unwrap();
+    assert!(deleted.succeeded(), "{}", deleted.stderr_text());
     assert_eq!(keeping.anew(&["vps", "home"]).await, 1);
     assert!(Path::new(&gone).exists());
     let [file] = keeping.files().try_into().unwrap();
@@ -783,17 +784,17 @@ impl Program {
         let log = self.home.path().join("log");
         let _ = std::fs::remove_file(&log);
         let path = format!("{}:{}", self.home.path().display(), std::env::var("PATH").unwrap());
-        let built = tokio::process::Command::new("fleetdeploy")
+        let built = Invocation::new("fleetdeploy", LONG)
             .args(["--json", "build", "lab", "--on", "vps,home"])
             .args(options)
-            .current_dir(fleet.folder())
+            .folder(fleet.folder())
             .env("PATH", path)
             .env("XDG_CACHE_HOME", self.home.path())
-            .output()
+            .run()
             .await
             .unwrap();
-        assert!(built.status.success(), "{built:?}");
-        (String::from_utf8(built.stdout).unwrap(), std::fs::read_to_string(log).unwrap())
+        assert!(built.succeeded(), "{}{}", built.stdout_text(), built.stderr_text());
+        (built.stdout_text(), std::fs::read_to_string(log).unwrap())
     }
 }
 

@@ -120,7 +120,9 @@ impl Inquiry<'_> {
         };
         match news {
             nix::EvalNews::Printed { host, lines } => {
-                nix::evaluation_warnings(&lines).iter().for_each(|said| warn(said));
+                for said in nix::evaluation_warnings(&lines) {
+                    warn(&said);
+                }
                 for said in nix::evaluation_traces(&lines) {
                     let mut notes = lock(notes);
                     notes.traces += 1;

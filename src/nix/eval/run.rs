@@ -82,13 +82,15 @@ impl EvalRun<'_> {
                 Ok(ChunkEnd::RootFails(message)) => {
                     return Err(EvalError::Source { source_name: question.root.name(), message });
                 }
-                Ok(ChunkEnd::Failed(finished)) => match chunk.hosts.as_slice() {
-                    [host] => answers.fails(host, question.message(&finished)),
-                    _ => {
-                        failed_together.get_or_insert_with(|| (chunk.question, question.message(&finished)));
+                Ok(ChunkEnd::Failed(finished)) => {
+                    let message = question.message(&finished);
+                    if let [host] = chunk.hosts.as_slice() {
+                        answers.fails(host, message);
+                    } else {
+                        failed_together.get_or_insert((chunk.question, message));
                         queue.suspect(chunk);
                     }
-                },
+                }
                 // The time is over for the others, too: nothing is wrong with them as far as is known.
                 Err(ProcessError::TimedOut { .. }) if chunk.suspect || !answers.failed.is_empty() => {
                     answers.not_asked.extend(chunk.hosts);
