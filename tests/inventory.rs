@@ -293,7 +293,7 @@ fleets: {lab: {hosts: all, flake: .}, own: {hosts: all, flake: ., cache: {comman
         let lab = cache("lab");
         assert_eq!((lab.by, lab.from), (CacheFilling::Store("ssh-ng://a".into()), Some("http://a:8080".into())));
         assert!(lab.public_key.is_some());
-        let by = CacheFilling::Command(argv(&["attic", "push"]));
+        let by = CacheFilling::Command(HookCommand::Argv(vec!["attic".into(), "push".into()]));
         assert_eq!(cache("own"), Cache { by, from: None, public_key: None });
     }
 
