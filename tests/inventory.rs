@@ -1736,6 +1736,7 @@ mod schema_and_example {
             ("", format!("{Z}\n{}", host(""))),
             ("Defaults", format!("defaults: {{{Z}}}\n{}", host(""))),
             ("HooksEntry", format!("defaults: {{hooks: {{{Z}}}}}\n{}", host(""))),
+            ("CacheEntry", fleet(&format!("cache: {{to: ssh-ng://a, {Z}}}"))),
             ("HookEntry", fleet(&format!("hooks: {{before: [{{command: x, {Z}}}]}}"))),
             ("Settings", format!("groups: {{x: {{{Z}}}}}\n{}", host("tags: [x]"))),
             ("BootLoaderEntry", host(&format!("boot_loader: {{{Z}}}"))),
