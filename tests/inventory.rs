@@ -324,7 +324,7 @@ fleets: {lab: {hosts: all, flake: .}, own: {hosts: all, flake: ., cache: {comman
         let lab = cache("lab");
         assert_eq!((lab.by, lab.from), (CacheFilling::Store("ssh-ng://a".into()), Some("http://a:8080".into())));
         assert!(lab.public_key.is_some());
-        let by = CacheFilling::Command(HookCommand::Argv(vec!["attic".to_owned(), "push".to_owned()]));
+        let by = CacheFilling::Command(HookCommand::Argv(vec!["attic".into(), "push".into()]));
         assert_eq!(cache("own"), Cache { by, from: None, public_key: None });
     }
 
@@ -1805,6 +1805,7 @@ mod schema_and_example {
             ("", format!("{Z}\n{}", host(""))),
             ("Defaults", format!("defaults: {{{Z}}}\n{}", host(""))),
             ("HooksEntry", format!("defaults: {{hooks: {{{Z}}}}}\n{}", host(""))),
+            ("CacheEntry", fleet(&format!("cache: {{to: ssh-ng://a, {Z}}}"))),
             ("HookEntry", fleet(&format!("hooks: {{before: [{{command: x, {Z}}}]}}"))),
             ("Settings", format!("groups: {{x: {{{Z}}}}}\n{}", host("tags: [x]"))),
             ("BootLoaderEntry", host(&format!("boot_loader: {{{Z}}}"))),

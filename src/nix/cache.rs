@@ -110,13 +110,13 @@ pub async fn fill_by_command(
         HookCommand::Argv(words) => (ARGV, words.as_slice()),
         HookCommand::Shell(text) => (TEXT, std::slice::from_ref(text)),
     };
-    let lines: String = paths.iter().map(|path| format!("{path}\n")).collect();
+    let lines: Vec<String> = paths.iter().map(ToString::to_string).collect();
     let invocation = Invocation::new("sh", limit)
         .args(["-c", script, "sh"])
         .args(words)
         .folder(folder)
         .at_most(MOST_OF_OTHERS, MOST_OF_OTHERS)
-        .input(lines);
+        .input(format!("{}\n", lines.join("\n")));
     let said = |line: &str| hear(Heard::Printed(vec![without_credentials(&plain(line)).into_owned()]));
     let finished = run_with_ticks(invocation, said, || ()).await?;
     if finished.succeeded() { Ok(()) } else { Err(FillError::Failed(message_of(&finished.stderr_text()))) }
@@ -142,7 +142,7 @@ mod tests {
 
     async fn filled(text: &str) -> (Result<(), FillError>, Vec<String>) {
         let paths = ["00bgd045z0d4icpbc2yyz4gx48ak44la-a", "10bgd045z0d4icpbc2yyz4gx48ak44la-b"];
-        let paths = paths.map(|name| StorePath::new(&format!("/nix/store/{name}")).unwrap());
+        let paths = paths.map(|name| StorePath::new(format!("/nix/store/{name}")).unwrap());
         let mut said = Vec::new();
         let command = HookCommand::Shell(text.to_owned());
         let filled = fill_by_command(&paths, &command, Path::new("/"), LIMIT, |heard| {

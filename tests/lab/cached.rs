@@ -5,7 +5,7 @@ use fleetdeploy::event::{Event, Outcome};
 use crate::fleet::{Fleet, Setup};
 use crate::pushed::Pushed;
 
-const HOSTS: [&str; 2] = ["vps", "n1"];
+const HOSTS: [&str; 2] = ["vps", "web"];
 
 fn inventory(cache: &str) -> String {
     format!(
@@ -17,7 +17,7 @@ fn inventory(cache: &str) -> String {
   cache: {cache}
 hosts:
   vps: {{address: 198.51.100.10}}
-  n1: {{address: 198.51.100.101, nix: {{substitute_on_destination: auto}}}}
+  web: {{address: 198.51.100.30, nix: {{substitute_on_destination: auto}}}}
 fleets:
   homelab: {{hosts: all, flake: ., settle: 8s, steady: 0s, checks: []}}
 "
@@ -41,12 +41,12 @@ fn sent_to(pushed: &Pushed, name: &str) -> u64 {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
     let mut fleet = Fleet::made("cached", &Setup { hosts: &HOSTS, ..Setup::default() });
-    // What is built here is signed, and root of n1 has a key for the vps.
+    // What is built here is signed, and root of web has a key for the vps.
     let key = fleet.ws("nix-store --generate-binary-cache-key lab-1 ~/cache.sec ~/cache.pub && \
          echo 'secret-key-files = /root/cache.sec' >>/etc/nix/nix.conf && cat ~/cache.pub");
     let (private, known) = (fleet.ws("cat ~/.ssh/id_ed25519"), fleet.ws("cat ~/.ssh/known_hosts"));
     fleet.host(
-        "n1",
+        "web",
         &format!(
             "mkdir -p ~/.ssh && umask 077 && printf '%s\\n' '{private}' >~/.ssh/id_ed25519 && \
                   printf '%s\\n' '{known}' >~/.ssh/known_hosts"
@@ -67,17 +67,17 @@ fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(0, Outcome::Committed);
     assert!(!has(&pushed, "cache-not-fetched") && !has(&pushed, "cache-not-filled"), "{}", pushed.words(None));
-    assert!(sent_to(&pushed, "vps") > 3_000_000 && sent_to(&pushed, "n1") < 1_000_000, "{}", pushed.words(None));
+    assert!(sent_to(&pushed, "vps") > 3_000_000 && sent_to(&pushed, "web") < 1_000_000, "{}", pushed.words(None));
     fleet.assert_on_new(&HOSTS);
 
-    // Nobody serves there, and a cache in n1's own configuration does not answer either.
-    fleet.host("n1", "echo 'extra-substituters = http://198.51.100.10:81' >>/etc/nix/nix.conf");
+    // Nobody serves there, and a cache in web's own configuration does not answer either.
+    fleet.host("web", "echo 'extra-substituters = http://198.51.100.10:81' >>/etc/nix/nix.conf");
     fleet.write("inventory.yaml", &through("http://198.51.100.10:81"));
     change(&mut fleet, "3");
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(0, Outcome::Committed);
     assert!(has(&pushed, "cache-not-fetched") && has(&pushed, "own-caches-silent"), "{}", pushed.words(None));
-    assert!(sent_to(&pushed, "n1") > 3_000_000, "{}", pushed.words(None));
+    assert!(sent_to(&pushed, "web") > 3_000_000, "{}", pushed.words(None));
     fleet.assert_on_new(&HOSTS);
 
     // It takes the first system, and then there is none of it any more.
