@@ -79,7 +79,8 @@ impl Inquiry<'_> {
         let views: Vec<Surveyed<'_>> = hosts.map(|host| self.view(host, &survey.answered, None)).collect();
         let links = self.links(&survey).into_iter().filter(|link| link.is_of(&self.scope.selected)).collect();
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
-        let Baseline { plan, cells, .. } = self.baseline(plan(&views, links), &survey.skipped, false, AskUnits::No).await;
+        let Baseline { plan, cells, .. } =
+            self.baseline(plan(&views, links), &survey.skipped, false, AskUnits::No).await;
         let is_well = survey.all_answer_that_must && plan.broken(&plan.baseline).is_empty();
         Ok(Checked { links: cells, is_well })
     }

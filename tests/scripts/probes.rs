@@ -387,8 +387,11 @@ async fn a_round_that_asks_no_link_has_no_control() {
 #[tokio::test]
 async fn a_round_of_links_alone_asks_for_no_unit() {
     let host = probed().await;
-    host.program("systemctl", r#"echo asked >>"$FLEETDEPLOY_ROOT/asked"
-        printf 'Id=a.service\nActiveState=failed\nSubState=failed\nInvocationID=1a\n'"#);
+    host.program(
+        "systemctl",
+        r#"echo asked >>"$FLEETDEPLOY_ROOT/asked"
+        printf 'Id=a.service\nActiveState=failed\nSubState=failed\nInvocationID=1a\n'"#,
+    );
     for (input, units) in [("links 1 0", 0), ("round 1 0", 1), ("round 1\nlinks 2", 1), ("links 1\nround 2", 1)] {
         let _ = std::fs::remove_file(host.path("asked"));
         let text = host.run("bash", &PROBER, &prober(&[("ping", 500, &["up"])], input)).await.stdout_text();
