@@ -293,10 +293,11 @@ fleets:
 
     #[test]
     fn how_nix_copies_is_laid_over_each_other_key_by_key() {
+        use fleetdeploy::inventory::model::Substitute::{Always, Auto, Never};
         let inventory = good(
             "defaults: {nix: {substitute_on_destination: true, compress: true}}
 groups: {lan: {nix: {compress: false}}}
-hosts: {a: {tags: [lan]}, b: {nix: {substitute_on_destination: false}}, c: }
+hosts: {a: {tags: [lan]}, b: {nix: {substitute_on_destination: false}}, c: {nix: {substitute_on_destination: auto}}}
 fleets: {lab: {hosts: all, flake: .}}
 ",
         );
@@ -304,9 +305,27 @@ fleets: {lab: {hosts: all, flake: .}}
         let fleet = &inventory.fleets["lab"];
         assert_eq!(
             fleet.hosts.iter().map(nix).collect::<Vec<_>>(),
-            [(true, Some(false)), (false, Some(true)), (true, Some(true))]
+            [(Always, Some(false)), (Never, Some(true)), (Auto, Some(true))]
         );
-        assert_eq!(nix(&good("hosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n").hosts[0]), (false, None));
+        assert_eq!(nix(&good("hosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n").hosts[0]), (Never, None));
+    }
+
+    #[test]
+    fn the_cache_of_a_fleet_takes_the_place_of_that_of_all() {
+        use fleetdeploy::inventory::model::{Cache, CacheFilling};
+        let inventory = good(
+            "defaults: {cache: {to: ssh-ng://a, from: 'http://a:8080', public_key: \
+             'a-1:7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY='}}
+hosts: {a: }
+fleets: {lab: {hosts: all, flake: .}, own: {hosts: all, flake: ., cache: {command: [attic, push]}}}
+",
+        );
+        let cache = |fleet: &str| inventory.fleets[fleet].cache.clone().unwrap();
+        let lab = cache("lab");
+        assert_eq!((lab.by, lab.from), (CacheFilling::Store("ssh-ng://a".into()), Some("http://a:8080".into())));
+        assert!(lab.public_key.is_some());
+        let by = CacheFilling::Command(HookCommand::Argv(vec!["attic".to_owned(), "push".to_owned()]));
+        assert_eq!(cache("own"), Cache { by, from: None, public_key: None });
     }
 
     #[test]
@@ -1452,6 +1471,17 @@ mod codes {
             ("host-beside-port", check_with("tcp: 'a:22'")),
             ("url-missing", check_with("http: {status: 200}")),
             ("not-a-url", check_with("http: ftp://x")),
+            ("not-a-store", "defaults: {cache: {to: 'ssh-ng://-x'}}\nhosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
+            (
+                "not-a-public-key",
+                "defaults: {cache: {to: 'ssh-ng://a', public_key: x}}\nhosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n"
+                    .into(),
+            ),
+            ("cache-without-to", "hosts: {a: }\nfleets: {lab: {hosts: a, flake: ., cache: {from: 'http://x'}}}\n".into()),
+            (
+                "command-beside-to",
+                "hosts: {a: }\nfleets: {lab: {hosts: a, flake: ., cache: {to: 'ssh-ng://a', command: x}}}\n".into(),
+            ),
             ("not-a-window", "defaults: {parallel: 0}\nhosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
             ("not-so-many-workers", fleet_with("hosts: all, flake: ., evaluate: {workers: 0}")),
             ("not-an-amount-of-memory", fleet_with("hosts: all, flake: ., evaluate: {memory: 4GB}")),

@@ -105,7 +105,7 @@ impl Fleet {
         let targets = self.evaluate(names).await.unwrap();
         let mut heards = Heards::default();
         let built = nix::build(&targets, BuildStore::Here { roots: &self.folder().join("roots") }, limit, |heard| {
-            heards.take(heard)
+            heards.take(heard);
         })
         .await;
         (built.map(|built| built.into_iter().map(|(host, path)| (host, path.to_string())).collect()), heards)
@@ -367,7 +367,7 @@ async fn what_builders_print_is_heard_with_their_names_and_each_host_knows_what_
     let targets = fleet.evaluate(&["vps", "many", "sick"]).await.unwrap();
     let mut heards = Heards::default();
     let built = nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |heard| {
-        heards.take(heard)
+        heards.take(heard);
     })
     .await;
     let BuildError::Failed { failures, .. } = built.unwrap_err() else { panic!() };

@@ -353,6 +353,7 @@ mod tests {
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             evaluation: crate::inventory::model::EvaluationTerms::default(),
             parallel: Fleet::DEFAULT_PARALLEL,
+            cache: None,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),
         };

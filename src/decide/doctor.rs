@@ -23,7 +23,7 @@ use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::BootLoader;
-use crate::inventory::model::{Fleet, Host, HostName, Jump};
+use crate::inventory::model::{Fleet, Host, HostName, Jump, Substitute};
 
 pub use workstation::{Nix, Workstation, of_workstation};
 
@@ -363,7 +363,7 @@ impl Patient<'_> {
 
     /// Only a copy that fetches from them waits for binary caches.
     fn caches(&self, findings: &mut Vec<DoctorFinding>) {
-        if self.host.nix.substitute_on_destination {
+        if self.host.nix.substitute_on_destination != Substitute::Never {
             let silent = self.examined.silent_caches.iter();
             findings.extend(silent.map(|url| DoctorFinding::warning(HostHealth::CacheSilent { url: url.clone() })));
         }

@@ -1,18 +1,20 @@
 //! Phase 3: copies the closures to their hosts, so many at once as the window lets, and looks at each new system there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::ask_all;
 use super::build::store_of;
+use super::cache::Filled;
 use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
 use super::push::Push;
 use crate::decide::survey::Surveyed;
-use crate::event::activity::{Doing, StandingCopy};
+use crate::event::activity::{CopyBehind, Doing, StandingCopy};
 use crate::event::forecast::Comparison;
 use crate::event::reason::boot::BootDoubt;
 use crate::event::reason::cause::Cause;
@@ -23,7 +25,7 @@ use crate::event::{Event, Phase};
 use crate::facts::fit::Fit;
 use crate::facts::provenance::Brought;
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::HostName;
+use crate::inventory::model::{Host, HostName};
 use crate::nix;
 use crate::remote::answer;
 use crate::remote::step::RemoteStep;
@@ -37,6 +39,42 @@ enum CopyCheck {
     Again(CopyAgain),
 }
 
+/// How a new system comes to its host.
+#[derive(Debug, Clone, Copy)]
+struct CopyWay<'a> {
+    /// The host that has built it; `None`: this workstation has it.
+    from: Option<&'a HostName>,
+    /// The host itself fetches what its binary caches have.
+    substitute: bool,
+}
+
+/// Which copies are through: those to the jumps of a host come before its own.
+struct CopyOrder {
+    through: BTreeMap<HostName, watch::Sender<bool>>,
+}
+
+impl CopyOrder {
+    fn of(hosts: &[HostName]) -> Self {
+        Self { through: hosts.iter().map(|host| (host.clone(), watch::Sender::new(false))).collect() }
+    }
+
+    /// No host is its own jump, and no jumps go in a circle, so each wait has an end: that of a copy.
+    async fn wait_for_jumps(&self, host: &Host, tell: impl Fn(&HostName)) {
+        for jump in host.way.iter().filter(|jump| **jump != host.name) {
+            let Some(through) = self.through.get(jump).filter(|through| !*through.borrow()) else { continue };
+            tell(jump);
+            let _ = through.subscribe().wait_for(|through| *through).await;
+        }
+    }
+
+    /// Also of a copy that has failed.
+    fn is_through(&self, host: &HostName) {
+        if let Some(through) = self.through.get(host) {
+            through.send_replace(true);
+        }
+    }
+}
+
 impl Push<'_> {
     pub(super) async fn copy(&self, views: &[Surveyed<'_>]) -> Phased<()> {
         self.inquiry.tell(Event::PhaseStarted { phase: Phase::Copy });
@@ -44,9 +82,25 @@ impl Push<'_> {
             views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
         let of_run: Vec<HostName> = changing.iter().map(|(view, _)| view.host.name.clone()).collect();
         let most = self.most_to_bring(&changing).await;
-        let questions = changing
-            .iter()
-            .map(|(view, new)| (view.host.name.clone(), self.copy_one(view, new, &of_run, most).boxed()));
+        let filled = self.fill_cache(&changing).await;
+        let order = CopyOrder::of(&of_run);
+        let questions = changing.iter().map(|(view, new)| {
+            let copied = async {
+                // What a jump gets and what goes through it share a line.
+                if self.request.back.is_none() {
+                    order
+                        .wait_for_jumps(view.host, |jump| {
+                            let doing = CopyBehind { jump: jump.clone() }.to_string();
+                            self.inquiry.tell(Event::moved(&view.host.name, doing));
+                        })
+                        .await;
+                }
+                let fits = self.copy_one(view, new, &of_run, most, filled).await;
+                order.is_through(&view.host.name);
+                fits
+            };
+            (view.host.name.clone(), copied.boxed())
+        });
         let answers = ask_all(questions).await;
         refuse_if(answers.values().any(|fits| !fits), Refusal::SystemsNotBrought)
     }
@@ -68,7 +122,14 @@ impl Push<'_> {
         nix::closure(systems, None, limit).await.ok().map(|closure| closure.size())
     }
 
-    async fn copy_one(&self, view: &Surveyed<'_>, new: &StorePath, of_run: &[HostName], most: Option<u64>) -> bool {
+    async fn copy_one(
+        &self,
+        view: &Surveyed<'_>,
+        new: &StorePath,
+        of_run: &[HostName],
+        most: Option<u64>,
+        filled: Option<Filled<'_>>,
+    ) -> bool {
         let host = view.host;
         let name = &host.name;
         if self.request.back.is_some() {
@@ -84,8 +145,13 @@ impl Push<'_> {
         if !is_enough && !self.has_room(view, new).await {
             return false;
         }
+        if let Some(filled) = filled.filter(|_| there.is_none()) {
+            self.fetch_from(filled, host, new).await;
+        }
+        let substitute = !is_there && self.fetches_by_itself(host, filled).await;
+        let copied = CopyWay { from, substitute };
         let deadline = Instant::now() + host.limits.copy;
-        let brought = if is_there { Ok(()) } else { self.bring_over(view, new, from, deadline).await };
+        let brought = if is_there { Ok(()) } else { self.bring_over(view, new, copied, deadline).await };
         let first = match brought {
             Ok(()) => {
                 // What follows is little work: another copy may begin.
@@ -130,7 +196,7 @@ impl Push<'_> {
         // The wait for its turn is taken from no copy's time.
         let waiting = Instant::now();
         let turn = self.inquiry.reach.turns().copy(name).await;
-        let brought = self.bring_over(view, new, from, deadline + waiting.elapsed()).await;
+        let brought = self.bring_over(view, new, copied, deadline + waiting.elapsed()).await;
         drop(turn);
         match brought {
             Ok(()) => matches!(self.prepare_new(view, new, of_run, false).await, CopyCheck::Fits),
@@ -143,16 +209,21 @@ impl Push<'_> {
         &self,
         view: &Surveyed<'_>,
         new: &StorePath,
-        from: Option<&HostName>,
+        how: CopyWay<'_>,
         deadline: Instant,
     ) -> Result<(), nix::CopyError> {
         let host = view.host;
         let name = &host.name;
         let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
-        let substitute = host.nix.substitute_on_destination;
         let left = deadline.saturating_duration_since(Instant::now());
         self.inquiry.tell(Event::moved_within(name, Doing::Copying, left));
-        let destination = nix::Destination { host: name, alias: name, ssh_options: &ssh_options, substitute, from };
+        let destination = nix::Destination {
+            host: name,
+            alias: name,
+            ssh_options: &ssh_options,
+            substitute: how.substitute,
+            from: how.from,
+        };
         let hear = |heard: nix::Heard<'_>| {
             self.inquiry.tell(match heard {
                 nix::Heard::Progress(nix::NixProgress { copied, .. }) => {

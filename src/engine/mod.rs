@@ -7,6 +7,7 @@ mod activity;
 pub mod ask;
 mod baseline;
 mod build;
+mod cache;
 pub mod causes;
 pub mod clock;
 mod copy;

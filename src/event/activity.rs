@@ -51,6 +51,9 @@ pub enum Doing {
         at_once: u16,
     },
     Copying,
+    /// What several hosts need is put into the cache of the fleet.
+    FillingCache,
+    FetchingFromCache,
     AskingCaches,
     AskedForItsNix,
     InstallingLoader,
@@ -66,6 +69,12 @@ pub struct StandingCopy {
     pub silent: Duration,
     /// What nix has said last.
     pub last: Option<String>,
+}
+
+/// The wait of a host behind others for their copies, which have the line first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyBehind {
+    pub jump: HostName,
 }
 
 /// What is waited for at a host.

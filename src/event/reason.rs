@@ -9,6 +9,7 @@ pub mod any;
 pub mod baseline;
 pub mod boot;
 pub mod build;
+pub mod cache;
 pub mod cause;
 pub mod caution;
 pub mod claim;

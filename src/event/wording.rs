@@ -8,6 +8,7 @@ pub mod activity;
 mod baseline;
 mod boot;
 pub(crate) mod build;
+mod cache;
 mod cause;
 mod caution;
 mod claim;

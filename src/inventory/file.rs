@@ -12,7 +12,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::fields::{At, FieldValue};
-use super::model::{Become, BuildOn, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, UnitPattern};
+use super::model::{
+    Become, BuildOn, GuardAction, HookCommand, HostKey, HostName, LoaderKind, Size, Substitute, UnitPattern,
+};
 use super::scalar::JumpTo;
 use super::{scalar, shapes};
 use crate::facts::attr_path::AttrPath;
@@ -61,6 +63,9 @@ by_key FleetSettings in "a fleet, or `defaults`" {
     // A copy takes some 40 MB of memory on the workstation (measured).
     #[schemars(schema_with = "shapes::parallel")]
     parallel: At<u16> = |value| value.number(scalar::parallel), default 16;
+    /// Where the new systems are put once a push, before they are copied: what several hosts need then leaves this
+    /// workstation once. What the hosts do not fetch from there is copied as without it.
+    cache: CacheEntry = decode::cache;
     /// How the systems are evaluated: how many nix processes at once, and with how much memory.
     evaluate: EvaluateEntry = EvaluateEntry::of;
 }
@@ -163,11 +168,35 @@ whole BootLoaderEntry in "the map behind `boot_loader`" {
 }
 
 keys! {
+/// A store that nix can copy to, or a command that fills one: either `to` or `command`.
+#[schemars(transform = shapes::not_both("to", "command"), extend("minProperties" = 1))]
+whole CacheEntry in "the map behind `cache`" {
+    /// The store, as `nix copy --to` has it: `ssh-ng://HOST`, `file:///srv/cache?compression=zstd`, `s3://...`. A
+    /// `HOST` of the fleet is reached as the fleet reaches it.
+    #[schemars(schema_with = "shapes::store")]
+    to: At<String> = |value| value.parse(scalar::store);
+    /// What puts the systems into a cache: their paths are on its stdin, one a line. A list is a program with its
+    /// arguments, a text goes to `sh -c`.
+    #[schemars(schema_with = "shapes::one_or_many")]
+    command: At<HookCommand> = decode::checks::command;
+    /// Where the hosts fetch from, as root: a binary cache, or `ssh-ng://` for which root of each host has a key.
+    /// Absent: from the caches in their own configuration, if these answer.
+    #[schemars(schema_with = "shapes::store")]
+    from: At<String> = |value| value.parse(scalar::store);
+    /// The key whose signatures the hosts take for what they fetch, as in nix.settings.trusted-public-keys. Absent:
+    /// only those keys that they trust already.
+    #[schemars(schema_with = "shapes::public_key")]
+    public_key: At<String> = |value| value.parse(scalar::public_key);
+}
+}
+
+keys! {
 /// How Nix brings the new system to the host; of a fleet, or of all, also how its systems are evaluated.
 by_key NixEntry in "the map behind `nix`" {
-    /// Whether the host itself fetches from its binary caches what these have, so that only the rest is sent.
-    #[schemars(with = "bool")]
-    substitute_on_destination: At<bool> = FieldValue::boolean, default false;
+    /// Whether the host itself fetches from its binary caches what these have, so that only the rest is sent. `auto`:
+    /// where all of them answer it in 5 s.
+    #[schemars(schema_with = "shapes::substitute")]
+    substitute_on_destination: At<Substitute> = decode::substitute, default Substitute::Never;
     /// Whether the ssh connection to the host is compressed, for a slow line. Absent: ssh decides.
     #[schemars(with = "bool")]
     compress: At<bool> = FieldValue::boolean;

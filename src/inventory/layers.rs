@@ -10,7 +10,8 @@ use super::file::{
     Settings, UnitsEntry,
 };
 use super::model::{
-    After, BootLoaderHint, EvaluationTerms, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions, Steady, UnitPattern,
+    After, BootLoaderHint, Cache, CacheFilling, EvaluationTerms, Hook, Hooks, Host, HostName, Jump, Limits, NixOptions,
+    Steady, UnitPattern,
 };
 use super::scalar::JumpTo;
 use super::words::shown;
@@ -181,6 +182,16 @@ pub(super) fn evaluation(file: &File, fleet: &FleetEntry, settings: &FleetSettin
         show_trace: false,
         anew: false,
     }
+}
+
+/// `None`, too, if what fills it could not be read: that has been said.
+pub(super) fn cache(settings: &FleetSettings) -> Option<Cache> {
+    let entry = settings.cache.as_ref()?;
+    let by = match (&entry.to, &entry.command) {
+        (Some(to), _) => CacheFilling::Store(to.value.clone()),
+        (None, command) => CacheFilling::Command(value(command.as_ref())?),
+    };
+    Some(Cache { by, from: value(entry.from.as_ref()), public_key: value(entry.public_key.as_ref()) })
 }
 
 fn ignored_units(entry: &UnitsEntry) -> Vec<UnitPattern> {

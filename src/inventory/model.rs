@@ -15,7 +15,7 @@ pub use super::evaluation::{EvaluationTerms, MOST_WORKERS};
 pub use super::hook::{Hook, HookCommand, Hooks};
 pub use super::host_name::{BadName, HostName, is_name};
 pub use super::jump::Jump;
-pub use super::nix::{BuildOn, NixOptions};
+pub use super::nix::{BuildOn, Cache, CacheFilling, NixOptions, Substitute};
 pub use super::units::{BadUnitPattern, UnitPattern};
 pub use super::wave::{Size, SizeError};
 
@@ -219,6 +219,8 @@ pub struct Fleet {
     pub evaluation: EvaluationTerms,
     /// How many logins, and how many copies, are under way at once; from 1 to [`MOST_PARALLEL`].
     pub parallel: u16,
+    /// Where its new systems are put once a push, before they are copied.
+    pub cache: Option<Cache>,
 }
 
 /// With more logins at once a workstation runs out of files and processes before the window has a use.

@@ -169,6 +169,7 @@ impl Resolver<'_> {
             build_limit: entry.build_limit(),
             evaluation: self.evaluation(entry, &settings),
             parallel: settings.parallel(),
+            cache: layers::cache(&settings),
         };
         let fleet = fleet.with_guests_first();
         self.ensure_guards_hold(&fleet, &places);

@@ -264,6 +264,39 @@ pub(crate) fn url(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
+/// The kinds of stores that a cache can be. Others, such as `local` and `daemon`, are on one machine alone.
+const STORES: [&str; 6] = ["file://", "http://", "https://", "s3://", "ssh://", "ssh-ng://"];
+
+/// A store of Nix, as its options have it. Source: nix help-stores.
+pub(crate) fn store(text: &str) -> Result<String, Wrong> {
+    let bad = || Wrong::NotAStore { text: text.to_owned() };
+    let scheme = STORES.into_iter().find(|scheme| text.starts_with(scheme)).ok_or_else(bad)?;
+    let place = &text[scheme.len()..];
+    // ssh takes a host that begins with `-` for an option.
+    let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
+    let first = if scheme == "file://" { place.starts_with('/') } else { !place.starts_with('/') };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+~@=,:?&%[]".contains(&byte);
+    let is_one = first && !place.starts_with('-') && !host.starts_with('-') && !host.is_empty();
+    if is_one && text.bytes().all(allowed) { Ok(text.to_owned()) } else { Err(bad()) }
+}
+
+/// A public key of a cache: `NAME:` and 32 bytes in base64.
+pub(crate) fn public_key(text: &str) -> Result<String, Wrong> {
+    let is_key = |key: &str| {
+        let letters = key.strip_suffix('=').unwrap_or_default();
+        letters.len() == 43 && letters.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
+    };
+    let is_named = |name: &str| {
+        !name.is_empty()
+            && !name.starts_with('-')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    match text.split_once(':') {
+        Some((name, key)) if text.len() <= 200 && is_named(name) && is_key(key) => Ok(text.to_owned()),
+        _ => Err(Wrong::NotAPublicKey { text: text.to_owned() }),
+    }
+}
+
 /// A piece of a page: to `grep` an empty text is in every page, and so is one of two lines if one of them is there.
 pub(crate) fn piece(text: &str) -> Result<String, Wrong> {
     if text.is_empty() {
@@ -531,6 +564,55 @@ mod tests {
         assert!(url("http://vps:8080/health?x=%20").is_ok());
         for bad in ["vps:8080", "ftp://x", "http://", "http://-x", "http://a b", "http://a\"b"] {
             assert!(url(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_a_url_of_a_known_kind_that_no_program_takes_for_an_option() {
+        let good = [
+            "ssh-ng://vps",
+            "ssh-ng://nix-ssh@vps.example.org:22",
+            "file:///srv/cache?compression=zstd",
+            "https://cache.example.org/main",
+            "s3://bucket?endpoint=s3.example.org&region=eu",
+        ];
+        for text in good {
+            assert_eq!(store(text).as_deref(), Ok(text));
+        }
+        for bad in [
+            "",
+            "vps",
+            "local",
+            "daemon",
+            "unix:///x",
+            "ssh-ng://",
+            "ssh-ng://-oProxyCommand=x",
+            "ssh-ng://a@-x",
+            "file://",
+            "file://srv",
+            "http://a b",
+            "http://a\nb",
+            "http://a#b",
+            "http://$x",
+            "--help",
+            "https:///x",
+        ] {
+            assert!(store(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_public_key_is_a_name_and_32_bytes() {
+        let key = "cache.example.org-1:7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY=";
+        assert_eq!(public_key(key).as_deref(), Ok(key));
+        for bad in [
+            "",
+            "x",
+            "x:y",
+            ":7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY=",
+            "a b:7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY=",
+        ] {
+            assert!(public_key(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::fields::At;
-use super::model::{Become, BuildOn, GuardAction, HostKey, LoaderKind, MOST_PARALLEL, MOST_WORKERS};
+use super::model::{Become, BuildOn, GuardAction, HostKey, LoaderKind, MOST_PARALLEL, MOST_WORKERS, Substitute};
 
 impl<T: JsonSchema> JsonSchema for At<T> {
     fn inline_schema() -> bool {
@@ -140,6 +140,19 @@ pub(super) fn waves(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+pub(super) fn store(_: &mut SchemaGenerator) -> Schema {
+    let pattern = r"^(file:///|(https?|s3|ssh|ssh-ng)://[A-Za-z0-9])[A-Za-z0-9/._+~@=,:?&%\[\]-]*$";
+    json_schema!({ "type": "string", "pattern": pattern })
+}
+
+pub(super) fn public_key(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9._][A-Za-z0-9._-]*:[A-Za-z0-9+/]{43}=$" })
+}
+
+pub(super) fn substitute(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": [true, false, "auto"] })
+}
+
 pub(super) fn one_or_many(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "oneOf": [
@@ -248,6 +261,16 @@ impl SchemaDefault for Duration {
 impl SchemaDefault for bool {
     fn value(&self) -> Value {
         Value::from(*self)
+    }
+}
+
+impl SchemaDefault for Substitute {
+    fn value(&self) -> Value {
+        match self {
+            Self::Always => Value::from(true),
+            Self::Never => Value::from(false),
+            Self::Auto => Value::from("auto"),
+        }
     }
 }
 

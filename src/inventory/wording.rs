@@ -1,6 +1,7 @@
 //! The sentences for everything that can be wrong with an inventory: what it is, and how to mend it.
 
 use super::file::decode::SECTIONS;
+use super::model::url_without_login;
 use super::scalar::RESERVED_TAG;
 use super::select::FAILED;
 use super::words::{listed, shown};
@@ -142,6 +143,12 @@ impl Wrong {
             Self::HostBesidePort { .. } => "`tcp` is a port alone".into(),
             Self::UrlMissing => "the address is missing".into(),
             Self::NotAUrl { text, .. } => format!("`{}` is not a web address", shown(text)),
+            Self::NotAStore { text } => {
+                format!("`{}` is not a store that nix can copy to or fetch from", shown(&url_without_login(text)))
+            }
+            Self::NotAPublicKey { text } => format!("`{}` is not the public key of a cache", shown(text)),
+            Self::CacheWithoutTo => "this cache does not say what fills it".into(),
+            Self::CommandBesideTo => "this cache is filled by `to` already".into(),
             Self::NotAWindow { number, .. } => format!("`{number}` logins or copies at once are none, or too many"),
             Self::NotSoManyWorkers { number, .. } => format!("`{number}` evaluations at once are none, or too many"),
             Self::NotAnAmountOfMemory { text } => format!("`{}` is no amount of memory", shown(text)),
@@ -282,6 +289,14 @@ impl Wrong {
             Self::HostBesidePort { host, port } => format!("write `tcp: {port}`, and `to: {host}` below it"),
             Self::UrlMissing => "add `url: http://...`".into(),
             Self::NotAUrl { slip, .. } => slip.mend().into(),
+            Self::NotAStore { .. } => {
+                "write `ssh-ng://HOST`, `file:///FOLDER`, `http://`, `https://` or `s3://`, with letters such as spaces and \
+                 quotes as `%20` and the like"
+                    .into()
+            }
+            Self::NotAPublicKey { .. } => "it is a name, a colon and 44 letters of base64: `cache-1:M0bd...=`".into(),
+            Self::CacheWithoutTo => "write `to: ssh-ng://HOST`, or `command: [attic, push, CACHE, --stdin]`".into(),
+            Self::CommandBesideTo => "leave `to` or `command`".into(),
             Self::NotAWindow { most, .. } => format!("write a number from 1 to {most}, like 16"),
             Self::NotSoManyWorkers { most, .. } => format!("write a number from 1 to {most}, like 2"),
             Self::NotAnAmountOfMemory { .. } => "write a whole number with `MiB` or `GiB`: `4GiB`".into(),

@@ -227,6 +227,14 @@ wrongs! {
     UrlMissing = "url-missing";
     /// The text is not a web address.
     NotAUrl { text: String, slip: UrlSlip } = "not-a-url";
+    /// The text is no store that nix can copy to or fetch from.
+    NotAStore { text: String } = "not-a-store";
+    /// The text is not the public key of a cache.
+    NotAPublicKey { text: String } = "not-a-public-key";
+    /// The cache does not say what fills it.
+    CacheWithoutTo = "cache-without-to";
+    /// The cache is filled by a command and by `nix copy`.
+    CommandBesideTo = "command-beside-to";
     /// So many logins or copies are never under way at once.
     NotAWindow { number: i128, most: u16 } = "not-a-window";
     /// So many processes never evaluate at once.

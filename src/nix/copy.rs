@@ -17,10 +17,10 @@ const MISREAD: &str = "protocol mismatch, got '";
 pub(super) const MISREAD_MASTER: &str = "protocol mismatch, got 'started";
 
 /// How much ssh and the host may say beside nix during a copy: banners, warnings, the reason why it fails.
-const MOST_OF_OTHERS: u64 = 1024 * 1024;
+pub(super) const MOST_OF_OTHERS: u64 = 1024 * 1024;
 
 /// The longest line: no builder speaks in a copy.
-const LONGEST_LINE: usize = 1024 * 1024;
+pub(super) const LONGEST_LINE: usize = 1024 * 1024;
 
 /// The host to copy to.
 #[derive(Debug, Clone, Copy)]
@@ -154,28 +154,39 @@ pub async fn copy(
     path: &StorePath,
     to: Destination<'_>,
     limit: Duration,
+    hear: impl FnMut(Heard<'_>) + Send,
+) -> Result<(), CopyError> {
+    copy_all(std::slice::from_ref(path), to, limit, hear).await
+}
+
+/// Copies several paths at once, and each thing that they need once. An error names the first of them.
+pub(super) async fn copy_all(
+    paths: &[StorePath],
+    to: Destination<'_>,
+    limit: Duration,
     mut hear: impl FnMut(Heard<'_>) + Send,
 ) -> Result<(), CopyError> {
     let start = tokio::time::Instant::now();
-    let Err(error) = copy_once(path, to, to.ssh_options, limit, &mut hear).await else { return Ok(()) };
+    let Err(error) = copy_once(paths, to, to.ssh_options, limit, &mut hear).await else { return Ok(()) };
     match error {
         CopyError::Other { message, .. } if message.contains(MISREAD_MASTER) => {
             let left = limit.saturating_sub(start.elapsed());
-            copy_once(path, to, &to.without_master(), left, &mut hear).await
+            copy_once(paths, to, &to.without_master(), left, &mut hear).await
         }
         error => Err(error),
     }
 }
 
 async fn copy_once(
-    path: &StorePath,
+    paths: &[StorePath],
     to: Destination<'_>,
     ssh_options: &str,
     limit: Duration,
     hear: &mut (impl FnMut(Heard<'_>) + Send),
 ) -> Result<(), CopyError> {
+    let Some(path) = paths.first() else { return Ok(()) };
     let invocation =
-        nix(limit).longest_line(LONGEST_LINE).env("NIX_SSHOPTS", ssh_options).args(options(to)).arg("--").arg(path);
+        nix(limit).longest_line(LONGEST_LINE).env("NIX_SSHOPTS", ssh_options).args(options(to)).arg("--").args(paths);
     let (finished, tracker) = follow(invocation, Tracker::default(), MOST_OF_OTHERS, hear).await;
     match finished {
         Ok(finished) if finished.succeeded() => Ok(()),

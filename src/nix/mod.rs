@@ -5,6 +5,7 @@
 
 pub mod build;
 mod builder;
+pub mod cache;
 pub mod closure;
 pub mod copy;
 pub mod diff;
@@ -24,6 +25,7 @@ pub mod version;
 
 pub use build::{BuildError, BuildStore, FailedBuild, build, build_log};
 pub use builder::BuilderTrouble;
+pub use cache::{FillError, fill_by_command, fill_host, fill_store};
 pub use closure::{Closure, closure};
 pub use copy::{CopyError, Destination, copy, printed_before};
 pub use diff::diff;

@@ -1,5 +1,6 @@
 //! Reads the answers of the scripts. It is pure, and any output of a host becomes facts or an error.
 
+mod caches;
 mod condition;
 mod examined;
 mod fit;
@@ -19,6 +20,7 @@ use crate::facts::host::JobKind;
 use crate::facts::store_path::StorePath;
 use standing::job_kind;
 
+pub use caches::{OwnCaches, fetched, own_caches};
 pub use condition::condition;
 pub use examined::examined;
 pub use fit::fit;

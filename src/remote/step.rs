@@ -84,6 +84,16 @@ pub enum RemoteStep {
     Compare { old: StorePath, new: StorePath },
     /// What the activation of a system that is there would do to the units; changes nothing.
     DryActivate { new: StorePath, limit: Duration },
+    /// Which of the host's own binary caches answer; changes nothing.
+    Caches,
+    /// The new system, as far as it is not there, fetched by the host itself; only its store changes.
+    Fetch {
+        new: StorePath,
+        from: String,
+        /// Whose signatures count, beside those that the host trusts already.
+        public_key: Option<String>,
+        limit: Duration,
+    },
     /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
     Prepare {
         run: String,

@@ -31,6 +31,7 @@ mod blockers;
 mod broken;
 mod built;
 mod by_hand;
+mod cached;
 mod chaos;
 mod claimed;
 mod container;

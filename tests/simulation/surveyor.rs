@@ -179,6 +179,7 @@ impl Scenario {
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             evaluation: fleetdeploy::inventory::model::EvaluationTerms::default(),
             parallel: Fleet::DEFAULT_PARALLEL,
+            cache: None,
             canaries: std::collections::BTreeSet::new(),
             waves: Vec::new(),
         }

@@ -207,6 +207,7 @@ impl FleetContext {
             build_limit: Fleet::DEFAULT_BUILD_LIMIT,
             evaluation: EvaluationTerms::default(),
             parallel: window.parallel.unwrap_or(inventory.parallel),
+            cache: None,
             canaries: BTreeSet::new(),
             waves: Vec::new(),
             hooks: Hooks::default(),

@@ -56,7 +56,9 @@ impl Inquiry<'_> {
         for (machine, targets, built) in join_all(builds).await {
             match built {
                 Ok(built) => systems.extend(built),
-                Err(GroupFault::NotReached(cause)) => failed |= self.builder_not_reached(machine, targets, &cause),
+                Err(GroupFault::NotReached(cause)) => {
+                    failed |= self.builder_not_reached(machine.as_ref(), targets, &cause);
+                }
                 Err(GroupFault::Build(error)) => {
                     let of: Vec<HostName> = targets.keys().cloned().collect();
                     self.build_failed(&of, machine.as_ref(), &error).await;
@@ -76,7 +78,7 @@ impl Inquiry<'_> {
     /// Returns whether that is a failure by itself.
     fn builder_not_reached(
         &self,
-        machine: &Option<HostName>,
+        machine: Option<&HostName>,
         targets: &BTreeMap<HostName, EvalTarget>,
         cause: &Cause,
     ) -> bool {

@@ -278,6 +278,7 @@ pub(in crate::engine) fn fleet() -> Fleet {
         build_limit: Fleet::DEFAULT_BUILD_LIMIT,
         evaluation: fleetdeploy::inventory::model::EvaluationTerms::default(),
         parallel: Fleet::DEFAULT_PARALLEL,
+        cache: None,
         canaries: BTreeSet::new(),
         waves: Vec::new(),
     }

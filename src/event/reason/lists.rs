@@ -7,6 +7,7 @@ use crate::event::reason::absent::{Absence, AbsentHub};
 use crate::event::reason::baseline::{BaselineLink, BaselineLogin};
 use crate::event::reason::boot::{BootDoubt, BootRefusal};
 use crate::event::reason::build::{BuildFault, BuildNote};
+use crate::event::reason::cache::CacheNote;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
 use crate::event::reason::claim::Claim;
@@ -62,7 +63,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 63] = [
+pub const LISTS: [ReasonList; 64] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -71,6 +72,7 @@ pub const LISTS: [ReasonList; 63] = [
     ReasonList::of::<BootDoubt>(),
     ReasonList::of::<BuildFault>(),
     ReasonList::of::<BuildNote>(),
+    ReasonList::of::<CacheNote>(),
     ReasonList::of::<Cause>(),
     ReasonList::of::<Caution>(),
     ReasonList::of::<Claim>(),

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::names;
-use crate::event::activity::{Awaiting, Doing, StandingCopy, UnsteadyUnit};
+use crate::event::activity::{Awaiting, CopyBehind, Doing, StandingCopy, UnsteadyUnit};
 
 impl fmt::Display for Doing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,6 +40,8 @@ impl fmt::Display for Doing {
                 return write!(formatter, "waiting for its turn to connect: {at_once} at once");
             }
             Self::Copying => "copying",
+            Self::FillingCache => "filling the cache",
+            Self::FetchingFromCache => "fetching from the cache",
             Self::WaitingForCopy { at_once } => {
                 return write!(formatter, "waiting for its turn to be copied to: {at_once} at once");
             }
@@ -67,6 +69,12 @@ pub(crate) fn in_a_rollback(doing: &str) -> Option<&'static str> {
 
 fn links_of(links: usize) -> String {
     if links == 1 { "1 link".to_owned() } else { format!("{links} links") }
+}
+
+impl fmt::Display for CopyBehind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "waiting for the copy to {}, which it is behind", self.jump)
+    }
 }
 
 impl fmt::Display for StandingCopy {

@@ -7,15 +7,15 @@ pub(super) mod hooks;
 use std::collections::BTreeMap;
 
 use super::super::fields::{At, FieldValue, Fields, Heap};
-use super::super::model::{Become, LoaderKind, Size, UnitPattern};
+use super::super::model::{Become, LoaderKind, Size, Substitute, UnitPattern};
 use super::super::scalar;
 use super::super::words::nearest;
 use super::super::wrong::Wrong;
 use super::super::yaml::Node;
 use super::table::Keys as _;
 use super::{
-    BootLoaderEntry, DnsEntry, EvaluateEntry, File, FleetEntry, FleetSettings, HooksEntry, HostEntry, HttpEntry,
-    HubEntry, LimitsEntry, NixEntry, SystemEntries, UnitsEntry, WireguardEntry,
+    BootLoaderEntry, CacheEntry, DnsEntry, EvaluateEntry, File, FleetEntry, FleetSettings, HooksEntry, HostEntry,
+    HttpEntry, HubEntry, LimitsEntry, NixEntry, SystemEntries, UnitsEntry, WireguardEntry,
 };
 
 /// Reads the tree. What could not be read is missing in the result, and a mistake on the heap says so.
@@ -45,12 +45,13 @@ pub(in crate::inventory) const SECTIONS: [(&str, &str); 2] =
     [("hosts", "hosts: {vps: {address: vps.example.org}}"), ("fleets", "fleets: {homelab: {flake: ., hosts: all}}")];
 
 /// The maps in which a key is looked for that stands elsewhere. Of a key that is in several, the first is meant.
-const PLACES: [(&str, &[&str]); 14] = [
+const PLACES: [(&str, &[&str]); 15] = [
     (File::PLACE, File::KEYS),
     (FleetSettings::PLACE, FleetSettings::KEYS),
     (FleetEntry::PLACE, FleetEntry::KEYS),
     (HostEntry::PLACE, HostEntry::KEYS),
     (HooksEntry::PLACE, HooksEntry::KEYS),
+    (CacheEntry::PLACE, CacheEntry::KEYS),
     (NixEntry::PLACE, NixEntry::KEYS),
     (EvaluateEntry::PLACE, EvaluateEntry::KEYS),
     (BootLoaderEntry::PLACE, BootLoaderEntry::KEYS),
@@ -235,6 +236,26 @@ pub(super) fn becoming(value: &FieldValue<'_>) -> Option<At<Become>> {
     let arguments: Option<Vec<_>> =
         arguments.iter().map(|value| value.parse(scalar::argument).map(|at| at.value)).collect();
     Some(value.at(Become::Words([vec![program.value], arguments?].concat())))
+}
+
+pub(super) fn substitute(value: &FieldValue<'_>) -> Option<At<Substitute>> {
+    if value.as_text() == Some("auto") {
+        return Some(value.at(Substitute::Auto));
+    }
+    let always = value.boolean()?;
+    Some(value.at(if always.value { Substitute::Always } else { Substitute::Never }))
+}
+
+pub(super) fn cache(value: &FieldValue<'_>) -> Option<CacheEntry> {
+    let mut fields = value.fields()?;
+    let entry = CacheEntry::read(&mut fields);
+    match (fields.take("to"), fields.take("command")) {
+        (None, None) => fields.wrong(Wrong::CacheWithoutTo),
+        (Some(_), Some(command)) => command.wrong(Wrong::CommandBesideTo),
+        (Some(_), None) | (None, Some(_)) => {}
+    }
+    fields.finish(elsewhere);
+    Some(entry)
 }
 
 pub(super) fn waves(value: &FieldValue<'_>) -> Option<Vec<Size>> {

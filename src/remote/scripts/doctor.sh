@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # doctor: the status, and everything else that could stop a push. One round trip, changes nothing.
-# Needs what status.sh needs, and status.sh, whose `main` this one takes the place of.
+# Needs what status.sh needs, caches.sh, and status.sh, whose `main` this one takes the place of.
 # shellcheck disable=SC2154 # their variables
 
 main() {
@@ -10,8 +10,8 @@ main() {
     put login "${SUDO_USER:-${DOAS_USER:-$(exec id -un)}}"
     doctor_sshd
     # The keys whose signatures Nix takes here.
-    doctor_nix trusted-public-keys | put_lines trusted_key
-    doctor_caches
+    nix_setting trusted-public-keys | put_lines trusted_key
+    put_silent_caches
     ip -o address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); print "address", $4 }'
     for doctor_program in curl getent ip nix-daemon ping wg; do
         ! command -v "$doctor_program" >/dev/null || put program "$doctor_program"
@@ -19,26 +19,6 @@ main() {
     # Last, so that it is as new as the answer.
     put now "$(exec date +%s)"
     finish
-}
-
-# doctor_nix NAME: the words of a setting of Nix, a line each. Before Nix 2.20 it showed all of its settings only.
-doctor_nix() {
-    {
-        timeout 5 nix --extra-experimental-features nix-command config show "$1" ||
-            timeout 5 nix --extra-experimental-features nix-command show-config | sed -n "s/^$1 = //p"
-    } 2>/dev/null | tr ' ' '\n' | grep .
-}
-
-# `cache_silent URL` for each binary cache that does not answer in time; all are asked at once.
-doctor_caches() {
-    doctor_nix substituters | {
-        while IFS= read -r doctor_cache; do
-            timeout 5 nix --extra-experimental-features nix-command store ping --store "$doctor_cache" \
-                </dev/null >/dev/null 2>&1 ||
-                printf '%s\n' "$doctor_cache" | sed 's#//[^/@]*@#//#' | put_lines cache_silent &
-        done
-        wait
-    }
 }
 
 # `sshd KEY VALUE` of the settings that a push depends on, as the running sshd would read them.

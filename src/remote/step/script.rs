@@ -23,6 +23,7 @@ const STATUS: &str = include_str!("../scripts/status.sh");
 const WAITING: &str = include_str!("../scripts/waiting.sh");
 const COMPARING: &str = include_str!("../scripts/comparing.sh");
 const WIREGUARD: &str = include_str!("../scripts/wireguard.sh");
+const CACHES: &str = include_str!("../scripts/caches.sh");
 const PROBES: &str = include_str!("../scripts/probes.sh");
 
 /// The last line of every text: it calls `main` once the script and its shared files are whole.
@@ -39,9 +40,18 @@ impl RemoteStep {
             Self::Survey => ("survey", &[LIB, TRACES, BOOT, WIREGUARD, SURVEY], Vec::new()),
             Self::Status => ("status", &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
             Self::Doctor => {
-                let files =
-                    &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS, include_str!("../scripts/doctor.sh")];
-                ("doctor", files, Vec::new())
+                const FILES: &[&str] = &[
+                    LIB,
+                    TRACES,
+                    BOOT,
+                    WIREGUARD,
+                    COMPARING,
+                    SURVEY,
+                    STATUS,
+                    CACHES,
+                    include_str!("../scripts/doctor.sh"),
+                ];
+                ("doctor", FILES, Vec::new())
             }
             Self::Standing { run, units } => {
                 let run = run.clone().unwrap_or_else(|| "-".to_owned());
@@ -61,6 +71,12 @@ impl RemoteStep {
             Self::DryActivate { new, limit } => {
                 let arguments = vec![new.to_string(), limit.as_secs().to_string()];
                 ("dry_activate", &[LIB, include_str!("../scripts/dry_activate.sh")], arguments)
+            }
+            Self::Caches => ("caches", &[LIB, CACHES, include_str!("../scripts/own_caches.sh")], Vec::new()),
+            Self::Fetch { new, from, public_key, limit } => {
+                let key = public_key.clone().unwrap_or_else(|| "-".to_owned());
+                let arguments = vec![new.to_string(), from.clone(), key, limit.as_secs().to_string()];
+                ("fetch", &[LIB, include_str!("../scripts/fetch.sh")], arguments)
             }
             Self::Prepare { run, old_current, old_boot, new, check, brought, hosts } => {
                 let mut arguments = vec![run.clone(), old_current.to_string(), old_boot.to_string(), new.to_string()];

@@ -59,6 +59,14 @@ fn every_step() -> Vec<RemoteStep> {
         RemoteStep::Generations { system: None },
         RemoteStep::Compare { old: path(OLD), new: path(NEW) },
         RemoteStep::DryActivate { new: path(NEW), limit: Duration::from_secs(240) },
+        RemoteStep::Caches,
+        RemoteStep::Fetch {
+            new: path(NEW),
+            from: "http://vps:8080".into(),
+            public_key: Some("vps-1:7/+J=".into()),
+            limit: Duration::from_secs(1800),
+        },
+        RemoteStep::Fetch { new: path(NEW), from: "ssh-ng://vps".into(), public_key: None, limit: second },
         RemoteStep::Prepare {
             run: speaker.run.clone(),
             old_current: path(OLD),
@@ -201,6 +209,9 @@ fn every_step_is_this_script_with_these_arguments() {
     generations -
     compare grub:/boot2 | UNITS | OLD | NEW
     dry_activate NEW | 240
+    caches 
+    fetch NEW | http://vps:8080 | vps-1:7/+J= | 1800
+    fetch NEW | ssh-ng://vps | - | 1
     prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | NEW | 300 | {"run":"r-1","at":7,"revision":"a1b2c3d","dirty":false,"by":"ada","fleetdeploy":""} | vps | homeserver
     prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | - | 0 | - | vps | homeserver
     arm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver

@@ -1,0 +1,143 @@
+//! Between build and copy: puts the new systems into the cache of the fleet, once a run, and lets each host fetch from
+//! there, or from its own caches.
+//!
+//! Nothing here is needed for a push, and nothing here is believed: the copy that follows asks the host what is missing
+//! and brings that. So whatever fails here is a warning.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::mutex::lock;
+use super::push::Push;
+use crate::decide::survey::Surveyed;
+use crate::event::Event;
+use crate::event::activity::Doing;
+use crate::event::reason::cache::CacheNote;
+use crate::event::reason::cause::Cause;
+use crate::facts::store_path::StorePath;
+use crate::inventory::model::{Cache, CacheFilling, Host, HostName, Substitute, url_without_login};
+use crate::nix;
+use crate::remote::answer;
+use crate::remote::step::RemoteStep;
+
+/// How long the host's caches may take together to answer: each has 5 s, and so has each of two questions for them.
+const CACHES_ANSWER: Duration = Duration::from_secs(20);
+
+/// A cache that has got the new systems.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filled<'a> {
+    cache: &'a Cache,
+    /// The host of this run that is the cache.
+    host: Option<&'a HostName>,
+}
+
+impl Push<'_> {
+    /// Fills the cache, if the fleet has one and systems are to be copied. `None`: everything is copied from here.
+    pub(super) async fn fill_cache(&self, changing: &[(&Surveyed<'_>, &StorePath)]) -> Option<Filled<'_>> {
+        let cache = self.request.scope.fleet.cache.as_ref()?;
+        // A rollback's systems are on their hosts; and this workstation has none that was built elsewhere.
+        let elsewhere: BTreeSet<HostName> = lock(&self.inquiry.built_there).keys().cloned().collect();
+        let changing: Vec<_> = changing.iter().filter(|(view, _)| !elsewhere.contains(&view.host.name)).collect();
+        if self.request.back.is_some() || changing.is_empty() {
+            return None;
+        }
+        let limit = changing.iter().map(|(view, _)| view.host.limits.copy).max()?;
+        for (view, _) in &changing {
+            self.inquiry.tell(Event::moved_within(&view.host.name, Doing::FillingCache, limit));
+        }
+        let mut paths: Vec<StorePath> = changing.iter().map(|(_, new)| (*new).clone()).collect();
+        paths.sort();
+        paths.dedup();
+        let host = self.host_of_cache(cache);
+        let hear = |heard: nix::Heard<'_>| match heard {
+            nix::Heard::Progress(nix::NixProgress { copied, .. }) => {
+                // Its own row shows it; no other host has got anything yet.
+                if let Some(host) = host {
+                    let (done_bytes, expected_bytes) = (copied.done, copied.expected);
+                    self.inquiry.tell(Event::CopyMoved { host: host.clone(), done_bytes, expected_bytes });
+                }
+            }
+            nix::Heard::Printed(lines) => {
+                self.inquiry.tell(Event::Printed { host: None, by: "cache".to_owned(), lines });
+            }
+            nix::Heard::Still { .. } => {}
+        };
+        let filled = match (&cache.by, host) {
+            (CacheFilling::Store(_), Some(host)) => {
+                let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
+                let to =
+                    nix::Destination { host, alias: host, ssh_options: &ssh_options, substitute: false, from: None };
+                nix::fill_host(&paths, to, limit, hear).await
+            }
+            (CacheFilling::Store(store), None) => nix::fill_store(&paths, store, limit, hear).await,
+            (CacheFilling::Command(command), _) => {
+                nix::fill_by_command(&paths, command, &self.request.scope.folder, limit, hear).await
+            }
+        };
+        match filled {
+            Ok(()) => Some(Filled { cache, host }),
+            Err(error) => {
+                let note = CacheNote::CacheNotFilled { cache: name_of(cache), said: error.to_string() };
+                self.inquiry.warn(None, note);
+                None
+            }
+        }
+    }
+
+    /// The host of the fleet that is the cache, and that has let this run in.
+    fn host_of_cache(&self, cache: &Cache) -> Option<&HostName> {
+        let CacheFilling::Store(store) = &cache.by else { return None };
+        let name = store.strip_prefix("ssh-ng://")?;
+        self.request.scope.fleet.hosts.iter().map(|host| &host.name).find(|host| host.as_str() == name)
+    }
+
+    /// Lets the host fetch from the cache by itself.
+    pub(super) async fn fetch_from(&self, filled: Filled<'_>, host: &Host, new: &StorePath) {
+        let Some(from) = filled.cache.from.clone().filter(|_| filled.host != Some(&host.name)) else { return };
+        let limit = host.limits.copy / 2;
+        self.inquiry.tell(Event::moved_within(&host.name, Doing::FetchingFromCache, limit));
+        let public_key = filled.cache.public_key.clone();
+        let script = RemoteStep::Fetch { new: new.clone(), from: from.clone(), public_key, limit }.script();
+        let fetched = match self.inquiry.reach.run(&host.name, &script, limit + host.limits.step).await {
+            Ok(raw) => answer::fetched(&raw.lines).map_err(|error| Cause::from(&error)),
+            Err(error) => Err(Cause::from(&error)),
+        };
+        let said = match fetched {
+            Ok(None) => return,
+            Ok(Some(said)) => said,
+            Err(cause) => cause.to_string(),
+        };
+        self.inquiry.warn(Some(&host.name), CacheNote::CacheNotFetched { cache: url_without_login(&from), said });
+    }
+
+    /// Whether the copy lets the host fetch from the caches of its own configuration. A cache that does not answer
+    /// would hold the copy up for minutes: Nix has no way to bound that over ssh (docs/facts.md, "Binary caches").
+    pub(super) async fn fetches_by_itself(&self, host: &Host, filled: Option<Filled<'_>>) -> bool {
+        match host.nix.substitute_on_destination {
+            Substitute::Always => return true,
+            Substitute::Auto => {}
+            // The cache that was filled is one of its own.
+            Substitute::Never if filled.is_some_and(|filled| filled.cache.from.is_none()) => {}
+            Substitute::Never => return false,
+        }
+        self.inquiry.tell(Event::moved_within(&host.name, Doing::AskingCaches, CACHES_ANSWER));
+        // A host that does not answer now is heard of by the copy.
+        let Ok(raw) = self.inquiry.reach.run(&host.name, &RemoteStep::Caches.script(), CACHES_ANSWER).await else {
+            return false;
+        };
+        let caches = answer::own_caches(&raw.lines);
+        if caches.silent.is_empty() {
+            return !caches.all.is_empty();
+        }
+        self.inquiry.warn(Some(&host.name), CacheNote::OwnCachesSilent { caches: caches.silent });
+        false
+    }
+}
+
+/// What the person calls it, without a login.
+fn name_of(cache: &Cache) -> String {
+    match &cache.by {
+        CacheFilling::Store(store) => url_without_login(store),
+        CacheFilling::Command(command) => command.words(),
+    }
+}

@@ -1,0 +1,27 @@
+//! Why a push goes on without a binary cache, or with less of it. All are warnings: what no cache brings is copied.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+/// Why a cache is not used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum CacheNote {
+    /// The systems could not be put into it.
+    CacheNotFilled {
+        /// The store, without a login, or the command.
+        cache: String,
+        said: String,
+    },
+    /// The host could not fetch its new system from it.
+    CacheNotFetched {
+        cache: String,
+        /// Its own words; absent: it did not end in its time.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
+    /// Of the host's own binary caches these do not answer, so that it fetches from none.
+    OwnCachesSilent { caches: Vec<String> },
+}

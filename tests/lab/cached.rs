@@ -1,0 +1,92 @@
+//! What several hosts need leaves the workstation once, through a cache; and no cache is needed for a push.
+
+use fleetdeploy::event::{Event, Outcome};
+
+use crate::fleet::{Fleet, Setup};
+use crate::pushed::Pushed;
+
+const HOSTS: [&str; 2] = ["vps", "n1"];
+
+fn inventory(cache: &str) -> String {
+    format!(
+        "defaults:
+  user: root
+  guard: 90s
+  boot_time: 40s
+  limits: {{connect: 10s, step: 10s, test: 20s, switch: 15s, rollback: 20s}}
+  cache: {cache}
+hosts:
+  vps: {{address: 198.51.100.10}}
+  n1: {{address: 198.51.100.101, nix: {{substitute_on_destination: auto}}}}
+fleets:
+  homelab: {{hosts: all, flake: ., settle: 8s, steady: 0s, checks: []}}
+"
+    )
+}
+
+fn has(pushed: &Pushed, code: &str) -> bool {
+    pushed.has(|event| matches!(event, Event::Warned { text, .. } if text.code() == Some(code)))
+}
+
+/// The most bytes that a copy from here to this host was to bring.
+fn sent_to(pushed: &Pushed, name: &str) -> u64 {
+    let expected = pushed.events().filter_map(|event| match event {
+        Event::CopyMoved { host, expected_bytes, .. } if host.as_str() == name => Some(*expected_bytes),
+        _ => None,
+    });
+    expected.max().unwrap_or(0)
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
+    let mut fleet = Fleet::made("cached", &Setup { hosts: &HOSTS, ..Setup::default() });
+    // What is built here is signed, and root of n1 has a key for the vps.
+    let key = fleet.ws("nix-store --generate-binary-cache-key lab-1 ~/cache.sec ~/cache.pub && \
+         echo 'secret-key-files = /root/cache.sec' >>/etc/nix/nix.conf && cat ~/cache.pub");
+    let (private, known) = (fleet.ws("cat ~/.ssh/id_ed25519"), fleet.ws("cat ~/.ssh/known_hosts"));
+    fleet.host(
+        "n1",
+        &format!(
+            "mkdir -p ~/.ssh && umask 077 && printf '%s\\n' '{private}' >~/.ssh/id_ed25519 && \
+                  printf '%s\\n' '{known}' >~/.ssh/known_hosts"
+        ),
+    );
+    let through =
+        |from: &str| inventory(&format!("{{to: ssh-ng://vps, from: '{from}', public_key: '{}'}}", key.trim()));
+
+    fleet.write("inventory.yaml", &through("ssh-ng://root@198.51.100.10"));
+    let change = |fleet: &mut Fleet, version: &str| {
+        for host in HOSTS {
+            fleet.set(host, "version", &format!("\"{version}\""));
+            fleet.set(host, "size", "3");
+        }
+        fleet.look();
+    };
+    change(&mut fleet, "2");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(!has(&pushed, "cache-not-fetched") && !has(&pushed, "cache-not-filled"), "{}", pushed.words(None));
+    assert!(sent_to(&pushed, "vps") > 3_000_000 && sent_to(&pushed, "n1") < 1_000_000, "{}", pushed.words(None));
+    fleet.assert_on_new(&HOSTS);
+
+    // Nobody serves there, and a cache in n1's own configuration does not answer either.
+    fleet.host("n1", "echo 'extra-substituters = http://198.51.100.10:81' >>/etc/nix/nix.conf");
+    fleet.write("inventory.yaml", &through("http://198.51.100.10:81"));
+    change(&mut fleet, "3");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(has(&pushed, "cache-not-fetched") && has(&pushed, "own-caches-silent"), "{}", pushed.words(None));
+    assert!(sent_to(&pushed, "n1") > 3_000_000, "{}", pushed.words(None));
+    fleet.assert_on_new(&HOSTS);
+
+    // It takes the first system, and then there is none of it any more.
+    let command = "[sh, -c, 'read -r path && nix copy --to file:///root/store \"$path\" && echo gone && exit 7']";
+    fleet.write("inventory.yaml", &inventory(&format!("{{command: {command}, from: 'http://198.51.100.10:81'}}")));
+    change(&mut fleet, "4");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    pushed.assert_says(None, &["gone"]);
+    assert!(has(&pushed, "cache-not-filled") && !has(&pushed, "cache-not-fetched"), "{}", pushed.words(None));
+    fleet.assert_on_new(&HOSTS);
+}
