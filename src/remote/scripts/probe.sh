@@ -2,7 +2,8 @@
 # probe LIFE (probe ID KIND TIMEOUT_MS COUNT ARG…)…: asks the probes of this host, side by side, round after round.
 #
 # Reads `round N [ID…]` from its input, with the probes that are to be asked, or none for all; or `links N [ID…]`, which
-# does not ask systemd for the units. Answers each with a line `probe N ID up|down|silent|later MICROSECONDS|- DETAIL` per probe, what the host says of itself (`control N …`,
+# does not ask systemd for the units. Answers each with a line `probe N ID up|down|silent|later MICROSECONDS|- DETAIL`
+# per probe, what the host says of itself (`control N …`,
 # `host N KEY VALUE`, `wg_interface …`, `wg_peer …`), and `done N`. `down` was heard, `silent` was not, and `later` was
 # not asked yet. Ends, with `end`, at the end of its input, at `stop`, or after LIFE seconds. Changes nothing, leaves no
 # process and no file.
