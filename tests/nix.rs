@@ -58,6 +58,9 @@ const FLAKE: &str = r##"{
 }
 "##;
 
+/// Nix says of the steps before it that they are cut, and we say so, too.
+const THROWS: &str = "this one throws\n(the steps that led there: --show-trace)";
+
 const TOPLEVEL: &str = "nixosConfigurations.\"{host}\".config.system.build.toplevel";
 
 /// Evaluates with the usual terms, and keeps nothing.
@@ -219,7 +222,7 @@ async fn a_host_that_does_not_evaluate_is_named_and_the_others_are_fine() {
     let error = fleet.evaluate(&["vps", "throws", "wrong", "home"]).await.unwrap_err();
     let EvalError::Hosts { failed, fine, not_asked } = error else { panic!("{error}") };
     assert_eq!((fine, not_asked), (names(&["home", "vps"]), vec![]));
-    assert_eq!(failed[&name("throws")], HostProblem::Fails("this one throws".into()));
+    assert_eq!(failed[&name("throws")], HostProblem::Fails(THROWS.into()));
     let HostProblem::Fails(wrong) = &failed[&name("wrong")] else { panic!("{failed:?}") };
     assert!(wrong.starts_with("cannot add a string to an integer"), "{wrong}");
 }
@@ -701,7 +704,7 @@ async fn workers_share_the_hosts_and_an_error_in_the_middle_costs_no_other_host_
     let error = evaluate(&source, &self::hosts(&hosts), keeping.fleet.folder(), &hear).await.unwrap_err();
     let EvalError::Hosts { failed, fine, not_asked } = error else { panic!("{error}") };
     assert_eq!((fine, not_asked), (names(&["home", "many", "old", "sick", "vps"]), vec![]));
-    assert_eq!(failed[&name("throws")], HostProblem::Fails("this one throws".into()));
+    assert_eq!(failed[&name("throws")], HostProblem::Fails(THROWS.into()));
     let heard = heard.into_inner().unwrap();
     // The first two are evaluated alone, before anything is known of their size.
     for host in ["vps", "home"] {
