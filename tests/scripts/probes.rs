@@ -306,6 +306,7 @@ async fn a_line_that_is_waited_for_no_longer_goes_on_where_it_was_cut() {
 
 /// One that gets on needs no process for each of its connections, and one that stands still holds up no other.
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "an sshd that is slow is part of the test's world")]
 async fn connections_that_are_slow_and_get_on_share_a_process() {
     let host = probed().await;
     let ports: Vec<String> = (0..6)
