@@ -191,12 +191,16 @@ impl FakeFleet {
         };
         self.sent.lock().unwrap().push(format!("{word} {}", host.0));
         let mut outcome = StepOutcome::Done;
+        let mut log = Vec::new();
         let trouble = self.has(host, step);
         if let Step::Job { kind, .. } = step {
             assert!(trouble != Some(Trouble::Panics), "a mistake in the code that talks to a host");
             let mut systems = self.systems.lock().unwrap();
             match (kind, trouble) {
                 (kind, Some(Trouble::Ends(end))) => {
+                    if end == JobEnd::Status(11) {
+                        log.push("Could not acquire lock".to_owned());
+                    }
                     outcome = StepOutcome::Failed { failure: StepFailure::Job(*kind, end) };
                 }
                 (_, Some(_)) => outcome = StepOutcome::said_to_have_failed("status 1"),
@@ -223,7 +227,7 @@ impl FakeFleet {
             run_traces: None,
             fence: None,
         };
-        Answer::Said(Box::new(StepAnswer { outcome, standing, log: Vec::new() }))
+        Answer::Said(Box::new(StepAnswer { outcome, standing, log }))
     }
 }
 

@@ -153,6 +153,11 @@ fn a_unit_that_failed_before_may_fail_after() {
     fleet.write_inventory(&STEADY);
     fleet.set("homeserver", "version", "\"2\"");
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+    // It does not hide what the activation says: switch-to-configuration has one status for both.
+    fleet.set("homeserver", "activate", "\"fails\"");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(1, Outcome::RolledBack);
+    pushed.assert_says(None, &["homeserver", "activation script snippet 'lab' failed"]);
 }
 
 /// `db.service` was started by hand and dies once `/run/die` is there, which the new system makes.

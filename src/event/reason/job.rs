@@ -14,6 +14,11 @@ use crate::facts::step_answer::JobEnd;
 /// Source: docs/facts.md, "Exit statuses of switch-to-configuration".
 const LOADER_FAILED: &str = "Failed to install bootloader";
 
+/// What it prints where another one holds its lock; its status is 11 then, and after some other errors, too.
+///
+/// Source: docs/facts.md, "Exit statuses of switch-to-configuration".
+pub(crate) const LOCK_TAKEN: &str = "Could not acquire lock";
+
 /// What became of a detached step. `step` is its word in the scripts: `test`, `switch`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(tag = "code", rename_all = "kebab-case")]
@@ -74,7 +79,6 @@ impl JobFailure {
         };
         match status {
             2 => Self::ActivationScriptFailed { step, status },
-            11 => Self::SwitchLockTaken { step, status },
             91 => Self::OldSystemNotActivated,
             92 => Self::BootDefaultNotPutBack,
             93 => Self::ProfileNotPutBack,
@@ -98,6 +102,9 @@ impl JobFailure {
             Some(at) => {
                 let said = log[..at].iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
                 Self::LoaderNotInstalled { step: kind.word(), said: said.unwrap_or_default().to_owned() }
+            }
+            None if end == JobEnd::Status(11) && log.iter().any(|line| line.contains(LOCK_TAKEN)) => {
+                Self::SwitchLockTaken { step: kind.word(), status: 11 }
             }
             None => Self::new(kind, end),
         }

@@ -2,6 +2,7 @@
 
 use super::{Lines, all, number, one};
 use crate::event::reason::forecast::DryFault;
+use crate::event::reason::job::LOCK_TAKEN;
 use crate::facts::unit_changes::UnitChanges;
 
 /// The result of `dry-activate` on a host.
@@ -27,15 +28,15 @@ pub fn dry_activation(lines: &Lines) -> DryActivation {
     }
     match number(lines, "status") {
         Some(0) => DryActivation::Said(unit_changes(&log)),
-        status => DryActivation::Failed { why: failure(status), log },
+        status => DryActivation::Failed { why: failure(status, &log), log },
     }
 }
 
 /// Source: docs/facts.md, "Exit statuses of switch-to-configuration"; 124 and 137 are those of timeout(1).
-fn failure(status: Option<u64>) -> DryFault {
+fn failure(status: Option<u64>, log: &[String]) -> DryFault {
     match status {
         None => DryFault::DryAnswerSenseless,
-        Some(11) => DryFault::SwitchLockHeld,
+        Some(11) if log.iter().any(|line| line.contains(LOCK_TAKEN)) => DryFault::SwitchLockHeld,
         Some(100) => DryFault::OnlyByReboot,
         Some(124 | 137) => DryFault::DryTimedOut,
         Some(status) => DryFault::DryFailed { status },

@@ -161,6 +161,8 @@ check_new() {
     # The status of timeout(1), which a check may also end with by itself: then it is too early.
     124:* | 137:*) if [ "$uptime" -ge "$prepare_end" ]; then put check cut_off; else put check failed; fi ;;
     *"Could not acquire lock"*)
+        # The kernel's list may not show whose lock it is.
+        switch_runs || switch_text="a switch is under way"
         put misfit "busy $switch_text on this host"
         put check unknown
         ;;
