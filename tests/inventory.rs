@@ -1369,6 +1369,10 @@ mod codes {
         fleet_with(&format!("hosts: all, flake: ., checks: [{{{rest}}}]"))
     }
 
+    fn cached(cache: &str) -> String {
+        fleet_with(&format!("hosts: all, flake: ., cache: {cache}"))
+    }
+
     #[expect(clippy::too_many_lines, reason = "a line for each")]
     fn texts() -> Vec<(&'static str, String)> {
         let system = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-a";
@@ -1471,16 +1475,12 @@ mod codes {
             ("host-beside-port", check_with("tcp: 'a:22'")),
             ("url-missing", check_with("http: {status: 200}")),
             ("not-a-url", check_with("http: ftp://x")),
-            ("not-a-store", "defaults: {cache: {to: 'ssh-ng://-x'}}\nhosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
-            (
-                "not-a-public-key",
-                "defaults: {cache: {to: 'ssh-ng://a', public_key: x}}\nhosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n"
-                    .into(),
-            ),
-            ("cache-without-to", "hosts: {a: }\nfleets: {lab: {hosts: a, flake: ., cache: {from: 'http://x'}}}\n".into()),
+            ("not-a-store", cached("{to: 'ssh-ng://-x'}")),
+            ("not-a-public-key", cached("{to: 'ssh-ng://a', public_key: x}")),
+            ("cache-without-to", cached("{from: 'http://x'}")),
             (
                 "command-beside-to",
-                "hosts: {a: }\nfleets: {lab: {hosts: a, flake: ., cache: {to: 'ssh-ng://a', command: x}}}\n".into(),
+                cached("{to: 'ssh-ng://a', command: x}"),
             ),
             ("not-a-window", "defaults: {parallel: 0}\nhosts: {a: }\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
             ("not-so-many-workers", fleet_with("hosts: all, flake: ., evaluate: {workers: 0}")),

@@ -80,7 +80,9 @@ fleets:
 YAML
 }
 tc -n "$id-laptop" qdisc add dev eth0 root tbf rate 20mbit burst 32kbit latency 400ms
-sent_by_link() { ip -n "$id-laptop" -j -s link show dev eth0 | tr ',' '\n' | sed -n '/"tx"/s/.*"bytes":\([0-9]*\).*/\1/p'; }
+sent_by_link() {
+    ip -n "$id-laptop" -j -s link show dev eth0 | tr ',' '\n' | sed -n '/"tx"/s/.*"bytes":\([0-9]*\).*/\1/p'
+}
 
 push_four() { # NAME CACHE
     local host before after begun=$EPOCHREALTIME

@@ -44,7 +44,7 @@ pub(crate) fn disturbs(character: char) -> bool {
 /// `a`, `a and b`, `a, b and c`; each in backquotes, and not more than a message bears.
 #[must_use]
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    const MOST: usize = 30;
+    const MOST: usize = 40;
     let mut quoted: Vec<String> = names.into_iter().map(|name| format!("`{}`", shown(name))).collect();
     if quoted.len() > MOST {
         let more = quoted.split_off(MOST - 1).len();

@@ -54,7 +54,9 @@ async fn read(layouts: Vec<Layout>) {
             layout.tree.write_to(&host.path(&row.to_string()));
             write!(
                 words,
-                "root=$FLEETDEPLOY_ROOT/{row}; profiles=$root/nix/var/nix/profiles; told_loader='{}'; read_systems\n\
+                "root=$FLEETDEPLOY_ROOT/{row}; profiles=$root/nix/var/nix/profiles; told_loader='{}'\n\
+                 # On one host a store path is always the same.\n\
+                 installers_known=' '; read_systems\n\
                  echo \"$loader|$boot_default|$next_boot|$next_boot_system\"; echo \"$boot_note\"\n",
                 layout.told
             )

@@ -250,7 +250,7 @@ fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     let (severity, mend) = first("deploy", &Copying::Untrusted { key: None });
     let mend = mend.unwrap();
     assert_eq!(severity, Severity::Blocker);
-    assert!(mend.starts_with("sign what is built here") && mend.contains("secret-key-files"), "{mend}");
+    assert!(mend.starts_with("sign what is built here") && mend.contains("sign_key"), "{mend}");
     assert!(mend.ends_with("nix.settings.trusted-users = [ \"root\" \"deploy\" ];"), "{mend}");
     let key = Some("laptop-1:abc=".to_owned());
     let (severity, mend) = first("deploy", &Copying::Untrusted { key });

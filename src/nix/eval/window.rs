@@ -241,6 +241,6 @@ mod tests {
             queue.ended(&chunk, None);
         }
         assert!(!queue.next().unwrap().suspect);
-        assert_eq!(queue.give_up().len(), 2);
+        assert_eq!(queue.give_up().len(), 1);
     }
 }
