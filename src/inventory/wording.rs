@@ -290,8 +290,8 @@ impl Wrong {
             Self::UrlMissing => "add `url: http://...`".into(),
             Self::NotAUrl { slip, .. } => slip.mend().into(),
             Self::NotAStore { .. } => {
-                "write `ssh-ng://HOST`, `file:///FOLDER`, `http://`, `https://` or `s3://`, with letters such as spaces \
-                 and quotes as `%20` and the like"
+                "write `ssh-ng://HOST`, `file:///FOLDER`, `http://`, `https://` or `s3://`, with letters such as \
+                 spaces and quotes as `%20` and the like"
                     .into()
             }
             Self::NotAPublicKey { .. } => "it is a name, a colon and 44 letters of base64: `cache-1:M0bd...=`".into(),

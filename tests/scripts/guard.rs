@@ -612,6 +612,18 @@ async fn a_switch_whose_kernel_is_not_whole_has_failed_and_one_that_cannot_be_co
     }
 }
 
+/// The program tells of failed units alone, in its status.
+#[tokio::test]
+async fn an_activation_that_failed_beside_a_failed_unit_has_failed() {
+    for (log, status) in [("activating the configuration...\n", 4), ("Failed to run activate script\n", 2)] {
+        let host = in_a_run("").await;
+        switch(&host, B, "exit 4");
+        host.write("run/fleetdeploy/jobs/test.log", log);
+        let ask = format!("{LOADER}\nkind=test; load_old; new={B}; run_test >/dev/null; echo \"status $?\"");
+        assert_eq!(host.says(&JOB, &ask).await, format!("status {status}\n"));
+    }
+}
+
 #[tokio::test]
 async fn a_host_whose_kernel_is_not_whole_is_not_rebooted() {
     let host = in_a_run("").await;

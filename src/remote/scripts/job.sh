@@ -64,8 +64,9 @@ run_test() {
 # activation_status STATUS: 2 where the activation script has failed. Where units are failed, too, the program says 4,
 # which alone would say that all was done. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
 activation_status() {
-    if [ "$1" -eq 4 ] && grep -qxF 'Failed to run activate script' "$place/jobs/$kind.log"; then return 2; fi
-    return "$1"
+    [ "$1" -eq 4 ] || return "$1"
+    ! grep -qxF 'Failed to run activate script' "$place/jobs/$kind.log" 2>/dev/null || return 2
+    return 4
 }
 
 # new_links [FILE TARGET]…: FILE with what it leads to now, where that is in the new system.
