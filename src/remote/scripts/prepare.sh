@@ -70,7 +70,7 @@ put_roots() {
 keep_origin() {
     [ "$origin" != - ] || return 0
     origin_hash=${new#/nix/store/}
-    [ -d "$origins" ] || mkdir -p -m 700 "$origins" 2>/dev/null || return 0
+    [ -d "$origins" ] || mkdir -m 700 "$origins" 2>/dev/null || return 0
     printf '%s\n' "$new" "$origin" end 2>/dev/null >"$origins/${origin_hash%%-*}" || :
 }
 
