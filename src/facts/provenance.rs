@@ -102,7 +102,7 @@ impl Brought {
         Self { run: run.to_owned(), at, provenance }
     }
 
-    /// Returns it as a host keeps it: one line without a backslash, at most [`Self::LONGEST`] bytes; `-` if that cannot
+    /// Returns it as a host keeps it: one line without a backslash, at most 1500 bytes; `-` if that cannot
     /// be.
     #[must_use]
     pub fn word(&self) -> String {
