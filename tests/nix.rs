@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fleetdeploy::facts::attr_path::AttrPath;
 use fleetdeploy::facts::store_path::StorePath;
@@ -604,7 +604,9 @@ async fn everything_that_an_evaluation_can_depend_on_makes_it_another_one() {
     keeping.edit("base > $out", "base >> $out");
     assert_eq!((keeping.anew(&all).await, keeping.anew(&all).await), (2, 0));
     keeping.edit("base >> $out", "base > $out");
-    // Its date is another, and a flake can read it.
+    // Its date is another, and a flake can read it; nix knows whole seconds.
+    let file = std::fs::File::options().append(true).open(keeping.fleet.folder().join("flake.nix")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
     assert_eq!((keeping.anew(&all).await, keeping.anew(&all).await), (2, 0));
     keeping.terms.options.insert("cores".into(), "3".into());
     assert_eq!((keeping.anew(&all).await, keeping.anew(&all).await), (2, 0));
@@ -729,7 +731,7 @@ async fn a_flake_that_is_edited_while_it_is_evaluated_gives_systems_of_one_state
     let edit = |most: usize| {
         let number = edits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if number < most {
-            std::fs::write(&file, text.replace("echo one;", &format!("echo edit {number};"))).unwrap();
+            std::fs::write(&file, text.replace("echo one;", &format!("echo edit {number} of {most};"))).unwrap();
         }
     };
     for (most, settles) in [(1, true), (usize::MAX, false)] {
