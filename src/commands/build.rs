@@ -67,7 +67,10 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &BuildArgs) 
     scope.source.clean = arguments.source.clean;
     let events = query.events.clone();
     let building = async {
-        let systems = build(&scope, Arc::clone(&workspace), &events).await?;
+        let reach = Arc::new(context.reach(Arc::clone(&workspace), &events));
+        let built = build(&scope, Arc::clone(&reach), &events).await;
+        reach.close().await;
+        let systems = built?;
         let lines: Vec<String> = systems.iter().map(|(host, system)| format!("{host} {system}\n")).collect();
         let page = lines.concat();
         Ok(Reply { yes: true, answer: serde_json::json!({ "systems": systems }), page })

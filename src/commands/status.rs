@@ -89,12 +89,12 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
     context.begin_query("status", &events);
 
     let scope = context.scope(Allowed::default(), roots.path().to_owned());
-    let reach = context.reach(Arc::clone(&workspace), &events);
+    let reach = Arc::new(context.reach(Arc::clone(&workspace), &events));
     let building = async {
         if !with_build {
             return None;
         }
-        let built = build(&scope, Arc::clone(&workspace), &events).await;
+        let built = build(&scope, Arc::clone(&reach), &events).await;
         Some(built.map_err(|refusal| events.publish(Event::failed(None, refusal))).ok())
     };
     let phase = if *with_build { Phase::Survey } else { Phase::Ask };

@@ -71,10 +71,15 @@ pub(super) struct BuiltThere {
 
 impl<'a> Inquiry<'a> {
     pub(super) fn new(scope: &'a FleetScope, workspace: Arc<Workspace>, events: &'a Events) -> Self {
-        let connect = scope.fleet.reached();
+        let turns = Turns::new(scope.fleet.parallel, events);
+        Self::over(scope, Arc::new(Reach::new(workspace, scope.fleet.reached(), turns)), events)
+    }
+
+    /// Asks over connections that somebody else has, too, and closes.
+    pub(super) fn over(scope: &'a FleetScope, reach: Arc<Reach>, events: &'a Events) -> Self {
         Self {
             scope,
-            reach: Arc::new(Reach::new(workspace, connect, Turns::new(scope.fleet.parallel, events))),
+            reach,
             events,
             built_there: Mutex::default(),
             not_reached: Mutex::default(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::baseline::Baseline;
 use super::inquiry::{FleetScope, Inquiry, Phased, plan, refuse_if};
+use super::reach::Reach;
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
 use crate::event::reason::refusal::Refusal;
@@ -15,24 +16,20 @@ use crate::inventory::model::HostName;
 use crate::remote::Workspace;
 use crate::remote::step::AskUnits;
 
-/// Phase 1 alone: changes no host, and connects to those alone that build.
+/// Phase 1 alone: changes no host, and connects to those alone that build. Their connections are left to whoever made
+/// `reach`: others may be at work on them.
 ///
 /// # Errors
 /// Why not; the details were told as events.
 pub async fn build(
     scope: &FleetScope,
-    workspace: Arc<Workspace>,
+    reach: Arc<Reach>,
     events: &Events,
 ) -> Result<BTreeMap<HostName, StorePath>, Refusal> {
-    let inquiry = Inquiry::new(scope, workspace, events);
-    let built = async {
-        let systems = inquiry.build().await?;
-        inquiry.ensure_built(&scope.selected)?;
-        Ok(systems)
-    }
-    .await;
-    inquiry.reach.close().await;
-    built
+    let inquiry = Inquiry::over(scope, reach, events);
+    let systems = inquiry.build().await?;
+    inquiry.ensure_built(&scope.selected)?;
+    Ok(systems)
 }
 
 /// The result of a look at every link.
