@@ -35,6 +35,10 @@ impl Push<'_> {
     /// Fills the cache, if the fleet has one and systems are to be copied. `None`: everything is copied from here.
     pub(super) async fn fill_cache(&self, changing: &[(&Surveyed<'_>, &StorePath)]) -> Option<Filled<'_>> {
         let cache = self.request.scope.fleet.cache.as_ref()?;
+        // Who only looks ahead runs no program of the inventory.
+        if self.request.first.is_all() && matches!(cache.by, CacheFilling::Command(_)) {
+            return None;
+        }
         // A rollback's systems are on their hosts; and this workstation has none that was built elsewhere.
         let elsewhere: BTreeSet<HostName> = lock(&self.inquiry.built_there).keys().cloned().collect();
         let changing: Vec<_> = changing.iter().filter(|(view, _)| !elsewhere.contains(&view.host.name)).collect();

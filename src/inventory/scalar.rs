@@ -272,11 +272,11 @@ pub(crate) fn store(text: &str) -> Result<String, Wrong> {
     let bad = || Wrong::NotAStore { text: text.to_owned() };
     let scheme = STORES.into_iter().find(|scheme| text.starts_with(scheme)).ok_or_else(bad)?;
     let place = &text[scheme.len()..];
-    // ssh takes a host that begins with `-` for an option.
+    // ssh takes a host that begins with `-` for an option, and `%2d` may become one.
     let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
     let first = if scheme == "file://" { place.starts_with('/') } else { !place.starts_with('/') };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+~@=,:?&%[]".contains(&byte);
-    let is_one = first && !place.starts_with('-') && !host.starts_with('-') && !host.is_empty();
+    let is_one = first && !place.starts_with(['-', '%']) && !host.starts_with(['-', '%']) && !host.is_empty();
     if is_one && text.bytes().all(allowed) { Ok(text.to_owned()) } else { Err(bad()) }
 }
 
@@ -588,6 +588,8 @@ mod tests {
             "ssh-ng://",
             "ssh-ng://-oProxyCommand=x",
             "ssh-ng://a@-x",
+            "ssh-ng://%2doProxyCommand=x",
+            "ssh-ng://a@%2dx",
             "file://",
             "file://srv",
             "http://a b",

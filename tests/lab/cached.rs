@@ -84,6 +84,9 @@ fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
     let command = "[sh, -c, 'read -r path && nix copy --to file:///root/store \"$path\" && echo gone && exit 7']";
     fleet.write("inventory.yaml", &inventory(&format!("{{command: {command}, from: 'http://198.51.100.10:81'}}")));
     change(&mut fleet, "4");
+    // Who only looks ahead runs no program of the inventory, though systems are copied for it.
+    fleet.plain(&["plan", "homelab", "--units"]);
+    assert_eq!(fleet.ws("ls /root/store 2>/dev/null || true").trim(), "");
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(0, Outcome::Committed);
     pushed.assert_says(None, &["gone"]);

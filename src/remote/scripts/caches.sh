@@ -4,8 +4,8 @@
 # nix_setting NAME: the words of a setting of Nix, a line each. Before Nix 2.20 it showed all of its settings only.
 nix_setting() {
     {
-        timeout 5 nix --extra-experimental-features nix-command config show "$1" ||
-            timeout 5 nix --extra-experimental-features nix-command show-config | sed -n "s/^$1 = //p"
+        timeout -k 1 5 nix --extra-experimental-features nix-command config show "$1" ||
+            timeout -k 1 5 nix --extra-experimental-features nix-command show-config | sed -n "s/^$1 = //p"
     } 2>/dev/null | tr ' ' '\n' | grep .
 }
 
@@ -19,7 +19,7 @@ put_silent_caches() {
             caches_shown=$(printf '%s\n' "$caches_url" | sed 's#//[^/@]*@#//#')
             printf '%s\n' "$caches_shown" | put_lines cache
             XDG_CACHE_HOME=$caches_kept NIX_CACHE_HOME=$caches_kept \
-                timeout 5 nix --extra-experimental-features nix-command store ping --store "$caches_url" \
+                timeout -k 1 5 nix --extra-experimental-features nix-command store ping --store "$caches_url" \
                 </dev/null >/dev/null 2>&1 ||
                 printf '%s\n' "$caches_shown" | put_lines cache_silent &
         done

@@ -18,7 +18,7 @@ extra-trusted-public-keys = $fetch_key"
     # Whoever has no key gets no question, and whoever does not answer is not waited for.
     NIX_SSHOPTS='-oBatchMode=yes -oConnectTimeout=5 -oServerAliveInterval=10'
     export NIX_CONFIG NIX_SSHOPTS
-    fetch_log=$(exec timeout "$fetch_limit" nix-store --realise --option max-jobs 0 --option builders '' \
+    fetch_log=$(exec timeout -k 5 "$fetch_limit" nix-store --realise --option max-jobs 0 --option builders '' \
         --option connect-timeout 5 --option stalled-download-timeout 30 --option download-attempts 2 \
         "$fetch_new" 2>&1 </dev/null)
     put status "$?"

@@ -75,7 +75,7 @@ impl RemoteStep {
             Self::Caches => ("caches", &[LIB, CACHES, include_str!("../scripts/own_caches.sh")], Vec::new()),
             Self::Fetch { new, from, public_key, limit } => {
                 let key = public_key.clone().unwrap_or_else(|| "-".to_owned());
-                let arguments = vec![new.to_string(), from.clone(), key, limit.as_secs().to_string()];
+                let arguments = vec![new.to_string(), from.clone(), key, seconds_up(*limit)];
                 ("fetch", &[LIB, include_str!("../scripts/fetch.sh")], arguments)
             }
             Self::Prepare { run, old_current, old_boot, new, check, brought, hosts } => {

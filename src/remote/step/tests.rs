@@ -67,7 +67,13 @@ fn every_step() -> Vec<RemoteStep> {
             public_key: Some("vps-1:7/+J=".into()),
             limit: Duration::from_secs(1800),
         },
-        RemoteStep::Fetch { new: path(NEW), from: "ssh-ng://vps".into(), public_key: None, limit: second },
+        RemoteStep::Fetch {
+            new: path(NEW),
+            from: "ssh-ng://vps".into(),
+            public_key: None,
+            // Never 0, which is no limit for timeout(1).
+            limit: Duration::from_millis(500),
+        },
         RemoteStep::Prepare {
             run: speaker.run.clone(),
             old_current: path(OLD),
