@@ -14,6 +14,7 @@ use fleetdeploy::event::reason::forecast::NotKnown;
 use fleetdeploy::event::reason::recover::RecoverReason;
 use fleetdeploy::event::reason::refusal::Refusal;
 use fleetdeploy::event::reason::rollback::{LinkEnds, LinksCause, RollbackReason};
+use fleetdeploy::event::reason::trial::{TrialOutlook, TrialRefusal};
 use fleetdeploy::event::waiting::{AfterWait, HeldBack, WaitedFor};
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION, WayBack};
 use fleetdeploy::facts::links::LinkAnswer;
@@ -67,6 +68,7 @@ fn forecast() -> Forecast {
             needed_ms: 745_000,
             boot_ms: 300_000,
             comparison: Comparison { packages: Some(Vec::new()), reboot_for: Some(vec!["kernel".into()]) },
+            trial: Some(TrialOutlook::TrialNotPossible { cause: TrialRefusal::TrialImageSigned }.into()),
             units: Some(UnitChanges { restart_systemd: true, ..UnitChanges::default() }),
         }],
         armed_first: Some(name("vps")),
