@@ -43,6 +43,7 @@ mod rollback_target;
 mod run_end;
 mod status;
 mod survey;
+mod trial;
 mod tunnel;
 mod units;
 mod unlinked;

@@ -16,5 +16,6 @@ pub mod step_answer;
 pub mod store_path;
 pub mod systems;
 pub mod traces;
+pub mod trial;
 pub mod unit_changes;
 pub mod units;

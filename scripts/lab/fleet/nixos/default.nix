@@ -62,7 +62,7 @@ let
     (words ''
       systemctl journalctl loginctl busctl halt poweroff
       reboot shutdown systemd-analyze systemd-cat systemd-cgls systemd-cgtop
-      systemd-creds systemd-escape systemd-inhibit systemd-notify systemd-path systemd-run systemd-tmpfiles
+      systemd-creds systemd-escape systemd-inhibit systemd-notify systemd-path systemd-run systemd-tmpfiles bootctl
     ''))
   // { "lib/systemd/systemd" = link "/usr/lib/systemd/systemd"; }) { };
   kernel = tree "linux-${kernelVersion}" {
@@ -284,10 +284,9 @@ let
     "nix-daemon.service" "nix-daemon.socket" "sysinit-reactivation.target" "multi-user.target" "local-fs.target"
     "sockets.target" "network.target"
   ] ++ p.raw_unwanted;
-  # At every daemon-reload each is a process on every host, and none finds anything to do there. fstab's is the one that
-  # does.
-  idleGenerators = [ "debug" "getty" "gpt-auto" "hibernate-resume"
-    "rc-local" "run" "ssh" "system-update" "sysv" "tpm2" ];
+  # At every daemon-reload each is a process on every host, and none finds anything to do there. fstab's is one that
+  # does; debug's makes a unit of what stands on the kernel's line.
+  idleGenerators = [ "getty" "gpt-auto" "hibernate-resume" "rc-local" "run" "ssh" "system-update" "sysv" "tpm2" ];
   # The site's path has the version in it, and so has the unit: a new version restarts the application.
   site = tree "app-${p.version}" { "health" = text "ok ${p.version}\n"; } { };
 
@@ -398,6 +397,11 @@ let
   bootFault =
     if p.boot == "ok" || p.boot == "no-network" then ""
     else if p.boot == "dark" then "echo 'Kernel panic - not syncing'; exec sleep infinity"
+    # What the kernel does after that is one of its parameters.
+    else if p.boot == "panics" then ''
+      echo 'Kernel panic - not syncing'
+      case " $* " in *" panic="[1-9]*) exit 1 ;; esac
+      exec sleep infinity''
     else if fault p.boot "slow:" then "sleep ${seconds p.boot}"
     else throw "boot: ${p.boot}?";
   toplevel = tree "nixos-system-${hostName}-${version}" ({
