@@ -63,6 +63,7 @@ mod signals;
 mod slow;
 mod told;
 mod units;
+mod vm;
 mod vpn;
 mod waves;
 mod ways;

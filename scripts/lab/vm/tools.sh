@@ -39,8 +39,8 @@ release=$(basename "$modules")
 echo "$release" >"$directory/release"
 mkdir -p "$root/usr/lib/modules"
 mv "$modules" "$root/usr/lib/modules/"
-# Those that a firewall loads are not unpacked at each boot.
-in_root find "/usr/lib/modules/$release/kernel/net" -name '*.ko.xz' -exec busybox unxz {} +
+# Those that a firewall and WireGuard load are not unpacked at each boot.
+in_root find "/usr/lib/modules/$release"/kernel/{net,crypto,drivers/net/wireguard} -name '*.ko.xz' -exec busybox unxz {} +
 rm -r "$root/kernel"
 in_root depmod "$release"
 
@@ -56,7 +56,7 @@ rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/doc
 # What an initrd loads, in the order in which they need each other. What comes later, the host's modprobe loads.
 mkdir "$root/modules"
 number=0
-for module in virtio_blk virtio_net i6300esb efivarfs vfat nls_cp437 nls_ascii nls_iso8859-1 overlay tun; do
+for module in virtio_blk virtio_net i6300esb efivarfs vfat nls_cp437 nls_ascii nls_iso8859-1 overlay; do
     for file in $(in_root modprobe -S "$release" --show-depends "$module" | awk '$1 == "insmod" { print $2 }'); do
         name=$(basename "${file%%.ko*}")
         ! ls "$root"/modules/*-"$name.ko" >/dev/null 2>&1 || continue

@@ -184,8 +184,9 @@ let
         + when (p.wg_apply == "in-place") "X-ReloadIfChanged=true\n";
       restartTrigger = wireguardConf;
       start = script "wireguard-wg0-start" ''
-        export WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1
-        /usr/bin/wireguard-go wg0 >/dev/null 2>&1
+        ${if isVm then "ip link add wg0 type wireguard" else ''
+          export WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1
+          /usr/bin/wireguard-go wg0 >/dev/null 2>&1''}
         ip address add ${vpnAddress}/24 dev wg0
         wg setconf wg0 ${wireguardConf}
         ip link set wg0 mtu 1420 up'';
