@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::reason::rollback::LinksCause;
 use crate::event::waiting::WaitedFor;
-use crate::event::wording::{build, host, waiting, words};
+use crate::event::wording::{build, host, sending, waiting, words};
 use crate::event::{Cell, Event, GUARD_TRACE, HostPlanned, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::host_view::GuardView;
@@ -147,6 +147,10 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(None, front + &sanitise::line(doing))]
         }
         Event::Evaluated { anew, kept } => vec![of_fleet(Some(Tone::Faint), build::evaluated(*anew, *kept))],
+        Event::CopiesForeseen { copies } => vec![of_fleet(None, sending::coming(copies))],
+        Event::CopyMeasured { host: None, from, bytes, took_ms } => {
+            vec![of_fleet(None, format!("the cache was sent {}", sending::measured(from.as_ref(), *bytes, *took_ms)))]
+        }
         Event::HookStarted { hook, limit_ms } => {
             let text = format!("hook {}: up to {}", sanitise::line(hook), words::span_ms(*limit_ms));
             vec![of_fleet(None, text)]
