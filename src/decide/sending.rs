@@ -88,7 +88,7 @@ pub fn foresee(coming: &[ComingCopy], former: &FormerCopies, at_once: usize) -> 
         .iter()
         .map(|copy| {
             let known = copy.bytes.filter(|_| copy.way.is_sent());
-            let about_ms = known.and_then(|bytes| former.time(copy.host.as_ref(), copy.way.from(), bytes));
+            let about_ms = known.and_then(|bytes| former.time(copy.host.as_ref(), copy.way.builder(), bytes));
             CopyForecast { host: copy.host.clone(), way: copy.way.clone(), bytes: copy.bytes, about_ms }
         })
         .collect();
@@ -124,8 +124,7 @@ fn together(coming: &[ComingCopy], each: &[CopyForecast], at_once: usize) -> Opt
         let next = ready.min_by_key(|(_, (copy, _))| from(copy)).map_or(0, |(place, _)| place);
         let (copy, time) = open.remove(next);
         let Reverse(turn) = free.pop()?;
-        let behind = copy.behind.iter().filter_map(|jump| through.get(jump)).max().copied().unwrap_or(begin);
-        let end = turn.max(behind).saturating_add(time);
+        let end = turn.max(from(copy).unwrap_or(begin)).saturating_add(time);
         free.push(Reverse(end));
         through.extend(copy.host.as_ref().map(|host| (host, end)));
         last = last.max(end);

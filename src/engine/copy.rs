@@ -13,7 +13,7 @@ use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
 use super::push::Push;
-use super::sending::{CopyMeter, Weighed};
+use super::sending::{CopyMeter, Weighed, free};
 use crate::decide::survey::Surveyed;
 use crate::event::activity::{CopyBehind, Doing, StandingCopy};
 use crate::event::forecast::Comparison;
@@ -128,8 +128,7 @@ impl Push<'_> {
         let from = there.as_ref().map(|there| &there.machine).filter(|machine| *machine != name);
         let is_there = there.is_some() && from.is_none();
         let turn = self.inquiry.reach.turns().copy(name).await;
-        let finds_room = there.is_none() && weighed.finds_room(view);
-        if !finds_room && !self.has_room(view, new).await {
+        if !weighed.finds_room(view) && !self.has_room(view, new).await {
             return false;
         }
         if let Some(filled) = filled.filter(|_| there.is_none()) {
@@ -350,11 +349,6 @@ impl Push<'_> {
         }
         self.foresee_comparison(host, Comparison { packages, reboot_for: Some(reboot_for) });
     }
-}
-
-/// The room in the host's store, in bytes.
-pub(super) fn free(view: &Surveyed<'_>) -> u64 {
-    if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store }
 }
 
 /// `user`: who logs in there, if the inventory says so.

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
-use super::copy::free;
 use super::diff::is_here;
 use super::mutex::lock;
 use super::push::{Preview, Push};
@@ -24,22 +23,20 @@ use crate::nix;
 #[derive(Debug, Default)]
 pub(super) struct Weighed {
     pub(super) copies: CopiesForecast,
-    /// How many bytes a host lacks at most.
-    lacking: BTreeMap<HostName, u64>,
-    /// The size of all new systems together that are here, which is the most that a host can be brought from here.
-    most: Option<u64>,
+    /// How many bytes a host is brought from here at most.
+    most: BTreeMap<HostName, u64>,
 }
 
 impl Weighed {
     /// Whether what a host is brought from here finds room there for sure.
     pub(super) fn finds_room(&self, view: &Surveyed<'_>) -> bool {
-        let brought = self.lacking.get(&view.host.name).copied().or(self.most);
-        brought.is_some_and(|bytes| bytes <= free(view))
+        self.most.get(&view.host.name).is_some_and(|bytes| *bytes <= free(view))
     }
 }
 
 impl Push<'_> {
-    /// Weighs the copies: one question to this workstation's store for the fleet, and none for each host that has room.
+    /// Weighs the copies: one question to this workstation's store for all but large fleets, and none for each host that
+    /// has room.
     pub(super) async fn weigh(&self, views: &[Surveyed<'_>], changing: &[(&Surveyed<'_>, &StorePath)]) -> Weighed {
         // A rollback's systems are on their hosts.
         if self.request.back.is_some() {
@@ -61,7 +58,13 @@ impl Push<'_> {
             .filter(|(view, _)| !elsewhere.contains_key(&view.host.name))
             .filter_map(|(view, new)| Some((view.host.name.clone(), lacks(view, &BTreeSet::from([*new]))?)))
             .collect();
-        let most = graph.as_ref().and_then(|graph| graph.lacking(from_here.iter().copied(), []));
+        let whole = |new: &StorePath| graph.as_ref().and_then(|graph| graph.lacking([new], []));
+        let most =
+            changing.iter().filter(|(view, _)| !elsewhere.contains_key(&view.host.name)).filter_map(|(view, new)| {
+                let name = &view.host.name;
+                Some((name.clone(), lacking.get(name).copied().or_else(|| whole(new))?))
+            });
+        let most: BTreeMap<HostName, u64> = most.collect();
 
         let cache = self.cache_to_fill().filter(|_| !from_here.is_empty());
         let host_of_cache = cache.and_then(|cache| self.host_of_cache(cache));
@@ -95,7 +98,7 @@ impl Push<'_> {
         });
         let coming: Vec<ComingCopy> = filling.into_iter().chain(copies).collect();
         let at_once = usize::from(self.request.scope.fleet.parallel);
-        Weighed { copies: foresee(&coming, &self.request.former, at_once), lacking, most }
+        Weighed { copies: foresee(&coming, &self.request.former, at_once), most }
     }
 
     /// The new systems with all that they need, and those systems of the hosts that are here, too.
@@ -106,11 +109,13 @@ impl Push<'_> {
         let limit = views.iter().map(|view| view.host.limits.step).max()?;
         let known = views.iter().flat_map(systems_of).filter(|system| is_here(system));
         let all: BTreeSet<&StorePath> = known.chain(new.iter().copied()).collect();
-        if let Ok(graph) = nix::store_graph(all.iter().copied(), limit).await {
+        let all: Vec<&StorePath> = all.into_iter().collect();
+        if let Ok(graph) = nix::store_graph(&all, limit).await {
             return Some(graph);
         }
         // A file that lies there need not be valid.
-        if all.len() == new.len() { None } else { nix::store_graph(new.iter().copied(), limit).await.ok() }
+        let new: Vec<&StorePath> = new.iter().copied().collect();
+        if all.len() == new.len() { None } else { nix::store_graph(&new, limit).await.ok() }
     }
 
     fn cache_to_fill(&self) -> Option<&Cache> {
@@ -120,6 +125,11 @@ impl Push<'_> {
         };
         self.request.scope.fleet.cache.as_ref().filter(is_filled)
     }
+}
+
+/// The room in the host's store, in bytes.
+pub(super) fn free(view: &Surveyed<'_>) -> u64 {
+    if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store }
 }
 
 /// The systems that lie on a host for sure.

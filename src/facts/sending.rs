@@ -28,7 +28,7 @@ impl SendingWay {
 
     /// The host that has built it, if this workstation has not.
     #[must_use]
-    pub fn from(&self) -> Option<&HostName> {
+    pub fn builder(&self) -> Option<&HostName> {
         match self {
             Self::Between { from } => Some(from),
             Self::Sent | Self::SentOrFetched | Self::Fetched => None,

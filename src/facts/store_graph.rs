@@ -28,17 +28,17 @@ struct StoreNode {
 }
 
 impl StoreGraph {
-    /// A path that is needed and not among `objects` counts as nothing.
-    #[must_use]
-    pub fn of(objects: Vec<StoreObject>) -> Self {
-        let places: HashMap<StorePath, usize> =
-            objects.iter().enumerate().map(|(place, object)| (object.path.clone(), place)).collect();
-        let node = |object: StoreObject| {
-            let needs = object.needs.iter().filter_map(|path| places.get(path).copied()).collect();
-            StoreNode { size: object.size, needs }
-        };
-        let nodes = objects.into_iter().map(node).collect();
-        Self { places, nodes }
+    /// Adds paths with all that they need. A path that is needed and not among them counts as nothing.
+    pub fn add(&mut self, objects: Vec<StoreObject>) {
+        let new: Vec<StoreObject> =
+            objects.into_iter().filter(|object| !self.places.contains_key(&object.path)).collect();
+        for (place, object) in (self.nodes.len()..).zip(&new) {
+            self.places.insert(object.path.clone(), place);
+        }
+        for object in new {
+            let needs = object.needs.iter().filter_map(|path| self.places.get(path).copied()).collect();
+            self.nodes.push(StoreNode { size: object.size, needs });
+        }
     }
 
     #[must_use]
@@ -89,10 +89,11 @@ mod tests {
 
     #[test]
     fn what_is_lacking_is_counted_once_and_what_is_there_not_at_all() {
-        let graph = StoreGraph::of(vec![
+        let mut graph = StoreGraph::default();
+        graph.add(vec![object("old", 5, &["glibc"]), object("glibc", 1000, &["glibc"])]);
+        graph.add(vec![
             object("new", 10, &["new", "kernel", "glibc", "not-known"]),
             object("other", 20, &["kernel", "glibc"]),
-            object("old", 5, &["glibc"]),
             object("kernel", 100, &[]),
             object("glibc", 1000, &["glibc"]),
         ]);

@@ -49,16 +49,20 @@ pub async fn closure<'a>(
     parse(&ask(COMMAND, question.arg("--").args(paths)).await?)
 }
 
+/// How many paths are asked for at once: the answer has each of their closures once, a kilobyte a path.
+const ASKED_AT_ONCE: usize = 64;
+
 /// Gives paths of the local store with all that they need.
 ///
 /// # Errors
 /// See [`AskError`]; also if one of them is not valid there.
-pub async fn store_graph<'a>(
-    paths: impl IntoIterator<Item = &'a StorePath>,
-    limit: Duration,
-) -> Result<StoreGraph, AskError> {
-    let question = nix(limit).args(["path-info", "--recursive", "--json", "--"]).args(paths);
-    graph_of(&ask(COMMAND, question).await?)
+pub async fn store_graph(paths: &[&StorePath], limit: Duration) -> Result<StoreGraph, AskError> {
+    let mut graph = StoreGraph::default();
+    for some in paths.chunks(ASKED_AT_ONCE) {
+        let question = nix(limit).args(["path-info", "--recursive", "--json", "--"]).args(some);
+        graph.add(objects_of(&ask(COMMAND, question).await?)?);
+    }
+    Ok(graph)
 }
 
 /// What the JSON tells of one path. Sources: docs/facts.md, "Versions of Nix".
@@ -77,7 +81,7 @@ struct VersionedInfos {
     info: BTreeMap<String, PathInfo>,
 }
 
-fn graph_of(text: &str) -> Result<StoreGraph, AskError> {
+fn objects_of(text: &str) -> Result<Vec<StoreObject>, AskError> {
     let bad = |what: String| AskError::Answer { command: COMMAND, answer: what };
     let infos: Vec<(String, PathInfo)> = if text.trim_start().starts_with('[') {
         let infos: Vec<PathInfo> = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
@@ -98,7 +102,7 @@ fn graph_of(text: &str) -> Result<StoreGraph, AskError> {
         let needs = info.references.into_iter().map(whole).collect::<Result<_, _>>()?;
         Ok(StoreObject { path: whole(path)?, size: info.nar_size, needs })
     };
-    Ok(StoreGraph::of(infos.into_iter().map(object).collect::<Result<_, AskError>>()?))
+    infos.into_iter().map(object).collect()
 }
 
 fn parse(text: &str) -> Result<Closure, AskError> {
@@ -147,11 +151,12 @@ mod tests {
         );
         let (base, system) = (StorePath::new(base).unwrap(), StorePath::new(system).unwrap());
         for text in [list, map, versioned] {
-            let graph = graph_of(&text).unwrap();
+            let mut graph = StoreGraph::default();
+            graph.add(objects_of(&text).unwrap());
             assert_eq!((graph.lacking([&system], []), graph.lacking([&system], [&base])), (Some(288), Some(168)));
         }
         for text in ["error: x", "{\"/nix/store/x\": null}", "[{\"path\": \"/nix/store/x\", \"valid\": false}]"] {
-            assert!(matches!(graph_of(text), Err(AskError::Answer { .. })), "{text}");
+            assert!(matches!(objects_of(text), Err(AskError::Answer { .. })), "{text}");
         }
     }
 }
