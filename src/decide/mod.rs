@@ -16,6 +16,7 @@ pub mod reboot;
 pub mod remembered;
 pub mod restless;
 pub mod rollback;
+pub mod sending;
 pub mod status;
 pub mod survey;
 pub mod time;

@@ -41,6 +41,7 @@ mod refusal;
 mod rollback;
 mod rollback_target;
 mod run_end;
+pub(crate) mod sending;
 mod status;
 mod survey;
 mod trial;

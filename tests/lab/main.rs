@@ -64,6 +64,7 @@ mod signals;
 mod slow;
 mod told;
 mod units;
+mod vm;
 mod vpn;
 mod waves;
 mod ways;

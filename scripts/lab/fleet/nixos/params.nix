@@ -47,5 +47,6 @@
   unit_slow_start = 0; # seconds
   raw_units = { }; # name -> the text of a unit file
   raw_unwanted = [ ]; # those of them that no target wants
+  fstab = ""; # lines more of /etc/fstab
   reload_loop = false; # a service that does daemon-reload four times a second
 }
