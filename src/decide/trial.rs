@@ -75,6 +75,7 @@ impl TrialRefusal {
             TrialLack::EnvironmentOn { place, kind } => {
                 Self::TrialGrubEnvironmentOn { place: place.clone(), kind: kind.clone() }
             }
+            TrialLack::NoGenerator => Self::TrialGeneratorMasked,
             TrialLack::Kexec => Self::TrialKexecLoaded,
             TrialLack::LoaderChanges { before, after } => {
                 Self::TrialLoaderChanges { before: before.clone(), after: after.clone() }
@@ -161,6 +162,7 @@ mod tests {
                 TrialLack::EnvironmentOn { place: text("/boot"), kind: text("btrfs") },
                 TrialRefusal::TrialGrubEnvironmentOn { place: text("/boot"), kind: text("btrfs") },
             ),
+            (TrialLack::NoGenerator, TrialRefusal::TrialGeneratorMasked),
             (TrialLack::Kexec, TrialRefusal::TrialKexecLoaded),
             (
                 TrialLack::LoaderChanges { before: text("grub"), after: text("systemd-boot") },

@@ -45,6 +45,9 @@ pub enum TrialLack {
         place: String,
         kind: String,
     },
+    /// The system that runs leaves out what makes a unit of the kernel's line.
+    NoGenerator,
+    /// A kernel is loaded for kexec.
     Kexec,
     LoaderChanges {
         before: String,

@@ -71,7 +71,7 @@ async fn what_systemd_boot_lacks_is_named() {
     };
     assert!(said(&with("rw,nosuid", "rw")).await.contains(&"trial_means efi-variable".to_owned()), "{EFI}");
     let image = Image::generation(3, B).bytes();
-    let rows: [(Tree, &str); 9] = [
+    let rows: [(Tree, &str); 10] = [
         (systemd_boot().without("sys/firmware/efi/efivars"), "no-variables"),
         (systemd_boot().without("sys/firmware/efi/efivars").folder("sys/firmware/efi/efivars"), "other-loader"),
         (with("ro,nosuid", "rw"), "read-only"),
@@ -88,6 +88,7 @@ async fn what_systemd_boot_lacks_is_named() {
             "image",
         ),
         (systemd_boot().file("sys/kernel/kexec_loaded", "1\n"), "kexec"),
+        (systemd_boot().link("etc/systemd/system-generators/systemd-debug-generator", "/dev/null"), "no-generator"),
         (
             systemd_boot()
                 .installs_on(A, "install-grub")

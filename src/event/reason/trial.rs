@@ -67,6 +67,8 @@ pub enum TrialRefusal {
         /// A kind of file system, or `dm` or `md`.
         kind: String,
     },
+    /// Its system leaves out what makes a unit of the kernel's line.
+    TrialGeneratorMasked,
     /// A kernel is loaded for kexec, which would pass the boot loader.
     TrialKexecLoaded,
     /// The system that runs installs another boot loader than the booted one.

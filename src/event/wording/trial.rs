@@ -88,6 +88,8 @@ impl fmt::Display for TrialRefusal {
                 formatter,
                 "its GRUB cannot write its environment on {place} ({kind}), and would boot the entry again and again"
             ),
+            Self::TrialGeneratorMasked => formatter
+                .write_str("its system masks systemd-debug-generator, which takes a guard from the kernel's line"),
             Self::TrialKexecLoaded => {
                 formatter.write_str("a kernel is loaded there for kexec, which would pass the boot loader")
             }
@@ -127,6 +129,7 @@ impl Worded for TrialRefusal {
             | Self::TrialGrubMirrored
             | Self::TrialGrubNotOnce
             | Self::TrialGrubEnvironmentOn { .. }
+            | Self::TrialGeneratorMasked
             | Self::TrialLoaderChanges { .. }
             | Self::TrialNotOnMenu { .. }
             | Self::TrialLineTooLong { .. }

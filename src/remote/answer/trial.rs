@@ -44,6 +44,7 @@ fn lack(text: &str) -> TrialLack {
             let (place, kind) = halves();
             TrialLack::EnvironmentOn { place, kind }
         }
+        "no-generator" => TrialLack::NoGenerator,
         "kexec" => TrialLack::Kexec,
         "loader-changes" => {
             let (before, after) = halves();

@@ -18,6 +18,8 @@ print_trial() {
     systemd-boot) trial_of_systemd_boot ;;
     grub) trial_of_grub ;;
     esac
+    # It makes a unit of what stands on the kernel's line; a system may leave it out.
+    [ ! -c "$root/etc/systemd/system-generators/systemd-debug-generator" ] || lacks no-generator
     # It would be started in the place of the loader.
     line=''
     read_line "$root/sys/kernel/kexec_loaded" || :

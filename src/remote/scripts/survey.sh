@@ -27,6 +27,7 @@ survey_all() {
     # shellcheck disable=SC3028 # bash has a clock
     put time "${EPOCHSECONDS:-$(exec date +%s)}"
     survey_boot
+    [ -n "$boot_missing" ] || print_trial
     standing_systems='read'
     print_standing
     survey_rolling
@@ -46,7 +47,6 @@ survey_all() {
 survey_boot() {
     read_systems
     look_for_boot_place
-    [ -n "$boot_missing" ] || print_trial
     # If the system contradicts the inventory, no file was looked for: $boot_note says so, and none is missing.
     if [ "$told_kind" != - ] && [ -n "$boot_installer" ] && [ "$told_kind" != "$boot_installer" ]; then
         return
