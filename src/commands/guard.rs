@@ -1,5 +1,6 @@
 //! `guard`: arms the guard of a push for a person who works by hand.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -355,7 +356,7 @@ impl Records<'_> {
             fleet: context.fleet.name.clone(),
             inventory: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
             owner: owner(),
-            plan: armable.plan.clone(),
+            plan: Cow::Borrowed(&armable.plan),
             rollback_to: None,
             without: BTreeSet::new(),
             provenance: None,

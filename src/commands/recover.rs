@@ -2,6 +2,7 @@
 
 mod conclude;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::panic::AssertUnwindSafe;
@@ -225,7 +226,7 @@ fn known_of(unfinished: UnfinishedRun) -> RecordedRun {
     RecordedRun {
         rolling,
         run: run.id().to_string(),
-        plan: run.read_plan().filter(|_| whole).map(|saved| saved.plan),
+        plan: run.read_plan().filter(|_| whole).map(|saved| saved.plan.into_owned()),
         recorded: journal::recorded(&journal),
         epoch: epochs.max().unwrap_or(1),
         since: SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO),
@@ -315,14 +316,15 @@ impl RecoverListener<'_> {
 
     /// Writes down what a later recovery here must know, as the hosts have told it.
     fn write_down(&self, folder: &RunFolder, journal: &mut Journal, what: &FoundRun) -> Result<(), RecordError> {
+        let before = folder.read_plan();
         let saved = SavedPlan {
             fleet: self.request.fleet.name.clone(),
             inventory: self.inventory.clone(),
             owner: self.request.owner.clone(),
-            rollback_to: folder.read_plan().and_then(|before| before.rollback_to),
-            without: folder.read_plan().map(|before| before.without).unwrap_or_default(),
-            provenance: folder.read_plan().and_then(|before| before.provenance).or_else(|| what.provenance.clone()),
-            plan: Plan::clone(&what.plan),
+            rollback_to: before.as_ref().and_then(|before| before.rollback_to.clone()),
+            without: before.as_ref().map(|before| before.without.clone()).unwrap_or_default(),
+            provenance: before.and_then(|before| before.provenance).or_else(|| what.provenance.clone()),
+            plan: Cow::Borrowed(&what.plan),
         };
         folder.write_plan(&saved)?;
         if folder.read_journal()?.is_empty() {

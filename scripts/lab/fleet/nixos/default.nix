@@ -14,6 +14,7 @@ let
   exec = value: { kind = "exec"; inherit value; };
   link = value: { kind = "link"; inherit value; };
   program = value: { kind = "program"; inherit value; };
+  copy = value: { kind = "copy"; inherit value; };
   # A derivation that consists of these files.
   tree = drvName: files: extra:
     let paths = builtins.attrNames files;
@@ -41,7 +42,12 @@ let
   isNumbered = builtins.match "n[0-9]+" name != null;
   app = if p.app == null then isHub else p.app;
   version = "25.11.${p.version}";
-  kernelVersion = if p.reboot_needed then "6.12.2" else p.kernel;
+  # A vm has a real kernel: one by another name is the same one.
+  isVm = self ? vm;
+  kernelVersion =
+    if p.reboot_needed then "6.12.2"
+    else if isVm && p.kernel == known.kernel then self.vm
+    else p.kernel;
   loaderKind = if p.loader_kind == null then self.loader else p.loader_kind;
   # A container: no kernel, no boot loader, and something that starts /sbin/init.
   isContainer = loaderKind == "init" || loaderKind == "init-script";
@@ -62,15 +68,19 @@ let
     (words ''
       systemctl journalctl loginctl busctl halt poweroff
       reboot shutdown systemd-analyze systemd-cat systemd-cgls systemd-cgtop
-      systemd-creds systemd-escape systemd-inhibit systemd-notify systemd-path systemd-run systemd-tmpfiles
+      systemd-creds systemd-escape systemd-inhibit systemd-notify systemd-path systemd-run systemd-tmpfiles bootctl
     ''))
   // { "lib/systemd/systemd" = link "/usr/lib/systemd/systemd"; }) { };
   kernel = tree "linux-${kernelVersion}" {
-    "bzImage" = text "the kernel ${kernelVersion}\nthe end of the kernel\n";
+    "bzImage" =
+      if isVm then copy "/usr/lib/lab/vm/kernel"
+      else text "the kernel ${kernelVersion}\nthe end of the kernel\n";
     "lib/modules/${kernelVersion}/modules.order" = text "";
   } { };
   initrd = tree "initrd-linux-${kernelVersion}" ({
-    "initrd" = text "the initrd of ${kernelVersion}\n";
+    "initrd" =
+      if isVm then copy "/usr/lib/lab/vm/initrd"
+      else text "the initrd of ${kernelVersion}\n";
   } // (if p.loader == "full" then { "initrd" = { kind = "zeros"; value = "64"; }; } else { })) { };
   padding = tree "padding-${p.version}" { "padding" = { kind = "noise"; value = toString p.size; }; } { };
 
@@ -175,8 +185,9 @@ let
       service = when (p.wg_apply == "in-place") "X-ReloadIfChanged=true\n";
       restartTrigger = wireguardConf;
       start = script "wireguard-wg0-start" ''
-        export WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1
-        /usr/bin/wireguard-go wg0 >/dev/null 2>&1
+        ${if isVm then "ip link add wg0 type wireguard" else ''
+          export WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1
+          /usr/bin/wireguard-go wg0 >/dev/null 2>&1''}
         ip address add ${vpnAddress}/24 dev wg0
         wg setconf wg0 ${wireguardConf}
         ip link set wg0 mtu 1420 up'';
@@ -279,15 +290,20 @@ let
     "getty.target" "ssh.service" "ldconfig.service" "systemd-tmpfiles-clean.timer"
     "dev-hugepages.mount" "sys-fs-fuse-connections.mount"
     "run-lock.mount" "systemd-remount-fs.service" "systemd-ask-password-wall.path" "systemd-ask-password-console.path"
-  ];
+  ] ++ (if isVm then [
+    # A container has no such thing, and each is half a second of an emulated processor.
+    "dev-mqueue.mount" "sys-kernel-config.mount" "sys-kernel-debug.mount" "sys-kernel-tracing.mount"
+    "proc-sys-fs-binfmt_misc.automount" "systemd-binfmt.service" "kmod-static-nodes.service" "modprobe@.service"
+    "systemd-modules-load.service" "systemd-random-seed.service" "systemd-sysctl.service" "tmp.mount"
+    "systemd-tmpfiles-setup-dev-early.service" "systemd-tmpfiles-setup-dev.service"
+  ] else [ ]);
   notWanted = [
     "nix-daemon.service" "nix-daemon.socket" "sysinit-reactivation.target" "multi-user.target" "local-fs.target"
     "sockets.target" "network.target"
   ] ++ p.raw_unwanted;
-  # At every daemon-reload each is a process on every host, and none finds anything to do there. fstab's is the one that
-  # does.
-  idleGenerators = [ "debug" "getty" "gpt-auto" "hibernate-resume"
-    "rc-local" "run" "ssh" "system-update" "sysv" "tpm2" ];
+  # At every daemon-reload each is a process on every host, and none finds anything to do there. fstab's is one that
+  # does; debug's makes a unit of what stands on the kernel's line.
+  idleGenerators = [ "getty" "gpt-auto" "hibernate-resume" "rc-local" "run" "ssh" "system-update" "sysv" "tpm2" ];
   # The site's path has the version in it, and so has the unit: a new version restarts the application.
   site = tree "app-${p.version}" { "health" = text "ok ${p.version}\n"; } { };
 
@@ -363,7 +379,8 @@ let
 
   # --- the system itself ---
   out = builtins.placeholder "out";
-  kernelParams = "loglevel=4";
+  kernelParams = "loglevel=4" + when isVm (" console=ttyS0 mitigations=off audit=0 cryptomgr.notests"
+    + " tsc=reliable no_timer_check systemd.show_status=0");
   # As NixOS calls them; the kind of loader is told by it.
   installers = {
     systemd-boot = { name = "install-systemd-boot.sh"; program = ./install-systemd-boot; };
@@ -398,6 +415,11 @@ let
   bootFault =
     if p.boot == "ok" || p.boot == "no-network" then ""
     else if p.boot == "dark" then "echo 'Kernel panic - not syncing'; exec sleep infinity"
+    # What the kernel does after that is one of its parameters.
+    else if p.boot == "panics" then ''
+      echo 'Kernel panic - not syncing'
+      case " $* " in *" panic="[1-9]*) exit 1 ;; esac
+      exec sleep infinity''
     else if fault p.boot "slow:" then "sleep ${seconds p.boot}"
     else throw "boot: ${p.boot}?";
   toplevel = tree "nixos-system-${hostName}-${version}" ({
@@ -459,6 +481,7 @@ let
     "bin/${installerName}" = exec ''
       #!/bin/sh
       export PATH=${sw}/bin:${systemd}/bin
+      export boot_timeout=${if isVm then "0" else "5"}
       ${loaderFault}
       bash ${installer} "$@" || exit
       ${loaderFaultAfter}
