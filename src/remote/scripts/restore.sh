@@ -252,6 +252,8 @@ clear_the_way() {
         echo "the bus is down: starting it"
         within 5 systemctl reset-failed dbus.socket dbus.service
         within 10 systemctl start dbus.socket
+        # It does not come back to a bus that was gone, and the program asks it who is logged in.
+        within 10 systemctl try-restart systemd-logind.service
         ;;
     esac
     clear_lists=$root/run/nixos
