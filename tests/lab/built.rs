@@ -10,7 +10,7 @@ use crate::pushed::Pushed;
 use crate::reasons::assert_tells;
 
 /// A Nix that takes unsigned paths from root alone, and those that are signed by these keys from all.
-fn trusts(fleet: &Fleet, host: &str, keys: &str) {
+pub(crate) fn trusts(fleet: &Fleet, host: &str, keys: &str) {
     let settings = "sed 's/^trusted-users.*/trusted-users = root/' /etc/static/nix/nix.conf";
     let script = format!(
         "rm -f /etc/nix/nix.conf; {{ {settings}; echo 'trusted-public-keys = {keys}'; }} >/etc/nix/nix.conf
@@ -26,7 +26,7 @@ fn sent(fleet: &Fleet) -> u64 {
     devices.map(|(_, counts)| counts.split_whitespace().nth(8).unwrap().parse::<u64>().unwrap()).sum()
 }
 
-fn failed(pushed: &Pushed, code: &str) -> Vec<String> {
+pub(crate) fn failed(pushed: &Pushed, code: &str) -> Vec<String> {
     let of_event = |event: &Event| match event {
         Event::Failed { host: Some(host), text, .. } if text.code() == Some(code) => Some(host.to_string()),
         _ => None,
