@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
+use fleetdeploy::event::forecast::{
+    Comparison, CopiesForecast, CopyForecast, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast,
+};
 use fleetdeploy::event::{Cell, Phase};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
+use fleetdeploy::facts::sending::SendingWay;
 use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::facts::unit_changes::UnitChanges;
 use fleetdeploy::inventory::model::{HostName, Place};
@@ -88,6 +91,7 @@ fn forecast() -> Forecast {
         was_up: None,
         left_out: false,
     };
+    let copy = |host, way, bytes, about_ms| CopyForecast { host: Some(name(host)), way, bytes, about_ms };
     Forecast {
         fleet: "homelab".into(),
         hosts,
@@ -102,6 +106,14 @@ fn forecast() -> Forecast {
         not_run: [("backup is fresh", Some("vps")), ("backup is fresh", Some("nas")), ("it answers from here", None)]
             .map(|(check, from)| NotRun { check: check.into(), from: from.map(name), required: from.is_some() })
             .to_vec(),
+        copies: Some(CopiesForecast {
+            each: vec![
+                copy("vps", SendingWay::Sent, Some(43_500_000), Some(18_000)),
+                copy("homeserver", SendingWay::SentOrFetched, Some(2_000_000), Some(300)),
+                copy("web", SendingWay::Between { from: name("vps") }, None, None),
+            ],
+            about_ms: None,
+        }),
         not_known: vec!["which packages change on web".into()],
         gaps: vec![
             GuardGap::ActivationMovesBoot { host: name("web") },

@@ -3,7 +3,7 @@
 # what is forgotten of units that came right.
 #
 # No argument. A program that is missing costs its own answers, never the others'.
-# Needs lib.sh, traces.sh, boot.sh and wireguard.sh.
+# Needs lib.sh, traces.sh, boot.sh, boot_trial.sh and wireguard.sh.
 # shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
@@ -46,6 +46,7 @@ survey_all() {
 survey_boot() {
     read_systems
     look_for_boot_place
+    [ -n "$boot_missing" ] || print_trial
     # If the system contradicts the inventory, no file was looked for: $boot_note says so, and none is missing.
     if [ "$told_kind" != - ] && [ -n "$boot_installer" ] && [ "$told_kind" != "$boot_installer" ]; then
         return
