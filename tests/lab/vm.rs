@@ -41,7 +41,8 @@ fn selected(fleet: &Fleet) -> String {
 /// A line of the survey, by its key.
 fn surveyed(fleet: &Fleet, keys: &[&str]) -> Vec<String> {
     let said = fleet.step("web", &RemoteStep::Survey);
-    let of_key = |key: &&str| said.iter().find(|(word, _)| word == key).map_or(String::new(), |(_, value)| value.clone());
+    let of_key =
+        |key: &&str| said.iter().find(|(word, _)| word == key).map_or(String::new(), |(_, value)| value.clone());
     keys.iter().map(of_key).collect()
 }
 

@@ -286,7 +286,10 @@ impl Transaction {
             let what = phase.word().to_owned();
             effects.push(Effect::Tell(Event::Logged { host: name, what, lines: log }));
         } else if exited == Some(JobState::Exited { status: 4 }) {
-            effects.push(Effect::Tell(Event::warned(Some(&name), Notice::UnitsUnsettled { said: went_wrong_on_the_way(&log) })));
+            effects.push(Effect::Tell(Event::warned(
+                Some(&name),
+                Notice::UnitsUnsettled { said: went_wrong_on_the_way(&log) },
+            )));
         }
         reason
     }
