@@ -75,9 +75,10 @@ impl RemoteStep {
                 ("dry_activate", &[LIB, include_str!("../scripts/dry_activate.sh")], arguments)
             }
             Self::Caches => ("caches", &[LIB, CACHES, include_str!("../scripts/own_caches.sh")], Vec::new()),
-            Self::Fetch { new, from, public_key, limit } => {
+            Self::Fetch { new, from, public_key, limit, longest_still } => {
                 let key = public_key.clone().unwrap_or_else(|| "-".to_owned());
-                let arguments = vec![new.to_string(), from.clone(), key, seconds_up(*limit)];
+                let times = [*limit, *longest_still].map(seconds_up);
+                let arguments = [new.to_string(), from.clone(), key].into_iter().chain(times).collect();
                 ("fetch", &[LIB, include_str!("../scripts/fetch.sh")], arguments)
             }
             Self::Prepare { run, old_current, old_boot, new, check, brought, hosts } => {
