@@ -16,6 +16,7 @@ use fleetdeploy::event::reason::forecast::NotKnown;
 use fleetdeploy::event::reason::recover::RecoverReason;
 use fleetdeploy::event::reason::refusal::Refusal;
 use fleetdeploy::event::reason::rollback::{LinkEnds, LinksCause, RollbackReason};
+use fleetdeploy::event::reason::trial::TrialOutlook;
 use fleetdeploy::event::waiting::{AfterWait, HeldBack, WaitedFor};
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION, WayBack};
 use fleetdeploy::facts::links::LinkAnswer;
@@ -23,6 +24,7 @@ use fleetdeploy::facts::package_change::PackageChange;
 use fleetdeploy::facts::provenance::Provenance;
 use fleetdeploy::facts::sending::SendingWay;
 use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::trial::TrialMeans;
 use fleetdeploy::facts::unit_changes::UnitChanges;
 use fleetdeploy::inventory::model::{GuardAction, HostName, Place};
 use fleetdeploy::ui::json;
@@ -83,6 +85,7 @@ fn forecast() -> Forecast {
             needed_ms: 745_000,
             boot_ms: 300_000,
             comparison: Comparison { packages: Some(Vec::new()), reboot_for: Some(vec!["kernel".into()]) },
+            trial: Some(TrialOutlook::TrialPossible { means: TrialMeans::NextEntry, watchdog: false }.into()),
             units: Some(UnitChanges { restart_systemd: true, ..UnitChanges::default() }),
         }],
         armed_first: Some(name("vps")),

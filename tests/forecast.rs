@@ -5,11 +5,13 @@
 use fleetdeploy::event::forecast::{
     Comparison, CopiesForecast, CopyForecast, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast,
 };
+use fleetdeploy::event::reason::trial::{TrialOutlook, TrialRefusal};
 use fleetdeploy::event::{Cell, Phase};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
 use fleetdeploy::facts::sending::SendingWay;
 use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::trial::TrialMeans;
 use fleetdeploy::facts::unit_changes::UnitChanges;
 use fleetdeploy::inventory::model::{HostName, Place};
 use fleetdeploy::ui::forecast::{ForecastStyle, render};
@@ -40,6 +42,7 @@ fn host(host: &str, versions: (&str, &str), behind: Option<&str>) -> HostForecas
         needed_ms: 745_000,
         boot_ms: 300_000,
         comparison: Comparison::default(),
+        trial: None,
         units: None,
     }
 }
@@ -71,8 +74,12 @@ fn forecast() -> Forecast {
         host("web", ("25.11.1", "25.11.2"), None),
         host("nas", ("25.11.1", "25.11.1"), Some("vps")),
     ];
+    for host in &mut hosts {
+        host.trial = Some(TrialOutlook::TrialNotPossible { cause: TrialRefusal::TrialGrubSaves }.into());
+    }
     for host in &mut hosts[..2] {
         host.comparison = alike.clone();
+        host.trial = Some(TrialOutlook::TrialPossible { means: TrialMeans::EfiVariable, watchdog: false }.into());
         host.units = Some(units.clone());
     }
     hosts[0].boots = Some(system("vps", "25.11.0"));

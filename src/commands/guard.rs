@@ -136,7 +136,7 @@ Examples:
 
 Exit status:
   0  no guard of yours is armed any more, and none has fired
-  1  refused, or a guard has fired
+  1  refused; or a guard has fired; or something of it stays on a host
   2  usage or inventory
   3  a host does not answer
   130, 143, 129  interrupted before it began")]

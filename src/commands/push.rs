@@ -196,7 +196,13 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     // A rollback takes nothing from the source.
     let looks = request.back.is_none() && (request.scope.source.clean || hooks.begin_before());
     let ready = match find_source(&request.scope, looks, &events, &mut shutdown).await {
-        Ok(()) => hooks.before(&mut shutdown).await.map_err(|stopped| stopped.conclude(&request.scope.fleet)),
+        Ok(()) => {
+            let began = hooks.before(&mut shutdown).await;
+            if hooks.begin_before() {
+                request.scope.source.look_again();
+            }
+            began.map_err(|stopped| stopped.conclude(&request.scope.fleet))
+        }
         Err(concluded) => Err(concluded),
     };
     let concluded = match ready {

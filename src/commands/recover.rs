@@ -73,11 +73,13 @@ Examples:
 
 Exit status:
   0  every host is on its new system, or nothing was unfinished
-  1  every host was seen on its old system, without a guard;
-     or it is a guard that was armed by hand, which is left alone
+  1  every host was seen on its old system, without a guard; or it is
+     a guard that was armed by hand, which is left alone; or every host
+     answers, and none holds anything of the run that was named
   2  usage or inventory
-  3  some hosts are not where they should be, or do not answer;
-     or somebody else has taken over
+  3  some hosts are not where they should be, or do not answer; or
+     somebody else has taken over; or it could not begin, and the run
+     is as it was
   130, 143, 129  interrupted, and every host was seen on its old system")]
 pub struct RecoverArgs {
     /// The fleet, as the inventory names it
@@ -109,6 +111,10 @@ fn parse_run(text: &str) -> Result<RunId, String> {
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> CommandResult {
+    recover_fleet(global, mode, arguments).await.map_err(Trouble::in_doubt)
+}
+
+async fn recover_fleet(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> CommandResult {
     let began = Instant::now();
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;

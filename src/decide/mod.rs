@@ -21,6 +21,7 @@ pub mod status;
 pub mod survey;
 pub mod time;
 pub mod transaction;
+pub mod trial;
 mod tunnel;
 pub mod unlinked;
 pub mod vocabulary;

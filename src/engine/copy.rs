@@ -15,7 +15,7 @@ use super::mutex::lock;
 use super::push::Push;
 use super::sending::{CopyMeter, Weighed, free};
 use crate::decide::survey::Surveyed;
-use crate::event::activity::{CopyBehind, Doing, StandingCopy};
+use crate::event::activity::{CopyBehind, Doing, Standstill};
 use crate::event::forecast::Comparison;
 use crate::event::reason::boot::BootDoubt;
 use crate::event::reason::cause::Cause;
@@ -221,7 +221,7 @@ impl Push<'_> {
                     Event::Printed { host: Some(name.clone()), by: "nix copy".to_owned(), lines }
                 }
                 nix::Heard::Still { silent, last } => {
-                    let doing = StandingCopy { silent, last: last.map(str::to_owned) }.to_string();
+                    let doing = Standstill { silent, last: last.map(str::to_owned) }.to_string();
                     Event::moved_within(name, doing, deadline.saturating_duration_since(Instant::now()))
                 }
             });

@@ -106,6 +106,9 @@ pub struct HostForecast {
     pub boot_ms: u64,
     #[serde(flatten)]
     pub comparison: Comparison,
+    /// Whether a system can be booted on it once, before it is its boot default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<AnyReason>,
     /// The changes of units; absent: they were not asked for, or could not be found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<UnitChanges>,

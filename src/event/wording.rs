@@ -44,6 +44,7 @@ mod run_end;
 pub(crate) mod sending;
 mod status;
 mod survey;
+mod trial;
 mod tunnel;
 mod units;
 mod unlinked;

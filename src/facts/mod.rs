@@ -18,5 +18,6 @@ pub mod store_graph;
 pub mod store_path;
 pub mod systems;
 pub mod traces;
+pub mod trial;
 pub mod unit_changes;
 pub mod units;

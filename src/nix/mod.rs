@@ -30,7 +30,8 @@ pub use closure::{Closure, closure, store_graph};
 pub use copy::{CopyError, Destination, copy, printed_before};
 pub use diff::diff;
 pub use eval::{
-    EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator, HearEvaluation, HostProblem, KeptEvaluations,
+    EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator, FlakeLook, HearEvaluation, HostProblem,
+    KeptEvaluations,
 };
 pub use invoke::{AskError, Heard};
 pub use needs::Needs;

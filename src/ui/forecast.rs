@@ -36,6 +36,11 @@ pub fn render(forecast: &Forecast, style: ForecastStyle) -> String {
             style,
         );
     }
+    out += &section(
+        "where a reboot is needed: whether its new system can be booted once before",
+        trials(forecast, style),
+        style,
+    );
     let links = matrix::render(&forecast.links, style.columns.saturating_sub(2), style.colour);
     out += &section(&format!("links now: {}", matrix::count(&forecast.links)), below(&links), style);
     let accepted: Vec<String> =
@@ -55,6 +60,24 @@ pub fn render(forecast: &Forecast, style: ForecastStyle) -> String {
     let gaps: Vec<String> = gaps.collect();
     out += &section("not covered by any guard", gaps.concat(), style);
     out
+}
+
+/// Of the hosts alone that are to be rebooted some day: most pushes need none.
+fn trials(forecast: &Forecast, style: ForecastStyle) -> String {
+    let needs = |host: &&HostForecast| host.comparison.reboot_for.as_ref().is_some_and(|parts| !parts.is_empty());
+    let known = forecast.hosts.iter().filter(needs).filter_map(|host| Some((&host.host, host.trial.as_ref()?)));
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for (host, outlook) in known {
+        let text = outlook.to_string();
+        match groups.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, hosts)) => hosts.push(host.as_str()),
+            None => groups.push((text, vec![host.as_str()])),
+        }
+    }
+    let line = |(text, hosts): &(String, Vec<&str>)| {
+        indented(&sanitise::line(&format!("{}: {text}", hosts.join(", "))), "  - ", style)
+    };
+    groups.iter().map(line).collect()
 }
 
 /// Shows the part of that page with the differences of the systems; a refused push has not been compared to its end.
