@@ -10,6 +10,7 @@ use futures::FutureExt;
 use super::shared::conclusion::{Conclusion, millis};
 use super::shared::confirm::ensure_somebody_can_be_asked;
 use super::shared::fleet_context::{FleetContext, owner};
+use super::shared::former::former_copies;
 use super::shared::history::{colour, columns, print};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{PushListener, PushRecord, would_refuse};
@@ -174,6 +175,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         waves: wanted.waves,
         back: wanted.back,
         first: wanted.first,
+        former: former_copies(&context.fleet.name),
         reboot: wanted.reboot,
         run: id,
         owner: owner(),

@@ -90,7 +90,7 @@ impl Inquiry<'_> {
 }
 
 /// Returns whether a system lies in this workstation's store.
-fn is_here(system: &StorePath) -> bool {
+pub(super) fn is_here(system: &StorePath) -> bool {
     Path::new(system.as_str()).exists()
 }
 

@@ -105,6 +105,16 @@ pub enum ProcessError {
     },
 }
 
+impl ProcessError {
+    /// Returns the error of a start of `program` where that has vanished from this workstation since it was started
+    /// last. What another program says that starts it, such as an ssh whose way leads through a jump, does not tell.
+    #[must_use]
+    pub fn of_vanished(program: &str) -> Option<Self> {
+        let source = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        programs::is_gone(program).then(|| Self::Start { program: program.to_owned(), source: source() })
+    }
+}
+
 impl Invocation {
     /// `limit` is the longest the child may run, from start to end of its output.
     pub fn new(program: impl AsRef<OsStr>, limit: Duration) -> Self {

@@ -1,6 +1,9 @@
 //! What several hosts need leaves the workstation once, through a cache; and no cache is needed for a push.
 
+use fleetdeploy::event::forecast::CopyForecast;
 use fleetdeploy::event::{Event, Outcome};
+use fleetdeploy::facts::sending::SendingWay;
+use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup};
 use crate::pushed::Pushed;
@@ -37,6 +40,26 @@ fn sent_to(pushed: &Pushed, name: &str) -> u64 {
     expected.max().unwrap_or(0)
 }
 
+/// What was foreseen of the copy to this host, before anything was sent.
+fn foreseen(pushed: &Pushed, name: &str) -> CopyForecast {
+    let mut copies = pushed.events().filter_map(|event| match event {
+        Event::CopiesForeseen { copies } => Some(copies),
+        _ => None,
+    });
+    let copies = copies.next().unwrap_or_else(|| panic!("nothing foreseen: {}", pushed.words(None)));
+    let is_its = |copy: &&CopyForecast| copy.host.as_ref().is_some_and(|host| host.as_str() == name);
+    copies.each.iter().find(is_its).unwrap_or_else(|| panic!("not foreseen: {name}")).clone()
+}
+
+/// How much was sent to it from here in all.
+fn measured(pushed: &Pushed, name: &str) -> u64 {
+    let measured = pushed.events().filter_map(|event| match event {
+        Event::CopyMeasured { host: Some(host), bytes, .. } if host.as_str() == name => Some(*bytes),
+        _ => None,
+    });
+    measured.sum()
+}
+
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
@@ -68,6 +91,11 @@ fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
     pushed.assert_ended(0, Outcome::Committed);
     assert!(!has(&pushed, "cache-not-fetched") && !has(&pushed, "cache-not-filled"), "{}", pushed.words(None));
     assert!(sent_to(&pushed, "vps") > 3_000_000 && sent_to(&pushed, "web") < 1_000_000, "{}", pushed.words(None));
+    // Foreseen without a question to any host; and nobody has measured a copy yet.
+    let (to_vps, to_web) = (foreseen(&pushed, "vps"), foreseen(&pushed, "web"));
+    assert_eq!((to_vps.way, to_vps.bytes, to_vps.about_ms), (SendingWay::Sent, Some(measured(&pushed, "vps")), None));
+    assert_eq!((to_web.way, to_web.about_ms), (SendingWay::Fetched, None));
+    assert!(to_web.bytes.is_some_and(|bytes| bytes > 3_000_000), "{:?}", to_web.bytes);
     fleet.assert_on_new(&HOSTS);
 
     // Nobody serves there, and a cache in web's own configuration does not answer either.
@@ -78,6 +106,7 @@ fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
     pushed.assert_ended(0, Outcome::Committed);
     assert!(has(&pushed, "cache-not-fetched") && has(&pushed, "own-caches-silent"), "{}", pushed.words(None));
     assert!(sent_to(&pushed, "web") > 3_000_000, "{}", pushed.words(None));
+    assert!(foreseen(&pushed, "vps").about_ms.is_some(), "the push before has measured it: {}", pushed.words(None));
     fleet.assert_on_new(&HOSTS);
 
     // It takes the first system, and then there is none of it any more.
@@ -86,6 +115,9 @@ fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
     change(&mut fleet, "4");
     // Who only looks ahead runs no program of the inventory, though systems are copied for it.
     fleet.plain(&["plan", "homelab", "--units"]);
+    let page = fleet.plain(&["plan", "homelab"]).stdout;
+    let host = |name: &str| page.lines().find(|line| line.trim_start().starts_with(name) && line.contains("cache"));
+    assert!(page.contains("\ncopies") && host("web").is_some(), "{page}");
     assert_eq!(fleet.ws("ls /root/store 2>/dev/null || true").trim(), "");
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(0, Outcome::Committed);
