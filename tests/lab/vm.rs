@@ -10,6 +10,7 @@ use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup};
 use crate::inventory::Inventory;
+use crate::wait::{seconds, until};
 
 const WITH_A_VM: [&str; 2] = ["vps", "web"];
 
@@ -41,7 +42,8 @@ fn selected(fleet: &Fleet) -> String {
 /// A line of the survey, by its key.
 fn surveyed(fleet: &Fleet, keys: &[&str]) -> Vec<String> {
     let said = fleet.step("web", &RemoteStep::Survey);
-    let of_key = |key: &&str| said.iter().find(|(word, _)| word == key).map_or(String::new(), |(_, value)| value.clone());
+    let of_key =
+        |key: &&str| said.iter().find(|(word, _)| word == key).map_or(String::new(), |(_, value)| value.clone());
     keys.iter().map(of_key).collect()
 }
 
@@ -91,8 +93,33 @@ fn efi_variables_of_a_real_firmware_are_seen_and_refuse_a_push() {
 
     // And so it comes: once, and with nothing left.
     fleet.host("web", "systemctl reboot");
-    crate::wait::until(crate::wait::seconds(60), "web goes down", || (fleet.boots("web") == 2).then_some(()));
+    until(seconds(120), "web reboots", || (fleet.boots("web") == 2).then_some(()));
     assert_eq!(fleet.standing("web").current, old);
     assert_eq!(selected(&fleet), "nixos-generation-1.conf");
     assert_eq!(surveyed(&fleet, &looked), [new.as_str(), "", ""]);
+}
+
+/// What a trial stands on: an entry of its own, chosen once, and the old system as the boot default.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_panic_in_the_initrd_of_an_entry_chosen_once_ends_on_the_boot_default_by_itself() {
+    let fleet = with_a_vm("initrd");
+    let old = fleet.before("web").boot_default.clone();
+    fleet.set("web", "boot", "\"initrd-panics\"");
+    let rebuilt = fleet.rebuild_by_hand("web", "boot");
+    assert!(rebuilt.status.success(), "{}", crate::fleet::text(&rebuilt.stderr));
+    // The generation stays, and the boot default goes back.
+    fleet.host("web", &format!("{old}/bin/switch-to-configuration boot"));
+    assert_eq!(surveyed(&fleet, &["boot_default", "next_boot"]), [old.as_str(), ""]);
+    fleet.host(
+        "web",
+        "cd /boot/loader/entries && sed '/^options/s/$/ panic=5/' nixos-generation-2.conf >fleetdeploy-trial.conf && \
+         sync && bootctl set-oneshot fleetdeploy-trial.conf && systemctl reboot",
+    );
+    until(seconds(300), "the one-shot's boot panics and the next one begins", || {
+        (fleet.boots("web") == 3).then_some(())
+    });
+    assert_eq!(fleet.standing("web").current, old);
+    assert_eq!((selected(&fleet).as_str(), fleet.boots("web")), ("nixos-generation-1.conf", 3));
+    assert_eq!(surveyed(&fleet, &["boot_default", "next_boot"]), [old.as_str(), ""]);
 }
