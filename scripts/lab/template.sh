@@ -83,7 +83,7 @@ while read -r name address _ _ loader kind; do
     umount "$ws/mnt/$name"
     rmdir "$ws/mnt/$name"
 
-    install -m 755 "$code/firmware" "$root/usr/lib/lab/firmware"
+    install -m 755 "$code/firmware" "$code/bootctl" "$root/usr/lib/lab/"
     install -m 600 "$template/ssh/$name" "$root/etc/ssh/ssh_host_ed25519_key"
     cp "$template/ssh/$name.pub" "$root/etc/ssh/ssh_host_ed25519_key.pub"
     printf 'fleetdeploy lab %s' "$name" | md5sum | cut -c 1-32 >"$root/etc/machine-id"

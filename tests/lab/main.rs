@@ -40,6 +40,7 @@ mod dead_end;
 mod doctor;
 mod exec;
 mod exits;
+mod firmware;
 mod good;
 mod guard;
 mod host_keys;
