@@ -11,8 +11,10 @@ lab=${FLEETDEPLOY_LAB:-/var/lib/fleetdeploy-lab}
 usage() {
     cat <<'EOF'
 usage: lab.sh COMMAND
-  needs | install | base               can this machine do it; apt-get what is missing; build the base file system
-  up FLEET [--hosts A,B,n1..n7] [--binary PATH] [--params JSON] [--no-wait]
+  needs | install | base [--vm]        can this machine do it; apt-get what is missing; build the base file system,
+                                       with --vm also what hosts with a firmware want
+  up FLEET [--hosts A,B,n1..n7] [--vm A,B:grub] [--binary PATH] [--params JSON] [--no-wait]
+                                       --vm: these of the hosts have a firmware, a boot loader and a kernel of their own
   down FLEET | down --all | list
   ws FLEET [--as NAME] -- CMD...       run CMD on the workstation (another one with --as: laptop2)
   host FLEET HOST -- CMD...            run CMD inside a host, also with its network down

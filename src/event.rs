@@ -23,7 +23,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::forecast::Forecast;
+use crate::event::forecast::{CopiesForecast, Forecast};
 use crate::event::reason::any::{AnyReason, as_reason, as_why};
 use crate::event::reason::rollback::LinksCause;
 use crate::event::waiting::{AfterWait, HeldBack, WaitedFor};
@@ -375,11 +375,29 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         downloading: Option<String>,
     },
+    /// Before anything is sent: how much goes to whom, and about how long that takes.
+    CopiesForeseen {
+        #[serde(flatten)]
+        copies: CopiesForecast,
+    },
     /// Bytes copied to a host of how many. Lossy.
     CopyMoved {
         host: HostName,
         done_bytes: u64,
         expected_bytes: u64,
+    },
+    /// A copy is through. Only where anything was sent at all.
+    CopyMeasured {
+        /// Absent: to the cache of the fleet, which is none of its hosts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<HostName>,
+        /// The host that has built it; absent: it was sent from this workstation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<HostName>,
+        /// Unpacked.
+        bytes: u64,
+        /// The time from when it was known what is to be sent.
+        took_ms: u64,
     },
     /// The systems of all selected hosts are evaluated.
     Evaluated {

@@ -505,14 +505,21 @@ const DIRTY: &str = r#"{"dirtyRevision":"a1b2c3d4e5f60718293a4b5c6d7e8f901234567
     "locked":{"narHash":"sha256-Zm9v"},"locks":{},"originalUrl":"git+file:///fleet","url":"git+file:///fleet"}"#;
 
 /// A push of the fleet `lab` in a world of its own, with a nix that evaluates nothing: what does not fail before that
-/// fails at the build.
+/// fails at the build. What nix is asked is in the file `asked`.
 async fn push(folder: &Path, inventory: &str, words: &[&str]) -> (Option<i32>, Vec<Value>) {
     let programs = folder.join("programs");
     std::fs::create_dir_all(&programs).unwrap();
     std::fs::write(folder.join("inventory.yaml"), inventory).unwrap();
     let nix = programs.join("nix");
-    std::fs::write(&nix, format!("#!/bin/sh\ncase $* in *' flake metadata '*) echo '{DIRTY}' ;; *) exit 1 ;; esac\n"))
-        .unwrap();
+    let metadata = folder.join("metadata");
+    if !metadata.exists() {
+        std::fs::write(&metadata, DIRTY).unwrap();
+    }
+    let (metadata, asked) = (metadata.display(), folder.join("asked"));
+    let asked = asked.display();
+    let script =
+        format!("echo \"$*\" >>{asked}\ncase $* in *' flake metadata '*) cat {metadata} ;; *) exit 1 ;; esac\n");
+    std::fs::write(&nix, format!("#!/bin/sh\n{script}")).unwrap();
     std::fs::set_permissions(&nix, Permissions::from_mode(0o755)).unwrap();
     let finished = Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
         .args(["push", "lab", "--json"])
@@ -643,6 +650,24 @@ async fn clean_refuses_a_tree_with_changes_before_anything_else() {
 fleets: {lab: {hosts: all, system: {vps: /nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1}}}\n";
     let (status, told) = push(folder.path(), named, &["--clean", "--dry-run"]).await;
     assert_eq!((status, &of_name(&told, "failed")[0]["code"]), (Some(1), &"revision-unknown".into()), "{told:?}");
+}
+
+/// A hook may change it, so after one it is asked again.
+#[tokio::test]
+async fn a_flake_is_asked_what_it_is_once_and_again_behind_a_hook() {
+    let asked = async |inventory: &str, words: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let clean = DIRTY.replace("dirtyRevision", "revision").replace("-dirty", "");
+        std::fs::write(folder.path().join("metadata"), clean).unwrap();
+        let (_, told) = push(folder.path(), inventory, words).await;
+        assert_eq!(of_name(&told, "source_known").len(), 1, "{told:?}");
+        let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+        assert!(asked.contains(" eval "), "{asked}");
+        asked.lines().filter(|line| line.contains(" flake metadata ")).count()
+    };
+    let without = "hosts: {vps: }\nfleets: {lab: {hosts: all, flake: .}}\n";
+    assert_eq!((asked(without, &[]).await, asked(without, &["--clean"]).await), (1, 1));
+    assert_eq!(asked(&with_hooks("'true'"), &["--clean"]).await, 2);
 }
 
 #[test]

@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
+use fleetdeploy::event::forecast::{
+    Comparison, CopiesForecast, CopyForecast, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast,
+};
 use fleetdeploy::event::line::{self, Line};
 use fleetdeploy::event::reason::any::AnyReason;
 use fleetdeploy::event::reason::cause::Cause;
@@ -14,12 +16,15 @@ use fleetdeploy::event::reason::forecast::NotKnown;
 use fleetdeploy::event::reason::recover::RecoverReason;
 use fleetdeploy::event::reason::refusal::Refusal;
 use fleetdeploy::event::reason::rollback::{LinkEnds, LinksCause, RollbackReason};
+use fleetdeploy::event::reason::trial::TrialOutlook;
 use fleetdeploy::event::waiting::{AfterWait, HeldBack, WaitedFor};
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION, WayBack};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
 use fleetdeploy::facts::provenance::Provenance;
+use fleetdeploy::facts::sending::SendingWay;
 use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::trial::TrialMeans;
 use fleetdeploy::facts::unit_changes::UnitChanges;
 use fleetdeploy::inventory::model::{GuardAction, HostName, Place};
 use fleetdeploy::ui::json;
@@ -45,6 +50,19 @@ fn way_back() -> WayBack {
     WayBack { action: GuardAction::Reboot, back_ms: 1_230_000 }
 }
 
+/// One by each way.
+fn copies() -> CopiesForecast {
+    let name = |host: &str| HostName::new(host).unwrap();
+    let copy = |host, way, bytes, about_ms| CopyForecast { host, way, bytes, about_ms };
+    let each = vec![
+        copy(None, SendingWay::Sent, Some(7), Some(1)),
+        copy(Some(name("vps")), SendingWay::Between { from: name("10") }, None, None),
+        copy(Some(name("vps")), SendingWay::Fetched, Some(7), None),
+        copy(Some(name("vps")), SendingWay::SentOrFetched, Some(u64::MAX), Some(u64::MAX)),
+    ];
+    CopiesForecast { each, about_ms: Some(2) }
+}
+
 /// With everything that may be absent.
 fn forecast() -> Forecast {
     let name = |host: &str| HostName::new(host).unwrap();
@@ -67,6 +85,7 @@ fn forecast() -> Forecast {
             needed_ms: 745_000,
             boot_ms: 300_000,
             comparison: Comparison { packages: Some(Vec::new()), reboot_for: Some(vec!["kernel".into()]) },
+            trial: Some(TrialOutlook::TrialPossible { means: TrialMeans::NextEntry, watchdog: false }.into()),
             units: Some(UnitChanges { restart_systemd: true, ..UnitChanges::default() }),
         }],
         armed_first: Some(name("vps")),
@@ -82,6 +101,7 @@ fn forecast() -> Forecast {
         ],
         not_known: vec!["which units are stopped and started".into()],
         unknowns: vec![NotKnown::UnitsNotAsked { command: "plan --units".into() }.into()],
+        copies: Some(copies()),
         gaps: vec![
             GuardGap::ActivationMovesBoot { host: name("vps") },
             GuardGap::BootFilesNotCompared { host: name("vps"), why: "it is signed".into() },
@@ -173,6 +193,9 @@ fn samples() -> Vec<Event> {
         Event::HostLeftOut { host: digits.clone() },
         Event::moved(&digits, "copying \u{1b}[1m"),
         Event::CopyMoved { host: vps.clone(), done_bytes: 1, expected_bytes: 2 },
+        Event::CopiesForeseen { copies: copies() },
+        Event::CopyMeasured { host: Some(vps.clone()), from: Some(digits.clone()), bytes: 7, took_ms: 1 },
+        Event::CopyMeasured { host: None, from: None, bytes: 7, took_ms: 1 },
         Event::HostDone { host: vps.clone(), phase: Phase::RollBack },
         Event::GuardArmed { host: vps.clone(), left_ms: 900_000, way_back: Some(way_back()) },
         Event::GuardSeen { host: vps.clone(), left_ms: 1, way_back: Some(way_back()) },

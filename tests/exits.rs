@@ -272,6 +272,19 @@ async fn a_fleet_of_which_no_host_answers_is_no_and_in_doubt_where_guards_are() 
     }
 }
 
+/// A recovery that cannot begin has seen no host on its old system.
+#[tokio::test]
+async fn without_a_place_for_records_a_push_is_no_and_a_recovery_in_doubt() {
+    let workstation = Workstation::new();
+    std::fs::write(workstation.home.path().join("state"), "in the way").unwrap();
+    for (command, expected) in [("push", 1), ("recover", 3)] {
+        let finished = workstation.run_alone(&[command, "homelab"]).await;
+        let said = finished.stderr_text();
+        assert_eq!(finished.status, Some(expected), "{command}: {said}");
+        assert!(said.contains("nothing is begun without its record"), "{command}: {said}");
+    }
+}
+
 #[tokio::test]
 async fn what_asks_no_host_is_answered_with_0() {
     let workstation = Workstation::new();

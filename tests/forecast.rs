@@ -2,11 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use fleetdeploy::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast};
+use fleetdeploy::event::forecast::{
+    Comparison, CopiesForecast, CopyForecast, Forecast, GuardGap, HostForecast, NotRun, PhaseForecast,
+};
+use fleetdeploy::event::reason::trial::{TrialOutlook, TrialRefusal};
 use fleetdeploy::event::{Cell, Phase};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
+use fleetdeploy::facts::sending::SendingWay;
 use fleetdeploy::facts::store_path::StorePath;
+use fleetdeploy::facts::trial::TrialMeans;
 use fleetdeploy::facts::unit_changes::UnitChanges;
 use fleetdeploy::inventory::model::{HostName, Place};
 use fleetdeploy::ui::forecast::{ForecastStyle, render};
@@ -37,6 +42,7 @@ fn host(host: &str, versions: (&str, &str), behind: Option<&str>) -> HostForecas
         needed_ms: 745_000,
         boot_ms: 300_000,
         comparison: Comparison::default(),
+        trial: None,
         units: None,
     }
 }
@@ -68,8 +74,12 @@ fn forecast() -> Forecast {
         host("web", ("25.11.1", "25.11.2"), None),
         host("nas", ("25.11.1", "25.11.1"), Some("vps")),
     ];
+    for host in &mut hosts {
+        host.trial = Some(TrialOutlook::TrialNotPossible { cause: TrialRefusal::TrialGrubSaves }.into());
+    }
     for host in &mut hosts[..2] {
         host.comparison = alike.clone();
+        host.trial = Some(TrialOutlook::TrialPossible { means: TrialMeans::EfiVariable, watchdog: false }.into());
         host.units = Some(units.clone());
     }
     hosts[0].boots = Some(system("vps", "25.11.0"));
@@ -88,6 +98,7 @@ fn forecast() -> Forecast {
         was_up: None,
         left_out: false,
     };
+    let copy = |host, way, bytes, about_ms| CopyForecast { host: Some(name(host)), way, bytes, about_ms };
     Forecast {
         fleet: "homelab".into(),
         hosts,
@@ -102,6 +113,14 @@ fn forecast() -> Forecast {
         not_run: [("backup is fresh", Some("vps")), ("backup is fresh", Some("nas")), ("it answers from here", None)]
             .map(|(check, from)| NotRun { check: check.into(), from: from.map(name), required: from.is_some() })
             .to_vec(),
+        copies: Some(CopiesForecast {
+            each: vec![
+                copy("vps", SendingWay::Sent, Some(43_500_000), Some(18_000)),
+                copy("homeserver", SendingWay::SentOrFetched, Some(2_000_000), Some(300)),
+                copy("web", SendingWay::Between { from: name("vps") }, None, None),
+            ],
+            about_ms: None,
+        }),
         not_known: vec!["which packages change on web".into()],
         gaps: vec![
             GuardGap::ActivationMovesBoot { host: name("web") },

@@ -1486,6 +1486,7 @@ mod codes {
             ("not-so-many-workers", fleet_with("hosts: all, flake: ., evaluate: {workers: 0}")),
             ("not-an-amount-of-memory", fleet_with("hosts: all, flake: ., evaluate: {memory: 4GB}")),
             ("not-an-input", fleet_with("hosts: all, flake: ., nix: {override_inputs: {--impure: .}}")),
+            ("nix-setting-taken", fleet_with("hosts: all, flake: ., nix: {options: {store: /mnt}}")),
             ("not-a-nix-setting", fleet_with("hosts: all, flake: ., nix: {options: {--impure: x}}")),
             ("not-for-one-host", "hosts: {a: {nix: {impure: true}}}\nfleets: {lab: {hosts: a, flake: .}}\n".into()),
             ("not-a-status", check_with("http: {url: 'http://x', status: 20}")),

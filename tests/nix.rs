@@ -13,7 +13,9 @@ use std::time::{Duration, SystemTime};
 
 use fleetdeploy::facts::attr_path::AttrPath;
 use fleetdeploy::facts::store_path::StorePath;
-use fleetdeploy::inventory::model::{Become, EvaluationTerms, Host, HostKey, HostName, Limits, NixOptions, Source};
+use fleetdeploy::inventory::model::{
+    Become, EvaluationTerms, Host, HostKey, HostName, Limits, NixOptions, NixSettings, Source,
+};
 use fleetdeploy::local::process::Invocation;
 use fleetdeploy::nix::foreign::{ForeignError, HiveSource};
 use fleetdeploy::nix::{
@@ -45,6 +47,8 @@ const FLAKE: &str = r##"{
       sick = host "sick" mid;
       sick2 = host "sick2" bad;
       slow = host "slow" slow;
+      cores = host "cores" (make "cores" "echo $NIX_BUILD_CORES > $out");
+      hangs = host "hangs" (builtins.readFile (make "hangs" "exec /bin/sleep 100"));
       many = host "many" (toString (builtins.genList part 6));
       old = builtins.trace "warning: an option of old has a new name" (host "old" base);
       throws = throw "this one throws";
@@ -108,9 +112,15 @@ impl Fleet {
     async fn build(&self, names: &[&str], limit: Duration) -> (Result<BTreeMap<HostName, String>, BuildError>, Heards) {
         let targets = self.evaluate(names).await.unwrap();
         let mut heards = Heards::default();
-        let built = nix::build(&targets, BuildStore::Here { roots: &self.folder().join("roots") }, limit, |heard| {
-            heards.take(heard);
-        })
+        let built = nix::build(
+            &targets,
+            BuildStore::Here { roots: &self.folder().join("roots") },
+            &NixSettings::new(),
+            limit,
+            |heard| {
+                heards.take(heard);
+            },
+        )
         .await;
         (built.map(|built| built.into_iter().map(|(host, path)| (host, path.to_string())).collect()), heards)
     }
@@ -313,14 +323,23 @@ async fn named_systems_are_taken_from_the_store_or_missed_by_name() {
     let mut by_path = host("by-path");
     by_path.system = Some(StorePath::new(built[&name("vps")].clone()).unwrap());
     let found = evaluate(&Source::System, &[by_path.clone()], fleet.folder(), &|_, _| {}).await.unwrap();
-    nix::build(&found, BuildStore::Here { roots: &fleet.folder().join("again") }, LONG, |_| {}).await.unwrap();
+    nix::build(&found, BuildStore::Here { roots: &fleet.folder().join("again") }, &NixSettings::new(), LONG, |_| {})
+        .await
+        .unwrap();
     assert!(fleet.folder().join("again/system").exists());
 
     let mut gone = host("gone");
     gone.system = Some(StorePath::new("/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nope").unwrap());
     let found = evaluate(&Source::System, &[by_path, gone], fleet.folder(), &|_, _| {}).await.unwrap();
-    let error =
-        nix::build(&found, BuildStore::Here { roots: &fleet.folder().join("third") }, LONG, |_| {}).await.unwrap_err();
+    let error = nix::build(
+        &found,
+        BuildStore::Here { roots: &fleet.folder().join("third") },
+        &NixSettings::new(),
+        LONG,
+        |_| {},
+    )
+    .await
+    .unwrap_err();
     let BuildError::Failed { hosts, built, message, .. } = error else { panic!("{error}") };
     assert_eq!((hosts, built), (names(&["gone"]), names(&["by-path"])));
     assert!(message.contains("0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nope"), "{message}");
@@ -331,10 +350,17 @@ async fn named_systems_are_taken_from_the_store_or_missed_by_name() {
 async fn two_systems_are_compared_and_a_closure_is_sized() {
     let fleet = Fleet::new("diff");
     let targets = fleet.evaluate(&["vps", "home"]).await.unwrap();
-    let built =
-        nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |_| {}).await.unwrap();
+    let built = nix::build(
+        &targets,
+        BuildStore::Here { roots: &fleet.folder().join("roots") },
+        &NixSettings::new(),
+        LONG,
+        |_| {},
+    )
+    .await
+    .unwrap();
     let (home, vps) = (&built[&name("home")], &built[&name("vps")]);
-    let changes = nix::diff(home, vps, LONG).await.unwrap();
+    let changes = nix::diff(home, vps, None, LONG).await.unwrap();
     let changes: Vec<_> =
         changes.iter().map(|change| (change.package.as_str(), change.before.len(), change.after.len())).collect();
     assert_eq!(changes, [("nixos-system-home", 1, 0), ("nixos-system-vps", 0, 1)]);
@@ -370,9 +396,15 @@ async fn what_builders_print_is_heard_with_their_names_and_each_host_knows_what_
     let fleet = Fleet::new("prints");
     let targets = fleet.evaluate(&["vps", "many", "sick"]).await.unwrap();
     let mut heards = Heards::default();
-    let built = nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |heard| {
-        heards.take(heard);
-    })
+    let built = nix::build(
+        &targets,
+        BuildStore::Here { roots: &fleet.folder().join("roots") },
+        &NixSettings::new(),
+        LONG,
+        |heard| {
+            heards.take(heard);
+        },
+    )
     .await;
     let BuildError::Failed { failures, .. } = built.unwrap_err() else { panic!() };
     for line in ["base> one", "bad> it hurts"] {
@@ -405,8 +437,15 @@ async fn a_system_is_copied_with_its_bytes_counted_and_once() {
     };
     let fleet = Fleet::new("copy");
     let targets = fleet.evaluate(&["vps", "many"]).await.unwrap();
-    let built =
-        nix::build(&targets, BuildStore::Here { roots: &fleet.folder().join("roots") }, LONG, |_| {}).await.unwrap();
+    let built = nix::build(
+        &targets,
+        BuildStore::Here { roots: &fleet.folder().join("roots") },
+        &NixSettings::new(),
+        LONG,
+        |_| {},
+    )
+    .await
+    .unwrap();
     let (host, alias) = (name("vps"), name(&alias));
     let to = Destination { host: &host, alias: &alias, ssh_options: &ssh_options, substitute: false, from: None };
     for (system, paths) in [("vps", 2), ("many", 7)] {
@@ -827,4 +866,92 @@ async fn the_program_starts_no_evaluation_where_nothing_has_changed_and_says_so(
     std::fs::write(program.home.path().join("version"), "nix (Nix) 2.27.0\n").unwrap();
     assert_eq!(evaluated(&program.build(&fleet, &[]).await.0), (2, 0));
     assert_eq!(evaluated(&program.build(&fleet, &[]).await.0), (0, 2));
+}
+
+/// A setting is heard by what is built here, too: a builder is told how many cores it has.
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn settings_of_the_fleet_and_of_the_flake_that_is_let_reach_the_build() {
+    for (options, accepts, cores) in [
+        (&[("cores", "3")][..], false, Some("3")),
+        (&[], true, Some("5")),
+        (&[("cores", "3")], true, Some("3")),
+        (&[], false, None),
+    ] {
+        let mut keeping = Keeping::new("settings");
+        keeping.edit("{\n  outputs", "{\n  nixConfig.cores = 5;\n  outputs");
+        keeping.terms.options = options.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        keeping.terms.accept_flake_config = accepts;
+        let Evaluation { targets, settings, .. } = keeping.evaluate(&["cores"]).await.evaluation;
+        let roots = keeping.fleet.folder().join("roots");
+        nix::build(&targets, BuildStore::Here { roots: &roots }, &settings, LONG, |_| {}).await.unwrap();
+        let read = |path: &str| std::fs::read_to_string(path).unwrap().trim().to_owned();
+        let told = read(&read(targets[&name("cores")].output().as_str()));
+        match cores {
+            Some(cores) => assert_eq!(told, cores, "{options:?} {accepts}"),
+            None => assert_ne!(told, "5"),
+        }
+    }
+}
+
+/// Evaluates these hosts with two workers.
+async fn evaluate_by_two(
+    fleet: &Fleet,
+    names: &[&str],
+    limit: Duration,
+    setting: &str,
+) -> Result<Evaluation, EvalError> {
+    let options = [(setting.to_owned(), "1".to_owned())].into();
+    let terms = EvaluationTerms { workers: Some(2), options, ..EvaluationTerms::default() };
+    let (source, hosts) = (flake(TOPLEVEL), hosts(names));
+    let request =
+        EvalRequest { source: &source, hosts: &hosts, base: fleet.folder(), limit, terms: &terms, kept: None };
+    Evaluator::begin(request).await.evaluate(&|_| {}).await
+}
+
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+async fn a_host_whose_evaluation_does_not_end_is_named_and_the_others_are_fine() {
+    let fleet = Fleet::new("hangs");
+    let error = evaluate_by_two(&fleet, &["vps", "home", "hangs"], Duration::from_secs(20), "cores").await.unwrap_err();
+    let EvalError::Hosts { failed, fine, not_asked } = error else { panic!("{error}") };
+    assert_eq!((fine, not_asked), (names(&["home", "vps"]), vec![]));
+    assert!(
+        matches!(&failed[&name("hangs")], HostProblem::NotEnded(said) if said.contains("did not end")),
+        "{failed:?}"
+    );
+}
+
+/// As the kernel kills where memory is short: it is asked once more, alone, and then it is named.
+#[tokio::test]
+#[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
+#[expect(clippy::disallowed_methods, reason = "whoever kills is part of the test's world")]
+async fn a_host_whose_evaluation_is_killed_is_named_and_the_others_are_fine() {
+    // By this its processes are told from those of tests beside it.
+    const MARK: &str = "narinfo-cache-negative-ttl";
+    let fleet = Fleet::new("killed");
+    let killed = Mutex::new(std::collections::BTreeSet::new());
+    let kill = async {
+        loop {
+            for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+                let Some(id) = entry.file_name().to_str().and_then(|id| id.parse::<i32>().ok()) else { continue };
+                let words = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+                // Tests run side by side, each with its own hosts.
+                if words.contains("\0--apply\0") && words.contains("[ \"hangs\" ]") && words.contains(MARK) {
+                    killed.lock().unwrap().insert(id);
+                    let id = ::nix::unistd::Pid::from_raw(id);
+                    let _ = ::nix::sys::signal::kill(id, ::nix::sys::signal::Signal::SIGKILL);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let error = tokio::select! {
+        evaluated = evaluate_by_two(&fleet, &["vps", "home", "hangs"], LONG, MARK) => evaluated.unwrap_err(),
+        () = kill => unreachable!(),
+    };
+    let EvalError::Hosts { failed, fine, not_asked } = error else { panic!("{error}") };
+    assert_eq!((fine, not_asked), (names(&["home", "vps"]), vec![]));
+    assert!(matches!(&failed[&name("hangs")], HostProblem::Fails(said) if said.contains("was killed")), "{failed:?}");
+    assert_eq!(killed.into_inner().unwrap().len(), 2);
 }

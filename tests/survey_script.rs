@@ -11,8 +11,16 @@ use fleetdeploy::local::process::Invocation;
 use pretty_assertions::assert_eq;
 
 const SYSTEM: &str = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1";
-const READER: [&str; 7] =
-    ["lib.sh", "traces.sh", "boot.sh", "boot_systemd.sh", "boot_grub.sh", "boot_others.sh", "boot_files.sh"];
+const READER: [&str; 8] = [
+    "lib.sh",
+    "traces.sh",
+    "boot.sh",
+    "boot_systemd.sh",
+    "boot_grub.sh",
+    "boot_others.sh",
+    "boot_files.sh",
+    "boot_trial.sh",
+];
 
 /// A host's file system, as little of it as the scripts look at.
 struct Host {

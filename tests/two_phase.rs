@@ -422,6 +422,7 @@ async fn whatever_a_detached_step_ends_with_both_hosts_go_back_and_its_meaning_i
         (JobEnd::Unfinished, "job-unfinished"),
         (JobEnd::Killed, "job-killed"),
         (JobEnd::NotBegun, "job-not-begun"),
+        (JobEnd::Status(1), "switch-program-failed"),
         (JobEnd::Status(2), "activation-script-failed"),
         (JobEnd::Status(11), "switch-lock-taken"),
         (JobEnd::Status(91), "old-system-not-activated"),

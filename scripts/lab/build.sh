@@ -70,15 +70,37 @@ ensure_base() {
     exec 9>&-
 }
 
-lab_base() {
+lab_base() { # [--vm]
+    case ${1:-} in '' | --vm) ;; *) die "base: what is '$1'?" ;; esac
     lab_needs >&2
     ensure_base
+    [ -z "${1:-}" ] || ensure_tools
     ensure_template vps,homeserver '{}' /dev/null
     echo "$base"
 }
 
-# The fleet's part of hosts.tsv: hosts_of A,B prints their lines. Numbered hosts stand in no table.
+# Hosts with a firmware, HOST:LOADER with commas around each.
+vms=${vms:-}
+
+# The fleet's part of hosts.tsv: hosts_of A,B prints their lines. Numbered hosts stand in no table. A sixth column says
+# `vm` of hosts with a firmware.
 hosts_of() {
+    local host address vpn behind loader kind table
+    table=$(table_of "$1") || return
+    while IFS=$'\t' read -r host address vpn behind loader; do
+        kind=container
+        case $vms in
+        *,"$host":*)
+            kind=vm
+            loader=${vms##*,"$host":} loader=${loader%%,*}
+            ;;
+        esac
+        printf '%s\t' "$host" "$address" "$vpn" "$behind" "$loader"
+        printf '%s\n' "$kind"
+    done <<<"$table"
+}
+
+table_of() {
     local host n
     for host in ${1//,/ }; do
         n=${host#n}
@@ -108,8 +130,8 @@ expand_hosts() {
 ensure_template() { # HOSTS PARAMS FILE
     local recipe old
     recipe=$({ echo "$base" && cat "$code/build.sh" && cd "$code" &&
-        find fleet firmware hosts.tsv -type f | sort | xargs sha256sum; } | hash_of)
-    template=$lab/template/$recipe-$(printf '%s %s' "$1" "$2" | hash_of)
+        find fleet firmware bootctl hosts.tsv -type f | sort | xargs sha256sum; } | hash_of)
+    template=$lab/template/$recipe-$(printf '%s %s' "$1" "$2${vms:+ $vms $tools $(cat "$code"/vm.sh "$code"/vm/*)}" | hash_of)
     mkdir -p "$lab/template"
     exec 9>"$lab/template/lock"
     flock 9
@@ -134,7 +156,7 @@ make_template() { # HOSTS PARAMS
     mkdir -p "$template/making"
     hosts_of "$1" >"$template/hosts.tsv"
     printf '%s\n' "$2" >"$template/params.json"
-    export template base code
+    export template base code lab tools
     unshare --mount --net bash -eu "$code/template.sh" || return 1
     rm -rf "${template:?}/work"
 }

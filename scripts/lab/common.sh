@@ -88,6 +88,7 @@ lab_host() { # FLEET HOST -- CMD...
     shift 2
     [ "${1:-}" != -- ] || shift
     [ $# -gt 0 ] || set -- bash -l
+    [ ! -e "$host/vm" ] || in_vm "$@"
     # The command is not nsenter's own child: nsenter stops when its child is stopped, as systemd stops everything at
     # the end of a shutdown, and nobody lets it go on. The child would not be reaped, and the host not end, and so not
     # boot.
@@ -96,6 +97,44 @@ lab_host() { # FLEET HOST -- CMD...
         /bin/sh -c 'exec 3<&0; "$@" <&3 3<&- & wait "$!"' sh /usr/bin/env -i \
         PATH=/run/wrappers/bin:/run/current-system/sw/bin:/usr/bin:/usr/sbin \
         HOME=/root USER=root LANG=C.UTF-8 "TERM=${TERM:-dumb}" "$@"
+}
+
+# Becomes CMD inside a vm, over its second cable. One connection for each of its boots takes all of them: a handshake
+# costs a machine without KVM a second.
+in_vm() { # CMD...
+    local words key ssh
+    read -r key <"$host/key"
+    ssh=(ssh -F none -S "$host/agent" -o LogLevel=ERROR -o BatchMode=yes)
+    exec 8>"$host/agent.lock"
+    flock 8
+    until_true 180 agent_answers || die "${host##*/} has not come up"
+    exec 8>&-
+    words=$(printf '%q ' "$@")
+    exec "${ssh[@]}" -- root@vm "$words"
+}
+
+agent_answers() {
+    local address
+    leader "${host##*/}"
+    [ -n "$leader" ] || return 1
+    "${ssh[@]}" -O check vm 2>/dev/null && return
+    read -r address <"$host/address"
+    (
+        echo "$BASHPID" >"$cgroup2/$id/mains/cgroup.procs"
+        exec nsenter --net="/run/netns/$id" "${ssh[@]}" -f -N -M -i "$key" -p "$(vm_port "$address")" \
+            -o ConnectTimeout=10 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+            -o HostKeyAlgorithms=ssh-ed25519 -o KexAlgorithms=curve25519-sha256 root@127.0.0.1
+    ) </dev/null >/dev/null 2>&1 8>&-
+}
+
+# On the router's loopback: one for each host of a fleet.
+vm_port() { # ADDRESS
+    echo $((20000 + ${1##*.}))
+}
+
+# How many seconds for what a container is given so many for.
+patience() { # HOST SECONDS
+    if [ -e "$fleet/hosts/$1/vm" ]; then echo $(($2 * 8)); else echo "$2"; fi
 }
 
 lab_set() { # FLEET HOST KEY JSON
@@ -186,6 +225,7 @@ lab_freeze() { # FLEET HOST on|off
 lab_memory() { # FLEET HOST MEGABYTES
     local group=/sys/fs/cgroup/memory
     host_dir "${1:?}" "${2:?}"
+    [ ! -e "$host/vm" ] || die "$2 has its own memory"
     leader "$2"
     [ -n "$leader" ] || die "$2 is off"
     if [ -e "$group/cgroup.procs" ]; then
@@ -239,7 +279,11 @@ lab_path() {
     case ${2:-} in
     '') echo "$fleet" ;;
     ws) echo "$fleet/ws/laptop/root" ;;
-    *) host_dir "$1" "$2" && echo "$host/root" ;;
+    *)
+        host_dir "$1" "$2"
+        [ ! -e "$host/vm" ] || die "the file system of $2 lies on its own disk"
+        echo "$host/root"
+        ;;
     esac
 }
 
@@ -254,11 +298,12 @@ lab_list() {
 # is left hanging without a login: sshd would punish the workstation's address for that.
 lab_wait_ssh() { # FLEET HOST [SECONDS]
     host_dir "${1:?}" "${2:?}"
-    until_true "${3:-30}" answers "$1" "$2" || die "no ssh on $2 within ${3:-30} s"
+    local limit=${3:-$(patience "$2" 30)}
+    until_true "$limit" answers "$1" "$2" || die "no ssh on $2 within $limit s"
 }
 
 answers() { # FLEET HOST
     # shellcheck disable=SC2046 # words wanted
-    (lab_ws "$1" -- ssh -o BatchMode=yes -o ConnectTimeout=2 \
+    (lab_ws "$1" -- ssh -o BatchMode=yes -o ConnectTimeout="$(patience "$2" 2)" \
         -o ControlPath=none $(cat "$fleet/hosts/$2/ssh") true) >/dev/null 2>&1
 }

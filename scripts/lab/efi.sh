@@ -10,6 +10,8 @@ limit=600 # seconds, of all boots together
 . "$code/common.sh"
 # shellcheck source=scripts/lab/build.sh
 . "$code/build.sh"
+# shellcheck source=scripts/lab/vm.sh
+. "$code/vm.sh"
 
 case ${1:-} in
 '') ;;
@@ -19,27 +21,11 @@ esac
 [ "$(uname -m)" = x86_64 ] || die "efi.sh: the firmware is that of an x86_64 machine"
 lab_needs >&2
 
-# $tools: made once, as the base is.
-ensure_base # $base
-: "${base:?}"
-tools=$lab/efi/$(cat "$code/base.sh" "$code/hosts.tsv" "$code/efi/tools.sh" | hash_of)
-if [ ! -e "$tools/done" ]; then
-    mkdir -p "$lab/efi"
-    exec 9>"$lab/efi/lock"
-    flock -w 900 9 || die "somebody else has been building the machine for a quarter of an hour; log in $tools.log"
-    if [ ! -e "$tools/done" ]; then
-        echo "efi.sh: installing QEMU, OVMF and a kernel, about a minute; log in $tools.log" >&2
-        rm -rf "$tools"
-        mkdir "$tools"
-        "$code/efi/tools.sh" "$base" "$tools" >"$tools.log" 2>&1 9>&- </dev/null || {
-            tail -n 20 "$tools.log" >&2
-            die "the machine cannot be built"
-        }
-        : >"$tools/done"
-    fi
-    exec 9>&-
-fi
+ensure_base  # $base
+ensure_tools # $tools
+: "${tools:?}"
 
+mkdir -p "$lab/efi"
 run=$(mktemp -d "$lab/efi/run.XXXXXX")
 # Of a run that failed, or was interrupted, only what can be read is kept.
 trap 'rm -rf "$run"/initrd "$run"/esp "$run"/*.img "$run"/variables.fd; rmdir "$run" 2>/dev/null || true' EXIT
@@ -72,7 +58,7 @@ esp=$run/esp
 mkdir -p "$esp"/{EFI/{BOOT,systemd,nixos},loader/entries}
 cp "$tools/root/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$esp/EFI/systemd/"
 cp "$tools/root/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$esp/EFI/BOOT/BOOTX64.EFI"
-cp "$tools"/root/boot/vmlinuz-* "$esp/EFI/nixos/kernel.efi"
+cp "$tools/kernel" "$esp/EFI/nixos/kernel.efi"
 kernel_options='console=ttyS0 quiet panic=5 mitigations=off audit=0 cryptomgr.notests tsc=reliable no_timer_check'
 kernel_options+=' systemd.unit=efi.target systemd.show_status=0'
 number=0
@@ -106,7 +92,7 @@ dd if=esp.img of=disk.img bs=1M seek=1 conv=notrunc status=none
 sgdisk -n1:2048:+96M -t1:ef00 disk.img >/dev/null
 cp /usr/share/OVMF/OVMF_VARS_4M.fd variables.fd
 END
-cp --sparse=always "$tools/host.ext4" "$run/host.img"
+cp --sparse=always "$tools/root/srv/host.ext4" "$run/host.img"
 
 # --- the machine ---
 status=0

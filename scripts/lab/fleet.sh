@@ -1,14 +1,17 @@
 # shellcheck shell=bash
 # Fleets: up and down, and their workstations.
 : "${code:?}" "${lab:?}" "${cgroup2?}" "${cgroup1?}"
+# shellcheck source=scripts/lab/vm.sh
+. "$code/vm.sh"
 
-lab_up() { # FLEET [--hosts A,B] [--binary PATH] [--params JSON] [--no-wait]
+lab_up() { # FLEET [--hosts A,B] [--vm A,B:grub] [--binary PATH] [--params JSON] [--no-wait]
     local name=${1:-} hosts=vps,homeserver binary='' params='{}' wait=1 host template
     case $name in '' | -* | *[!A-Za-z0-9_.-]*) die "up: which fleet? (letters, digits, _ . -)" ;; esac
     shift
     while [ $# -gt 0 ]; do
         case $1 in
         --hosts) hosts=$(expand_hosts "$2") && shift ;;
+        --vm) vms=$2 && shift ;;
         --binary) binary=$(readlink -f "$2") && shift ;;
         --params) params=$2 && shift ;;
         --no-wait) wait= ;;
@@ -18,8 +21,10 @@ lab_up() { # FLEET [--hosts A,B] [--binary PATH] [--params JSON] [--no-wait]
     done
     [ -z "$binary" ] || [ -x "$binary" ] || die "up: $binary is no program"
     lab_needs >&2
+    [ -z "$vms" ] || expand_vms "$hosts"
     hosts_of "$hosts" >/dev/null
     ensure_base
+    [ -z "$vms" ] || ensure_tools
 
     mkdir -p "$lab/fleets"
     mkdir "$lab/fleets/$name" 2>/dev/null || die "fleet '$name' is there already; \`lab.sh down $name\` first"
@@ -40,19 +45,32 @@ lab_up() { # FLEET [--hosts A,B] [--binary PATH] [--params JSON] [--no-wait]
     case ,$hosts, in
     *,vps,*)
         power_on vps
-        until_true 20 tunnel_is_open vps || die "the hub does not come up; see $fleet/hosts/vps/console.log"
+        until_true "$(patience vps 20)" tunnel_is_open vps || die "the hub does not come up; see $fleet/hosts/vps/console.log"
         ;;
     esac
     for host in ${hosts//,/ }; do [ "$host" = vps ] || power_on "$host"; done
     if [ -n "$wait" ]; then
         set --
         for host in ${hosts//,/ }; do
-            lab_wait_ssh "$name" "$host" 30 &
+            lab_wait_ssh "$name" "$host" &
             set -- "$@" $!
         done
         for host in "$@"; do wait "$host" || exit 1; done
     fi
     trap - EXIT INT TERM HUP
+}
+
+# $vms, with the boot loader of each that was given none.
+expand_vms() { # HOSTS
+    local given=$vms host loader
+    vms=''
+    for host in ${given//,/ }; do
+        loader=$(table_of "${host%%:*}" | cut -f 5) # ends it where no such host is
+        case $host in *:*) loader=${host#*:} ;; esac
+        case $loader in systemd-boot | grub) ;; *) die "up: a vm has systemd-boot or grub, not '$loader'" ;; esac
+        case ,$1, in *,"${host%%:*}",*) ;; *) die "up: ${host%%:*} is none of the hosts" ;; esac
+        vms+=,${host%%:*}:$loader,
+    done
 }
 
 # A fleet that did not come up leaves nothing but the reason.
@@ -109,13 +127,19 @@ overlay() { # TARGET TMPFS SIZE LOWER: a file system that is gone with its mount
 }
 
 make_host() { # NAME
-    local host=$fleet/hosts/$1 address vpn behind
+    local host=$fleet/hosts/$1 address vpn behind kind
     mkdir -p "$host/boot"
     # shellcheck disable=SC2034 # the columns of hosts.tsv
-    IFS=$'\t' read -r _ address vpn behind _ <<<"$(hosts_of "$1")"
+    IFS=$'\t' read -r _ address vpn behind _ kind <<<"$(hosts_of "$1")"
     echo "$address" >"$host/address"
     echo 0 >"$host/boots"
     if [ "$behind" = nat ]; then echo "-J root@198.51.100.10 root@$vpn"; else echo "root@$address"; fi >"$host/ssh"
+    if [ "$kind" = vm ]; then
+        echo "${tools:?}" >"$host/vm"
+        echo "$base/ssh/id_ed25519" >"$host/key"
+        cp --sparse=always "$template/hosts/$1/disk.img" "$template/hosts/$1/variables.fd" "$host/"
+        return
+    fi
     overlay "$host/root" "$host/disk" "${FLEETDEPLOY_LAB_DISK:-512m}" "$template/hosts/$1/root"
     mount -t tmpfs -o size=32m lab "$host/boot"
     cp -a "$template/hosts/$1/boot/." "$host/boot/"
@@ -181,6 +205,10 @@ EOF
 }
 
 tunnel_is_open() { # HOST: its WireGuard listens on UDP port 51820, 0xCA6C
+    if [ -e "$fleet/hosts/$1/vm" ]; then
+        (lab_host "${fleet##*/}" "$1" -- grep -q ':CA6C ' /proc/net/udp) 2>/dev/null
+        return
+    fi
     leader "$1"
     [ -n "$leader" ] && grep -q ':CA6C ' "/proc/$leader/net/udp" 2>/dev/null
 }

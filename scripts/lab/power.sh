@@ -7,6 +7,8 @@ lab=$1 name=$3
 code=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/lab/common.sh
 . "$code/common.sh"
+# shellcheck source=scripts/lab/vm.sh
+. "$code/vm.sh"
 host_dir "$2" "$3"
 : "${id:?}" "${host:?}" "${cgroup2:?}" "$lab"
 echo $$ >"$host/power.pid"
@@ -25,13 +27,53 @@ sweep() { # what an earlier boot left
     rm -rf "/run/systemd/nspawn/propagate/$machine"
 }
 
+container() (
+    # A cgroup of its own before nspawn starts: with --keep-unit all hosts would share one `payload` otherwise,
+    # and their units of the same name collide.
+    echo "$BASHPID" >"$cgroup2/$id/$name/cgroup.procs"
+    [ -z "$cgroup1" ] || echo "$BASHPID" >"$cgroup1/$id/$name/cgroup.procs"
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn --quiet \
+        --directory="$host/root" --machine="$machine" --hostname="$name" \
+        --register=no --keep-unit --settings=no --link-journal=no --timezone=off \
+        --resolv-conf=off --console=read-only \
+        --network-namespace-path="/run/netns/$machine" --capability=CAP_NET_ADMIN \
+        --bind=/dev/net/tun --bind="$host/boot:/boot" \
+        --kill-signal=SIGRTMIN+3 /usr/lib/lab/firmware
+)
+
+# The emulator is to a vm what nspawn's payload is to a container, also in its cgroups. It ends with status 0 when the
+# host powers itself off, and as nspawn does when it reboots.
+vm() {
+    local group=$cgroup2/$id/$name status=0 orders
+    mkdir -p "$group/supervisor" "$group/payload"
+    rm -f "$host/qmp" "$host/qmp.log"
+    mkfifo "$host/qmp"
+    exec {orders}<>"$host/qmp"
+    echo '{"execute":"qmp_capabilities"}' >&"$orders" # from then on it tells what happens
+    (
+        echo "$BASHPID" >"$group/supervisor/cgroup.procs"
+        (
+            echo "$BASHPID" >"$group/payload/cgroup.procs"
+            run_vm "$name"
+        ) &
+        wait "$!"
+    ) || status=$?
+    exec {orders}>&-
+    if [ "$status" = 0 ] && ! grep -qs '"reason": "guest-shutdown"' "$host/qmp.log"; then status=133; fi
+    return "$status"
+}
+
 # All of it is read before it runs: the loop outlives an edit of this file.
 main() {
     quick=0
     while [ ! -e "$host/is-off" ]; do
         sweep
-        ip netns add "$machine"
-        ip -n "$id" link add "$name" type veth peer name eth0 netns "$machine"
+        if [ -e "$host/vm" ]; then
+            ip -n "$id" tuntap add dev "$name" mode tap
+        else
+            ip netns add "$machine"
+            ip -n "$id" link add "$name" type veth peer name eth0 netns "$machine"
+        fi
         plug_in "$name" "$host"
         boots=$(($(cat "$host/boots") + 1))
         # Renamed into place: who counts the boots just now must not find an empty file.
@@ -39,19 +81,7 @@ main() {
         echo "=== power on, boot $boots ==="
         started=${EPOCHREALTIME/./}
         status=0
-        (
-            # A cgroup of its own before nspawn starts: with --keep-unit all hosts would share one `payload` otherwise,
-            # and their units of the same name collide.
-            echo "$BASHPID" >"$cgroup2/$id/$name/cgroup.procs"
-            [ -z "$cgroup1" ] || echo "$BASHPID" >"$cgroup1/$id/$name/cgroup.procs"
-            SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn --quiet \
-                --directory="$host/root" --machine="$machine" --hostname="$name" \
-                --register=no --keep-unit --settings=no --link-journal=no --timezone=off \
-                --resolv-conf=off --console=read-only \
-                --network-namespace-path="/run/netns/$machine" --capability=CAP_NET_ADMIN \
-                --bind=/dev/net/tun --bind="$host/boot:/boot" \
-                --kill-signal=SIGRTMIN+3 /usr/lib/lab/firmware
-        ) || status=$?
+        if [ -e "$host/vm" ]; then vm || status=$?; else container || status=$?; fi
         echo "=== ended with status $status ==="
         [ "$status" != 0 ] || break # it powered itself off
         # 133 is a reboot; anything else a power cut, after which a machine boots too.

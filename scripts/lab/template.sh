@@ -4,6 +4,8 @@
 # fetched.
 set -eu
 : "${template:?}" "${base:?}" "${code:?}"
+# shellcheck source=scripts/lab/vm.sh
+. "$code/vm.sh"
 ws=$template/making/ws
 mkdir -p "$template/ws" "$template/ws.work" "$ws"
 mount -t overlay none -o "lowerdir=$base/root,upperdir=$template/ws,workdir=$template/ws.work" "$ws"
@@ -42,14 +44,21 @@ cp "$base/ssh/id_ed25519.pub" "$ws/root/.ssh/"
 
 # hosts.json, and known_hosts under every address a host can have
 json='' known=''
-while IFS=$'\t' read -r name address vpn behind loader; do
+while IFS=$'\t' read -r name address vpn behind loader kind; do
     host="\"address\": \"$address\", \"gateway\": \"${address%.*}.1\", \"vpn\": \"$vpn\""
     host="$host, \"behind\": \"$behind\", \"loader\": \"$loader\""
+    [ "$kind" != vm ] || host="$host, \"vm\": \"$(cat "$tools/release")\""
     json="$json${json:+, }\"$name\": { $host }"
     known="$known$address,$vpn $(cut -d' ' -f1,2 "$template/ssh/$name.pub")"$'\n'
 done <"$template/hosts.tsv"
 echo "{ \"platform\": \"$(uname -m)-linux\", \"hosts\": { $json } }" >"$ws/root/fleet/hosts.json"
 printf '%s' "$known" >"$ws/root/.ssh/known_hosts"
+
+# What the systems of hosts with a firmware are built from.
+if grep -q $'\tvm$' "$template/hosts.tsv"; then
+    mkdir -p "$ws/usr/lib/lab/vm"
+    cp "$tools/kernel" "$tools/initrd" "$ws/usr/lib/lab/vm/"
+fi
 
 # --- the first systems: one build for all ---
 set --
@@ -61,7 +70,7 @@ cat "$template/making/systems"
 
 # --- the hosts ---
 exec 7<"$template/making/systems"
-while read -r name address _; do
+while read -r name address _ _ loader kind; do
     read -r system <&7
     echo "--- $name $system"
     upper=$template/hosts/$name/root
@@ -74,11 +83,15 @@ while read -r name address _; do
     umount "$ws/mnt/$name"
     rmdir "$ws/mnt/$name"
 
-    install -m 755 "$code/firmware" "$root/usr/lib/lab/firmware"
+    install -m 755 "$code/firmware" "$code/bootctl" "$root/usr/lib/lab/"
     install -m 600 "$template/ssh/$name" "$root/etc/ssh/ssh_host_ed25519_key"
     cp "$template/ssh/$name.pub" "$root/etc/ssh/ssh_host_ed25519_key.pub"
     printf 'fleetdeploy lab %s' "$name" | md5sum | cut -c 1-32 >"$root/etc/machine-id"
     touch "$root/etc/NIXOS"
+    if [ "$kind" = vm ]; then
+        give_agent "$root"
+        give_loaders "$root/boot" "$loader"
+    fi
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     mount -t tmpfs none "$root/run"
@@ -96,6 +109,7 @@ while read -r name address _; do
     mkdir "$root/boot"
     umount "$root"
     rm -rf "$upper.work"
+    [ "$kind" != vm ] || make_disk "$template/hosts/$name"
 done <"$template/hosts.tsv"
 
 umount -R "$ws/dev" "$ws/proc" "$ws"

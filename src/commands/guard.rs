@@ -1,5 +1,6 @@
 //! `guard`: arms the guard of a push for a person who works by hand.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -135,7 +136,7 @@ Examples:
 
 Exit status:
   0  no guard of yours is armed any more, and none has fired
-  1  refused, or a guard has fired
+  1  refused; or a guard has fired; or something of it stays on a host
   2  usage or inventory
   3  a host does not answer
   130, 143, 129  interrupted before it began")]
@@ -355,7 +356,7 @@ impl Records<'_> {
             fleet: context.fleet.name.clone(),
             inventory: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
             owner: owner(),
-            plan: armable.plan.clone(),
+            plan: Cow::Borrowed(&armable.plan),
             rollback_to: None,
             without: BTreeSet::new(),
             provenance: None,

@@ -90,6 +90,12 @@ impl Trouble {
         limits::reached(self.error.as_ref()).map(|limit| limit.to_string()).or_else(|| self.reason.mend())
     }
 
+    /// As a recovery ends that did not begin: nobody was seen, and what is unfinished is as it was.
+    fn in_doubt(self) -> Self {
+        let ending = if self.ending == Ending::NotBegun { Ending::InDoubt } else { self.ending };
+        Self { ending, ..self }
+    }
+
     /// What any command needs of the operating system.
     fn not_served(error: io::Error) -> Self {
         Self::not_begun(WorkstationFault::ProgramNotServed { said: error.to_string() }).shown_as(error)

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use super::shared::conclusion::{Conclusion, millis};
 use super::shared::confirm::ensure_somebody_can_be_asked;
 use super::shared::fleet_context::{FleetContext, owner};
+use super::shared::former::former_copies;
 use super::shared::history::{colour, columns, print};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{PushListener, PushRecord, would_refuse};
@@ -174,6 +175,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         waves: wanted.waves,
         back: wanted.back,
         first: wanted.first,
+        former: former_copies(&context.fleet.name),
         reboot: wanted.reboot,
         run: id,
         owner: owner(),
@@ -194,7 +196,13 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     // A rollback takes nothing from the source.
     let looks = request.back.is_none() && (request.scope.source.clean || hooks.begin_before());
     let ready = match find_source(&request.scope, looks, &events, &mut shutdown).await {
-        Ok(()) => hooks.before(&mut shutdown).await.map_err(|stopped| stopped.conclude(&request.scope.fleet)),
+        Ok(()) => {
+            let began = hooks.before(&mut shutdown).await;
+            if hooks.begin_before() {
+                request.scope.source.look_again();
+            }
+            began.map_err(|stopped| stopped.conclude(&request.scope.fleet))
+        }
         Err(concluded) => Err(concluded),
     };
     let concluded = match ready {

@@ -2,6 +2,7 @@
 
 mod conclude;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::panic::AssertUnwindSafe;
@@ -72,11 +73,13 @@ Examples:
 
 Exit status:
   0  every host is on its new system, or nothing was unfinished
-  1  every host was seen on its old system, without a guard;
-     or it is a guard that was armed by hand, which is left alone
+  1  every host was seen on its old system, without a guard; or it is
+     a guard that was armed by hand, which is left alone; or every host
+     answers, and none holds anything of the run that was named
   2  usage or inventory
-  3  some hosts are not where they should be, or do not answer;
-     or somebody else has taken over
+  3  some hosts are not where they should be, or do not answer; or
+     somebody else has taken over; or it could not begin, and the run
+     is as it was
   130, 143, 129  interrupted, and every host was seen on its old system")]
 pub struct RecoverArgs {
     /// The fleet, as the inventory names it
@@ -108,6 +111,10 @@ fn parse_run(text: &str) -> Result<RunId, String> {
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> CommandResult {
+    recover_fleet(global, mode, arguments).await.map_err(Trouble::in_doubt)
+}
+
+async fn recover_fleet(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs) -> CommandResult {
     let began = Instant::now();
     let state = StateFolder::locate(|name| std::env::var_os(name)).map_err(Trouble::no_record)?;
     let (global, name) = which(global, &state, arguments)?;
@@ -219,7 +226,7 @@ fn known_of(unfinished: UnfinishedRun) -> RecordedRun {
     RecordedRun {
         rolling,
         run: run.id().to_string(),
-        plan: run.read_plan().filter(|_| whole).map(|saved| saved.plan),
+        plan: run.read_plan().filter(|_| whole).map(|saved| saved.plan.into_owned()),
         recorded: journal::recorded(&journal),
         epoch: epochs.max().unwrap_or(1),
         since: SystemTime::now().duration_since(last).unwrap_or(Duration::ZERO),
@@ -309,14 +316,15 @@ impl RecoverListener<'_> {
 
     /// Writes down what a later recovery here must know, as the hosts have told it.
     fn write_down(&self, folder: &RunFolder, journal: &mut Journal, what: &FoundRun) -> Result<(), RecordError> {
+        let before = folder.read_plan();
         let saved = SavedPlan {
             fleet: self.request.fleet.name.clone(),
             inventory: self.inventory.clone(),
             owner: self.request.owner.clone(),
-            rollback_to: folder.read_plan().and_then(|before| before.rollback_to),
-            without: folder.read_plan().map(|before| before.without).unwrap_or_default(),
-            provenance: folder.read_plan().and_then(|before| before.provenance).or_else(|| what.provenance.clone()),
-            plan: Plan::clone(&what.plan),
+            rollback_to: before.as_ref().and_then(|before| before.rollback_to.clone()),
+            without: before.as_ref().map(|before| before.without.clone()).unwrap_or_default(),
+            provenance: before.and_then(|before| before.provenance).or_else(|| what.provenance.clone()),
+            plan: Cow::Borrowed(&what.plan),
         };
         folder.write_plan(&saved)?;
         if folder.read_journal()?.is_empty() {

@@ -21,6 +21,8 @@ use crate::engine::ask::Gathered;
 use crate::engine::queries::build;
 use crate::engine::shutdown::Shutdown;
 use crate::engine::status::status;
+use crate::event::reason::any::AnyReason;
+use crate::event::reason::trial::TrialOutlook;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::exit::{self, Ending};
@@ -136,6 +138,8 @@ struct StatusAnswer {
     way: String,
     gathered: Result<(Condition, Vec<Wrong>), (String, Option<String>)>,
     flake: Option<Match>,
+    /// Whether a system can be booted on it once; absent: it does not answer.
+    trial: Option<TrialOutlook>,
 }
 
 fn answers(
@@ -157,6 +161,10 @@ fn answers(
         StatusAnswer {
             way: way(host, workspace),
             flake: gathered.as_ref().ok().and_then(matches),
+            trial: gathered
+                .as_ref()
+                .ok()
+                .and_then(|condition| TrialOutlook::all(host, &condition.facts).into_iter().next()),
             gathered: gathered.map(|condition| {
                 let wrong = troubles(context.fleet_of(&name), host, &condition);
                 (condition, wrong)
@@ -173,11 +181,11 @@ impl StatusAnswer {
             Ok((condition, troubles)) => ToldStatus::Answered { condition, troubles },
             Err((why, hint)) => ToldStatus::Silent { why, hint: hint.as_deref() },
         };
-        HostStatusView { host: &self.host, way: &self.way, told, flake: self.flake }
+        HostStatusView { host: &self.host, way: &self.way, told, flake: self.flake, trial: self.trial.as_ref() }
     }
 
     fn to_json(&self) -> Value {
-        let Self { host, way, gathered, flake } = self;
+        let Self { host, way, gathered, flake, trial } = self;
         match gathered {
             Err((why, hint)) => json!({ "host": host, "way": way, "answered": false, "why": why, "hint": hint }),
             Ok((condition, troubles)) => json!({
@@ -189,6 +197,7 @@ impl StatusAnswer {
                 "origin": condition.facts.origin(),
                 "drift": drift(&condition.facts.standing.systems).map(|drift| drift.to_string()),
                 "troubles": troubles,
+                "trial": trial.clone().map(AnyReason::from),
                 "flake": flake.map(Match::word),
             }),
         }

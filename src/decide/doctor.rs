@@ -21,6 +21,7 @@ use crate::event::reason::build::BuildFault;
 use crate::event::reason::copy::CopyFault;
 use crate::event::reason::doctor::{HostHealth, Stake};
 use crate::event::reason::status::Ailment;
+use crate::event::reason::trial::TrialOutlook;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::BootLoader;
 use crate::inventory::model::{Fleet, Host, HostName, Jump, Substitute};
@@ -304,6 +305,8 @@ impl Patient<'_> {
         } else if self.host.guard_action_given {
             findings.push(DoctorFinding::fine(HostHealth::EncryptedAndGuarded));
         }
+        let outlooks = TrialOutlook::all(self.host, facts);
+        findings.extend(outlooks.into_iter().map(DoctorFinding::fine));
         for trace in &facts.traces {
             let trace = trace.lines().next().unwrap_or_default().to_owned();
             let fleet = self.fleet.name.clone();

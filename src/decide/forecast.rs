@@ -6,6 +6,8 @@ use crate::decide::rollback::To;
 use crate::decide::survey::Surveyed;
 use crate::event::Phase;
 use crate::event::forecast::{Comparison, Forecast, GuardGap, HostForecast, PhaseForecast};
+use crate::event::reason::any::AnyReason;
+use crate::event::reason::trial::TrialOutlook;
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::systems::{BootFiles, BootLoader};
 use crate::inventory::model::{GuardAction, HostName};
@@ -81,6 +83,7 @@ fn of_host(surveyed: &Surveyed<'_>, plan: &Plan) -> HostForecast {
         needed_ms: millis(host.shortest_guard(surveyed.times.settle, surveyed.times.steady)),
         boot_ms: millis(host.boot_time),
         comparison: Comparison::default(),
+        trial: TrialOutlook::all(host, surveyed.facts).into_iter().next().map(AnyReason::from),
         units: None,
     }
 }

@@ -189,6 +189,7 @@ pub(crate) mod tests {
     use crate::facts::store_path::StorePath;
     use crate::facts::systems::{BootFiles, BootLoader, NextBoot};
     use crate::facts::traces::{EndMark, EndSide, Ended, RunMark};
+    use crate::facts::trial::{TrialFacts, TrialMeans};
     use crate::inventory::model::{Fleet, Inventory};
 
     pub(crate) fn system(hash: char, version: &str) -> StorePath {
@@ -244,6 +245,7 @@ pub(crate) mod tests {
                 busy: vec![],
                 boot_missing: None,
                 boot_files: None,
+                trial: TrialFacts { means: Some(TrialMeans::EfiVariable), watchdog: true, ..TrialFacts::default() },
                 boot_note: None,
                 notes: vec![],
                 current_was_booted: true,

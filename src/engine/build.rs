@@ -64,8 +64,8 @@ impl Inquiry<'_> {
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
         // A key that cannot sign is better known before an evaluation of minutes.
         self.ensure_keys_sign(&hosts).await?;
-        let targets = self.evaluate(&hosts).await?;
-        let systems = self.build_groups(&hosts, targets).await?;
+        let nix::Evaluation { targets, settings, .. } = self.evaluate(&hosts).await?;
+        let systems = self.build_groups(&hosts, targets, settings).await?;
         self.sign(&hosts, &systems).await?;
         for host in &hosts {
             self.tell(Event::HostDone { host: host.name.clone(), phase: Phase::Build });
@@ -73,7 +73,7 @@ impl Inquiry<'_> {
         Ok(systems)
     }
 
-    async fn evaluate(&self, hosts: &[Host]) -> Phased<BTreeMap<HostName, nix::EvalTarget>> {
+    async fn evaluate(&self, hosts: &[Host]) -> Phased<nix::Evaluation> {
         let FleetScope { fleet, folder, evaluations, .. } = self.scope;
         self.tell(build_moved(&nix::NixProgress::default(), Doing::Evaluating.to_string()));
         let request = nix::EvalRequest {
@@ -84,7 +84,7 @@ impl Inquiry<'_> {
             terms: &fleet.evaluation,
             kept: evaluations.as_ref(),
         };
-        let evaluator = nix::Evaluator::begin_with(request, &self.nix).await;
+        let evaluator = nix::Evaluator::begin_with(request, &self.nix, self.scope.source.looked()).await;
         if let Some(old) = evaluator.version().ok().filter(|version| !version.is_new_enough()) {
             let oldest = nix::OLDEST_TEXT.to_owned();
             self.tell(Event::failed(None, BuildFault::WorkstationNixOld { version: old.to_string(), oldest }));
@@ -99,15 +99,14 @@ impl Inquiry<'_> {
         if let Some(first) = first_trace {
             self.warn(None, BuildNote::EvaluationTraced { count: traces, first });
         }
-        if let Some(source) = evaluation.source {
-            self.source_known(Some(&source), version.as_ref())?;
-            let _ = self.source.set(source);
+        if let Some(source) = &evaluation.source {
+            self.source_known(Some(source), version.as_ref())?;
         }
         if fleet.source != Source::System {
             let kept = evaluation.kept;
             self.tell(Event::Evaluated { anew: evaluation.targets.len().saturating_sub(kept), kept });
         }
-        Ok(evaluation.targets)
+        Ok(evaluation)
     }
 
     fn hear_evaluation(&self, news: nix::EvalNews<'_>, notes: &Mutex<EvalNotes>) {
@@ -204,8 +203,11 @@ impl Inquiry<'_> {
                 };
                 for host in &failure.hosts {
                     self.tell(Event::failed(Some(host), fault.clone()));
-                    let what = format!("build of {}", failure.name);
-                    self.tell(Event::Logged { host: host.clone(), what, lines: failure.log.clone() });
+                    // What has never run has no log.
+                    if !failure.log.is_empty() {
+                        let what = format!("build of {}", failure.name);
+                        self.tell(Event::Logged { host: host.clone(), what, lines: failure.log.clone() });
+                    }
                 }
             }
             for host in hosts.iter().filter(|host| !failures.iter().any(|failure| failure.hosts.contains(host))) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::mutex::lock;
 use super::push::Push;
+use super::sending::CopyMeter;
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
 use crate::event::activity::Doing;
@@ -22,6 +23,9 @@ use crate::remote::step::RemoteStep;
 
 /// How long the host's caches may take together to answer: each has 5 s, and so has each of two questions for them.
 const CACHES_ANSWER: Duration = Duration::from_secs(20);
+
+/// How long nothing may move while a host fetches. Nix itself gives up a web server after two tries of 30 s.
+const LONGEST_STILL: Duration = Duration::from_secs(64);
 
 /// A cache that has got the new systems.
 #[derive(Debug, Clone, Copy)]
@@ -53,18 +57,22 @@ impl Push<'_> {
         paths.sort();
         paths.dedup();
         let host = self.host_of_cache(cache);
-        let hear = |heard: nix::Heard<'_>| match heard {
-            nix::Heard::Progress(nix::NixProgress { copied, .. }) => {
-                // Its own row shows it; no other host has got anything yet.
-                if let Some(host) = host {
-                    let (done_bytes, expected_bytes) = (copied.done, copied.expected);
-                    self.inquiry.tell(Event::CopyMoved { host: host.clone(), done_bytes, expected_bytes });
+        let mut meter = CopyMeter::default();
+        let hear = |heard: nix::Heard<'_>| {
+            meter.take(&heard);
+            match heard {
+                nix::Heard::Progress(nix::NixProgress { copied, .. }) => {
+                    // Its own row shows it; no other host has got anything yet.
+                    if let Some(host) = host {
+                        let (done_bytes, expected_bytes) = (copied.done, copied.expected);
+                        self.inquiry.tell(Event::CopyMoved { host: host.clone(), done_bytes, expected_bytes });
+                    }
                 }
+                nix::Heard::Printed(lines) => {
+                    self.inquiry.tell(Event::Printed { host: None, by: "cache".to_owned(), lines });
+                }
+                nix::Heard::Still { .. } => {}
             }
-            nix::Heard::Printed(lines) => {
-                self.inquiry.tell(Event::Printed { host: None, by: "cache".to_owned(), lines });
-            }
-            nix::Heard::Still { .. } => {}
         };
         let filled = match (&cache.by, host) {
             (CacheFilling::Store(_), Some(host)) => {
@@ -79,7 +87,12 @@ impl Push<'_> {
             }
         };
         match filled {
-            Ok(()) => Some(Filled { cache, host }),
+            Ok(()) => {
+                if let Some(measured) = meter.measured(host, None) {
+                    self.inquiry.tell(measured);
+                }
+                Some(Filled { cache, host })
+            }
             Err(error) => {
                 let note = CacheNote::CacheNotFilled { cache: name_of(cache), said: error.to_string() };
                 self.inquiry.warn(None, note);
@@ -89,7 +102,7 @@ impl Push<'_> {
     }
 
     /// The host of the fleet that is the cache, and that has let this run in.
-    fn host_of_cache(&self, cache: &Cache) -> Option<&HostName> {
+    pub(super) fn host_of_cache(&self, cache: &Cache) -> Option<&HostName> {
         let CacheFilling::Store(store) = &cache.by else { return None };
         let name = store.strip_prefix("ssh-ng://")?;
         self.request.scope.fleet.hosts.iter().map(|host| &host.name).find(|host| host.as_str() == name)
@@ -101,7 +114,8 @@ impl Push<'_> {
         let limit = host.limits.copy / 2;
         self.inquiry.tell(Event::moved_within(&host.name, Doing::FetchingFromCache, limit));
         let public_key = filled.cache.public_key.clone();
-        let script = RemoteStep::Fetch { new: new.clone(), from: from.clone(), public_key, limit }.script();
+        let (new, store) = (new.clone(), from.clone());
+        let script = RemoteStep::Fetch { new, from: store, public_key, limit, longest_still: LONGEST_STILL }.script();
         let fetched = match self.inquiry.reach.run(&host.name, &script, limit + host.limits.step).await {
             Ok(raw) => answer::fetched(&raw.lines).map_err(|error| Cause::from(&error)),
             Err(error) => Err(Cause::from(&error)),

@@ -1,6 +1,6 @@
 //! Phase 3: copies the closures to their hosts, so many at once as the window lets, and looks at each new system there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::FutureExt;
 use tokio::sync::watch;
@@ -13,8 +13,9 @@ use super::diff::COMPARISON;
 use super::inquiry::{Phased, refuse_if};
 use super::mutex::lock;
 use super::push::Push;
+use super::sending::{CopyMeter, Weighed, free};
 use crate::decide::survey::Surveyed;
-use crate::event::activity::{CopyBehind, Doing, StandingCopy};
+use crate::event::activity::{CopyBehind, Doing, Standstill};
 use crate::event::forecast::Comparison;
 use crate::event::reason::boot::BootDoubt;
 use crate::event::reason::cause::Cause;
@@ -81,7 +82,10 @@ impl Push<'_> {
         let changing: Vec<(&Surveyed<'_>, &StorePath)> =
             views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
         let of_run: Vec<HostName> = changing.iter().map(|(view, _)| view.host.name.clone()).collect();
-        let most = self.most_to_bring(&changing).await;
+        let weighed = self.weigh(views, &changing).await;
+        if !weighed.copies.each.is_empty() {
+            self.inquiry.tell(Event::CopiesForeseen { copies: weighed.copies.clone() });
+        }
         let filled = self.fill_cache(&changing).await;
         let order = CopyOrder::of(&of_run);
         let questions = changing.iter().map(|(view, new)| {
@@ -95,7 +99,7 @@ impl Push<'_> {
                         })
                         .await;
                 }
-                let fits = self.copy_one(view, new, &of_run, most, filled).await;
+                let fits = self.copy_one(view, new, &of_run, &weighed, filled).await;
                 order.is_through(&view.host.name);
                 fits
             };
@@ -105,29 +109,12 @@ impl Push<'_> {
         refuse_if(answers.values().any(|fits| !fits), Refusal::SystemsNotBrought)
     }
 
-    /// Returns the size of all new systems together that are here, which is the most that a host can be brought from
-    /// here: one question for the fleet, and none for each host that has that much room.
-    async fn most_to_bring(&self, changing: &[(&Surveyed<'_>, &StorePath)]) -> Option<u64> {
-        let limit = changing.iter().map(|(view, _)| view.host.limits.step).max()?;
-        if self.request.back.is_some() {
-            return None;
-        }
-        let systems: BTreeSet<&StorePath> = {
-            let elsewhere = lock(&self.inquiry.built_there);
-            changing.iter().filter(|(view, _)| !elsewhere.contains_key(&view.host.name)).map(|(_, new)| *new).collect()
-        };
-        if systems.is_empty() {
-            return None;
-        }
-        nix::closure(systems, None, limit).await.ok().map(|closure| closure.size())
-    }
-
     async fn copy_one(
         &self,
         view: &Surveyed<'_>,
         new: &StorePath,
         of_run: &[HostName],
-        most: Option<u64>,
+        weighed: &Weighed,
         filled: Option<Filled<'_>>,
     ) -> bool {
         let host = view.host;
@@ -141,8 +128,7 @@ impl Push<'_> {
         let from = there.as_ref().map(|there| &there.machine).filter(|machine| *machine != name);
         let is_there = there.is_some() && from.is_none();
         let turn = self.inquiry.reach.turns().copy(name).await;
-        let is_enough = there.is_none() && most.is_some_and(|most| most <= free(view));
-        if !is_enough && !self.has_room(view, new).await {
+        if !weighed.finds_room(view) && !self.has_room(view, new).await {
             return false;
         }
         if let Some(filled) = filled.filter(|_| there.is_none()) {
@@ -224,7 +210,9 @@ impl Push<'_> {
             substitute: how.substitute,
             from: how.from,
         };
+        let mut meter = CopyMeter::default();
         let hear = |heard: nix::Heard<'_>| {
+            meter.take(&heard);
             self.inquiry.tell(match heard {
                 nix::Heard::Progress(nix::NixProgress { copied, .. }) => {
                     Event::CopyMoved { host: name.clone(), done_bytes: copied.done, expected_bytes: copied.expected }
@@ -233,12 +221,16 @@ impl Push<'_> {
                     Event::Printed { host: Some(name.clone()), by: "nix copy".to_owned(), lines }
                 }
                 nix::Heard::Still { silent, last } => {
-                    let doing = StandingCopy { silent, last: last.map(str::to_owned) }.to_string();
+                    let doing = Standstill { silent, last: last.map(str::to_owned) }.to_string();
                     Event::moved_within(name, doing, deadline.saturating_duration_since(Instant::now()))
                 }
             });
         };
-        nix::copy(new, destination, deadline.saturating_duration_since(Instant::now()), hear).await
+        nix::copy(new, destination, deadline.saturating_duration_since(Instant::now()), hear).await?;
+        if let Some(measured) = meter.measured(Some(name), how.from) {
+            self.inquiry.tell(measured);
+        }
+        Ok(())
     }
 
     fn not_brought(&self, view: &Surveyed<'_>, error: &nix::CopyError) -> bool {
@@ -357,11 +349,6 @@ impl Push<'_> {
         }
         self.foresee_comparison(host, Comparison { packages, reboot_for: Some(reboot_for) });
     }
-}
-
-/// The room in the host's store, in bytes.
-fn free(view: &Surveyed<'_>) -> u64 {
-    if view.facts.free_store == 0 { view.facts.free_root } else { view.facts.free_store }
 }
 
 /// `user`: who logs in there, if the inventory says so.

@@ -6,12 +6,15 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::ask::ask_all;
+use super::build::store_of;
 use super::inquiry::Inquiry;
+use super::mutex::lock;
 use crate::decide::forecast::BootParts;
 use crate::decide::survey::Surveyed;
 use crate::event::forecast::Comparison;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::push::PushNote;
+use crate::facts::package_change::PackageChange;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 use crate::nix;
@@ -41,7 +44,7 @@ impl Inquiry<'_> {
         // A system does not differ from itself, so it need not be in any store here.
         let mut packages = (old == new).then(Vec::new);
         if packages.is_none() && is_here(old) && is_here(new) {
-            packages = nix::diff(old, new, limit).await.ok();
+            packages = nix::diff(old, new, None, limit).await.ok();
         }
         let new_parts = boot_parts(new);
         let booted = boot_parts(&standing.booted);
@@ -50,11 +53,26 @@ impl Inquiry<'_> {
             let there = self.compare_there(view, new).await;
             let changes = there.changes.map(|lines| lines.join("\n"));
             packages = packages.or_else(|| nix::diff::changes_in(&changes?).ok());
+            if packages.is_none() {
+                packages = self.compare_where_built(view, new).await;
+            }
             reboot_for = reboot_for
                 .or(there.reboot_for)
                 .or_else(|| there.booted.zip(new_parts.as_ref()).map(|(booted, new)| booted.reboot_for(new)));
         }
         Comparison { packages, reboot_for }
+    }
+
+    /// Compares in the store of another host that has built the new system, and has the old one if it has built that,
+    /// too.
+    async fn compare_where_built(&self, view: &Surveyed<'_>, new: &StorePath) -> Option<Vec<PackageChange>> {
+        let machine = lock(&self.built_there).get(&view.host.name).map(|there| there.machine.clone())?;
+        if machine == view.host.name {
+            return None;
+        }
+        let ssh_options = self.reach.workspace().nix_ssh_options();
+        let old = &view.facts.standing.systems.current;
+        nix::diff(old, new, Some(store_of(&machine, &ssh_options)), view.host.limits.step).await.ok()
     }
 
     /// Says what could not be found out. That stops nothing.
@@ -72,7 +90,7 @@ impl Inquiry<'_> {
 }
 
 /// Returns whether a system lies in this workstation's store.
-fn is_here(system: &StorePath) -> bool {
+pub(super) fn is_here(system: &StorePath) -> bool {
     Path::new(system.as_str()).exists()
 }
 

@@ -105,11 +105,17 @@ impl Push<'_> {
     /// Compares each new system with the old one, if that is possible without a copy; and checks whether it would find
     /// room.
     pub(super) async fn compare(&self, views: &[Surveyed<'_>]) -> Phased<()> {
-        let changing = views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?)));
-        let questions = changing.map(|(view, new)| {
+        let changing: Vec<(&Surveyed<'_>, &StorePath)> =
+            views.iter().filter(|view| view.changes()).filter_map(|view| Some((view, view.new?))).collect();
+        let weighed = self.weigh(views, &changing).await;
+        if !weighed.copies.each.is_empty() {
+            lock(&self.ahead).copies = Some(weighed.copies.clone());
+        }
+        let weighed = &weighed;
+        let questions = changing.into_iter().map(|(view, new)| {
             let question = async move {
                 self.foresee_comparison(&view.host.name, self.inquiry.compare_one(view, new).await);
-                self.request.back.is_some() || self.has_room(view, new).await
+                self.request.back.is_some() || weighed.finds_room(view) || self.has_room(view, new).await
             };
             (view.host.name.clone(), question.boxed())
         });

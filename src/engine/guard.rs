@@ -350,17 +350,21 @@ impl<'a> Guards<'a> {
         }
     }
 
-    async fn clean(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, ids: Vec<HostId>) {
+    /// Removes what is left of a guard; tells what stays, and returns whether that is nothing.
+    async fn clean(&self, hosts: &Arc<SshHosts>, plan: &Arc<Plan>, ids: Vec<HostId>) -> bool {
         let answers = ask_all(
             ids.into_iter()
                 .map(|id| (id, self.order(hosts, plan, id, Step::Clean { mark: EndMark::default() }).boxed())),
         )
         .await;
+        let mut clean = true;
         for (id, answer) in answers {
             if let Err((cause, _)) = said(&answer) {
                 self.warn(Some(&plan.host(id).name), HandGuard::GuardNotCleanedUp { cause });
+                clean = false;
             }
         }
+        clean
     }
 
     fn is_armed(&self, run: &str, plan: &Plan, id: HostId, answer: &Answer) -> bool {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use super::host_survey::Answered;
 use super::reach::Reach;
@@ -20,10 +20,9 @@ use crate::event::reason::refusal::Refusal;
 use crate::event::stream::Events;
 use crate::facts::links::{Link, Round};
 use crate::facts::plan::{HostId, HostPlan, Plan};
-use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::facts::units::UnitTerms;
-use crate::inventory::model::{Fleet, Host, HostName};
+use crate::inventory::model::{Fleet, Host, HostName, NixSettings};
 use crate::nix::{EvalTarget, KeptEvaluations, NixHere};
 use crate::remote::Workspace;
 
@@ -57,8 +56,6 @@ pub(super) struct Inquiry<'a> {
     pub(super) built_there: Mutex<BTreeMap<HostName, BuiltThere>>,
     /// Hosts that were to build for themselves, and did not let us in.
     pub(super) not_reached: Mutex<BTreeMap<HostName, Cause>>,
-    /// The flake that the systems come from, as it was evaluated; never of a file or of systems that are named.
-    pub(super) source: OnceLock<FlakeSource>,
     pub(super) nix: Arc<NixHere>,
 }
 
@@ -67,6 +64,7 @@ pub(super) struct Inquiry<'a> {
 pub(super) struct BuiltThere {
     pub(super) machine: HostName,
     pub(super) target: EvalTarget,
+    pub(super) settings: Arc<NixSettings>,
 }
 
 impl<'a> Inquiry<'a> {
@@ -77,15 +75,7 @@ impl<'a> Inquiry<'a> {
 
     /// Asks over connections that somebody else has, too, and closes.
     pub(super) fn over(scope: &'a FleetScope, reach: Arc<Reach>, events: &'a Events) -> Self {
-        Self {
-            scope,
-            reach,
-            events,
-            built_there: Mutex::default(),
-            not_reached: Mutex::default(),
-            source: OnceLock::new(),
-            nix: Arc::default(),
-        }
+        Self { scope, reach, events, built_there: Mutex::default(), not_reached: Mutex::default(), nix: Arc::default() }
     }
 
     pub(super) fn tell(&self, event: Event) {

@@ -39,6 +39,7 @@ pub mod recover;
 mod reports;
 pub mod retry;
 pub mod returned;
+mod sending;
 pub mod shutdown;
 pub mod source;
 pub mod ssh_hosts;

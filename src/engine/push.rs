@@ -19,6 +19,7 @@ use super::surroundings::Surroundings;
 use super::workstation::Looking;
 use crate::decide::left_to_guard::LeftRun;
 use crate::decide::rollback::To;
+use crate::decide::sending::FormerCopies;
 use crate::decide::vocabulary::{Signal, Verdict};
 use crate::decide::waves::Waves;
 use crate::event::forecast::Forecast;
@@ -43,6 +44,8 @@ pub struct PushRequest {
     /// Where a rollback goes: to systems that the hosts have already. `None`: the systems are built.
     pub back: Option<To>,
     pub first: Preview,
+    /// How fast copies were in former runs.
+    pub former: FormerCopies,
     /// Whether the hosts that need a reboot for their new systems are rebooted after the commit.
     pub reboot: bool,
     pub run: String,

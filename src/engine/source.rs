@@ -22,18 +22,20 @@ pub struct RunSource {
     /// Whether only a tree without changes is taken, whose revision is known.
     pub clean: bool,
     known: Arc<Mutex<Option<Provenance>>>,
+    /// What Nix has said of it, for an evaluation that begins at once.
+    looked: Arc<Mutex<Option<nix::FlakeLook>>>,
 }
 
 impl RunSource {
     #[must_use]
     pub fn new(owner: String) -> Self {
-        Self { owner, clean: false, known: Arc::default() }
+        Self { owner, clean: false, known: Arc::default(), looked: Arc::default() }
     }
 
     /// Makes the source of a run that was begun before, by whoever began it.
     #[must_use]
     pub fn of(provenance: Option<Provenance>) -> Self {
-        Self { owner: String::new(), clean: false, known: Arc::new(Mutex::new(provenance)) }
+        Self { known: Arc::new(Mutex::new(provenance)), ..Self::new(String::new()) }
     }
 
     /// Returns what was found last; `None`: nothing yet, or the systems are on the hosts already.
@@ -42,7 +44,8 @@ impl RunSource {
         lock(&self.known).clone()
     }
 
-    /// Finds out what the source is now, and tells it if that is news.
+    /// Finds out what the source is now, and tells it if that is news. The evaluation does not ask again, unless
+    /// [`Self::look_again`] says so.
     ///
     /// # Errors
     /// If it is not what was asked for; why was told.
@@ -56,7 +59,18 @@ impl RunSource {
             kept: None,
         })
         .await;
-        self.take(fleet, folder, looking.source(), looking.version().ok(), events)
+        let taken = self.take(fleet, folder, looking.source(), looking.version().ok(), events);
+        *lock(&self.looked) = Some(looking.into_look());
+        taken
+    }
+
+    /// Lets the evaluation look for itself: the source may have changed since it was found.
+    pub fn look_again(&self) {
+        self.looked();
+    }
+
+    pub(super) fn looked(&self) -> Option<nix::FlakeLook> {
+        lock(&self.looked).take()
     }
 
     /// Takes what the source is now, as Nix has said it, and tells it if that is news. `None`: it is no flake, or Nix

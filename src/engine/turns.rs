@@ -80,10 +80,26 @@ impl Turns {
 
     /// Waits for the turn of a copy. Each copy that is under way has its limit.
     pub(super) async fn copy(&self, host: &HostName) -> Option<SemaphorePermit<'_>> {
+        self.copy_or_build([host], Doing::WaitingForCopy { at_once: self.at_once }).await
+    }
+
+    /// Waits for the turn of a build of these hosts' systems in the store of a host. It has a nix here and a connection
+    /// that carries much, as a copy has, and so it has its turn among the copies.
+    pub(super) async fn build(&self, of: impl IntoIterator<Item = &HostName>) -> Option<SemaphorePermit<'_>> {
+        self.copy_or_build(of, Doing::WaitingToBuild { at_once: self.at_once }).await
+    }
+
+    async fn copy_or_build(
+        &self,
+        of: impl IntoIterator<Item = &HostName>,
+        waiting: Doing,
+    ) -> Option<SemaphorePermit<'_>> {
         if let Ok(permit) = self.copies.try_acquire() {
             return Some(permit);
         }
-        self.events.publish(Event::moved(host, Doing::WaitingForCopy { at_once: self.at_once }));
+        for host in of {
+            self.events.publish(Event::moved(host, waiting));
+        }
         self.copies.acquire().await.ok()
     }
 }
@@ -142,6 +158,7 @@ mod tests {
         let copying = turns.copy(&hosts[0]).await;
         assert!(timeout(Duration::from_secs(1), turns.login(&hosts[1], LIMIT, LIMIT)).await.is_err());
         assert!(timeout(Duration::from_secs(1), turns.copy(&hosts[2])).await.is_err());
+        assert!(timeout(Duration::from_secs(1), turns.build(&hosts[..2])).await.is_err());
         drop((held, copying));
         let _ = listener.finish(LIMIT);
         let moved = |host: &HostName, doing: &str| Event::moved(host, doing);
@@ -150,6 +167,8 @@ mod tests {
             [
                 moved(&hosts[1], "waiting for its turn to connect: 1 at once"),
                 moved(&hosts[2], "waiting for its turn to be copied to: 1 at once"),
+                moved(&hosts[0], "waiting for the turn of its build: 1 at once"),
+                moved(&hosts[1], "waiting for the turn of its build: 1 at once"),
             ]
         );
     }

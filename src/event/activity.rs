@@ -46,6 +46,10 @@ pub enum Doing {
     WaitingToLogIn {
         at_once: u16,
     },
+    /// So many builds in the stores of hosts are.
+    WaitingToBuild {
+        at_once: u16,
+    },
     /// So many copies are.
     WaitingForCopy {
         at_once: u16,
@@ -63,9 +67,9 @@ pub enum Doing {
     ActivatingOld,
 }
 
-/// A copy in which nothing has moved for a while.
+/// A copy, or the wait for a build, in which nothing has moved for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StandingCopy {
+pub struct Standstill {
     pub silent: Duration,
     /// What nix has said last.
     pub last: Option<String>,

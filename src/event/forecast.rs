@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::reason::any::AnyReason;
 use crate::event::{Cell, Phase};
 use crate::facts::package_change::PackageChange;
+use crate::facts::sending::SendingWay;
 use crate::facts::store_path::StorePath;
 use crate::facts::unit_changes::UnitChanges;
 use crate::inventory::model::HostName;
@@ -52,6 +53,9 @@ pub struct Forecast {
     /// The same, each with its code and its fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknowns: Vec<AnyReason>,
+    /// The copies, where nothing was copied yet; absent: there are none, or they are through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<CopiesForecast>,
     /// The gaps of the guards of this push, host by host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<GuardGap>,
@@ -102,6 +106,9 @@ pub struct HostForecast {
     pub boot_ms: u64,
     #[serde(flatten)]
     pub comparison: Comparison,
+    /// Whether a system can be booted on it once, before it is its boot default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<AnyReason>,
     /// The changes of units; absent: they were not asked for, or could not be found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<UnitChanges>,
@@ -128,4 +135,30 @@ pub struct PhaseForecast {
     /// The longest time that it took on a host in former runs of the fleet here; absent: no record tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
+}
+
+/// The copies that are to come.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CopiesForecast {
+    pub each: Vec<CopyForecast>,
+    /// About how long all that is sent takes together, by former runs; absent: that of one is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about_ms: Option<u64>,
+}
+
+/// How much goes to one host, and about how long that takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CopyForecast {
+    /// Absent: it goes to the cache of the fleet, which is none of its hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
+    #[serde(flatten)]
+    pub way: SendingWay,
+    /// Unpacked, beyond what its systems of now have. Absent: these systems are not in the store of this workstation,
+    /// so what it lacks is known only once its copy begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// By the median of the last copies of this way that were large enough to tell; absent: there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about_ms: Option<u64>,
 }

@@ -42,6 +42,7 @@ pub mod rollback_target;
 pub mod run_end;
 pub mod status;
 pub mod survey;
+pub mod trial;
 pub mod tunnel;
 pub mod units;
 pub mod unlinked;

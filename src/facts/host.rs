@@ -8,6 +8,7 @@ use crate::facts::provenance::SystemOrigin;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
 use crate::facts::traces::{RunMark, RunTraces};
+use crate::facts::trial::TrialFacts;
 use crate::facts::units::Units;
 
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
@@ -228,6 +229,9 @@ pub struct Facts {
     /// Kernel and initrd of the boot default; `None`: they were not looked at.
     #[serde(default)]
     pub boot_files: Option<BootFiles>,
+    /// Whether its boot loader can start an entry once.
+    #[serde(default)]
+    pub trial: TrialFacts,
     /// Notes of the boot loader's reader: why it does not know the loader, or its default.
     #[serde(default)]
     pub boot_note: Option<String>,

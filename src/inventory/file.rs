@@ -208,11 +208,13 @@ by_key NixEntry in "the map behind `nix`" {
     /// the inventory's folder.
     #[schemars(schema_with = "shapes::text_by_input")]
     override_inputs: At<BTreeMap<String, String>> = decode::override_inputs;
-    /// In a fleet, or in `defaults`: settings of Nix for the evaluation, by name, as in nix.conf.
+    /// In a fleet, or in `defaults`: settings of Nix for the evaluation and for what is built on this workstation, by
+    /// name, as in nix.conf. A host that builds has its own.
     #[schemars(schema_with = "shapes::text_by_setting")]
     options: At<BTreeMap<String, String>> = decode::nix_options;
-    /// In a fleet, or in `defaults`: whether settings of Nix are taken over that the flake brings (`nixConfig`).
-    /// Results are not kept then: such a setting may make the evaluation impure. Absent: no.
+    /// In a fleet, or in `defaults`: whether settings of Nix are taken over that the flake brings (`nixConfig`), for the
+    /// evaluation and for what is built on this workstation. Results are not kept then: such a setting may make the
+    /// evaluation impure. Absent: no.
     #[schemars(with = "bool")]
     accept_flake_config: At<bool> = FieldValue::boolean;
     /// The file with the secret key by which what is built here, or on another host, is signed before it is copied:

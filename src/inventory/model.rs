@@ -11,7 +11,7 @@ use crate::facts::attr_path::AttrPath;
 use crate::facts::store_path::StorePath;
 
 pub use super::boot_loader::{BootLoaderHint, LoaderKind};
-pub use super::evaluation::{EvaluationTerms, MOST_WORKERS};
+pub use super::evaluation::{EvaluationTerms, MOST_WORKERS, NixSettings, TAKEN_SETTINGS};
 pub use super::hook::{Hook, HookCommand, Hooks};
 pub use super::host_name::{BadName, HostName, is_name};
 pub use super::jump::Jump;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::model::{
     BadUnitPattern, Become, BuildOn, GuardAction, HostKey, HostName, Jump, LoaderKind, MOST_PARALLEL, MOST_WORKERS,
-    Size, UnitPattern, is_name,
+    Size, TAKEN_SETTINGS, UnitPattern, is_name,
 };
 use super::words::{disturbs, nearest};
 use super::wrong::{AddressSlip, MountSlip, UrlSlip, Wrong};
@@ -345,6 +345,9 @@ pub(crate) fn input(text: &str) -> Result<String, Wrong> {
 
 /// The name of a setting of Nix, as in nix.conf.
 pub(crate) fn nix_setting(text: &str) -> Result<String, Wrong> {
+    if TAKEN_SETTINGS.contains(&text) {
+        return Err(Wrong::NixSettingTaken { name: text.to_owned() });
+    }
     let is_name = text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if is_name { Ok(text.to_owned()) } else { Err(Wrong::NotANixSetting { text: text.to_owned() }) }

@@ -153,6 +153,7 @@ impl Wrong {
             Self::NotSoManyWorkers { number, .. } => format!("`{number}` evaluations at once are none, or too many"),
             Self::NotAnAmountOfMemory { text } => format!("`{}` is no amount of memory", shown(text)),
             Self::NotAnInput { text } => format!("`{}` cannot be the name of an input", shown(text)),
+            Self::NixSettingTaken { name } => format!("`{name}` of Nix is not for a fleet to set"),
             Self::NotANixSetting { text } => format!("`{}` cannot be the name of a setting of Nix", shown(text)),
             Self::NotForOneHost { key } => format!("`{key}` is for the evaluation of a whole fleet"),
             Self::NotAStatus { number } => format!("`{number}` is not an HTTP status"),
@@ -303,6 +304,8 @@ impl Wrong {
             Self::NotAnInput { .. } => {
                 "write its name as flake.nix has it, or the way to it: `nixpkgs`, `home-manager/nixpkgs`".into()
             }
+            Self::NixSettingTaken { name } if name == "log-format" => "leave it out".into(),
+            Self::NixSettingTaken { .. } => "leave it out; `build_on` says in whose store a system is built".into(),
             Self::NotANixSetting { .. } => "write it as nix.conf has it: `max-jobs`".into(),
             Self::NotForOneHost { .. } => "write it below `nix` of the fleet, or of `defaults`".into(),
             Self::NotAStatus { .. } => "a status is a number from 100 to 599, like 200".into(),

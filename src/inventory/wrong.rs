@@ -245,6 +245,8 @@ wrongs! {
     NotAnInput { text: String } = "not-an-input";
     /// The text cannot be the name of a setting of Nix.
     NotANixSetting { text: String } = "not-a-nix-setting";
+    /// A setting of Nix with which its answers would not be understood, or would be about another store.
+    NixSettingTaken { name: String } = "nix-setting-taken";
     /// What is for the evaluation of a whole fleet stands in a host or a group.
     NotForOneHost { key: &'static str } = "not-for-one-host";
     /// The number is not an HTTP status.

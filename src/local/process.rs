@@ -9,6 +9,7 @@ mod output;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ struct Most {
 pub struct Finished {
     /// The exit status; `None` when a signal ended it.
     pub status: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
 }
@@ -100,6 +103,16 @@ pub enum ProcessError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl ProcessError {
+    /// Returns the error of a start of `program` where that has vanished from this workstation since it was started
+    /// last. What another program says that starts it, such as an ssh whose way leads through a jump, does not tell.
+    #[must_use]
+    pub fn of_vanished(program: &str) -> Option<Self> {
+        let source = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        programs::is_gone(program).then(|| Self::Start { program: program.to_owned(), source: source() })
+    }
 }
 
 impl Invocation {
@@ -248,12 +261,12 @@ impl Invocation {
                     status.map_err(CutShort::Broken)?
                 }
             };
-            Ok(status.code())
+            Ok(status)
         };
         // This clock stands still while the workstation sleeps. What is counted against a guard has a limit of its own
         // around this, on a clock that goes on.
         match tokio::time::timeout(limit, everything).await {
-            Ok(Ok(status)) => Ok(Finished { status, stdout, stderr }),
+            Ok(Ok(status)) => Ok(Finished { status: status.code(), signal: status.signal(), stdout, stderr }),
             Ok(Err(error)) => Err(cut(error)),
             // Dropping `child` ends the whole group.
             Err(_) => Err(ProcessError::TimedOut { program, limit }),

@@ -30,6 +30,16 @@ pub(super) fn path() -> Option<OsString> {
     with_vanished(&path, &known)
 }
 
+/// Returns whether a program that this run has started once is gone: from PATH, and from where it was.
+pub(super) fn is_gone(program: &str) -> bool {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get(OsStr::new(program)).is_some_and(|file| gone(OsStr::new(program), file, std::env::var_os("PATH")))
+}
+
+fn gone(program: &OsStr, file: &Path, path: Option<OsString>) -> bool {
+    !is_program(file) && path.and_then(|path| find(program, &path)).is_none()
+}
+
 fn with_vanished(path: &OsStr, known: &BTreeMap<OsString, PathBuf>) -> Option<OsString> {
     let vanished = known.iter().filter(|(name, file)| find(name, path).is_none() && is_program(file));
     // A file with another name would not be found in its folder.
@@ -82,6 +92,9 @@ mod tests {
         let known = BTreeMap::from([("ssh".into(), at("store/ssh")), ("gone".into(), at("store/gone"))]);
         assert_eq!(with_vanished(&path, &known), None);
         std::fs::remove_file(at("profile/ssh")).unwrap();
+        assert!(!gone(OsStr::new("ssh"), &at("store/ssh"), Some(path.clone())), "it is where it was");
+        assert!(gone(OsStr::new("ssh"), &at("store/gone"), Some(path.clone())));
+        assert!(!gone(OsStr::new("ssh"), &at("store/gone"), Some(at("store").into())), "another is there");
         let mended = with_vanished(&path, &known).unwrap();
         assert_eq!(std::env::split_paths(&mended).last(), Some(at("store")));
         assert_eq!(find(OsStr::new("ssh"), &mended), Some(at("store/ssh")));

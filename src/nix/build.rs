@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use super::builder::BuilderTrouble;
 use super::copy::{Destination, MISREAD_MASTER};
 use super::eval::EvalTarget;
-use super::invoke::{AskError, Heard, QUESTION_LIMIT, ask, follow, nix, nix_store};
+use super::invoke::{AskError, Heard, QUESTION_LIMIT, ask, follow, nix, nix_store, with_settings};
 use super::needs::Needs;
 use super::plain::{plain, without_credentials};
 use super::printout::last_lines;
 use super::tracker::{BuildFailure, Tracker, name_of};
 use crate::event::reason::build::BuildFault;
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::HostName;
+use crate::inventory::model::{HostName, NixSettings};
 use crate::local::causes::below;
 use crate::local::private;
 use crate::local::process::{Finished, ProcessError};
@@ -121,13 +121,14 @@ impl fmt::Display for BuildError {
 }
 
 /// Builds every target, and gives each host's system. `limit` is for the build; questions after a failure have their
-/// own.
+/// own. A nix that builds on another machine has its own settings there, whatever `settings` says.
 ///
 /// # Errors
 /// See [`BuildError`]. What was built stays in the store, so that a second try goes on from there.
 pub async fn build(
     targets: &BTreeMap<HostName, EvalTarget>,
     store: BuildStore<'_>,
+    settings: &NixSettings,
     limit: Duration,
     mut hear: impl FnMut(Heard<'_>) + Send,
 ) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
@@ -135,21 +136,21 @@ pub async fn build(
         return Ok(BTreeMap::new());
     }
     match store {
-        BuildStore::Here { roots } => build_here(targets, roots, limit, &mut hear).await,
-        BuildStore::There(builder) => build_there(targets, builder, limit, &mut hear).await,
+        BuildStore::Here { roots } => build_here(targets, (roots, settings), limit, &mut hear).await,
+        BuildStore::There(builder) => build_there(targets, (builder, settings), limit, &mut hear).await,
     }
 }
 
 async fn build_here(
     targets: &BTreeMap<HostName, EvalTarget>,
-    roots: &Path,
+    (roots, settings): (&Path, &NixSettings),
     limit: Duration,
     hear: &mut (impl FnMut(Heard<'_>) + Send),
 ) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
     private::make_folders(roots).map_err(|source| BuildError::Folder { folder: roots.to_owned(), source })?;
     // Nix roots the outputs itself, before it lets go of them: there is no moment for a garbage collection.
-    let invocation = nix(limit)
-        .args(["build", "--keep-going", "--log-format", "internal-json", "--out-link"])
+    let invocation = with_settings(nix(limit).args(["build", "--keep-going"]), settings)
+        .args(["--log-format", "internal-json", "--out-link"])
         .arg(roots.join(ROOT_NAME))
         .arg("--")
         .args(installables(targets));
@@ -188,7 +189,7 @@ fn systems(targets: &BTreeMap<HostName, EvalTarget>) -> BTreeMap<HostName, Store
 /// builds there. So it goes on without the hosts that need what has failed, and each round takes out one host at least.
 async fn build_there(
     targets: &BTreeMap<HostName, EvalTarget>,
-    builder: Destination<'_>,
+    (builder, settings): (Destination<'_>, &NixSettings),
     limit: Duration,
     hear: &mut (impl FnMut(Heard<'_>) + Send),
 ) -> Result<BTreeMap<HostName, StorePath>, BuildError> {
@@ -197,7 +198,7 @@ async fn build_there(
     let (mut failures, mut told, mut was_collected) = (Vec::new(), None, false);
     while !left.is_empty() {
         let time = deadline.saturating_duration_since(Instant::now());
-        let (round, message) = match build_round(&left, builder, time, hear).await {
+        let (round, message) = match build_round(&left, (builder, settings), time, hear).await {
             Ok(Some(failed)) => failed,
             Ok(None) => break,
             // A garbage collection right behind the build.
@@ -227,15 +228,15 @@ async fn build_there(
 /// Returns what has failed, with nix's last words, unless all was built.
 async fn build_round(
     targets: &BTreeMap<HostName, EvalTarget>,
-    builder: Destination<'_>,
+    (builder, settings): (Destination<'_>, &NixSettings),
     limit: Duration,
     hear: &mut (impl FnMut(Heard<'_>) + Send),
 ) -> Result<Option<(BTreeMap<StorePath, BuildFailure>, String)>, BuildError> {
     let deadline = Instant::now() + limit;
     let invocation = |ssh_options: &str| {
-        nix(deadline.saturating_duration_since(Instant::now()))
-            .env("NIX_SSHOPTS", ssh_options)
-            .args(["build", "--log-format", "internal-json", "--no-link", "--eval-store", "auto", "--store"])
+        let nix = nix(deadline.saturating_duration_since(Instant::now())).env("NIX_SSHOPTS", ssh_options);
+        with_settings(nix.arg("build"), settings)
+            .args(["--log-format", "internal-json", "--no-link", "--eval-store", "auto", "--store"])
             .arg(builder.store())
             .arg("--")
             .args(installables(targets))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::copy::Destination;
 use super::invoke::{AskError, ask, nix};
 use super::plain::plain;
 use crate::facts::package_change::PackageChange;
@@ -9,12 +10,21 @@ use crate::facts::store_path::StorePath;
 
 const COMMAND: &str = "nix store diff-closures";
 
-/// Compares two systems that are both valid in the local store.
+/// Compares two systems that are both valid in the local store, or in that of a host.
 ///
 /// # Errors
-/// See [`AskError`]; a system that is only on the host cannot be compared here.
-pub async fn diff(before: &StorePath, after: &StorePath, limit: Duration) -> Result<Vec<PackageChange>, AskError> {
-    let question = nix(limit).args(["store", "diff-closures", "--"]).arg(before).arg(after);
+/// See [`AskError`]; also where the store lacks one of them.
+pub async fn diff(
+    before: &StorePath,
+    after: &StorePath,
+    store: Option<Destination<'_>>,
+    limit: Duration,
+) -> Result<Vec<PackageChange>, AskError> {
+    let mut question = nix(limit).args(["store", "diff-closures"]);
+    if let Some(store) = store {
+        question = question.env("NIX_SSHOPTS", store.ssh_options).arg("--store").arg(store.store());
+    }
+    let question = question.arg("--").arg(before).arg(after);
     changes_in(&ask(COMMAND, question).await?)
 }
 

@@ -7,6 +7,7 @@
 mod answers;
 mod arguments;
 mod error;
+mod flake_settings;
 mod kept;
 mod metadata;
 mod question;
@@ -23,9 +24,10 @@ use super::invoke::{AskError, nix};
 use super::version::{NixHere, NixVersion};
 use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::{EvaluationTerms, Host, HostName, Source};
+use crate::inventory::model::{EvaluationTerms, Host, HostName, NixSettings, Source};
 use crate::local::process::Invocation;
 use arguments::with_terms;
+use flake_settings::flake_settings;
 use kept::EvalKey;
 use metadata::FlakeMetadata;
 use run::{EvalRun, Evaluated};
@@ -98,6 +100,9 @@ pub struct Evaluation {
     pub kept: usize,
     /// The flake as it was evaluated.
     pub source: Option<FlakeSource>,
+    /// The settings of Nix that are for the builds: those of the flake, if they are taken over, below those of the
+    /// terms.
+    pub settings: NixSettings,
 }
 
 /// How often a fleet is evaluated anew because its flake was changed meanwhile.
@@ -108,29 +113,46 @@ pub struct Evaluator<'run> {
     request: EvalRequest<'run>,
     deadline: Instant,
     version: Result<NixVersion, AskError>,
+    look: FlakeLook,
+}
+
+/// What Nix has said of a flake at one moment.
+#[derive(Debug, Default)]
+pub struct FlakeLook {
     metadata: Option<FlakeMetadata>,
-    /// What nix has printed about the flake.
+    /// What nix has printed beside it.
     printed: Vec<String>,
 }
 
 impl<'run> Evaluator<'run> {
     /// Asks what the flake is, and which nix this is. Whatever is wrong with a flake, the evaluation says it.
     pub async fn begin(request: EvalRequest<'run>) -> Self {
-        Self::begin_with(request, &NixHere::default()).await
+        Self::begin_with(request, &NixHere::default(), None).await
     }
 
-    /// The same, where somebody else may have asked that nix already.
-    pub async fn begin_with(request: EvalRequest<'run>, nix: &NixHere) -> Self {
+    /// The same, where somebody else may have asked that nix already, and has looked at the flake a moment ago.
+    pub async fn begin_with(request: EvalRequest<'run>, nix: &NixHere, looked: Option<FlakeLook>) -> Self {
         let deadline = Instant::now() + request.limit;
-        let (version, (metadata, printed)) =
-            tokio::join!(nix.version(request.limit), flake_metadata(&request, deadline));
-        Self { request, deadline, version: version.cloned(), metadata, printed }
+        let look = async {
+            match looked {
+                Some(look) => look,
+                None => look_at_flake(&request, deadline).await,
+            }
+        };
+        let (version, look) = tokio::join!(nix.version(request.limit), look);
+        Self { request, deadline, version: version.cloned(), look }
+    }
+
+    /// Leaves what the flake was to an evaluation that begins at once.
+    #[must_use]
+    pub fn into_look(self) -> FlakeLook {
+        self.look
     }
 
     /// Returns what the systems come from, if it is a flake and nix says it.
     #[must_use]
     pub fn source(&self) -> Option<&FlakeSource> {
-        self.metadata.as_ref().map(|metadata| &metadata.source)
+        self.look.metadata.as_ref().map(|metadata| &metadata.source)
     }
 
     /// # Errors
@@ -144,23 +166,45 @@ impl<'run> Evaluator<'run> {
     /// # Errors
     /// See [`EvalError`]; with [`EvalError::Hosts`] every other host is known to be fine.
     pub async fn evaluate(mut self, hear: &HearEvaluation<'_>) -> Result<Evaluation, EvalError> {
-        let EvalRequest { source, hosts, .. } = self.request;
+        let EvalRequest { source, hosts, terms, .. } = self.request;
         match source {
-            Source::System => return Ok(Evaluation { targets: named_systems(hosts), kept: 0, source: None }),
+            Source::System => {
+                let (targets, settings) = (named_systems(hosts), terms.options.clone());
+                return Ok(Evaluation { targets, kept: 0, source: None, settings });
+            }
             Source::Flake { flake, .. } => ensure_flake_reference(flake)?,
             Source::File { .. } => {}
         }
         let names: Vec<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
         for _ in 0..TRIES {
-            let printed = std::mem::take(&mut self.printed);
+            let printed = std::mem::take(&mut self.look.printed);
             if !printed.is_empty() {
                 hear(EvalNews::Printed { host: None, lines: printed });
             }
+            let url = self.look.metadata.as_ref().map(|metadata| metadata.locked_url.clone());
             if let Some(evaluation) = self.evaluate_once(&names, hear).await? {
-                return Ok(evaluation);
+                return self.with_settings_of_flake(evaluation, url).await;
             }
         }
         Err(EvalError::Changing { source_name: source_name(source) })
+    }
+
+    /// Adds what the flake's own settings say of builds, where they are taken over.
+    async fn with_settings_of_flake(
+        &self,
+        mut evaluation: Evaluation,
+        url: Option<String>,
+    ) -> Result<Evaluation, EvalError> {
+        let Some(url) = url.filter(|_| self.request.terms.accept_flake_config) else { return Ok(evaluation) };
+        let limit = self.deadline.saturating_duration_since(Instant::now());
+        let nix = nix(limit).args(["--option", "accept-flake-config", "false"]).folder(self.request.base);
+        let mut settings = flake_settings(nix, &url).await.map_err(|error| {
+            let message = error.to_string();
+            EvalError::Source { source_name: source_name(self.request.source), message }
+        })?;
+        settings.append(&mut evaluation.settings);
+        evaluation.settings = settings;
+        Ok(evaluation)
     }
 
     /// `None`: the flake was changed meanwhile, so that its hosts may be of different states.
@@ -181,43 +225,46 @@ impl<'run> Evaluator<'run> {
         let mut targets: BTreeMap<_, _> = known.iter().map(|(host, kept)| (host.clone(), kept.into())).collect();
         let known = known.len();
         let source = self.source().cloned();
+        let settings = self.request.terms.options.clone();
         if left.is_empty() {
-            return Ok(Some(Evaluation { targets, kept: known, source }));
+            return Ok(Some(Evaluation { targets, kept: known, source, settings }));
         }
         let run = EvalRun { request: &self.request, deadline: self.deadline, hear };
         let Evaluated { answers, warnings, processes } = run.evaluate(&left).await?;
-        if let Some(before) = self.metadata.take() {
+        if let Some(before) = self.look.metadata.take() {
             // Nix reads a tree that is not committed anew in each process, and it may be edited meanwhile.
-            let (now, printed) = flake_metadata(&self.request, self.deadline).await;
-            let is_same = now.as_ref().is_some_and(|now| now.is_same(&before));
+            let look = look_at_flake(&self.request, self.deadline).await;
+            let is_same = look.metadata.as_ref().is_some_and(|now| now.is_same(&before));
             if let Some((kept, key)) = kept.filter(|_| is_same) {
                 kept.keep(&key, answers.to_keep(&warnings));
             }
             if !is_same && answers.are_good() && (processes > 1 || known > 0) {
-                (self.metadata, self.printed) = (now, printed);
+                self.look = look;
                 return Ok(None);
             }
         }
         targets.extend(answers.into_result()?);
-        Ok(Some(Evaluation { targets, kept: known, source }))
+        Ok(Some(Evaluation { targets, kept: known, source, settings }))
     }
 
     fn key(&self) -> Option<EvalKey> {
         let Source::Flake { attr, .. } = self.request.source else { return None };
-        EvalKey::of(self.metadata.as_ref()?, attr, self.request.terms, self.version.as_ref().ok()?)
+        EvalKey::of(self.look.metadata.as_ref()?, attr, self.request.terms, self.version.as_ref().ok()?)
     }
 }
 
 /// Asks what the flake is. A lock file that nix has written for that makes it another one.
-async fn flake_metadata(request: &EvalRequest<'_>, deadline: Instant) -> (Option<FlakeMetadata>, Vec<String>) {
-    let Some(question) = flake_question(request, deadline, &["metadata", "--json"]) else { return (None, Vec::new()) };
+async fn look_at_flake(request: &EvalRequest<'_>, deadline: Instant) -> FlakeLook {
+    let Some(question) = flake_question(request, deadline, &["metadata", "--json"]) else {
+        return FlakeLook::default();
+    };
     let (metadata, mut printed) = FlakeMetadata::ask(&question).await;
     if !printed.iter().any(|line| line.contains("lock file")) {
-        return (metadata.ok(), printed);
+        return FlakeLook { metadata: metadata.ok(), printed };
     }
     let (metadata, again) = FlakeMetadata::ask(&question).await;
     printed.extend(again);
-    (metadata.ok(), printed)
+    FlakeLook { metadata: metadata.ok(), printed }
 }
 
 /// Returns a question about the flake; `None`: it is none.

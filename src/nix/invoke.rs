@@ -12,6 +12,7 @@ use super::plain::{last_lines, plain, without_credentials};
 use super::printout::Printout;
 use super::progress::NixProgress;
 use super::tracker::Tracker;
+use crate::inventory::model::NixSettings;
 use crate::local::process::{Finished, Invocation, ProcessError};
 
 /// The longest a question about the local store may take: a look into its database.
@@ -48,6 +49,12 @@ pub enum AskError {
 /// `nix`, with the features that every use here needs, and with nothing that could ask the terminal.
 pub(super) fn nix(limit: Duration) -> Invocation {
     quiet(Invocation::new("nix", limit)).args(["--extra-experimental-features", "nix-command flakes"])
+}
+
+/// Adds settings. Each value stands behind its option as an argument of its own, so that none can be taken for another
+/// option.
+pub(super) fn with_settings(invocation: Invocation, settings: &NixSettings) -> Invocation {
+    settings.iter().fold(invocation, |invocation, (name, value)| invocation.args(["--option", name, value]))
 }
 
 /// Starts `nix-store`, for questions in a form that is older than Nix 2.18.

@@ -26,11 +26,12 @@ pub mod version;
 pub use build::{BuildError, BuildStore, FailedBuild, build, build_log};
 pub use builder::BuilderTrouble;
 pub use cache::{FillError, fill_by_command, fill_host, fill_store};
-pub use closure::{Closure, closure};
+pub use closure::{Closure, closure, store_graph};
 pub use copy::{CopyError, Destination, copy, printed_before};
 pub use diff::diff;
 pub use eval::{
-    EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator, HearEvaluation, HostProblem, KeptEvaluations,
+    EvalError, EvalNews, EvalRequest, EvalTarget, Evaluation, Evaluator, FlakeLook, HearEvaluation, HostProblem,
+    KeptEvaluations,
 };
 pub use invoke::{AskError, Heard};
 pub use needs::Needs;

@@ -5,7 +5,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::line::to_millis;
 use crate::local::private;
-use crate::record::{RecordError, is_at, open_to_append, read_error, read_whole, sync_folder, write_error};
+use crate::record::{
+    RecordError, is_at, open_to_append, open_to_read, read_error, read_whole, sync_folder, write_error,
+};
 use entry::ENTRIES;
 
 pub use entry::{HostStarted, JournalEntry, Recovering, RollingStarted, RunStarted, Written};
@@ -100,8 +102,8 @@ pub struct Journal {
     torn: bool,
     /// All lines, for the case that somebody deletes the file.
     lines: Vec<u8>,
-    /// The other files that a recovery reads.
-    beside: BTreeMap<PathBuf, Vec<u8>>,
+    /// The other files that a recovery reads, open: what somebody deletes can be read from here, and takes no memory.
+    beside: BTreeMap<PathBuf, File>,
     made_anew: bool,
 }
 
@@ -156,8 +158,8 @@ impl Journal {
     /// Keeps what this file of the run has now, so that it is made anew together with the journal. What cannot be read
     /// is not kept.
     pub fn keep(&mut self, path: PathBuf) {
-        if let Ok(bytes) = read_whole(&path) {
-            self.beside.insert(path, bytes);
+        if let Ok(file) = open_to_read(&path) {
+            self.beside.insert(path, file);
         }
     }
 
@@ -197,17 +199,18 @@ impl Journal {
         std::fs::set_permissions(folder, private::folder_permissions())?;
         // Each gets its name only when it is whole: half a journal would say that less was done than was.
         let draft = self.path.with_extension("jsonl.new");
-        let write = |bytes: &[u8]| {
+        let write = |from: &mut dyn io::Read| {
             let mut file = private::open(File::options().append(true).create(true), &draft)?;
             file.set_len(0)?;
-            file.write_all(bytes)?;
+            io::copy(from, &mut file)?;
             file.sync_all().map(|()| file)
         };
-        for (path, bytes) in self.beside.iter().filter(|(path, _)| !path.exists()) {
-            write(bytes)?;
+        for (path, mut file) in self.beside.iter().filter(|(path, _)| !path.exists()) {
+            file.rewind()?;
+            write(&mut file)?;
             std::fs::rename(&draft, path)?;
         }
-        let file = write(&self.lines)?;
+        let file = write(&mut &self.lines[..])?;
         // A link, and no rename: that would replace the journal of somebody who was faster.
         std::fs::hard_link(&draft, &self.path)?;
         std::fs::remove_file(&draft)?;

@@ -20,6 +20,10 @@ pub use summary::{RunEnd, RunKind, Summary};
 /// A line of `events.jsonl` that is longer is no event of ours: the longest is a matrix of some hundred hosts.
 const LONGEST_LINE: u64 = 64 << 20;
 
+/// Within so many bytes from its beginning a line has the name of its event: before it stand the version, the run, a
+/// number and a time.
+const NAME_WITHIN: usize = 512;
+
 /// The lines of `events.jsonl` that are no event of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PassedOver {
@@ -61,7 +65,28 @@ pub fn events(path: &Path) -> Result<ReadEvents, RecordError> {
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn each_event(path: &Path, mut hear: impl FnMut(Line)) -> Result<PassedOver, RecordError> {
+pub fn each_event(path: &Path, hear: impl FnMut(Line)) -> Result<PassedOver, RecordError> {
+    each_line(path, |_| true, hear)
+}
+
+/// Hands on only the events of this name, as it stands in the file. Most lines are looked at only as far as their name.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn each_event_named(path: &Path, event: &str, hear: impl FnMut(Line)) -> Result<(), RecordError> {
+    let name = format!("\"event\":\"{event}\"");
+    let is_named = |line: &[u8]| {
+        let front = &line[..line.len().min(NAME_WITHIN)];
+        front.windows(name.len()).any(|part| part == name.as_bytes())
+    };
+    each_line(path, is_named, hear).map(|_| ())
+}
+
+fn each_line(
+    path: &Path,
+    is_wanted: impl Fn(&[u8]) -> bool,
+    mut hear: impl FnMut(Line),
+) -> Result<PassedOver, RecordError> {
     let mut reader = BufReader::new(open_to_read(path).map_err(read_error(path))?);
     let mut passed_over = PassedOver::default();
     let mut bytes = Vec::new();
@@ -78,6 +103,9 @@ pub fn each_event(path: &Path, mut hear: impl FnMut(Line)) -> Result<PassedOver,
             passed_over.damaged += usize::from(!at_end);
             continue;
         };
+        if !is_wanted(whole) {
+            continue;
+        }
         match serde_json::from_slice::<Line>(whole) {
             Ok(line) => hear(line),
             Err(_) if whole.is_empty() => {}

@@ -10,6 +10,7 @@ mod standing;
 mod step_answer;
 mod survey;
 mod traces;
+mod trial;
 pub mod units;
 mod wireguard;
 

@@ -94,6 +94,8 @@ pub enum RemoteStep {
         /// Whose signatures count, beside those that the host trusts already.
         public_key: Option<String>,
         limit: Duration,
+        /// How long nothing may move.
+        longest_still: Duration,
     },
     /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
     Prepare {

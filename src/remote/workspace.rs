@@ -22,7 +22,7 @@ use super::workspace_error::WorkspaceError;
 use crate::event::reason::cause::Cause;
 use crate::inventory::model::{Become, Host, HostName, Jump};
 use crate::local::private;
-use crate::local::process::Invocation;
+use crate::local::process::{Invocation, ProcessError};
 
 /// The most `ssh -G` that run at once.
 const READ_AT_ONCE: usize = 8;
@@ -293,6 +293,10 @@ impl Workspace {
             let said = line.rsplit_once(": ").map_or(line, |(_, said)| said);
             let source = Arc::new(io::Error::other(said.to_owned()));
             return ConnectCause::FolderUnusable { folder: self.folder.path().to_owned(), source };
+        }
+        // The ssh of a jump that cannot be started looks like a host that closes the connection.
+        if let Some(error) = ProcessError::of_vanished("ssh") {
+            return ConnectCause::Local(Arc::new(error));
         }
         let cause = ConnectCause::read(log, waited);
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);

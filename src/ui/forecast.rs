@@ -1,7 +1,7 @@
 //! Shows what a push would do, as a page: the answer of `plan`, and what `push --ask` shows before it asks.
 
 use crate::event::forecast::{Comparison, Forecast, HostForecast};
-use crate::event::wording::{packages, words};
+use crate::event::wording::{packages, sending, words};
 use crate::facts::package_change::PackageChange;
 use crate::facts::unit_changes::UnitChanges;
 use crate::inventory::model::HostName;
@@ -25,6 +25,7 @@ pub fn render(forecast: &Forecast, style: ForecastStyle) -> String {
     let changes = forecast.hosts.iter().any(|host| host.changes);
     if changes && forecast.refused.is_none() {
         out += &order(forecast, style);
+        out += &copies(forecast, style);
         out += &phases(forecast, style);
     }
     if changes {
@@ -35,6 +36,11 @@ pub fn render(forecast: &Forecast, style: ForecastStyle) -> String {
             style,
         );
     }
+    out += &section(
+        "where a reboot is needed: whether its new system can be booted once before",
+        trials(forecast, style),
+        style,
+    );
     let links = matrix::render(&forecast.links, style.columns.saturating_sub(2), style.colour);
     out += &section(&format!("links now: {}", matrix::count(&forecast.links)), below(&links), style);
     let accepted: Vec<String> =
@@ -54,6 +60,24 @@ pub fn render(forecast: &Forecast, style: ForecastStyle) -> String {
     let gaps: Vec<String> = gaps.collect();
     out += &section("not covered by any guard", gaps.concat(), style);
     out
+}
+
+/// Of the hosts alone that are to be rebooted some day: most pushes need none.
+fn trials(forecast: &Forecast, style: ForecastStyle) -> String {
+    let needs = |host: &&HostForecast| host.comparison.reboot_for.as_ref().is_some_and(|parts| !parts.is_empty());
+    let known = forecast.hosts.iter().filter(needs).filter_map(|host| Some((&host.host, host.trial.as_ref()?)));
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for (host, outlook) in known {
+        let text = outlook.to_string();
+        match groups.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, hosts)) => hosts.push(host.as_str()),
+            None => groups.push((text, vec![host.as_str()])),
+        }
+    }
+    let line = |(text, hosts): &(String, Vec<&str>)| {
+        indented(&sanitise::line(&format!("{}: {text}", hosts.join(", "))), "  - ", style)
+    };
+    groups.iter().map(line).collect()
 }
 
 /// Shows the part of that page with the differences of the systems; a refused push has not been compared to its end.
@@ -222,6 +246,34 @@ fn order(forecast: &Forecast, style: ForecastStyle) -> String {
         out += &indented(&text, "  ", style);
     }
     section("order", out, style)
+}
+
+/// How much goes to whom, and about how long that takes by former runs.
+fn copies(forecast: &Forecast, style: ForecastStyle) -> String {
+    let Some(copies) = &forecast.copies else { return String::new() };
+    let rows: Vec<Vec<TableCell>> = copies
+        .each
+        .iter()
+        .map(|copy| {
+            let time = sending::about(copy.about_ms).unwrap_or_default();
+            vec![
+                sending::receiver(copy).into(),
+                sending::amount(copy).into(),
+                time.into(),
+                sending::way(&copy.way).into(),
+            ]
+        })
+        .collect();
+    let heading = ["host", "lacks", "takes", "way"];
+    let short: Vec<Vec<TableCell>> = rows.iter().map(|row| row[..3].to_vec()).collect();
+    let table = table::render(&heading, &rows, style.columns, style.colour)
+        .or_else(|| table::render(&heading[..3], &short, usize::MAX, style.colour));
+    let in_all = sending::in_all(copies).filter(|_| copies.each.len() > 1);
+    section(
+        &format!("copies{}", in_all.map(|all| format!(": {all}")).unwrap_or_default()),
+        table.unwrap_or_default(),
+        style,
+    )
 }
 
 /// The phases with their limits, and how long guards hold against the sum of them.

@@ -164,6 +164,7 @@ impl Plain {
             // A dry run has its answer on stdout.
             Event::Compared { .. } | Event::MatrixSeen { .. } if self.view.what == What::DryRun => false,
             Event::RunChosen { .. }
+            | Event::CopiesForeseen { .. }
             | Event::Foreseen { .. }
             | Event::Compared { .. }
             | Event::Warned { .. }

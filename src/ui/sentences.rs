@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::event::reason::rollback::LinksCause;
 use crate::event::waiting::WaitedFor;
-use crate::event::wording::{build, host, waiting, words};
+use crate::event::wording::{build, host, sending, waiting, words};
 use crate::event::{Cell, Event, GUARD_TRACE, HostPlanned, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::host_view::GuardView;
@@ -147,6 +147,7 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(None, front + &sanitise::line(doing))]
         }
         Event::Evaluated { anew, kept } => vec![of_fleet(Some(Tone::Faint), build::evaluated(*anew, *kept))],
+        Event::CopiesForeseen { .. } | Event::CopyMeasured { host: None, .. } => vec![of_copies(event)],
         Event::HookStarted { hook, limit_ms } => {
             let text = format!("hook {}: up to {}", sanitise::line(hook), words::span_ms(*limit_ms));
             vec![of_fleet(None, text)]
@@ -194,6 +195,18 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
         }
         _ => of_one_host(event, verbose).into_iter().collect(),
     }
+}
+
+/// What is to be sent, or was sent to the cache.
+fn of_copies(event: &Event) -> Sentence {
+    let text = match event {
+        Event::CopiesForeseen { copies } => sending::coming(copies),
+        Event::CopyMeasured { from, bytes, took_ms, .. } => {
+            format!("the cache was sent {}", sending::measured(from.as_ref(), *bytes, *took_ms))
+        }
+        _ => String::new(),
+    };
+    of_fleet(None, text)
 }
 
 /// The line above a matrix.

@@ -1,8 +1,10 @@
 //! A whole run on one page: what ran where, what went wrong as it was told, where the time went, the links before and
 //! at the end, and how it ended. For `show` and for the report.
 
+use std::collections::BTreeMap;
+
 use crate::event::line::Line;
-use crate::event::wording::words;
+use crate::event::wording::{sending, words};
 use crate::event::{Cell, Event, Phase};
 use crate::inventory::model::HostName;
 use crate::ui::mode::Mode;
@@ -37,6 +39,7 @@ pub fn render(heading: &Heading, lines: &[Line], width: usize, colour: bool) -> 
     };
     section("warnings and failures", &told(lines, colour));
     section("how long it took", &Timeline::of(lines).render(width, colour));
+    section("what was sent", &sent(lines));
     let (baseline, last) = matrices(lines);
     for (title, matrix) in [("before anything changed", baseline), ("at the last look", last)] {
         if let Some((phase, cells)) = matrix {
@@ -127,6 +130,28 @@ fn told(lines: &[Line], colour: bool) -> String {
     let is_page = |event: &Event| matches!(event, Event::Finished { .. } | Event::Foreseen { .. });
     let rendered = lines.iter().filter(|line| !is_page(&line.event));
     rendered.map(|line| plain.render(line)).collect()
+}
+
+/// Each copy with its time, and how long it was to take.
+fn sent(lines: &[Line]) -> String {
+    let mut foreseen: BTreeMap<Option<&HostName>, Option<u64>> = BTreeMap::new();
+    let mut out = String::new();
+    for line in lines {
+        match &line.event {
+            Event::CopiesForeseen { copies } => {
+                foreseen = copies.each.iter().map(|copy| (copy.host.as_ref(), copy.about_ms)).collect();
+            }
+            Event::CopyMeasured { host, from, bytes, took_ms } => {
+                let who = host.as_ref().map_or("the cache", HostName::as_str);
+                let about = sending::about(foreseen.remove(&host.as_ref()).flatten());
+                let about = about.map(|about| format!(" (foreseen: {about})")).unwrap_or_default();
+                let text = sending::measured(from.as_ref(), *bytes, *took_ms);
+                out += &format!("{}: {text}{about}\n", sanitise::line(who));
+            }
+            _ => {}
+        }
+    }
+    out
 }
 
 type Matrix<'a> = (Phase, &'a [Cell]);

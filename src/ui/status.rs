@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::decide::status::{Condition, Space, StatusTrouble};
+use crate::event::reason::trial::TrialOutlook;
 use crate::event::wording::words;
 use crate::facts::host::Facts;
 use crate::facts::provenance::{Brought, Provenance};
@@ -23,6 +24,8 @@ pub struct HostStatusView<'a> {
     pub told: ToldStatus<'a>,
     /// Absent unless it was asked what the flake gives.
     pub flake: Option<Match>,
+    /// Whether a system can be booted on it once, before it is its boot default.
+    pub trial: Option<&'a TrialOutlook>,
 }
 
 #[derive(Debug, Clone)]
@@ -229,6 +232,7 @@ fn details(shown: &HostStatusView<'_>, condition: &Condition, style: StatusStyle
         format!("boots   {} ({})", standing.systems.boot_default_text(), standing.loader.word()),
         next_boot,
         format!("booted  {}{never_booted}", standing.booted),
+        shown.trial.map(|outlook| format!("trial   {outlook}")).unwrap_or_default(),
         format!("generation {}{made}", standing.generation),
         format!("up for {}", words::span(Duration::from_secs(standing.uptime))),
         format!("free: {}", spaces.join(", ")),
@@ -305,6 +309,7 @@ mod tests {
     use crate::event::reason::sample::Sample;
     use crate::event::reason::status::ShortTrouble;
     use crate::facts::provenance::SystemOrigin;
+    use crate::facts::trial::TrialMeans;
     use crate::ui::line::width;
 
     const NOW: u64 = 1_795_364_100 + 4 * 86_400;
@@ -336,7 +341,7 @@ mod tests {
         let shown: Vec<HostStatusView> = hosts
             .iter()
             .zip(told)
-            .map(|(host, told)| HostStatusView { host, way: "10.0.0.1 by vps", told, flake: None })
+            .map(|(host, told)| HostStatusView { host, way: "10.0.0.1 by vps", told, flake: None, trial: None })
             .collect();
         assert_eq!(
             drawn(&shown, 80, false),
@@ -373,7 +378,9 @@ vps
         let mut active = well();
         active.facts.current_was_booted = false;
         let told = ToldStatus::Answered { condition: &active, troubles: &[] };
-        let whole = drawn(&[HostStatusView { told, ..shown[0].clone() }], 80, true);
+        let outlook = TrialOutlook::TrialPossible { means: TrialMeans::EfiVariable, watchdog: true };
+        let whole = drawn(&[HostStatusView { told, trial: Some(&outlook), ..shown[0].clone() }], 80, true);
+        assert!(whole.contains("\n  trial   its boot loader can boot a system once, before"), "{whole}");
         assert!(whole.contains("-nixos-system-vps-1 (what runs now was not booted yet)\n"), "{whole}");
     }
 
@@ -397,7 +404,7 @@ vps
         condition.facts.origins = vec![brought(system('b', "2")), brought(system('a', "1"))];
         let told = |condition: &Condition| {
             let told = ToldStatus::Answered { condition, troubles: &[] };
-            drawn(&[HostStatusView { host: &host, way: "10.0.0.1", told, flake: None }], 80, true)
+            drawn(&[HostStatusView { host: &host, way: "10.0.0.1", told, flake: None, trial: None }], 80, true)
         };
         let whole = told(&condition);
         assert!(
@@ -432,7 +439,7 @@ run 20261122-161500-lab-3f9c
         condition.facts.standing.generation = 1234;
         let troubles = ["claimed", "drift", "12 failed", "space", "reboot"].map(trouble);
         let told = ToldStatus::Answered { condition: &condition, troubles: &troubles };
-        let shown = [HostStatusView { host: &host, way: "x", told, flake: Some(Match::NotBuilt) }];
+        let shown = [HostStatusView { host: &host, way: "x", told, flake: Some(Match::NotBuilt), trial: None }];
         for columns in [40, 60, 80, 100, 200] {
             let table = drawn(&shown, columns, true);
             let table = table.split("\n\n").next().unwrap();

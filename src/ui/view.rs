@@ -495,7 +495,10 @@ pub(crate) fn subject(event: &Event) -> Option<&HostName> {
         | Event::HostRebooted { host, .. }
         | Event::LeftToGuard { host, .. }
         | Event::CameBack { host, .. } => Some(host),
-        Event::Warned { host, .. } | Event::Failed { host, .. } | Event::Printed { host, .. } => host.as_ref(),
+        Event::Warned { host, .. }
+        | Event::Failed { host, .. }
+        | Event::Printed { host, .. }
+        | Event::CopyMeasured { host, .. } => host.as_ref(),
         _ => None,
     }
 }

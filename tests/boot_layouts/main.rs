@@ -21,6 +21,7 @@ mod systemd;
 mod missing;
 mod once;
 mod short;
+mod trial;
 mod whole;
 
 use std::collections::BTreeSet;

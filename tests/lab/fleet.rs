@@ -28,6 +28,8 @@ pub(crate) struct Fleet {
     /// Where it lies on this machine.
     place: PathBuf,
     hosts: Vec<&'static str>,
+    /// Those of them that have a firmware, and an emulated processor: `HOST:LOADER`.
+    vms: Vec<&'static str>,
     /// How every host stood when the fleet was up, or at [`Fleet::look`].
     before: BTreeMap<&'static str, Standing>,
     logs: RefCell<Vec<Arc<Log>>>,
@@ -43,11 +45,13 @@ pub(crate) struct Setup<'a> {
     pub(crate) params: &'a str,
     /// Size of every host's disk, as tmpfs knows it.
     pub(crate) disk: &'a str,
+    /// Which of the hosts have a firmware, a boot loader (`HOST:LOADER`) and a kernel of their own, not only their files.
+    pub(crate) vms: &'a [&'static str],
 }
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Self { hosts: &["vps", "homeserver"], params: "{}", disk: "512m" }
+        Self { hosts: &["vps", "homeserver"], params: "{}", disk: "512m", vms: &[] }
     }
 }
 
@@ -68,6 +72,7 @@ impl Fleet {
             name,
             place: PathBuf::new(),
             hosts: setup.hosts.to_vec(),
+            vms: setup.vms.to_vec(),
             before: BTreeMap::new(),
             logs: RefCell::default(),
             janitor,
@@ -75,6 +80,7 @@ impl Fleet {
         let up = Command::new(LAB)
             .args(["up", &fleet.name, "--hosts", &setup.hosts.join(","), "--params", setup.params])
             .args(["--binary", env!("CARGO_BIN_EXE_fleetdeploy")])
+            .args(if setup.vms.is_empty() { vec![] } else { vec!["--vm".to_owned(), setup.vms.join(",")] })
             .env("FLEETDEPLOY_LAB_DISK", setup.disk)
             .stdin(Stdio::null())
             .output()
@@ -398,7 +404,7 @@ impl Fleet {
 
     /// Waits for a host that is on its way up.
     pub(crate) fn wait_until_up(&self, host: &str) {
-        until(seconds(30), &format!("{host} is up"), || {
+        until(seconds(self.patience(host, 30)), &format!("{host} is up"), || {
             // It waits by itself from when systemd can be asked, and fails at once before that.
             let ask = [host, "--", "systemctl", "is-system-running", "--wait"];
             let state = self.lab("host", &ask).output().unwrap();
@@ -461,7 +467,13 @@ impl Fleet {
 
     /// The same of one host, where others are off.
     pub(crate) fn assert_reached(&self, host: &str) {
-        self.run("wait-ssh", &[host, "20"]);
+        self.run("wait-ssh", &[host, &self.patience(host, 20).to_string()]);
+    }
+
+    /// How many seconds for what a container is given so many for: as `lab.sh` has it.
+    fn patience(&self, host: &str, seconds: u64) -> u64 {
+        let is_vm = self.vms.iter().any(|vm| vm.split(':').next() == Some(host));
+        if is_vm { seconds * 8 } else { seconds }
     }
 }
 

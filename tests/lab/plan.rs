@@ -48,6 +48,10 @@ fn a_plan_tells_order_packages_and_reboots_and_copies_nothing() {
     assert_eq!(told["waves"], json!([]));
     let waves = answer(&fleet.run_json(&["plan", "homelab", "--canary", "homeserver"]));
     assert_eq!(waves["waves"], json!([["homeserver"], ["vps"]]));
+    // Nothing was measured yet, and both have systems that were made here.
+    let copies = told["copies"]["each"].as_array().unwrap();
+    assert!(copies.len() == 2 && copies.iter().all(|copy| copy["bytes"].as_u64() > Some(0)), "{copies:?}");
+    assert!(copies.iter().all(|copy| copy.get("about_ms").is_none()), "{copies:?}");
     fleet.assert_untouched();
     let new = fleet.system("vps");
     assert_eq!(fleet.host("vps", &format!("[ -e {new} ] || echo absent")), "absent\n");

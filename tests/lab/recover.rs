@@ -190,7 +190,7 @@ fn a_push_that_sleeps_is_superseded_and_changes_nothing_when_it_wakes() {
     push.signal("STOP");
     // On its own workstation it holds the fleet, asleep or not.
     let held = fleet.plain(&["recover", "homelab"]);
-    assert_eq!(held.status, Some(1), "{}", held.stderr);
+    assert_eq!(held.status, Some(3), "{}", held.stderr);
     assert!(held.stderr.contains("another fleetdeploy works on fleet `homelab`: process "), "{}", held.stderr);
     fleet.recover("laptop2", &["homelab"]).assert_ended(1, Outcome::RolledBack);
     push.signal("CONT");

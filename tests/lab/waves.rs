@@ -92,7 +92,9 @@ fn with_a_window_of_one_hosts_are_logged_in_to_and_copied_to_one_after_the_other
     // Two wait in the survey, and two in the baseline, which takes a new login of each host. Once guards count down no
     // row says it: a login does not wait for long then.
     assert_eq!(told("waiting for its turn to connect: 1 at once").len(), 4, "{doing:?}");
-    assert_eq!(told("waiting for its turn to be copied to: 1 at once").len(), 2, "{doing:?}");
+    // One is behind vps and waits for the copy there, and may then find the turn taken by the other.
+    assert_eq!(told("waiting for the copy to vps, which it is behind").len(), 1, "{doing:?}");
+    assert!((1..=2).contains(&told("waiting for its turn to be copied to: 1 at once").len()), "{doing:?}");
     // The first copies at once, the others when one before them has ended.
     let (begun, ended) = (told("copying"), told("looking whether it fits"));
     assert_eq!((begun.len(), ended.len()), (3, 3), "{doing:?}");

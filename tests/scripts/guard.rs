@@ -624,6 +624,94 @@ async fn an_activation_that_failed_beside_a_failed_unit_has_failed() {
     }
 }
 
+/// As the program falls over it: it asks systemd for each unit in the list, and one that is not loaded ends it.
+const FALLS_OVER_ITS_LIST: &str = r#"
+    echo "activated with $(paste -sd, "$FLEETDEPLOY_ROOT/run/nixos/start-list" 2>/dev/null)" >>"$FLEETDEPLOY_ROOT/log"
+    for change in $(cat "$FLEETDEPLOY_ROOT/changes"); do
+        echo "$change" >>"$FLEETDEPLOY_ROOT/run/nixos/reload-list"
+    done
+    : >"$FLEETDEPLOY_ROOT/changes"
+    ! grep -q mnt "$FLEETDEPLOY_ROOT/run/nixos/reload-list" 2>/dev/null || exit 1
+"#;
+
+/// What `systemctl` says of the bus and of units: those of this host, and those that are not up.
+const FEW_ARE_UP: &str = r#"
+    case $* in
+    *dbus.socket*ActiveState* | *ActiveState*dbus.socket*) echo "ActiveState=$(cat "$FLEETDEPLOY_ROOT/bus")" ;;
+    start* | try-restart*) echo "$*" >>"$FLEETDEPLOY_ROOT/log"; echo active >"$FLEETDEPLOY_ROOT/bus" ;;
+    *--*) while [ "$1" != -- ]; do shift; done; shift
+        for unit; do
+            case $unit in firewall* | -.mount) state=active ;; *) state=inactive ;; esac
+            echo "Id=$unit"; echo "ActiveState=$state"; echo
+        done ;;
+    *ActiveState*) echo ActiveState=inactive ;;
+    esac
+"#;
+
+#[tokio::test]
+async fn a_way_back_is_not_blocked_by_what_is_not_loaded() {
+    // Left by the new system alone; and written anew by the first try, which compares the mounts of the two.
+    for (changes, tries) in [("", 1), ("mnt-n.mount", 2)] {
+        for shell in shells() {
+            let host = in_a_run("").await;
+            host.program("systemctl", FEW_ARE_UP);
+            switch(&host, A, FALLS_OVER_ITS_LIST);
+            host.write("bus", "active\n");
+            host.write("changes", changes);
+            host.write("run/nixos/reload-list", "mnt-n.mount\nfirewall.service\napp@a\\x2db.service\n-.mount\n\n");
+            host.write("run/nixos/start-list", "stopped.service\n");
+            host.write(&format!("{}/etc/systemd/system/app@a\\x2db.service", &A[1..]), "");
+            let ask = format!("{LOADER}\nload_old; restore_current 240 /dev/null; echo \"status $?\"");
+            let said = host.run(shell, &JOB, &ask).await.stdout_text();
+            assert!(said.ends_with("status 0\n"), "{shell}: {said}");
+            assert!(said.contains("not up, and so not to be reloaded: mnt-n.mount\n"), "{shell}: {said}");
+            // What was up when the new system came is not forgotten, and what was stopped comes up with it.
+            let began = "test 1\nactivated with stopped.service,app@a\\x2db.service\n";
+            assert_eq!(host.text("log"), began.repeat(tries), "{shell}");
+            assert_eq!(host.text("run/nixos/reload-list"), "firewall.service\n-.mount\n", "{shell}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_way_back_starts_a_bus_that_is_down_and_touches_nothing_that_systemd_does_not_tell() {
+    for shell in shells() {
+        let host = in_a_run("").await;
+        host.program("systemctl", FEW_ARE_UP);
+        host.write("bus", "failed\n");
+        switch(&host, A, "grep -q inactive \"$FLEETDEPLOY_ROOT/bus\" && exit 1\nexit 0");
+        let ask = format!("{LOADER}\nload_old; restore_current 240 /dev/null; echo \"status $?\"");
+        let said = host.run(shell, &JOB, &ask).await.stdout_text();
+        assert!(said.starts_with("the bus is down: starting it\n") && said.ends_with("status 0\n"), "{shell}: {said}");
+        assert_eq!(host.text("log"), "start dbus.socket\ntry-restart systemd-logind.service\ntest 1\n", "{shell}");
+
+        host.program("systemctl", "exit 1");
+        let list = "mnt-n.mount\n";
+        host.write("run/nixos/reload-list", list);
+        host.run(shell, &JOB, &ask).await;
+        assert_eq!(host.text("run/nixos/reload-list"), list, "{shell}");
+    }
+}
+
+/// Units may be failed since long; that is no reason to take a half of the old system for the whole.
+#[tokio::test]
+async fn a_way_back_whose_activation_failed_beside_a_failed_unit_has_failed() {
+    for (fails, status, tries) in [("never", 0, 1), ("once", 0, 2), ("always", 1, 2)] {
+        for shell in shells() {
+            let host = in_a_run("").await;
+            let falls = format!(
+                "case {fails}$(grep -c . \"$FLEETDEPLOY_ROOT/log\") in always* | once1)\n\
+                     echo 'Failed to run activate script' ;;\nesac\nexit 4"
+            );
+            switch(&host, A, &falls);
+            let log = host.path("run/fleetdeploy/jobs/rollback.log").display().to_string();
+            let ask = format!("{LOADER}\nload_old; restore_current 240 {log} >{log} 2>&1; echo \"status $?\"");
+            assert_eq!(host.run(shell, &JOB, &ask).await.stdout_text(), format!("status {status}\n"), "{fails}");
+            assert_eq!(host.text("log"), "test 1\n".repeat(tries), "{fails} {shell}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_host_whose_kernel_is_not_whole_is_not_rebooted() {
     let host = in_a_run("").await;

@@ -98,16 +98,20 @@ fn left_of(host: &Host) -> Vec<String> {
 }
 
 async fn assert_nothing_is_left_of(host: &Host, shell: &str) {
-    // What was killed is there until it has been its turn.
+    let names = || -> BTreeSet<_> {
+        std::fs::read_dir(host.path("run")).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let expected: BTreeSet<_> = ["booted-system", "current-system"].map(Into::into).into();
+    // What was killed is there until it has been its turn; and one that begins a program just then has no environment
+    // to be known by.
     for _ in 0..250 {
-        if left_of(host).is_empty() {
+        if left_of(host).is_empty() && names() == expected {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(left_of(host), Vec::<String>::new(), "{shell}");
-    let names = std::fs::read_dir(host.path("run")).unwrap().map(|entry| entry.unwrap().file_name());
-    assert_eq!(names.collect::<BTreeSet<_>>(), ["booted-system", "current-system"].map(Into::into).into(), "{shell}");
+    assert_eq!(names(), expected, "{shell}");
 }
 
 #[tokio::test]

@@ -109,6 +109,7 @@ impl World {
             busy: Vec::new(),
             boot_missing: None,
             boot_files: None,
+            trial: fleetdeploy::facts::trial::TrialFacts::default(),
             boot_note: None,
             notes: Vec::new(),
             current_was_booted: true,

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use fleetdeploy::event::forecast::{CopiesForecast, CopyForecast};
 use fleetdeploy::event::line::Line;
 use fleetdeploy::event::reason::any::AnyReason;
 use fleetdeploy::event::waiting::AfterWait;
 use fleetdeploy::event::{Bytes, Cell, Event, HostOutcome, HostPlanned, LinkCount, Outcome, Phase, VERSION, WayBack};
 use fleetdeploy::facts::links::LinkAnswer;
 use fleetdeploy::facts::package_change::PackageChange;
+use fleetdeploy::facts::sending::SendingWay;
 use fleetdeploy::facts::store_path::StorePath;
 use fleetdeploy::inventory::model::{GuardAction, HostName, Place};
 
@@ -131,6 +133,12 @@ fn workstation_seen() -> Event {
     Event::WorkstationSeen { fleetdeploy: "0.1.0".into(), nix, ssh }
 }
 
+fn copies_foreseen() -> Event {
+    let copy = |name, bytes, about_ms| CopyForecast { host: Some(host(name)), way: SendingWay::Sent, bytes, about_ms };
+    let each = vec![copy("vps", Some(734_003_200), Some(17_000)), copy("homeserver", None, None)];
+    Event::CopiesForeseen { copies: CopiesForecast { each, about_ms: None } }
+}
+
 pub(crate) fn good_push() -> Vec<(f64, Event)> {
     let waiting = |up, waiting: &[&str]| Event::LinksMoved {
         up,
@@ -161,9 +169,11 @@ pub(crate) fn good_push() -> Vec<(f64, Event)> {
         (13.5, done("homeserver", Phase::Build)),
         (14.0, Event::Planned { hosts: vec![planned("vps", "25.11.3"), planned("homeserver", "25.05.813")] }),
         (14.0, phase(Phase::Copy)),
+        (14.1, copies_foreseen()),
         (14.1, Event::CopyMoved { host: host("vps"), done_bytes: 0, expected_bytes: 734_003_200 }),
         (15.1, Event::CopyMoved { host: host("vps"), done_bytes: 104_857_600, expected_bytes: 734_003_200 }),
         (24.1, Event::CopyMoved { host: host("vps"), done_bytes: 524_288_000, expected_bytes: 734_003_200 }),
+        (29.8, Event::CopyMeasured { host: Some(host("vps")), from: None, bytes: 734_003_200, took_ms: 15_600 }),
         (29.9, compared("vps", &["kernel"])),
         (30.0, done("vps", Phase::Copy)),
         (

@@ -2,6 +2,7 @@
 //!
 //! A benchmark: `scripts/bench.sh workstation`.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::{Instant, SystemTime};
 
@@ -179,9 +180,11 @@ impl Surroundings for Desk {
             rollback_to: None,
             without: BTreeSet::new(),
             provenance: None,
-            plan: plan.clone(),
+            plan: Cow::Borrowed(plan),
         };
-        Ok(self.run.write_plan(&saved)?)
+        self.run.write_plan(&saved)?;
+        self.journal.keep(self.run.plan());
+        Ok(())
     }
 
     fn record(&mut self, entry: &Entry) -> io::Result<()> {

@@ -41,9 +41,16 @@ pub(super) fn conclude(
             events.publish(Event::failed(None, why.clone()));
             in_doubt(fleet, silent, why)
         }
+        // All have answered, and none is of it.
+        Some(Recovered::NotBegun(why @ RecoverReason::NothingOfRun { .. })) => {
+            events.publish(Event::failed(None, why.clone()));
+            Conclusion::of_all(fleet, &HostOutcome::Untouched, Ending::NotBegun, Outcome::Refused, why)
+        }
+        // The run is not ended, and its hosts may be under guards.
         Some(Recovered::NotBegun(why)) => {
             events.publish(Event::failed(None, why.clone()));
-            Conclusion::of_all(fleet, &unknown, Ending::NotBegun, Outcome::Refused, why)
+            let ending = Ending::Pushed { outcome: Outcome::Left, interrupted: None };
+            Conclusion::of_all(fleet, &unknown, ending, Outcome::Left, why)
         }
         Some(Recovered::Rolling(ended)) => of_rolling(&ended, fleet),
         Some(Recovered::ByHand { run }) => {
@@ -155,6 +162,22 @@ mod tests {
         };
         assert_eq!(of_run(&[]), (Outcome::Refused, 1, "nothing-of-run".to_owned()));
         assert_eq!(of_run(&["b"]), (Outcome::Split, 3, "nothing-of-run".to_owned()));
+    }
+
+    /// 1 would say that every host was seen on its old system.
+    #[test]
+    fn a_recovery_that_cannot_begin_leaves_the_run_as_it_is_and_says_so() {
+        let (run, fleet) = ("r-1".to_owned(), "ab".to_owned());
+        let hosts = vec![HostName::new("b").unwrap()];
+        for why in [
+            RecoverReason::RecoveryNotRecorded { error: "No space left on device".to_owned() },
+            RecoverReason::HeldByRolling { run: run.clone(), hosts: hosts.clone(), fleet: fleet.clone() },
+            RecoverReason::HostsNotInFleet { run, hosts: hosts.clone(), fleet: fleet.clone() },
+            RecoverReason::SilentHostsNotNamed { all: hosts.clone(), hosts, fleet },
+        ] {
+            let code = AnyReason::from(why.clone()).code().unwrap_or_default().to_owned();
+            assert_eq!(end(Some(Recovered::NotBegun(why)), false), (Outcome::Left, 3, code));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct EvaluationArgs {
     /// Take this flake in the place of one of the flake's inputs, for this run
     #[arg(long, num_args = 2, value_names = ["INPUT", "FLAKE"], allow_hyphen_values = true)]
     pub override_input: Vec<String>,
-    /// Evaluate with this setting of Nix, as in nix.conf
+    /// Evaluate, and build here, with this setting of Nix, as in nix.conf
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
     pub option: Vec<String>,
     /// Show every step of the evaluation that led to an error

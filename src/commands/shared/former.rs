@@ -1,9 +1,11 @@
-//! Tells how long each phase took in former runs of a fleet: limits are long, and say nothing of a usual day.
+//! Tells how long each phase took in former runs of a fleet, and how fast the copies were: limits are long, and say
+//! nothing of a usual day.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::conclusion::millis;
+use crate::decide::sending::{FormerCopies, MeasuredCopy};
 use crate::event::forecast::Forecast;
 use crate::event::{Event, Phase};
 use crate::record::folder::StateFolder;
@@ -41,11 +43,40 @@ fn took(state: &StateFolder, fleet: &str) -> BTreeMap<Phase, Duration> {
     longest
 }
 
+/// How many former runs are looked at for copies: most runs bring little, and not to every host.
+const RUNS_WITH_COPIES: usize = 20;
+
+/// Returns how fast copies were in the last runs of that fleet on this workstation. A record that cannot be read is
+/// passed over.
+pub(crate) fn former_copies(fleet: &str) -> FormerCopies {
+    let state = StateFolder::locate(|name| std::env::var_os(name)).ok();
+    FormerCopies::of(state.map(|state| measured_copies(&state, fleet)).unwrap_or_default())
+}
+
+/// The copies of former runs, the newest first.
+fn measured_copies(state: &StateFolder, fleet: &str) -> Vec<MeasuredCopy> {
+    let mut measured = Vec::new();
+    let runs = state.list().unwrap_or_default();
+    for id in runs.iter().rev().filter(|id| id.fleet() == fleet).take(RUNS_WITH_COPIES) {
+        let Some(run) = state.open_run(id) else { continue };
+        let mut of_run = Vec::new();
+        let _ = read::each_event_named(&run.events(), "copy_measured", |line| {
+            if let Event::CopyMeasured { host, from, bytes, took_ms } = line.event {
+                of_run.push(MeasuredCopy { host, from, bytes, took_ms });
+            }
+        });
+        measured.extend(of_run.into_iter().rev());
+    }
+    measured
+}
+
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::line::Line;
+    use crate::inventory::model::HostName;
 
     #[test]
     fn the_longest_time_of_each_phase_is_taken_and_only_of_that_fleet() {
@@ -55,5 +86,33 @@ mod tests {
         let homelab = took_at("homelab");
         assert_eq!(homelab.get(&Phase::Survey), Some(&Duration::from_millis(3200)), "{homelab:?}");
         assert_eq!(took_at("no-such-fleet"), BTreeMap::new());
+    }
+
+    #[test]
+    fn the_copies_of_the_newest_runs_of_a_fleet_come_first_and_no_other_event_is_one() {
+        let home = tempfile::tempdir().unwrap();
+        let state = StateFolder::at(home.path().to_owned());
+        let mut seconds = 1_800_000_000;
+        let mut write = |fleet: &str, events: Vec<Event>| {
+            seconds += 1;
+            let now = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+            let (run, _journal) = state.create_run(fleet, now).unwrap();
+            let line = |event| Line { version: 1, run: Some(run.id().to_string()), seq: 1, at: now, event };
+            let lines: Vec<String> =
+                events.into_iter().map(|event| serde_json::to_string(&line(event)).unwrap() + "\n").collect();
+            std::fs::write(run.events(), lines.concat() + "{\"version\":1,\"event\":\"copy_measured\",\"bytes\"")
+                .unwrap();
+        };
+        let vps = HostName::new("vps").unwrap();
+        let measured = |bytes| Event::CopyMeasured { host: Some(vps.clone()), from: None, bytes, took_ms: 1000 };
+        let printed = vec!["\"event\":\"copy_measured\"".to_owned()];
+        write(
+            "homelab",
+            vec![measured(1), Event::Printed { host: None, by: "nix".into(), lines: printed }, measured(2)],
+        );
+        write("other", vec![measured(3)]);
+        write("homelab", vec![measured(4)]);
+        let bytes = measured_copies(&state, "homelab").iter().map(|copy| copy.bytes).collect::<Vec<_>>();
+        assert_eq!(bytes, [4, 2, 1]);
     }
 }

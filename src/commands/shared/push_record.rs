@@ -1,5 +1,6 @@
 //! Opens the record of a push or a rolling reboot: the fleet's lock, the folder on the disk, the journal.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -217,7 +218,7 @@ impl Surroundings for PushListener<'_> {
             rollback_to: self.request.back.as_ref().map(|to| to.aim().to_string()),
             without: took_no_part(self.request, plan),
             provenance: self.request.scope.source.known(),
-            plan: plan.clone(),
+            plan: Cow::Borrowed(plan),
         };
         record.journal.mend()?;
         record.run_folder.write_plan(&saved)?;
@@ -271,7 +272,7 @@ pub(crate) fn take(state: &StateFolder, context: &FleetContext) -> Result<FleetL
 }
 
 /// How a plan stands in the journal.
-pub(crate) fn started(saved: &SavedPlan, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> RunStarted {
+pub(crate) fn started(saved: &SavedPlan<'_>, epoch: u64, guards: impl Fn(&HostName) -> Option<Duration>) -> RunStarted {
     let hosts = saved.plan.hosts.iter().map(|host| HostStarted {
         host: host.name.clone(),
         machine_id: host.machine_id.clone(),

@@ -8,6 +8,7 @@ use crate::decide::transaction::done;
 use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::reason::cause::Cause;
+use crate::event::reason::job::went_wrong_on_the_way;
 use crate::event::reason::notice::Notice;
 use crate::event::reason::rollback::{BootsNow, Unarmed};
 use crate::event::{Event, Phase};
@@ -285,7 +286,10 @@ impl Transaction {
             let what = phase.word().to_owned();
             effects.push(Effect::Tell(Event::Logged { host: name, what, lines: log }));
         } else if exited == Some(JobState::Exited { status: 4 }) {
-            effects.push(Effect::Tell(Event::warned(Some(&name), Notice::UnitsUnsettled)));
+            effects.push(Effect::Tell(Event::warned(
+                Some(&name),
+                Notice::UnitsUnsettled { said: went_wrong_on_the_way(&log) },
+            )));
         }
         reason
     }

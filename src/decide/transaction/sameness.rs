@@ -113,7 +113,7 @@ impl HostNow {
             boot_id,
             back,
             armed_again,
-            disarmed_in_vain,
+            disarms_in_vain,
             given_up,
             disowned: _,
             set_aside: _,
@@ -124,6 +124,6 @@ impl HostNow {
             end: _,
         } = self;
         (step, progress, armed, activated, moved, logged_in).hash(state);
-        (boot_id, back, armed_again, disarmed_in_vain, given_up, held).hash(state);
+        (boot_id, back, armed_again, disarms_in_vain, given_up, held).hash(state);
     }
 }

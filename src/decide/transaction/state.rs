@@ -101,8 +101,8 @@ pub(super) struct HostNow {
     pub(super) back: Back,
     /// It had lost its guard and was armed once more: not a second time.
     pub(super) armed_again: bool,
-    /// On the way back it was to be disarmed, and its guard was still there after that.
-    pub(super) disarmed_in_vain: bool,
+    /// How many disarms on the way back were not seen done: the guard was still there, or the answer was lost.
+    pub(super) disarms_in_vain: u8,
     pub(super) given_up: GivenUp,
     /// It says that it is not this run's any more: it is left alone.
     pub(super) disowned: bool,
@@ -255,7 +255,7 @@ impl Transaction {
                 boot_id: host.boot_id.clone(),
                 back: Back::Untouched,
                 armed_again: false,
-                disarmed_in_vain: false,
+                disarms_in_vain: 0,
                 given_up: GivenUp::No,
                 disowned: false,
                 set_aside: false,

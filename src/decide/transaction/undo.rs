@@ -19,6 +19,9 @@ use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
 use crate::facts::systems::Systems;
 use crate::inventory::model::HostName;
 
+/// How often a disarm on the way back whose answer is lost is sent, beside the one that gives its host up.
+const LOST_DISARMS: u8 = 2;
+
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
@@ -163,7 +166,7 @@ impl Transaction {
         now.armed = true;
         now.armed_again = true;
         // Of the new guard nothing is known yet.
-        now.disarmed_in_vain = false;
+        now.disarms_in_vain = 0;
         now.progress = Progress::Sent;
         let boot_id = now.boot_id.clone();
         self.run(host, Step::Arm { expect, boot_id }, effects);
@@ -483,7 +486,7 @@ impl Transaction {
                 self.hosts[host.0].end = Some(self.end_of_disarmed(host));
             }
             // A guard whose process is gone never fires: it would be waited for, and disarmed in vain, for ever.
-            Answer::Said(said) if self.is_guarded_still(host, &said) && self.hosts[host.0].disarmed_in_vain => {
+            Answer::Said(said) if self.is_guarded_still(host, &said) && self.hosts[host.0].disarms_in_vain > 0 => {
                 let cause = match said.outcome {
                     StepOutcome::Refused { reason, text } => Cause::refused(reason, text),
                     StepOutcome::Failed { failure } => Cause::failed(failure),
@@ -491,9 +494,17 @@ impl Transaction {
                 };
                 self.lost(host, Fate::NotDisarmed { cause });
             }
+            // A lost one may have been done, so it is asked between each two how the host stands.
+            Answer::Unknown { why } | Answer::Denied { why } if self.hosts[host.0].disarms_in_vain >= LOST_DISARMS => {
+                self.lost(host, Fate::DisarmInDoubt { cause: why });
+            }
+            Answer::NotSent if self.hosts[host.0].disarms_in_vain >= LOST_DISARMS => {
+                self.lost(host, Fate::DisarmInDoubt { cause: Cause::NoTimeToAsk });
+            }
             answer => {
+                let is_answered = matches!(answer, Answer::Said(_));
                 let stays = matches!(&answer, Answer::Said(said) if self.is_guarded_still(host, said));
-                self.hosts[host.0].disarmed_in_vain |= stays;
+                self.hosts[host.0].disarms_in_vain += u8::from(stays || !is_answered);
                 self.await_guard(host, effects);
                 self.stage = Stage::Back;
                 return;

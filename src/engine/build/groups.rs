@@ -1,7 +1,7 @@
 //! Builds the systems in the stores where they are to be built: here, and in those of hosts, side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use tokio::sync::Notify;
@@ -12,11 +12,12 @@ use super::{MOST_ROWS, build_moved, doing};
 use crate::engine::inquiry::{BuiltThere, Inquiry, Phased, refuse_if};
 use crate::engine::mutex::lock;
 use crate::event::Event;
+use crate::event::activity::Standstill;
 use crate::event::reason::build::BuildFault;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::refusal::Refusal;
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::{Host, HostName};
+use crate::inventory::model::{Host, HostName, NixSettings};
 use crate::nix::{self, EvalTarget};
 
 /// What is built in one store; `None` is that of this workstation.
@@ -34,6 +35,7 @@ struct Together {
     told: Mutex<Option<Event>>,
     /// Whether each host's row says what is built for it.
     rows: bool,
+    settings: Arc<NixSettings>,
 }
 
 impl Inquiry<'_> {
@@ -43,10 +45,12 @@ impl Inquiry<'_> {
         &self,
         hosts: &[Host],
         targets: BTreeMap<HostName, EvalTarget>,
+        settings: NixSettings,
     ) -> Phased<BTreeMap<HostName, StorePath>> {
         let groups = grouped(hosts, targets);
         let rows = groups.values().map(BTreeMap::len).sum::<usize>() <= MOST_ROWS;
-        let together = Together { progress: Mutex::default(), told: Mutex::default(), rows };
+        let settings = Arc::new(settings);
+        let together = Together::new(rows, &settings);
         let deadline = Instant::now() + self.scope.fleet.build_limit;
         let builds = groups.iter().map(|(machine, targets)| {
             let together = &together;
@@ -69,9 +73,10 @@ impl Inquiry<'_> {
         refuse_if(failed, Refusal::SystemsNotBuilt)?;
         let there = groups.into_iter().filter_map(|(machine, targets)| Some((machine?, targets)));
         let built_there = there.flat_map(|(machine, targets)| {
-            targets.into_iter().map(move |(host, target)| (host, BuiltThere { machine: machine.clone(), target }))
+            targets.into_iter().map(move |(host, target)| (host, (machine.clone(), target)))
         });
-        lock(&self.built_there).extend(built_there);
+        let there = |(machine, target)| BuiltThere { machine, target, settings: Arc::clone(&settings) };
+        lock(&self.built_there).extend(built_there.map(|(host, built)| (host, there(built))));
         Ok(systems)
     }
 
@@ -120,7 +125,7 @@ impl Inquiry<'_> {
             return self.build_in(store, targets, deadline, (None, together)).await.map_err(GroupFault::Build);
         };
         // Each takes a nix here, which has some memory: as many as copies.
-        let _turn = self.reach.turns().copy(machine).await;
+        let _turn = self.reach.turns().build(targets.keys()).await;
         let reached = self.reach.connected(machine, "build").await;
         reached.map_err(|error| GroupFault::NotReached(Cause::from(&error)))?;
         let ssh_options = self.reach.workspace().nix_ssh_options();
@@ -150,15 +155,17 @@ impl Inquiry<'_> {
                     begun.notify_one();
                 }
             }
-            // Its rows say what is being built, and for how long.
-            nix::Heard::Still { .. } => {}
+            nix::Heard::Still { silent, last } => {
+                lock(&rows).stand(&Standstill { silent, last: last.map(str::to_owned) });
+                begun.notify_one();
+            }
             nix::Heard::Printed(lines) => {
                 self.tell(Event::Printed { host: None, by: by.clone(), lines });
             }
         };
         let limit = deadline.saturating_duration_since(Instant::now());
         tokio::select! {
-            built = nix::build(targets, store, limit, hear) => built,
+            built = nix::build(targets, store, &together.settings, limit, hear) => built,
             never = self.tell_rows(targets, together.rows, &begun, &rows) => match never {},
         }
     }
@@ -167,9 +174,9 @@ impl Inquiry<'_> {
     /// Returns whether it is there again; why not was told.
     pub(in crate::engine) async fn build_again(&self, host: &HostName, there: &BuiltThere) -> bool {
         let deadline = Instant::now() + self.scope.fleet.build_limit;
-        let BuiltThere { machine, target } = there;
+        let BuiltThere { machine, target, settings } = there;
         let targets = BTreeMap::from([(host.clone(), target.clone())]);
-        let together = Together { progress: Mutex::default(), told: Mutex::default(), rows: true };
+        let together = Together::new(true, settings);
         match self.build_group(Some(machine), &targets, deadline, &together).await {
             Ok(_) => true,
             Err(GroupFault::NotReached(cause)) => {
@@ -185,6 +192,10 @@ impl Inquiry<'_> {
 }
 
 impl Together {
+    fn new(rows: bool, settings: &Arc<NixSettings>) -> Self {
+        Self { progress: Mutex::default(), told: Mutex::default(), rows, settings: Arc::clone(settings) }
+    }
+
     /// Returns what is to be told of all groups, if that has changed.
     fn moved(&self, machine: Option<&HostName>, progress: &nix::NixProgress) -> Option<Event> {
         let mut all = lock(&self.progress);

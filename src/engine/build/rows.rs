@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::activity::Doing;
+use crate::event::activity::{Doing, Standstill};
 use crate::inventory::model::HostName;
 use crate::nix::{EvalTarget, Needs, NixProgress, RunningBuild};
 
@@ -12,6 +12,8 @@ pub(super) struct BuildRows {
     needs: Option<Needs>,
     hosts: Vec<BuildRow>,
     now: NixProgress,
+    /// What is said while nothing is built and nothing moves.
+    still: Option<String>,
     /// The row to look at first: every row has its turn, even if another one changes all the time.
     turn: usize,
 }
@@ -29,11 +31,18 @@ impl BuildRows {
             derivation: target.derivation().map(ToString::to_string),
             told: None,
         };
-        Self { needs: None, hosts: targets.iter().map(row).collect(), now: NixProgress::default(), turn: 0 }
+        let hosts = targets.iter().map(row).collect();
+        Self { needs: None, hosts, now: NixProgress::default(), still: None, turn: 0 }
     }
 
     pub(super) fn see(&mut self, now: &NixProgress) {
         self.now.clone_from(now);
+        self.still = None;
+    }
+
+    /// Takes note that nothing has moved for a while. A build that runs may be silent for hours, and its row names it.
+    pub(super) fn stand(&mut self, still: &Standstill) {
+        self.still = self.now.running.is_empty().then(|| still.to_string());
     }
 
     pub(super) fn know(&mut self, needs: Needs) {
@@ -46,7 +55,7 @@ impl BuildRows {
         let count = self.hosts.len();
         let (place, doing) = (self.turn..self.turn + count).map(|place| place % count).find_map(|place| {
             let row = &self.hosts[place];
-            let doing = row.doing(needs, &self.now);
+            let doing = row.doing(needs, &self.now, self.still.as_ref());
             (row.told.as_ref() != Some(&doing)).then_some((place, doing))
         })?;
         self.turn = place + 1;
@@ -57,14 +66,14 @@ impl BuildRows {
 }
 
 impl BuildRow {
-    fn doing(&self, needs: &Needs, now: &NixProgress) -> String {
+    fn doing(&self, needs: &Needs, now: &NixProgress, still: Option<&String>) -> String {
         if self.derivation.as_ref().is_some_and(|derivation| now.systems.contains(derivation)) {
             return Doing::Built.to_string();
         }
         let is_mine = |build: &&RunningBuild| needs.hosts_of(&build.derivation).contains(&self.host);
         match now.running.iter().find(is_mine) {
             Some(build) => format!("building {}", shown(build)),
-            None => Doing::WaitingForBuild.to_string(),
+            None => still.cloned().unwrap_or_else(|| Doing::WaitingForBuild.to_string()),
         }
     }
 }
@@ -79,6 +88,8 @@ pub(super) fn shown(build: &RunningBuild) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use pretty_assertions::assert_eq;
 
     use super::*;
@@ -142,6 +153,21 @@ mod tests {
         assert_eq!(told(&mut rows), pairs(&[("home", "waiting for the build")]));
         rows.see(&progress(&[(VPS, None)], &[HOME]));
         assert_eq!(told(&mut rows), pairs(&[("vps", "building nixos-system-vps-1"), ("home", "its system is built")]));
+    }
+
+    #[test]
+    fn a_nix_that_stands_still_without_a_build_is_told_and_one_with_a_build_is_not() {
+        let mut rows = rows();
+        rows.know(needs());
+        let still = Standstill { silent: Duration::from_secs(8), last: Some("asking".to_owned()) };
+        rows.see(&progress(&[(LINUX, None)], &[VPS]));
+        rows.stand(&still);
+        assert_eq!(told(&mut rows), pairs(&[("home", "building linux-6.12.8"), ("vps", "its system is built")]));
+        rows.see(&progress(&[], &[VPS]));
+        rows.stand(&still);
+        assert_eq!(told(&mut rows), pairs(&[("home", "nothing has moved for 8 s: asking")]));
+        rows.see(&progress(&[], &[VPS, HOME]));
+        assert_eq!(told(&mut rows), pairs(&[("home", "its system is built")]));
     }
 
     #[test]

@@ -15,7 +15,8 @@ use crate::facts::plan::{HostId, Plan};
 
 impl Guards<'_> {
     /// Disarms every guard of this person, if every host may be left without it, and cleans up runs that are through on
-    /// all their hosts. It tells of guards that have fired. It also returns the runs that are over.
+    /// all their hosts. It tells of guards that have fired. It also returns the runs that are over: nothing is left of
+    /// them.
     pub async fn disarm(&self, looked: &Looked) -> (Went, BTreeSet<String>) {
         let mut went = Went::Well;
         let mut refused = false;
@@ -60,8 +61,12 @@ impl Guards<'_> {
             let ended = self.disarm_run(&hosts, &plan, looked).await;
             went = went.max(ended);
             if ended == Went::Well && has_all_hosts(&run, &plan, looked) {
-                self.clean(&hosts, &plan, plan.ids().collect()).await;
-                over.insert(run);
+                // What stays holds the host against every push: that is not what was asked for.
+                if self.clean(&hosts, &plan, plan.ids().collect()).await {
+                    over.insert(run);
+                } else {
+                    went = went.max(Went::No);
+                }
             }
         }
         (went, over)

@@ -256,6 +256,7 @@ pub(in crate::engine) fn facts(runs: &[&str]) -> Facts {
         busy: Vec::new(),
         boot_missing: None,
         boot_files: None,
+        trial: crate::facts::trial::TrialFacts::default(),
         boot_note: None,
         notes: Vec::new(),
         current_was_booted: true,

@@ -48,7 +48,7 @@ pub enum BuildFault {
         source: String,
         said: String,
     },
-    /// Nix came to no end of the evaluation.
+    /// Nix came to no end of the evaluation, of one host or of the fleet.
     EvaluationNotEnded {
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,

@@ -14,10 +14,38 @@ use crate::facts::step_answer::JobEnd;
 /// Source: docs/facts.md, "Exit statuses of switch-to-configuration".
 const LOADER_FAILED: &str = "Failed to install bootloader";
 
+/// How the line begins in which it says what ended it.
+///
+/// Source: docs/facts.md, "Lines that switch-to-configuration prints".
+const PROGRAM_ERROR: &str = "Error: ";
+
+/// How it begins a line on a unit, or a person's units, where something failed and it has gone on.
+///
+/// Source: docs/facts.md, "Lines that switch-to-configuration prints".
+const WENT_ON_AFTER: [&str; 5] =
+    ["Failed to start ", "Failed to restart ", "Failed to reload ", "Failed to stop ", "warning: user activation for "];
+
 /// What it prints where another one holds its lock; its status is 11 then, and after some other errors, too.
 ///
 /// Source: docs/facts.md, "Exit statuses of switch-to-configuration".
 pub(crate) const LOCK_TAKEN: &str = "Could not acquire lock";
+
+/// Returns the lines of its log on what failed while it went on: its status is 4 then, as where a unit of the host is
+/// failed, and no unit need be failed for it.
+#[must_use]
+pub fn went_wrong_on_the_way(log: &[String]) -> Vec<String> {
+    let of_it = |line: &&str| WENT_ON_AFTER.iter().any(|begin| line.starts_with(begin));
+    let mut lines: Vec<String> = Vec::new();
+    for line in log.iter().map(|line| line.trim()).filter(of_it) {
+        let line = line.strip_prefix("warning: ").unwrap_or(line);
+        // systemctl says the same in its own words, with the unit's description behind it.
+        let is_known = lines.iter().any(|known| line.starts_with(known.as_str()) || known.starts_with(line));
+        if !is_known && lines.len() < 4 {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
+}
 
 /// What became of a detached step. `step` is its word in the scripts: `test`, `switch`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
@@ -60,6 +88,13 @@ pub enum JobFailure {
     NoPlaceForLoader,
     /// The new system cannot be activated without a reboot.
     ActivationNeedsReboot { step: &'static str, status: i32 },
+    /// The program of the new system that activates it has given up on the way.
+    SwitchProgramFailed {
+        step: &'static str,
+        status: i32,
+        /// What it says of that; empty: nothing.
+        said: String,
+    },
     /// The program of the new system that activates it has crashed.
     SwitchProgramCrashed { step: &'static str, status: i32 },
     /// It ended with a status that nothing is known of.
@@ -78,6 +113,7 @@ impl JobFailure {
             JobEnd::Status(status) => status,
         };
         match status {
+            1 => Self::SwitchProgramFailed { step, status, said: String::new() },
             2 => Self::ActivationScriptFailed { step, status },
             91 => Self::OldSystemNotActivated,
             92 => Self::BootDefaultNotPutBack,
@@ -106,7 +142,51 @@ impl JobFailure {
             None if end == JobEnd::Status(11) && log.iter().any(|line| line.contains(LOCK_TAKEN)) => {
                 Self::SwitchLockTaken { step: kind.word(), status: 11 }
             }
+            None if end == JobEnd::Status(1) => {
+                let said = log.iter().rev().find_map(|line| line.trim().strip_prefix(PROGRAM_ERROR));
+                let last = || log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
+                let said = said.or_else(last).unwrap_or_default().to_owned();
+                Self::SwitchProgramFailed { step: kind.word(), status: 1, said }
+            }
             None => Self::new(kind, end),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_ended_the_program_is_said_in_its_words() {
+        let log = "restarting sysinit-reactivation.target\nError: Failed to get unit mnt-n.mount\n\nCaused by:\n    \
+                   Unit mnt-n.mount not loaded.";
+        for (log, says) in [
+            (log, ": Failed to get unit mnt-n.mount"),
+            ("checking\nPre-switch checks failed\n", ": Pre-switch checks failed"),
+            ("", ""),
+        ] {
+            let failure = JobFailure::by_log(JobKind::Test, JobEnd::Status(1), &lines(log));
+            let expected = format!("`test`: switch-to-configuration gave up before its end (status 1){says}");
+            assert_eq!(failure.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_failed_on_the_way_is_each_job_once() {
+        let log = "activating the configuration...\nFailed to reload firewall.service\nwarning: user activation for ada \
+                   failed\nFailed to run activate script\nFailed to reload firewall.service: refused\nwarning: the \
+                   following units failed: a.service\n[a.service] Failed to start a.service - A.";
+        assert_eq!(
+            went_wrong_on_the_way(&lines(log)),
+            ["Failed to reload firewall.service", "user activation for ada failed"]
+        );
+        assert_eq!(went_wrong_on_the_way(&lines("warning: the following units failed: a.service")), [""; 0]);
     }
 }

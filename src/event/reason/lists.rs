@@ -39,6 +39,7 @@ use crate::event::reason::rollback_target::RollbackDoubt;
 use crate::event::reason::run_end::{FleetEnd, LinksAtEnd, Supersession};
 use crate::event::reason::status::Ailment;
 use crate::event::reason::survey::Judgement;
+use crate::event::reason::trial::{TrialOutlook, TrialRefusal};
 use crate::event::reason::units::UnitCaution;
 use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
 use crate::event::reason::waves::WaveFault;
@@ -63,7 +64,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 64] = [
+pub const LISTS: [ReasonList; 66] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -122,6 +123,8 @@ pub const LISTS: [ReasonList; 64] = [
     ReasonList::of::<LinksAtEnd>(),
     ReasonList::of::<Ailment>(),
     ReasonList::of::<Judgement>(),
+    ReasonList::of::<TrialOutlook>(),
+    ReasonList::of::<TrialRefusal>(),
     ReasonList::of::<UnitCaution>(),
     ReasonList::of::<Unlinked>(),
     ReasonList::of::<UnlinkedFleet>(),

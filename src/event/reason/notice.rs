@@ -40,8 +40,13 @@ pub enum Notice {
         /// The hosts on which they are removed.
         removed_on: Vec<HostName>,
     },
-    /// Some units are failed or restarting after an activation, and verify judges them.
-    UnitsUnsettled,
+    /// Some units are failed or restarting after an activation, and verify judges them; or a job of the activation has
+    /// failed.
+    UnitsUnsettled {
+        /// What the activation said of its own jobs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        said: Vec<String>,
+    },
     /// The host could not be switched back from here.
     RollbackLeftToGuard { cause: Cause },
     /// The old systems run again, and not everything that was up before is up.

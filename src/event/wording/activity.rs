@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::names;
-use crate::event::activity::{Awaiting, CopyBehind, Doing, StandingCopy, UnsteadyUnit};
+use crate::event::activity::{Awaiting, CopyBehind, Doing, Standstill, UnsteadyUnit};
 
 impl fmt::Display for Doing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,6 +45,9 @@ impl fmt::Display for Doing {
             Self::WaitingForCopy { at_once } => {
                 return write!(formatter, "waiting for its turn to be copied to: {at_once} at once");
             }
+            Self::WaitingToBuild { at_once } => {
+                return write!(formatter, "waiting for the turn of its build: {at_once} at once");
+            }
             Self::AskedForItsNix => "asking its nix",
             Self::AskingCaches => "asking the binary caches",
             Self::InstallingLoader => "installing the boot loader",
@@ -77,7 +80,7 @@ impl fmt::Display for CopyBehind {
     }
 }
 
-impl fmt::Display for StandingCopy {
+impl fmt::Display for Standstill {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "nothing has moved for {} s", self.silent.as_secs())?;
         match &self.last {

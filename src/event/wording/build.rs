@@ -11,9 +11,8 @@ impl fmt::Display for BuildFault {
                 write!(formatter, "this workstation has {version}, which is too old")
             }
             Self::SystemNotEvaluated { said } => formatter.write_str(said),
-            Self::WorkstationNixMissing { said } | Self::EvaluationNotEnded { said } => {
-                with_cause(formatter, "cannot evaluate the fleet", said)
-            }
+            Self::WorkstationNixMissing { said } => with_cause(formatter, "cannot evaluate the fleet", said),
+            Self::EvaluationNotEnded { said } => with_cause(formatter, "the evaluation came to no end", said),
             Self::TreeDirty { source, revision: Some(revision) } => {
                 write!(formatter, "{source} has changes that are not in its commit {revision}")
             }
@@ -113,7 +112,10 @@ impl Worded for BuildFault {
                 Some(format!("on {machine}: nix-store --read-log {derivation}"))
             }
             Self::BuilderNotReached { cause, .. } => cause.mend(),
-            Self::BuilderLost { .. } => Some("push again: what is built there already is not built again".to_owned()),
+            Self::BuilderLost { machine, .. } => Some(format!(
+                "push again, once {machine} answers: what is built there already is not built again; or name another \
+                 `build_on`"
+            )),
             Self::BuilderFull { machine, .. } => Some(format!(
                 "make room there, such as with `nix-collect-garbage` on {machine}; or name another `build_on`"
             )),

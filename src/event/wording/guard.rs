@@ -63,6 +63,7 @@ impl Worded for HandGuard {
             Self::GuardOfAnotherToDisarm { .. } => {
                 "only who armed it may disarm it; what a push has left is ended by `fleetdeploy recover`"
             }
+            Self::GuardNotCleanedUp { .. } => "mend what it names, then disarm again: until then no push begins there",
             Self::GuardAtWork => "wait until the host is back, then disarm again to clean up",
             Self::GuardNotRecorded { .. }
             | Self::GuardRecordNotMade { .. }
@@ -72,7 +73,6 @@ impl Worded for HandGuard {
             | Self::GuardNotThere
             | Self::GuardNotExtended { .. }
             | Self::GuardNotDisarmed { .. }
-            | Self::GuardNotCleanedUp { .. }
             | Self::NoGuardArmed
             | Self::GuardOfAnother { .. }
             | Self::GuardFired

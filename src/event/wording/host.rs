@@ -3,7 +3,7 @@
 //! Names, versions and reasons are as a host tells them: who prints the words cleans them.
 
 use crate::event::Event;
-use crate::event::wording::{packages, waiting, words};
+use crate::event::wording::{packages, sending, waiting, words};
 use crate::facts::package_change::PackageChange;
 use crate::inventory::model::{GuardAction, HostName};
 
@@ -16,6 +16,9 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
         Event::AddressChosen { host, address } => (host, format!("is reached at {address}")),
         Event::CopyMoved { host, done_bytes, expected_bytes } if *expected_bytes > 0 => {
             (host, format!("copied {} of {}", words::size(*done_bytes), words::size(*expected_bytes)))
+        }
+        Event::CopyMeasured { host: Some(host), from, bytes, took_ms } => {
+            (host, format!("was sent {}", sending::measured(from.as_ref(), *bytes, *took_ms)))
         }
         Event::HostSurveyed { host, nixos, nix, systemd, kernel, boot_files_unproven } => {
             let nixos = nixos.as_ref().map(|nixos| format!("NixOS {nixos}, ")).unwrap_or_default();
@@ -86,8 +89,10 @@ pub(crate) fn sentence(event: &Event, most: usize) -> Option<(&HostName, String)
         | Event::Replied { .. }
         | Event::BuildMoved { .. }
         | Event::Evaluated { .. }
+        | Event::CopiesForeseen { .. }
         // Nothing is to be copied.
         | Event::CopyMoved { .. }
+        | Event::CopyMeasured { .. }
         | Event::Warned { .. }
         | Event::EventsLost { .. }
         | Event::Failed { .. }

@@ -3,6 +3,11 @@ use std::fmt;
 use super::Worded;
 use crate::event::reason::job::JobFailure;
 
+/// How it says that a unit in its list of what is to be reloaded is not loaded.
+///
+/// Source: docs/facts.md, "What a switch that was cut off leaves".
+const UNIT_NOT_LOADED: &str = "Failed to get unit ";
+
 impl fmt::Display for JobFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -17,6 +22,10 @@ impl fmt::Display for JobFailure {
             }
             Self::ActivationNeedsReboot { step, status } => {
                 return write!(formatter, "`{step}`: the new system needs a reboot to be activated (status {status})");
+            }
+            Self::SwitchProgramFailed { step, status, said } => {
+                write!(formatter, "`{step}`: switch-to-configuration gave up before its end (status {status})")?;
+                return if said.is_empty() { Ok(()) } else { write!(formatter, ": {said}") };
             }
             Self::SwitchProgramCrashed { step, status } => {
                 return write!(formatter, "switch-to-configuration crashed in `{step}` (status {status})");
@@ -43,10 +52,18 @@ impl fmt::Display for JobFailure {
 
 impl Worded for JobFailure {
     fn mend(&self) -> Option<String> {
-        matches!(self, Self::LoaderNotInstalled { .. }).then(|| {
-            "look there whether /boot is full or cannot be written (`df -h /boot`, `findmnt /boot`); mend that, and \
-             push again"
-                .to_owned()
-        })
+        let mend = match self {
+            Self::LoaderNotInstalled { .. } => {
+                "look there whether /boot is full or cannot be written (`df -h /boot`, `findmnt /boot`); mend that, \
+                 and push again"
+            }
+            // A mount of /etc/fstab whose options change, as a rule.
+            Self::SwitchProgramFailed { said, .. } if said.starts_with(UNIT_NOT_LOADED) => {
+                "it falls over a unit that it is to reload and that is not up there, as a rule a mount with new \
+                 options: start that unit there, and push again"
+            }
+            _ => return None,
+        };
+        Some(mend.to_owned())
     }
 }

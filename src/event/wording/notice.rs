@@ -41,8 +41,14 @@ impl fmt::Display for Notice {
                  removed on {}",
                 names(removed_on)
             ),
-            Self::UnitsUnsettled => formatter.write_str(
-                "some units are failed or restarting, and were so before or may come up: verify looks again",
+            Self::UnitsUnsettled { said } if said.is_empty() => formatter.write_str(
+                "some units are failed or restarting (status 4), and were so before or may come up: verify looks again",
+            ),
+            Self::UnitsUnsettled { said } => write!(
+                formatter,
+                "activated, but not all went well (status 4): {}; verify looks at the units again, and a reload that \
+                 failed leaves its unit up",
+                said.join("; ")
             ),
             Self::RollbackLeftToGuard { cause } => {
                 write!(formatter, "could not be switched back from here ({cause}); its guard will bring it back")

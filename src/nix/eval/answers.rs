@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::kept::KeptHost;
 use super::{EvalError, EvalTarget, HostProblem};
 use crate::inventory::model::HostName;
+use crate::local::process::ProcessError;
 
 #[derive(Default)]
 pub(super) struct Answers {
@@ -16,6 +17,10 @@ pub(super) struct Answers {
 impl Answers {
     pub(super) fn fails(&mut self, host: &HostName, message: String) {
         self.failed.insert(host.clone(), HostProblem::Fails(message));
+    }
+
+    pub(super) fn does_not_end(&mut self, host: &HostName, error: &ProcessError) {
+        self.failed.insert(host.clone(), HostProblem::NotEnded(error.to_string()));
     }
 
     /// Whether every host that was asked about has a system.

@@ -3,6 +3,7 @@
 
 use crate::inventory::model::{EvaluationTerms, Source};
 use crate::local::process::Invocation;
+use crate::nix::invoke::with_settings;
 
 /// Settings of Nix that let a pure evaluation see more than its flake.
 const IMPURE_OPTIONS: [&str; 4] =
@@ -20,10 +21,7 @@ pub(super) fn with_terms(invocation: Invocation, terms: &EvaluationTerms, source
             invocation = invocation.args(["--override-input", input, reference]);
         }
     }
-    for (name, value) in &terms.options {
-        invocation = invocation.args(["--option", name, value]);
-    }
-    invocation
+    with_settings(invocation, &terms.options)
 }
 
 /// Whether nothing but the flake, its inputs and these terms can have a part in the result.

@@ -52,6 +52,8 @@ pub enum HostProblem {
     },
     /// Throws, or is wrong; the text is the end of nix's message.
     Fails(String),
+    /// Its evaluation was under way when the time was over; the text is that of the process.
+    NotEnded(String),
     /// A content-addressed derivation has no path before it is built.
     NoPath(BadStorePath),
 }
@@ -103,6 +105,7 @@ impl From<&HostProblem> for BuildFault {
             HostProblem::NotADerivation { source_name, attribute, kind } => {
                 Self::AttributeNoDerivation { source: source_name, attribute, kind }
             }
+            HostProblem::NotEnded(said) => Self::EvaluationNotEnded { said },
             HostProblem::Fails(said) => Self::SystemNotEvaluated { said },
             HostProblem::NoPath(wrong) => Self::SystemPathUnknown { said: wrong.to_string() },
         }

@@ -24,6 +24,9 @@ use crate::nix::said::evaluation_warnings;
 /// The option that lets nix tell every step.
 const SHOW_TRACE: &str = "--show-trace";
 
+/// The signal that the kernel sends where memory is short.
+const SIGKILL: i32 = ::nix::sys::signal::Signal::SIGKILL as i32;
+
 /// The most warnings of one process that are kept with its result.
 const MOST_WARNINGS: usize = 50;
 
@@ -175,6 +178,9 @@ impl EvalQuestion<'_> {
     /// The end of nix's message, with every step that led there if that was asked for.
     pub(super) fn message(&self, finished: &Finished) -> String {
         let said = finished.stderr_text();
+        if let Some(signal) = finished.signal {
+            return killed(signal);
+        }
         if self.terms.show_trace {
             return traced_message_of(&said);
         }
@@ -237,6 +243,15 @@ impl EvalQuestion<'_> {
                 Err(HostProblem::Missing { source_name, attribute, parent, has })
             }
         }
+    }
+}
+
+/// What is known of a nix that somebody else has ended: it has had no time to say anything.
+fn killed(signal: i32) -> String {
+    if signal == SIGKILL {
+        "nix was killed, as the kernel does where memory is short: `evaluate` has `workers` and `memory`".to_owned()
+    } else {
+        format!("nix was ended by signal {signal}")
     }
 }
 

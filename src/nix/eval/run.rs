@@ -82,6 +82,7 @@ impl EvalRun<'_> {
                 Ok(ChunkEnd::RootFails(message)) => {
                     return Err(EvalError::Source { source_name: question.root.name(), message });
                 }
+                Ok(ChunkEnd::Failed(finished)) if finished.signal.is_some() && !chunk.suspect => queue.killed(chunk),
                 Ok(ChunkEnd::Failed(finished)) => {
                     let message = question.message(&finished);
                     if let [host] = chunk.hosts.as_slice() {
@@ -91,9 +92,14 @@ impl EvalRun<'_> {
                         queue.suspect(chunk);
                     }
                 }
-                // The time is over for the others, too: nothing is wrong with them as far as is known.
-                Err(ProcessError::TimedOut { .. }) if chunk.suspect || !answers.failed.is_empty() => {
-                    answers.not_asked.extend(chunk.hosts);
+                // The time is over for those who have not begun, too: nothing is wrong with them as far as is known. Nor
+                // with a host that was only asked to find the one to blame.
+                Err(error @ ProcessError::TimedOut { .. }) => {
+                    if chunk.suspect {
+                        answers.not_asked.extend(chunk.hosts);
+                    } else {
+                        chunk.hosts.iter().for_each(|host| answers.does_not_end(host, &error));
+                    }
                     answers.not_asked.extend(queue.give_up());
                 }
                 Err(error) => return Err(error.into()),

@@ -26,7 +26,7 @@ fn flake() -> Source {
 fn answered(json: &str) -> Result<BTreeMap<HostName, EvalTarget>, EvalError> {
     let (source, terms) = (flake(), EvaluationTerms::default());
     let question = question(&["{host}", "config", "toplevel"], &source, &terms);
-    let finished = Finished { status: Some(0), stdout: json.into(), stderr: Vec::new() };
+    let finished = Finished { status: Some(0), signal: None, stdout: json.into(), stderr: Vec::new() };
     let mut answers = Answers::default();
     question.take(&question.hosts, &finished, &mut answers)?;
     answers.into_result()

@@ -124,6 +124,13 @@ impl EvalQueue {
         self.suspects.extend(chunk.hosts.into_iter().map(alone));
     }
 
+    /// Asks each host of a chunk once more and alone, and no two at once from now on: its process was killed, most likely
+    /// because memory was short.
+    pub(super) fn killed(&mut self, chunk: EvalChunk) {
+        self.window.workers = 1;
+        self.suspect(chunk);
+    }
+
     /// Takes out every host that has not been begun.
     pub(super) fn give_up(&mut self) -> Vec<HostName> {
         let suspects = std::mem::take(&mut self.suspects).into_iter().flat_map(|chunk| chunk.hosts);
@@ -223,6 +230,19 @@ mod tests {
         assert_eq!(queue.next(), None);
         queue.ended(&first, None);
         assert_eq!((queue.next().is_some(), queue.next().is_some(), queue.next()), (true, true, None));
+    }
+
+    #[test]
+    fn hosts_whose_process_was_killed_are_asked_alone_with_no_other_beside_them() {
+        let window = EvalWindow { workers: 2, share: GIB, memory: 8 * GIB };
+        let mut queue = queue(3, window, false);
+        let (first, second) = (queue.next().unwrap(), queue.next().unwrap());
+        queue.ended(&first, None);
+        queue.killed(first.clone());
+        assert_eq!(queue.next(), None, "another one is under way");
+        queue.ended(&second, None);
+        assert_eq!(queue.next(), Some(EvalChunk { suspect: true, ..first }));
+        assert_eq!(queue.next(), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The folder of one run, and the files in it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,10 @@ use crate::record::run_id::RunId;
 use crate::record::{RecordError, read_whole, sync_folder, write_error};
 
 /// `plan.json`: with the journal, all that a recovery needs to know of a run.
+///
+/// It borrows the plan that it writes: in a large mesh there is no room for another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedPlan {
+pub struct SavedPlan<'a> {
     pub fleet: String,
     /// The inventory's file, absolute.
     pub inventory: PathBuf,
@@ -31,7 +34,7 @@ pub struct SavedPlan {
     /// Where the new systems come from; absent: they were on the hosts, or a record of an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
-    pub plan: Plan,
+    pub plan: Cow<'a, Plan>,
 }
 
 /// The folder of one run.
@@ -97,7 +100,7 @@ impl RunFolder {
     /// Reads what [`write_plan`](Self::write_plan) has written; `None` if it cannot be read, for any reason: the hosts
     /// themselves tell the rest.
     #[must_use]
-    pub fn read_plan(&self) -> Option<SavedPlan> {
+    pub fn read_plan(&self) -> Option<SavedPlan<'static>> {
         serde_json::from_slice(&read_whole(&self.plan()).ok()?).ok()
     }
 

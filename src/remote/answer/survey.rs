@@ -2,6 +2,7 @@
 
 use super::standing::{lease, standing};
 use super::traces;
+use super::trial::trial;
 use super::wireguard::wireguard;
 use super::{AnswerError, Lines, all, needed, number, one, texts};
 use crate::facts::host::{Facts, Standing};
@@ -58,6 +59,7 @@ pub fn facts(lines: &Lines) -> Result<Facts, AnswerError> {
         busy,
         boot_missing: one(lines, "boot_missing").filter(|text| !text.is_empty()).map(str::to_owned),
         boot_files: one(lines, "boot_files").and_then(boot_files),
+        trial: trial(lines),
         boot_note,
         notes,
         current_was_booted: one(lines, "current_was_booted") == Some("yes"),

@@ -17,7 +17,8 @@ systemd_boot_vendor=4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 firmware_vendor=8be4df61-93ca-11d2-aa0d-00e098032b8c
 
 read_boot_default() {
-    boot_default='' boot_note='' boot_found='' boot_place='' boot_esp='' boot_image='' boot_kernel='' boot_initrds=''
+    boot_default='' boot_note='' boot_found='' boot_variable='' boot_line=''
+    boot_place='' boot_esp='' boot_image='' boot_kernel='' boot_initrds=''
     next_boot='' next_boot_system='' next_boot_found=''
     told_kind=${told_loader:--}
     told_esp=

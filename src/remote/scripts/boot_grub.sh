@@ -100,6 +100,8 @@ read_grub_menu() {
             part = substr(part, RLENGTH + 1)
             # Before 21.05, saved_entry was what is chosen once.
             if (name == "saved_entry" && part == "") { once = name; usual = 2 }
+            if (name == "default" && part ~ /\$\{?next_entry/) takes_next = 1
+            if (name == "default" && part ~ /\$\{?saved_entry/ && pass == 0 && active(0)) saves = 1
             broken = 0
             part = word(part, pass)
             if (active(pass) && !broken) variables[pass, name] = part
@@ -132,6 +134,7 @@ read_grub_menu() {
         }
         function inside(line,   words) {
             sub(/^[ \t]+/, "", line)
+            if (line ~ /^savedefault([ \t;]|$)/) saves = 1
             while (match(line, /init=\/nix\/store\/[a-zA-Z0-9+._?=-]*\/init/)) {
                 init[node] = substr(line, RSTART + 5, RLENGTH - 5)
                 split(line, words, /[ \t]+/)
@@ -205,7 +208,8 @@ read_grub_menu() {
         { run($0) }
         END {
             entry = find(value("default", usual))
-            print init[entry] "|" kernel[entry] "|" initrds[entry]
+            if (once == "saved_entry") saves = 1
+            print saves "|" takes_next "|" init[entry] "|" kernel[entry] "|" initrds[entry]
             if (environment[once] != "") print once "|" environment[once] "|" init[find(value("default", 1))]
         }' "$@")
     grub_next=${grub_menu#*"
@@ -213,6 +217,11 @@ read_grub_menu() {
     [ "$grub_next" != "$grub_menu" ] || grub_next=
     grub_menu=${grub_menu%%
 *}
+    # Whether it keeps what was booted as its default, and whether it starts next_entry once.
+    grub_saves=${grub_menu%%|*}
+    grub_menu=${grub_menu#*|}
+    grub_takes_next=${grub_menu%%|*}
+    grub_menu=${grub_menu#*|}
     boot_found=${grub_menu%%|*}
     grub_menu=${grub_menu#*|}
     boot_kernel=${grub_menu%%|*}

@@ -153,7 +153,7 @@ read_plain_entry() {
     case $plain_options in *"init=$plain_init"*) ;; *) return 1 ;; esac
     is_store_path "${plain_init%/init}" || return 1
     boot_variable='' boot_found=$plain_init boot_image='' boot_kernel=$root$boot_esp$plain_kernel
-    boot_initrds=$plain_initrds boot_partition=$root$boot_esp
+    boot_initrds=$plain_initrds boot_partition=$root$boot_esp boot_line=$plain_options
 }
 
 # loader_knows_preferred: whether the loader on the ESP is new enough for that word; one that cannot be asked is.

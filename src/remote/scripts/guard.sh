@@ -129,8 +129,9 @@ fire() {
             nothing_is_begun
             reboot_this_host
         fi
+        # shellcheck disable=SC2094 # what a try has said is read afterwards
         # A host that needs a person at boot; or one that a reboot would bring up on something else, or not at all.
-        if [ "$reactivated" = yes ] || restore_current "$activate_limit" >>"$fire_log" 2>&1; then
+        if [ "$reactivated" = yes ] || restore_current "$activate_limit" "$fire_log" >>"$fire_log" 2>&1; then
             reactivated=yes
             # A reboot would be the worse end from now on, whatever else fails.
             : >"$place/reactivated"

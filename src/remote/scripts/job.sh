@@ -51,7 +51,7 @@ run_test() {
         begin_switch || return 95
     fi
     switch_to "$new" test 0
-    activation_status $?
+    activation_status $? "$place/jobs/$kind.log"
     test_status=$?
     if [ -n "$init_links" ]; then
         # shellcheck disable=SC2086
@@ -59,14 +59,6 @@ run_test() {
         put_init_back || return 98
     fi
     return "$test_status"
-}
-
-# activation_status STATUS: 2 where the activation script has failed. Where units are failed, too, the program says 4,
-# which alone would say that all was done. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
-activation_status() {
-    [ "$1" -eq 4 ] || return "$1"
-    ! grep -qxF 'Failed to run activate script' "$place/jobs/$kind.log" 2>/dev/null || return 2
-    return 4
 }
 
 # new_links [FILE TARGET]…: FILE with what it leads to now, where that is in the new system.
@@ -92,7 +84,7 @@ run_switch() {
     fi
     remove_stale_loader_files
     switch_to "$new" "$1" 0
-    activation_status $?
+    activation_status $? "$place/jobs/$kind.log"
     switch_status=$?
     within 30 sync
     # 4: it is done, and some unit of the host is failed.
@@ -152,7 +144,7 @@ roll_back() {
     read_systems
     roll_back_current=yes
     if [ "$current" != "$old_current" ] || ever_started test || ever_started reactivate; then
-        restore_current 240 || roll_back_current=no
+        restore_current 240 "$place/jobs/$kind.log" || roll_back_current=no
         # The old activation moves it too, and where two systems are restored, to the wrong one.
         put_init_back || roll_back_boot=no
     fi

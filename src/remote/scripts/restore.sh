@@ -202,16 +202,90 @@ remove_stale_loader_files() {
     done
 }
 
-# restore_current SECONDS: what ran is activated again, whatever /run/current-system says: a killed activation may have
-# stopped units without having moved that link.
+# restore_current SECONDS LOG: what ran is activated again, whatever /run/current-system says: a killed activation may
+# have stopped units without having moved that link. One that fails is tried once more if that can take as long again:
+# what going back leaves, the program may fall over, too, and only the next try finds the way cleared of it. LOG is what
+# is written here.
 restore_current() {
-    echo "current system: activating $old_current"
-    switch_to "$old_current" test "$1" NIXOS_NO_CHECK=1
-    restore_status=$?
-    read_systems
-    echo "current system: it is $current (status $restore_status)"
-    # 4 means that some unit of the host is failed; it may have been before. The caller looks at the units.
-    [ "$current" = "$old_current" ] && { [ "$restore_status" -eq 0 ] || [ "$restore_status" -eq 4 ]; }
+    read_uptime
+    restore_end=$((uptime + $1))
+    for restore_try in 1 2; do
+        restore_began=$uptime
+        clear_the_way
+        read_uptime
+        restore_left=$((restore_end - uptime))
+        # 0 would be "as long as it takes".
+        [ "$restore_left" -gt 0 ] || restore_left=1
+        echo "current system: activating $old_current (try $restore_try)"
+        switch_to "$old_current" test "$restore_left" NIXOS_NO_CHECK=1
+        activation_status $? "$2"
+        restore_status=$?
+        read_systems
+        echo "current system: it is $current (status $restore_status)"
+        # 4 means that some unit of the host is failed; it may have been before. The caller looks at the units.
+        case $current:$restore_status in "$old_current:0" | "$old_current:4") return 0 ;; esac
+        read_uptime
+        [ "$((restore_end - uptime))" -gt "$((uptime - restore_began))" ] || return 1
+    done
+    return 1
+}
+
+# activation_status STATUS LOG: 2 where the activation script has failed. Where units are failed, too, the program says
+# 4, which alone would say that all was done. Source: docs/facts.md, "Exit statuses of switch-to-configuration".
+activation_status() {
+    [ "$1" -eq 4 ] || return "$1"
+    # Of a way back there may be several tries in the log.
+    ! awk '/^current system: activating / { failed = 0 } $0 == "Failed to run activate script" { failed = 1 }
+        END { exit !failed }' "$2" 2>/dev/null || return 2
+    return 4
+}
+
+# clear_the_way: what an activation that was cut off leaves, and the next falls over: no bus; in the list of what is
+# still to be reloaded a unit that systemd has not loaded. One that is not up is started, as the program does itself if
+# its file is the system's own; else it needs nothing. While a switch runs, the list is its own.
+# Source: docs/facts.md, "What a switch that was cut off leaves".
+clear_the_way() {
+    ! switch_runs || return 0
+    # No answer is not "it is down".
+    case $(exec timeout -k 1 10 systemctl show -p ActiveState dbus.socket 2>/dev/null) in
+    *=inactive | *=failed)
+        echo "the bus is down: starting it"
+        within 5 systemctl reset-failed dbus.socket dbus.service
+        within 10 systemctl start dbus.socket
+        # It does not come back to a bus that was gone, and the program asks it who is logged in.
+        within 10 systemctl try-restart systemd-logind.service
+        ;;
+    esac
+    clear_lists=$root/run/nixos
+    [ -s "$clear_lists/reload-list" ] || return 0
+    set --
+    while read -r clear_unit || [ -n "$clear_unit" ]; do
+        if [ "$clear_unit" = -.mount ] || is_unit "$clear_unit"; then set -- "$@" "$clear_unit"; fi
+    done <"$clear_lists/reload-list"
+    clear_says=$(exec timeout -k 1 10 systemctl show -p Id -p ActiveState -- "$@" 2>/dev/null)
+    case $clear_says in *ActiveState=*) ;; *) return 0 ;; esac
+    clear_up=' ' clear_id='' clear_state=''
+    while read -r clear_line; do
+        case $clear_line in
+        Id=*) clear_id=${clear_line#*=} ;;
+        ActiveState=*) clear_state=${clear_line#*=} ;;
+        '' | end)
+            case $clear_state in active | activating) clear_up="$clear_up$clear_id " ;; esac
+            clear_id='' clear_state=''
+            ;;
+        esac
+    done <<STATES
+$clear_says
+end
+STATES
+    for clear_unit in "$@"; do
+        shift
+        case $clear_up in *" $clear_unit "*) set -- "$@" "$clear_unit" && continue ;; esac
+        echo "not up, and so not to be reloaded: $clear_unit"
+        # First into the one, then out of the other: nothing is lost between them.
+        [ ! -e "$root$old_current/etc/systemd/system/$clear_unit" ] || echo "$clear_unit" >>"$clear_lists/start-list"
+    done
+    if [ $# -gt 0 ]; then write_lines "$clear_lists/reload-list" "$@"; else rm -f "$clear_lists/reload-list"; fi
 }
 
 # wait_for_job SECONDS: until this run's running step has ended; then it is killed.

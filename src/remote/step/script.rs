@@ -20,6 +20,7 @@ pub(super) const BOOT: &str = concat!(
     include_str!("../scripts/boot_others.sh"),
     include_str!("../scripts/boot_files.sh"),
 );
+const TRIAL: &str = include_str!("../scripts/boot_trial.sh");
 pub(super) const RESTORE: &str = include_str!("../scripts/restore.sh");
 const SURVEY: &str = include_str!("../scripts/survey.sh");
 const STATUS: &str = include_str!("../scripts/status.sh");
@@ -40,13 +41,14 @@ impl RemoteStep {
     #[expect(clippy::too_many_lines, reason = "a table with a row for each step")]
     pub fn script(&self) -> Script {
         let (name, files, arguments): (&'static str, &'static [&'static str], Vec<String>) = match self {
-            Self::Survey => ("survey", &[LIB, TRACES, BOOT, WIREGUARD, SURVEY], Vec::new()),
-            Self::Status => ("status", &[LIB, TRACES, BOOT, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
+            Self::Survey => ("survey", &[LIB, TRACES, BOOT, TRIAL, WIREGUARD, SURVEY], Vec::new()),
+            Self::Status => ("status", &[LIB, TRACES, BOOT, TRIAL, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
             Self::Doctor => {
                 const FILES: &[&str] = &[
                     LIB,
                     TRACES,
                     BOOT,
+                    TRIAL,
                     WIREGUARD,
                     COMPARING,
                     SURVEY,
@@ -76,9 +78,10 @@ impl RemoteStep {
                 ("dry_activate", &[LIB, include_str!("../scripts/dry_activate.sh")], arguments)
             }
             Self::Caches => ("caches", &[LIB, CACHES, include_str!("../scripts/own_caches.sh")], Vec::new()),
-            Self::Fetch { new, from, public_key, limit } => {
+            Self::Fetch { new, from, public_key, limit, longest_still } => {
                 let key = public_key.clone().unwrap_or_else(|| "-".to_owned());
-                let arguments = vec![new.to_string(), from.clone(), key, seconds_up(*limit)];
+                let times = [*limit, *longest_still].map(seconds_up);
+                let arguments = [new.to_string(), from.clone(), key].into_iter().chain(times).collect();
                 ("fetch", &[LIB, include_str!("../scripts/fetch.sh")], arguments)
             }
             Self::Prepare { run, old_current, old_boot, new, check, brought, hosts } => {

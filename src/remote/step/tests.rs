@@ -70,6 +70,7 @@ fn every_step() -> Vec<RemoteStep> {
             from: "http://vps:8080".into(),
             public_key: Some("vps-1:7/+J=".into()),
             limit: Duration::from_secs(1800),
+            longest_still: Duration::from_secs(64),
         },
         RemoteStep::Fetch {
             new: path(NEW),
@@ -77,6 +78,7 @@ fn every_step() -> Vec<RemoteStep> {
             public_key: None,
             // Never 0, which is no limit for timeout(1).
             limit: Duration::from_millis(500),
+            longest_still: Duration::from_millis(500),
         },
         RemoteStep::Prepare {
             run: speaker.run.clone(),
@@ -219,8 +221,8 @@ fn every_step_is_this_script_with_these_arguments() {
     compare grub:/boot2 | UNITS | OLD | NEW
     dry_activate NEW | 240
     caches 
-    fetch NEW | http://vps:8080 | vps-1:7/+J= | 1800
-    fetch NEW | ssh-ng://vps | - | 1
+    fetch NEW | http://vps:8080 | vps-1:7/+J= | 1800 | 64
+    fetch NEW | ssh-ng://vps | - | 1 | 1
     prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | NEW | 300 | {"run":"r-1","at":7,"revision":"a1b2c3d","dirty":false,"by":"ada","fleetdeploy":""} | vps | homeserver
     prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | - | 0 | - | vps | homeserver
     arm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver

@@ -14,6 +14,7 @@ let
   exec = value: { kind = "exec"; inherit value; };
   link = value: { kind = "link"; inherit value; };
   program = value: { kind = "program"; inherit value; };
+  copy = value: { kind = "copy"; inherit value; };
   # A derivation that consists of these files.
   tree = drvName: files: extra:
     let paths = builtins.attrNames files;
@@ -41,7 +42,12 @@ let
   isNumbered = builtins.match "n[0-9]+" name != null;
   app = if p.app == null then isHub else p.app;
   version = "25.11.${p.version}";
-  kernelVersion = if p.reboot_needed then "6.12.2" else p.kernel;
+  # A vm has a real kernel: one by another name is the same one.
+  isVm = self ? vm;
+  kernelVersion =
+    if p.reboot_needed then "6.12.2"
+    else if isVm && p.kernel == known.kernel then self.vm
+    else p.kernel;
   loaderKind = if p.loader_kind == null then self.loader else p.loader_kind;
   # A container: no kernel, no boot loader, and something that starts /sbin/init.
   isContainer = loaderKind == "init" || loaderKind == "init-script";
@@ -62,15 +68,19 @@ let
     (words ''
       systemctl journalctl loginctl busctl halt poweroff
       reboot shutdown systemd-analyze systemd-cat systemd-cgls systemd-cgtop
-      systemd-creds systemd-escape systemd-inhibit systemd-notify systemd-path systemd-run systemd-tmpfiles
+      systemd-creds systemd-escape systemd-inhibit systemd-notify systemd-path systemd-run systemd-tmpfiles bootctl
     ''))
   // { "lib/systemd/systemd" = link "/usr/lib/systemd/systemd"; }) { };
   kernel = tree "linux-${kernelVersion}" {
-    "bzImage" = text "the kernel ${kernelVersion}\nthe end of the kernel\n";
+    "bzImage" =
+      if isVm then copy "/usr/lib/lab/vm/kernel"
+      else text "the kernel ${kernelVersion}\nthe end of the kernel\n";
     "lib/modules/${kernelVersion}/modules.order" = text "";
   } { };
   initrd = tree "initrd-linux-${kernelVersion}" ({
-    "initrd" = text "the initrd of ${kernelVersion}\n";
+    "initrd" =
+      if isVm then copy "/usr/lib/lab/vm/initrd"
+      else text "the initrd of ${kernelVersion}\n";
   } // (if p.loader == "full" then { "initrd" = { kind = "zeros"; value = "64"; }; } else { })) { };
   padding = tree "padding-${p.version}" { "padding" = { kind = "noise"; value = toString p.size; }; } { };
 
@@ -130,13 +140,13 @@ let
   # --- units ---
   path = "Environment=\"PATH=${sw}/bin:${systemd}/bin\"";
   wanted = "multi-user.target";
-  oneshot = description: { start, stop, reload ? null, unit ? "", restartTrigger ? "" }: ''
+  oneshot = description: { start, stop, reload ? null, unit ? "", service ? "", restartTrigger ? "" }: ''
     [Unit]
     Description=${description}
     ${unit}${when (restartTrigger != "") "X-Restart-Triggers=${restartTrigger}\n"}
     [Service]
     ${path}
-    Type=oneshot
+    ${service}Type=oneshot
     RemainAfterExit=true
     ExecStart=/bin/sh ${start}
     ${when (reload != null) "ExecReload=/bin/sh ${reload}\n"}ExecStop=/bin/sh ${stop}
@@ -164,18 +174,20 @@ let
       stop = script "network-addresses-eth0-stop" "ip address flush dev eth0";
     };
     "firewall.service" = oneshot "Firewall" rec {
-      unit = "Before=network.target network-addresses-eth0.service\nWants=network.target\nX-ReloadIfChanged=true\n";
+      unit = "Before=network.target network-addresses-eth0.service\nWants=network.target\n";
+      service = "X-ReloadIfChanged=true\n";
       start = script "firewall-start" "nft -f ${ruleset}";
       reload = start;
       stop = script "firewall-stop" "nft delete table inet nixos-fw";
     };
     "wireguard-wg0.service" = oneshot "WireGuard Tunnel - wg0" {
-      unit = "After=network.target\nWants=network.target\n"
-        + when (p.wg_apply == "in-place") "X-ReloadIfChanged=true\n";
+      unit = "After=network.target\nWants=network.target\n";
+      service = when (p.wg_apply == "in-place") "X-ReloadIfChanged=true\n";
       restartTrigger = wireguardConf;
       start = script "wireguard-wg0-start" ''
-        export WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1
-        /usr/bin/wireguard-go wg0 >/dev/null 2>&1
+        ${if isVm then "ip link add wg0 type wireguard" else ''
+          export WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1
+          /usr/bin/wireguard-go wg0 >/dev/null 2>&1''}
         ip address add ${vpnAddress}/24 dev wg0
         wg setconf wg0 ${wireguardConf}
         ip link set wg0 mtu 1420 up'';
@@ -187,9 +199,9 @@ let
       Description=SSH Daemon
       After=network.target
       X-Restart-Triggers=${sshdConfig}
-      X-StopIfChanged=false
 
       [Service]
+      X-StopIfChanged=false
       ${path}
       Type=notify
       ExecStartPre=/bin/sh -c 'mkdir -p -m 0755 /run/sshd'
@@ -210,6 +222,26 @@ let
     '';
     "nix-daemon.service" = daemon "Nix Daemon" "/usr/bin/nix-daemon --daemon" "KillMode=process\n";
     "sysinit-reactivation.target" = "[Unit]\nDescription=Reactivate sysinit units\n";
+    # The system's own, as on NixOS: a switch starts the active targets that lie in /etc/systemd/system, and only those.
+    "multi-user.target" = ''
+      [Unit]
+      Description=Multi-User System
+      Requires=basic.target
+      Conflicts=rescue.service rescue.target
+      After=basic.target rescue.service rescue.target
+      AllowIsolate=yes
+    '';
+    "local-fs.target" = ''
+      [Unit]
+      Description=Local File Systems
+      After=local-fs-pre.target
+      DefaultDependencies=no
+      Conflicts=shutdown.target
+      OnFailure=emergency.target
+      OnFailureJobMode=replace-irreversibly
+    '';
+    "sockets.target" = "[Unit]\nDescription=Socket Units\n";
+    "network.target" = "[Unit]\nDescription=Network\nAfter=network-pre.target\nRefuseManualStart=yes\n";
   }
   // (if app then {
     "app.service" = daemon "The application" "/usr/bin/busybox httpd -f -p 8080 -h ${site}" "Restart=on-failure\n";
@@ -258,12 +290,20 @@ let
     "getty.target" "ssh.service" "ldconfig.service" "systemd-tmpfiles-clean.timer"
     "dev-hugepages.mount" "sys-fs-fuse-connections.mount"
     "run-lock.mount" "systemd-remount-fs.service" "systemd-ask-password-wall.path" "systemd-ask-password-console.path"
-  ];
-  notWanted = [ "nix-daemon.service" "nix-daemon.socket" "sysinit-reactivation.target" ] ++ p.raw_unwanted;
-  # At every daemon-reload each is a process on every host, and none finds anything to do there. fstab's is the one that
-  # does.
-  idleGenerators = [ "debug" "getty" "gpt-auto" "hibernate-resume"
-    "rc-local" "run" "ssh" "system-update" "sysv" "tpm2" ];
+  ] ++ (if isVm then [
+    # A container has no such thing, and each is half a second of an emulated processor.
+    "dev-mqueue.mount" "sys-kernel-config.mount" "sys-kernel-debug.mount" "sys-kernel-tracing.mount"
+    "proc-sys-fs-binfmt_misc.automount" "systemd-binfmt.service" "kmod-static-nodes.service" "modprobe@.service"
+    "systemd-modules-load.service" "systemd-random-seed.service" "systemd-sysctl.service" "tmp.mount"
+    "systemd-tmpfiles-setup-dev-early.service" "systemd-tmpfiles-setup-dev.service"
+  ] else [ ]);
+  notWanted = [
+    "nix-daemon.service" "nix-daemon.socket" "sysinit-reactivation.target" "multi-user.target" "local-fs.target"
+    "sockets.target" "network.target"
+  ] ++ p.raw_unwanted;
+  # At every daemon-reload each is a process on every host, and none finds anything to do there. fstab's is one that
+  # does; debug's makes a unit of what stands on the kernel's line.
+  idleGenerators = [ "getty" "gpt-auto" "hibernate-resume" "rc-local" "run" "ssh" "system-update" "sysv" "tpm2" ];
   # The site's path has the version in it, and so has the unit: a new version restarts the application.
   site = tree "app-${p.version}" { "health" = text "ok ${p.version}\n"; } { };
 
@@ -280,6 +320,13 @@ let
     ${when (p.sshd == "one-session") "MaxSessions 1"}
     ${when (p.sshd == "no-forwarding") "DisableForwarding yes"}
   '';
+  # A file of its own: a switch re-executes systemd where the link leads to another one, whatever is in it.
+  # What a NixOS systemd gives a unit that says nothing of PATH (and so to systemd-run): its own programs only.
+  systemConf = tree "unit-system.conf" { "system.conf" = text ''
+    [Manager]
+    DefaultEnvironment=PATH=${systemd}/bin/
+    DefaultTimeoutStopSec=10s
+  ''; } { };
   etc = tree "etc-${hostName}" ({
     "etc/NIXOS" = text "";
     "etc/hostname" = text "${hostName}\n";
@@ -293,7 +340,7 @@ let
       VERSION_ID="25.11"
       BUILD_ID="${version}"
     '';
-    "etc/fstab" = text (if isContainer then "# nothing\n" else "tmpfs /boot auto defaults,nofail 0 2\n");
+    "etc/fstab" = text ((if isContainer then "# nothing\n" else "tmpfs /boot auto defaults,nofail 0 2\n") + p.fstab);
     "etc/environment" = text "PATH=/run/wrappers/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin\n";
     "etc/nix/nix.conf" = text ''
       experimental-features = nix-command flakes
@@ -313,15 +360,10 @@ let
       admin ALL=(ALL:ALL) SETENV: ALL
       ${when p.sudo "deploy ALL=(ALL:ALL) NOPASSWD: SETENV: ALL"}
     '';
-    # What a NixOS systemd gives a unit that says nothing of PATH (and so to systemd-run): its own programs only.
-    "etc/systemd/system.conf" = text ''
-      [Manager]
-      DefaultEnvironment=PATH=${systemd}/bin/
-      DefaultTimeoutStopSec=10s
-    '';
+    "etc/systemd/system.conf" = link "${systemConf}/system.conf";
     "etc/systemd/journald.conf" = text "[Journal]\nSystemMaxUse=32M\nRateLimitBurst=0\n";
     "etc/systemd/user-generators/systemd-xdg-autostart-generator" = link "/dev/null";
-    "etc/systemd/system/default.target" = link "/usr/lib/systemd/system/multi-user.target";
+    "etc/systemd/system/default.target" = link "multi-user.target";
     "etc/systemd/system/sockets.target.wants/nix-daemon.socket" = link "../nix-daemon.socket";
   }
   // builtins.listToAttrs (map
@@ -337,7 +379,9 @@ let
 
   # --- the system itself ---
   out = builtins.placeholder "out";
-  kernelParams = "loglevel=4";
+  kernelParams = "loglevel=4" + when isVm (" console=ttyS0 mitigations=off audit=0 cryptomgr.notests"
+    + " tsc=reliable no_timer_check systemd.show_status=0"
+    + when (fault p.boot "initrd-") " lab.initrd=${builtins.substring 7 (-1) p.boot}");
   # As NixOS calls them; the kind of loader is told by it.
   installers = {
     systemd-boot = { name = "install-systemd-boot.sh"; program = ./install-systemd-boot; };
@@ -370,8 +414,13 @@ let
     kernel=$(readlink -f ${kernel}/bzImage) && kernel=''${kernel#/nix/store/}
     truncate -c -s 20 /boot/*/nixos/''${kernel%%/*}-* /boot/kernels/''${kernel%%/*}-* 2>/dev/null || true'';
   bootFault =
-    if p.boot == "ok" || p.boot == "no-network" then ""
+    if p.boot == "ok" || p.boot == "no-network" || isVm && fault p.boot "initrd-" then ""
     else if p.boot == "dark" then "echo 'Kernel panic - not syncing'; exec sleep infinity"
+    # What the kernel does after that is one of its parameters.
+    else if p.boot == "panics" then ''
+      echo 'Kernel panic - not syncing'
+      ${if isVm then "exit 1" else "case \" $* \" in *\" panic=\"[1-9]*) exit 1 ;; esac"}
+      exec sleep infinity''
     else if fault p.boot "slow:" then "sleep ${seconds p.boot}"
     else throw "boot: ${p.boot}?";
   toplevel = tree "nixos-system-${hostName}-${version}" ({
@@ -433,6 +482,7 @@ let
     "bin/${installerName}" = exec ''
       #!/bin/sh
       export PATH=${sw}/bin:${systemd}/bin
+      export boot_timeout=${if isVm then "0" else "5"}
       ${loaderFault}
       bash ${installer} "$@" || exit
       ${loaderFaultAfter}

@@ -37,7 +37,9 @@
   loader = "ok";
   # systemd-boot | grub | init | init-script (as `init`, but its installer writes a script); null: the host's own
   loader_kind = null;
-  boot = "ok"; # dark: never comes up | no-network | slow:SECONDS
+  # dark: never comes up | panics (the same, without `panic=` on the kernel's line) | no-network | slow:SECONDS; of a vm
+  # also initrd-panics | initrd-hangs
+  boot = "ok";
   sshd = "ok"; # down | no-user | hangs (accepts, never answers) | one-session | no-forwarding
   sudo = true; # false: `deploy` may no longer use sudo
   unit_fails = false;
@@ -46,5 +48,6 @@
   unit_slow_start = 0; # seconds
   raw_units = { }; # name -> the text of a unit file
   raw_unwanted = [ ]; # those of them that no target wants
+  fstab = ""; # lines more of /etc/fstab
   reload_loop = false; # a service that does daemon-reload four times a second
 }

@@ -22,6 +22,7 @@ while read -r kind path; do
     file) printf '%s' "${!text}" >"$out/$path" ;;
     exec) printf '%s' "${!text}" >"$out/$path" && executables+=("$out/$path") ;;
     link) ln -s "${!text}" "$out/$path" ;;
+    copy) cp "${!text}" "$out/$path" ;;
     program) ln -s "$(type -P "${!text}")" "$out/$path" ;;
     zeros) truncate -s "${!text}M" "$out/$path" ;;
     noise) head -c "${!text}M" /dev/urandom >"$out/$path" ;;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pretty_assertions::assert_eq;
 
@@ -505,6 +506,42 @@ fn a_guard_that_neither_fires_nor_is_disarmed_after_a_roll_back_is_not_waited_fo
     let says = "its guard has not fired, and could not be disarmed: cannot get the lock of /run/fleetdeploy";
     assert_eq!((why.code(), why.to_string().as_str()), (Some("not-disarmed"), says));
     assert!(world.machines[1].roots, "what the run keeps there is left for a recovery");
+}
+
+/// The host answers whenever it is asked how it stands, and never the disarm; the process of its guard is gone.
+#[test]
+fn a_disarm_after_a_roll_back_whose_answers_are_lost_is_not_sent_for_ever() {
+    for (done_at, end) in [(None, Outcome::Split), (Some(1), Outcome::RolledBack), (Some(2), Outcome::RolledBack)] {
+        let mut world = World::new(plan(2, 2));
+        let at = world.until(1, |step| matches!(step, Step::Login { .. }));
+        world.end_step(at, Fault::Denied);
+        world.until(1, |step| matches!(step, Step::Disarm { .. }));
+        world.machines[1].guard = GuardState::Dead { run: "run".to_owned(), deadline: 900 };
+        let mut lost = 0;
+        for _ in 0..1000 {
+            let disarms = |(host, step): &(HostId, Step)| host.0 == 1 && matches!(step, Step::Disarm { .. });
+            match world.now.pending.iter().position(disarms) {
+                _ if world.now.verdict.is_some() => break,
+                Some(at) => {
+                    let (host, step) = world.now.pending.remove(at);
+                    lost += 1;
+                    if done_at == Some(lost) {
+                        world.machines[1].guard = GuardState::Disarmed { run: "run".to_owned() };
+                    }
+                    let why = Cause::SilentTooLong { waited: Duration::from_secs(30) };
+                    world.give(Input::Answered { host, step, answer: Answer::Unknown { why } });
+                }
+                None => world.go_on(),
+            }
+        }
+        let verdict = world.now.verdict.clone().expect("the push ends");
+        assert_eq!((verdict.outcome, lost), (end, done_at.unwrap_or(3)), "{verdict:?}");
+        if done_at.is_none() {
+            let HostOutcome::Lost { why } = &verdict.hosts[1].1 else { panic!("{verdict:?}") };
+            assert_eq!(why.code(), Some("disarm-in-doubt"));
+            assert!(world.machines[1].roots, "what the run keeps there is left for a recovery");
+        }
+    }
 }
 
 /// What its first guard did says nothing of the second one, which brings it back where it cannot be disarmed.

@@ -1,0 +1,219 @@
+//! Judges whether a system can be booted on a host once, before it is its boot default: a trial.
+
+use crate::event::reason::boot::{BootRefusal, WayOut};
+use crate::event::reason::trial::{TrialOutlook, TrialRefusal};
+use crate::facts::host::Facts;
+use crate::facts::systems::BootLoader;
+use crate::facts::trial::TrialLack;
+use crate::inventory::model::{GuardAction, Host};
+
+/// The oldest systemd that takes a unit from a credential on the kernel's line (docs/facts.md, "EFI variables").
+const OLDEST_SYSTEMD: u64 = 256;
+/// How many bytes the kernel's line may have at most: x86 and arm64 cut it at 2048.
+const LONGEST_LINE: u64 = 2000;
+/// How many of them the guard needs, with all that makes a kernel reboot which fails.
+const GUARD_ON_LINE: u64 = 1100;
+
+impl TrialOutlook {
+    /// Says that it is possible, or each thing that is in the way, the most important first.
+    #[must_use]
+    pub fn all(host: &Host, facts: &Facts) -> Vec<Self> {
+        let refusals = TrialRefusal::all(host, facts);
+        match facts.trial.means {
+            Some(means) if refusals.is_empty() => {
+                vec![Self::TrialPossible { means, watchdog: facts.trial.watchdog }]
+            }
+            _ => refusals.into_iter().map(|cause| Self::TrialNotPossible { cause }).collect(),
+        }
+    }
+}
+
+impl TrialRefusal {
+    /// Finds everything that is in the way of a trial. What cannot be known is in the way.
+    #[must_use]
+    pub fn all(host: &Host, facts: &Facts) -> Vec<Self> {
+        let loader = facts.standing.loader;
+        if !matches!(loader, BootLoader::SystemdBoot | BootLoader::Grub) {
+            return vec![Self::TrialLoaderUnfit { loader }];
+        }
+        if !BootRefusal::all(facts, WayOut::ByHand).is_empty() {
+            return vec![Self::TrialBootNotKnown];
+        }
+        let mut all: Vec<Self> = facts.trial.lacks.iter().map(Self::of_lack).collect();
+        if !facts.crypto_devices.is_empty() {
+            // A longer line also changes what a TPM measures, so that such a disk may ask in this boot alone.
+            all.push(Self::TrialDiskAsks { devices: facts.crypto_devices.clone() });
+        } else if host.guard_action == GuardAction::SwitchBack {
+            all.push(Self::TrialGuardSwitchesBack);
+        }
+        let version = &facts.systemd_version;
+        if major(version).is_none_or(|major| major < OLDEST_SYSTEMD) {
+            all.push(Self::TrialSystemdTooOld { version: version.clone(), oldest: OLDEST_SYSTEMD });
+        }
+        let most = LONGEST_LINE - GUARD_ON_LINE;
+        if let Some(bytes) = facts.trial.line.filter(|bytes| *bytes > most) {
+            all.push(Self::TrialLineTooLong { bytes, most });
+        }
+        if all.is_empty() && facts.trial.means.is_none() {
+            all.push(Self::TrialAnswerUnknown { said: String::new() });
+        }
+        all
+    }
+
+    fn of_lack(lack: &TrialLack) -> Self {
+        match lack {
+            TrialLack::NoVariables => Self::TrialVariablesMissing,
+            TrialLack::OtherLoader => Self::TrialOtherLoaderStarted,
+            TrialLack::ReadOnlyVariables => Self::TrialVariablesReadOnly,
+            TrialLack::ChosenByVariable { entry } => Self::TrialDefaultByVariable { entry: entry.clone() },
+            TrialLack::Image => Self::TrialImageSigned,
+            TrialLack::Bios => Self::TrialGrubOnBios,
+            TrialLack::Mirrored => Self::TrialGrubMirrored,
+            TrialLack::Saves => Self::TrialGrubSaves,
+            TrialLack::TakesNoNextEntry => Self::TrialGrubNotOnce,
+            TrialLack::NoEnvironment { file } => Self::TrialGrubEnvironmentMissing { file: file.clone() },
+            TrialLack::EnvironmentOn { place, kind } => {
+                Self::TrialGrubEnvironmentOn { place: place.clone(), kind: kind.clone() }
+            }
+            TrialLack::NoGenerator => Self::TrialGeneratorMasked,
+            TrialLack::Kexec => Self::TrialKexecLoaded,
+            TrialLack::LoaderChanges { before, after } => {
+                Self::TrialLoaderChanges { before: before.clone(), after: after.clone() }
+            }
+            TrialLack::NotOnTheMenu { system } => Self::TrialNotOnMenu { system: system.clone() },
+            TrialLack::Unknown { word } => Self::TrialAnswerUnknown { said: word.clone() },
+        }
+    }
+}
+
+/// Reads the first number of `systemd 257.13`.
+fn major(version: &str) -> Option<u64> {
+    let at = version.find(|character: char| character.is_ascii_digit())?;
+    version[at..].split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::decide::status::tests::{fleet, well};
+    use crate::event::reason::Worded as _;
+    use crate::facts::systems::{BootFiles, NextBoot};
+    use crate::facts::trial::{TrialFacts, TrialMeans};
+    use crate::inventory::model::Fleet;
+
+    fn lab() -> Fleet {
+        fleet("hosts: {vps: , box: {guard_action: switch-back}}\nfleets: {lab: {flake: ., hosts: all}}\n")
+    }
+
+    /// What is said of the first host, or of the other.
+    fn said_of(host: usize, change: impl FnOnce(&mut Facts)) -> Vec<TrialOutlook> {
+        let mut facts = well().facts;
+        change(&mut facts);
+        let said = TrialOutlook::all(&lab().hosts[host], &facts);
+        crate::codes::keep_judged(said.clone());
+        said
+    }
+
+    fn said(change: impl FnOnce(&mut Facts)) -> Vec<TrialOutlook> {
+        said_of(0, change)
+    }
+
+    fn not(causes: impl IntoIterator<Item = TrialRefusal>) -> Vec<TrialOutlook> {
+        causes.into_iter().map(|cause| TrialOutlook::TrialNotPossible { cause }).collect()
+    }
+
+    #[test]
+    fn a_host_whose_loader_boots_an_entry_once_can_try_and_says_what_a_watchdog_covers() {
+        for (means, by) in [(TrialMeans::EfiVariable, "an EFI variable; "), (TrialMeans::NextEntry, "next_entry; ")] {
+            for (watchdog, rest) in [(true, "watchdog is there"), (false, "waits for a power cycle")] {
+                let said =
+                    said(|facts| facts.trial = TrialFacts { means: Some(means), watchdog, ..facts.trial.clone() });
+                assert_eq!(said, [TrialOutlook::TrialPossible { means, watchdog }]);
+                let text = said[0].to_string();
+                assert!(text.contains(by) && text.ends_with(rest), "{text}");
+            }
+        }
+    }
+
+    /// What the host says is in the way, and what is said of that; each alone, and all of them with words of their own.
+    #[test]
+    fn whatever_its_loader_lacks_is_in_the_way_and_named() {
+        let text = |text: &str| text.to_owned();
+        let rows = [
+            (TrialLack::NoVariables, TrialRefusal::TrialVariablesMissing),
+            (TrialLack::OtherLoader, TrialRefusal::TrialOtherLoaderStarted),
+            (TrialLack::ReadOnlyVariables, TrialRefusal::TrialVariablesReadOnly),
+            (
+                TrialLack::ChosenByVariable { entry: text("windows.conf") },
+                TrialRefusal::TrialDefaultByVariable { entry: text("windows.conf") },
+            ),
+            (TrialLack::Image, TrialRefusal::TrialImageSigned),
+            (TrialLack::Bios, TrialRefusal::TrialGrubOnBios),
+            (TrialLack::Mirrored, TrialRefusal::TrialGrubMirrored),
+            (TrialLack::Saves, TrialRefusal::TrialGrubSaves),
+            (TrialLack::TakesNoNextEntry, TrialRefusal::TrialGrubNotOnce),
+            (
+                TrialLack::NoEnvironment { file: text("/boot/grub/grubenv") },
+                TrialRefusal::TrialGrubEnvironmentMissing { file: text("/boot/grub/grubenv") },
+            ),
+            (
+                TrialLack::EnvironmentOn { place: text("/boot"), kind: text("btrfs") },
+                TrialRefusal::TrialGrubEnvironmentOn { place: text("/boot"), kind: text("btrfs") },
+            ),
+            (TrialLack::NoGenerator, TrialRefusal::TrialGeneratorMasked),
+            (TrialLack::Kexec, TrialRefusal::TrialKexecLoaded),
+            (
+                TrialLack::LoaderChanges { before: text("grub"), after: text("systemd-boot") },
+                TrialRefusal::TrialLoaderChanges { before: text("grub"), after: text("systemd-boot") },
+            ),
+            (
+                TrialLack::NotOnTheMenu { system: text("/nix/store/x") },
+                TrialRefusal::TrialNotOnMenu { system: text("/nix/store/x") },
+            ),
+            (TrialLack::Unknown { word: text("moon") }, TrialRefusal::TrialAnswerUnknown { said: text("moon") }),
+        ];
+        let mut words = std::collections::BTreeSet::new();
+        for (lack, cause) in &rows {
+            let lacks = TrialFacts { lacks: vec![lack.clone()], ..TrialFacts::default() };
+            let said = said(|facts| facts.trial = lacks);
+            assert_eq!(said, not([cause.clone()]));
+            assert_eq!(said[0].mend(), cause.mend());
+            words.insert(said[0].to_string());
+        }
+        assert_eq!(words.len(), rows.len(), "{words:#?}");
+        // A host that lists a lack and a means beside it is not believed.
+        let both = |facts: &mut Facts| facts.trial.lacks = vec![TrialLack::Kexec];
+        assert_eq!(said(both), not([TrialRefusal::TrialKexecLoaded]));
+        let silent = |facts: &mut Facts| facts.trial = TrialFacts::default();
+        assert_eq!(said(silent), not([TrialRefusal::TrialAnswerUnknown { said: String::new() }]));
+    }
+
+    #[test]
+    fn what_else_stands_against_it_is_found_whatever_the_loader_can_do() {
+        for loader in [BootLoader::Init, BootLoader::Unknown, BootLoader::Extlinux] {
+            let said = said(|facts| facts.standing.loader = loader);
+            assert_eq!(said, not([TrialRefusal::TrialLoaderUnfit { loader }]));
+        }
+        let torn = BootFiles::Bad { why: "the initrd is missing".into() };
+        assert_eq!(said(|facts| facts.boot_files = Some(torn)), not([TrialRefusal::TrialBootNotKnown]));
+        let pending = NextBoot { entry: "windows.conf".into(), system: None };
+        assert_eq!(said(|facts| facts.standing.next_boot = Some(pending)), not([TrialRefusal::TrialBootNotKnown]));
+        let devices = vec!["root (CRYPT-LUKS2)".to_owned()];
+        let asks = TrialRefusal::TrialDiskAsks { devices: devices.clone() };
+        assert_eq!(said_of(1, |facts| facts.crypto_devices = devices), not([asks]));
+        assert_eq!(said_of(1, |_| {}), not([TrialRefusal::TrialGuardSwitchesBack]));
+        for (version, is_old) in
+            [("systemd 255.4", true), ("", true), ("systemd 256", false), ("systemd 261~rc1", false)]
+        {
+            let said = said(|facts| facts.systemd_version = version.into());
+            let old = TrialRefusal::TrialSystemdTooOld { version: version.into(), oldest: 256 };
+            assert_eq!(said == not([old]), is_old, "{version}: {said:?}");
+        }
+        for (bytes, fits) in [(900, true), (901, false)] {
+            let said = said(|facts| facts.trial.line = Some(bytes));
+            assert_eq!(said == not([TrialRefusal::TrialLineTooLong { bytes, most: 900 }]), !fits, "{said:?}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Whether a system can be booted on a host once, before it is its boot default; and why not.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::facts::systems::BootLoader;
+use crate::facts::trial::TrialMeans;
+
+/// Whether a system can be booted on a host once, before it is its boot default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum TrialOutlook {
+    /// Its boot loader can start an entry once.
+    TrialPossible {
+        means: TrialMeans,
+        /// It has a hardware watchdog.
+        watchdog: bool,
+    },
+    /// It cannot be done there.
+    TrialNotPossible { cause: TrialRefusal },
+}
+
+/// Why no system can be booted on a host once, before it is its boot default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum TrialRefusal {
+    /// It is not known what a reboot brings, or that is not whole.
+    TrialBootNotKnown,
+    /// Its boot loader starts nothing once, or is not known.
+    TrialLoaderUnfit { loader: BootLoader },
+    /// Its systemd takes no unit from the kernel's line.
+    TrialSystemdTooOld {
+        #[serde(rename = "program_version")]
+        version: String,
+        oldest: u64,
+    },
+    /// A disk may want a person at boot.
+    TrialDiskAsks { devices: Vec<String> },
+    /// The inventory wants no reboot of its guard.
+    TrialGuardSwitchesBack,
+    /// It has no EFI variables.
+    TrialVariablesMissing,
+    /// systemd-boot has not started this boot, or has not said so.
+    TrialOtherLoaderStarted,
+    /// Its EFI variables cannot be written.
+    TrialVariablesReadOnly,
+    /// An EFI variable chooses the boot default, past what an installer writes.
+    TrialDefaultByVariable { entry: String },
+    /// Its boot default is a unified image.
+    TrialImageSigned,
+    /// Its GRUB was started by a BIOS, with which it was not tried.
+    TrialGrubOnBios,
+    /// Its GRUB is on two mirrored partitions.
+    TrialGrubMirrored,
+    /// Its GRUB keeps as its default what was booted last.
+    TrialGrubSaves,
+    /// The menu of its GRUB starts nothing once.
+    TrialGrubNotOnce,
+    /// The environment of its GRUB is not there.
+    TrialGrubEnvironmentMissing { file: String },
+    /// Its GRUB cannot write its environment, and would start the entry again and again.
+    TrialGrubEnvironmentOn {
+        place: String,
+        /// A kind of file system, or `dm` or `md`.
+        kind: String,
+    },
+    /// Its system leaves out what makes a unit of the kernel's line.
+    TrialGeneratorMasked,
+    /// A kernel is loaded for kexec, which would pass the boot loader.
+    TrialKexecLoaded,
+    /// The system that runs installs another boot loader than the booted one.
+    TrialLoaderChanges { before: String, after: String },
+    /// The booted system cannot become the boot default: it is no generation, or not on the menu.
+    TrialNotOnMenu { system: String },
+    /// There is no room on the kernel's line.
+    TrialLineTooLong { bytes: u64, most: u64 },
+    /// It says something that is not understood.
+    TrialAnswerUnknown { said: String },
+}

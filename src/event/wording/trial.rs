@@ -1,0 +1,140 @@
+use std::fmt;
+
+use super::Worded;
+use crate::event::reason::trial::{TrialOutlook, TrialRefusal};
+use crate::facts::systems::BootLoader;
+use crate::facts::trial::TrialMeans;
+
+impl fmt::Display for TrialOutlook {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TrialPossible { means, watchdog } => {
+                let by = match means {
+                    TrialMeans::EfiVariable => "systemd-boot's one-shot entry, an EFI variable",
+                    TrialMeans::NextEntry => "GRUB's next_entry",
+                };
+                write!(formatter, "its boot loader can boot a system once, before it is the boot default: by {by}; ")?;
+                formatter.write_str(if *watchdog {
+                    "a hardware watchdog is there"
+                } else {
+                    "no hardware watchdog is there, so a hang early in a boot waits for a power cycle"
+                })
+            }
+            Self::TrialNotPossible { cause } => {
+                write!(formatter, "no system can be booted here once, before it is the boot default: {cause}")
+            }
+        }
+    }
+}
+
+impl Worded for TrialOutlook {
+    fn mend(&self) -> Option<String> {
+        match self {
+            Self::TrialPossible { .. } => None,
+            Self::TrialNotPossible { cause } => cause.mend(),
+        }
+    }
+}
+
+impl fmt::Display for TrialRefusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TrialBootNotKnown => formatter.write_str("what a reboot brings is not known, or not whole"),
+            Self::TrialLoaderUnfit { loader: BootLoader::Init } => {
+                formatter.write_str("it has no boot loader, as a container")
+            }
+            Self::TrialLoaderUnfit { loader: BootLoader::Unknown } => {
+                formatter.write_str("its boot loader is not one that fleetdeploy can read")
+            }
+            Self::TrialLoaderUnfit { loader } => write!(formatter, "{} boots nothing once", loader.word()),
+            Self::TrialSystemdTooOld { version, .. } if version.is_empty() => {
+                formatter.write_str("its systemd does not say its version, and an old one takes no guard from the line")
+            }
+            Self::TrialSystemdTooOld { version, oldest } => write!(
+                formatter,
+                "its {version} is older than {oldest}, and takes no unit from the kernel's line, where the guard would \
+                 stand"
+            ),
+            Self::TrialDiskAsks { devices } => {
+                write!(formatter, "a disk may want a person at boot: {}", devices.join(", "))
+            }
+            Self::TrialGuardSwitchesBack => {
+                formatter.write_str("its guard is not to reboot (guard_action: switch-back)")
+            }
+            Self::TrialVariablesMissing => {
+                formatter.write_str("it has no EFI variables: its firmware is a BIOS, or they are not mounted")
+            }
+            Self::TrialOtherLoaderStarted => {
+                formatter.write_str("its EFI variables do not say that systemd-boot has started it")
+            }
+            Self::TrialVariablesReadOnly => formatter.write_str("its EFI variables are mounted read-only"),
+            Self::TrialDefaultByVariable { entry } => {
+                write!(formatter, "an EFI variable chooses its boot default ({entry}), which no installer moves")
+            }
+            Self::TrialImageSigned => formatter
+                .write_str("it boots a unified image, in which the kernel's line stands and cannot be added to"),
+            Self::TrialGrubOnBios => {
+                formatter.write_str("its GRUB is started by a BIOS, with which this was not tried")
+            }
+            Self::TrialGrubMirrored => {
+                formatter.write_str("its GRUB is on two mirrored partitions, of which the firmware takes either")
+            }
+            Self::TrialGrubSaves => formatter.write_str("its GRUB keeps what was booted last as its default"),
+            Self::TrialGrubNotOnce => formatter.write_str("the menu of its GRUB knows no next_entry"),
+            Self::TrialGrubEnvironmentMissing { file } => {
+                write!(formatter, "its GRUB has no environment to keep next_entry in ({file})")
+            }
+            Self::TrialGrubEnvironmentOn { place, kind } => write!(
+                formatter,
+                "its GRUB cannot write its environment on {place} ({kind}), and would boot the entry again and again"
+            ),
+            Self::TrialGeneratorMasked => formatter
+                .write_str("its system masks systemd-debug-generator, which takes a guard from the kernel's line"),
+            Self::TrialKexecLoaded => {
+                formatter.write_str("a kernel is loaded there for kexec, which would pass the boot loader")
+            }
+            Self::TrialLoaderChanges { before, after } => {
+                write!(formatter, "the system that it booted installs {before}, and the one that runs {after}")
+            }
+            Self::TrialNotOnMenu { system } => {
+                write!(formatter, "what it booted is no generation any more, or not on the boot menu: {system}")
+            }
+            Self::TrialLineTooLong { bytes, most } => {
+                write!(formatter, "its kernel's line has {bytes} bytes, and with more than {most} a guard does not fit")
+            }
+            Self::TrialAnswerUnknown { said } => write!(formatter, "it says what is not understood: {said}"),
+        }
+    }
+}
+
+impl Worded for TrialRefusal {
+    fn mend(&self) -> Option<String> {
+        let mend = match self {
+            Self::TrialDefaultByVariable { .. } => "`bootctl set-default \"\"` there takes it back",
+            Self::TrialVariablesReadOnly => "`mount -o remount,rw /sys/firmware/efi/efivars` there",
+            Self::TrialGrubSaves => "take `boot.loader.grub.default = \"saved\"` out of its configuration",
+            Self::TrialGrubEnvironmentMissing { .. } => {
+                "`nix-shell -p grub2 --run 'grub-editenv /boot/grub/grubenv create'` there makes it"
+            }
+            Self::TrialKexecLoaded => "`kexec -u` there unloads it",
+            Self::TrialBootNotKnown
+            | Self::TrialLoaderUnfit { .. }
+            | Self::TrialSystemdTooOld { .. }
+            | Self::TrialDiskAsks { .. }
+            | Self::TrialGuardSwitchesBack
+            | Self::TrialVariablesMissing
+            | Self::TrialOtherLoaderStarted
+            | Self::TrialImageSigned
+            | Self::TrialGrubOnBios
+            | Self::TrialGrubMirrored
+            | Self::TrialGrubNotOnce
+            | Self::TrialGrubEnvironmentOn { .. }
+            | Self::TrialGeneratorMasked
+            | Self::TrialLoaderChanges { .. }
+            | Self::TrialNotOnMenu { .. }
+            | Self::TrialLineTooLong { .. }
+            | Self::TrialAnswerUnknown { .. } => return None,
+        };
+        Some(mend.to_owned())
+    }
+}

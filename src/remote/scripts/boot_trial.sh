@@ -1,0 +1,114 @@
+# shellcheck shell=sh
+# Whether this host's boot loader can start an entry once, under a guard on its kernel's line, while the boot default
+# stays: by what, or why not. Looks alone, and starts no process in the usual case.
+# shellcheck disable=SC2154 # boot.sh's, its readers' and lib.sh's variables
+
+# print_trial: `trial_means KIND`; or `trial_lack WORD DETAIL` for each thing that is in the way; `trial_line N`, the
+# length of the kernel's line of the boot default; `watchdog yes`. Of a loader that starts nothing once, only the last.
+# To be called after read_boot_default.
+print_trial() {
+    [ ! -e "$root/dev/watchdog0" ] || put watchdog yes
+    trial_means=''
+    case $loader:$boot_place in
+    systemd-boot:/*) trial_means=efi-variable ;;
+    grub:/*) trial_means=next-entry ;;
+    *) return 0 ;;
+    esac
+    case $loader in
+    systemd-boot) trial_of_systemd_boot ;;
+    grub) trial_of_grub ;;
+    esac
+    # It makes a unit of what stands on the kernel's line; a system may leave it out.
+    [ ! -c "$root/etc/systemd/system-generators/systemd-debug-generator" ] || lacks no-generator
+    # It would be started in the place of the loader.
+    line=''
+    read_line "$root/sys/kernel/kexec_loaded" || :
+    [ "$line" != 1 ] || lacks kexec
+    if [ -n "$boot_installer" ] && [ -n "$boot_installer_before" ] &&
+        [ "$boot_installer" != "$boot_installer_before" ]; then
+        lacks loader-changes "$boot_installer_before $boot_installer"
+    fi
+    # What is booted has to become the boot default, which an installer makes of a generation alone.
+    if [ -n "$booted" ] && [ -n "$boot_default" ] && [ "$booted" != "$boot_default" ]; then
+        is_on_the_menu "$booted" || lacks not-on-the-menu "$booted"
+    fi
+    [ -z "$trial_means" ] || put trial_means "$trial_means"
+}
+
+# lacks WORD [DETAIL]
+lacks() {
+    trial_means=''
+    put trial_lack "$*"
+}
+
+trial_of_systemd_boot() {
+    trial_variables
+    # An installer writes loader.conf, and this goes before it.
+    [ -z "$boot_variable" ] || lacks chosen-by-variable "$boot_variable"
+    # It is signed as a whole, the kernel's line in it.
+    if [ -n "$boot_image" ]; then
+        lacks image
+    elif [ -n "$boot_line" ]; then
+        put trial_line "${#boot_line}"
+    fi
+}
+
+# The loader leaves its name there in each boot: then variables are kept, and the loader reads them.
+trial_variables() {
+    trial_folder=$root$efi_variables
+    if [ ! -d "$trial_folder" ]; then
+        lacks no-variables
+    elif [ ! -e "$trial_folder/LoaderInfo-$systemd_boot_vendor" ]; then
+        lacks other-loader
+    elif trial_mount "$efi_variables" && [ "$trial_place" = "$efi_variables" ]; then
+        case ",$trial_options," in *,ro,*) lacks read-only ;; esac
+    fi
+}
+
+# GRUB itself takes the entry back, so it must be able to write its environment: else the entry would be started again
+# and again. Source: GRUB manual, "Environment block"; for btrfs its fs/btrfs.c.
+trial_of_grub() {
+    [ -d "$root/sys/firmware/efi" ] || lacks bios
+    case $boot_place in /boot1) lacks mirrored ;; esac
+    [ -z "$grub_saves" ] || lacks saves
+    [ -n "$grub_takes_next" ] || lacks takes-no-next-entry
+    [ -s "$root$grub_environment" ] || lacks no-environment "$grub_environment"
+    trial_mount "$boot_place" || return 0
+    case $trial_type in
+    ext2 | ext3 | ext4 | vfat) ;;
+    *) lacks environment-on "$trial_place $trial_type" && return ;;
+    esac
+    for trial_kind in dm md; do
+        [ ! -e "$root/sys/dev/block/$trial_number/$trial_kind" ] || lacks environment-on "$trial_place $trial_kind"
+    done
+}
+
+# trial_mount FOLDER: the mount that it lies on, as $trial_place, $trial_type, $trial_options and $trial_number, of
+# those above each other the last; fails where the kernel's list cannot be read.
+trial_mount() {
+    trial_place='' trial_type='' trial_options='' trial_number=''
+    [ -r "$root/proc/self/mountinfo" ] || return 1
+    while read -r _ _ mount_number _ mount_place mount_options mount_rest; do
+        case $1/ in "${mount_place%/}/"*) ;; *) continue ;; esac
+        [ "${#mount_place}" -ge "${#trial_place}" ] || continue
+        mount_rest=${mount_rest#*- }
+        trial_place=$mount_place trial_options=$mount_options trial_number=$mount_number trial_type=${mount_rest%% *}
+        # The file system's own options may say more than the mount's.
+        trial_options=$trial_options,${mount_rest##* }
+    done <"$root/proc/self/mountinfo"
+    [ -n "$trial_place" ]
+}
+
+# is_on_the_menu SYSTEM: whether it is a generation, and the loader has an entry of it.
+is_on_the_menu() {
+    case "
+$(exec readlink "$profiles"/system-*-link)
+" in *"
+$1
+"*) ;; *) return 1 ;; esac
+    menu_init=init=$1/init
+    case $loader in
+    systemd-boot) grep -qsF "$menu_init" "$root$boot_esp"/loader/entries/*.conf ;;
+    grub) grep -qsF "$menu_init" "$root$boot_config" ;;
+    esac
+}
