@@ -27,6 +27,7 @@ usage: scripts/bench.sh COMMAND [OPTIONS]
   --sizes LIST      of the simulated fleets (default 8,64,100,200,500)           [workstation]
   --cases LIST      of two,slow,eight,mesh,same,dozens,many (default: all)       [bounds]
   --largest N       the number of hosts in `many` (default 64)                   [bounds, evaluation]
+  --only-largest    that number of hosts alone                                   [evaluation]
   --details         the phases of each fleet, on the error stream                [bounds]
 
 As root, where the lab runs (scripts/lab.sh needs), but for `inventory` and `workstation`. Build first:
@@ -37,11 +38,12 @@ HELP
 command=${1:-help}
 [ $# = 0 ] || shift
 runs='' hosts=vps,homeserver links=mesh same='' cpu='' binary=target/release/fleetdeploy
-cases=two,slow,eight,mesh,same,dozens,many largest=64 details='' sizes=8,64,100,200,500
+cases=two,slow,eight,mesh,same,dozens,many largest=64 only_largest='' details='' sizes=8,64,100,200,500
 [ -x "$binary" ] || binary=target/debug/fleetdeploy
 while [ $# -gt 0 ]; do
     case $1 in
     --same | --details) printf -v "${1#--}" yes && shift && continue ;;
+    --only-largest) only_largest=yes && shift && continue ;;
     --binary | --runs | --hosts | --links | --cpu | --cases | --largest | --sizes)
         [ $# -ge 2 ] || { usage >&2 && exit 2; }
         ;;
@@ -56,7 +58,7 @@ for case in ${cases//,/ }; do
     case $case in two | slow | eight | mesh | same | dozens | many) ;; *) usage >&2 && exit 2 ;; esac
 done
 case $links in none | mesh) ;; *) usage >&2 && exit 2 ;; esac
-export runs hosts links same cpu binary cases largest details sizes
+export runs hosts links same cpu binary cases largest only_largest details sizes
 
 case $command in
 workstation) exec "$code/workstation.sh" ;;

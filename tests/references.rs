@@ -68,7 +68,11 @@ fn takes(value: &Value) -> String {
         return format!("[a map](#{})", name.to_lowercase());
     }
     if let Some(words) = value["enum"].as_array() {
-        return either(words, |word| word.as_str().map_or("nothing".to_owned(), |word| format!("`{word}`")));
+        return either(words, |word| match word {
+            Value::String(word) => format!("`{word}`"),
+            Value::Null => "nothing".to_owned(),
+            other => format!("`{other}`"),
+        });
     }
     if let Some(choices) = value["oneOf"].as_array() {
         return either(choices, takes);

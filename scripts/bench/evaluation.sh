@@ -5,7 +5,7 @@
 set -eu
 code=$(dirname "$(readlink -f "$0")")
 cd "$code/../.."
-: "${runs:?}" "${binary:?}" "${largest:?}"
+: "${runs:?}" "${binary:?}" "${largest:?}" "${only_largest?}"
 numbers=${numbers:-2100000} rounds=${rounds:-8000}
 
 fleet=evaluation-$$
@@ -75,17 +75,23 @@ measured() {
     done | sort -n | awk -v label="$label" '{ s[NR] = $1; if ($2 > m) m = $2 }
         END { printf "%-44s %7.2f s %7d MB\n", label, s[int((NR + 1) / 2)], m }'
 }
-# shellcheck disable=SC2016 # Nix's variables
-all='root: map (host: root.${host}.config.system.build.toplevel.drvPath)
-    (builtins.genList (n: "h00${toString (n + 1)}") 8)'
 echo "evaluation                                     seconds    memory at most, all nix processes together"
-measured "8 hosts, one nix process" "$runs" nix eval --json --apply "$all" .#nixosConfigurations
-measured "1 host" "$runs" fleetdeploy build one --no-eval-cache
-for workers in 1 2; do
-    sed -i '/^defaults/d' "$ws/root/bench/inventory.yaml"
-    echo "defaults: {evaluate: {workers: $workers}}" >>"$ws/root/bench/inventory.yaml"
-    measured "8 hosts, workers: $workers" "$runs" fleetdeploy build eight --no-eval-cache
-done
-measured "8 hosts, nothing has changed" "$runs" fleetdeploy build eight
-measured "  of these: nix flake metadata" "$runs" nix flake metadata --json .
+eight_hosts() {
+    local all workers
+    # shellcheck disable=SC2016 # Nix's variables
+    all='root: map (host: root.${host}.config.system.build.toplevel.drvPath)
+        (builtins.genList (n: "h00${toString (n + 1)}") 8)'
+    measured "8 hosts, one nix process" "$runs" nix eval --json --apply "$all" .#nixosConfigurations
+    measured "1 host" "$runs" fleetdeploy build one --no-eval-cache
+    for workers in 1 2; do
+        sed -i '/^defaults/d' "$ws/root/bench/inventory.yaml"
+        echo "defaults: {evaluate: {workers: $workers}}" >>"$ws/root/bench/inventory.yaml"
+        measured "8 hosts, workers: $workers" "$runs" fleetdeploy build eight --no-eval-cache
+    done
+    measured "8 hosts, nothing has changed" "$runs" fleetdeploy build eight
+    measured "  of these: nix flake metadata" "$runs" nix flake metadata --json .
+}
+[ -n "$only_largest" ] || eight_hosts
+sed -i '/^defaults/d' "$ws/root/bench/inventory.yaml"
+echo "defaults: {evaluate: {workers: 2}}" >>"$ws/root/bench/inventory.yaml"
 measured "$largest hosts, workers: 2" 1 fleetdeploy build many --no-eval-cache

@@ -67,7 +67,7 @@ for host in n1 n2 n3; do
         <"$ws/root/.ssh/id_ed25519"
     scripts/lab.sh host "$fleet" "$host" -- sh -c 'cat >/root/.ssh/known_hosts' <"$ws/root/.ssh/known_hosts"
 done
-inventory_of_four() { # CACHE
+inventory_of_four() { # MORE
     cat >"$ws/root/fleet/inventory.yaml" <<YAML
 defaults: {user: root$1}
 hosts:
@@ -84,20 +84,27 @@ sent_by_link() {
     ip -n "$id-laptop" -j -s link show dev eth0 | tr ',' '\n' | sed -n '/"tx"/s/.*"bytes":\([0-9]*\).*/\1/p'
 }
 
-push_four() { # NAME CACHE
+push_four() { # NAME MEGABYTES MORE
     local host before after begun=$EPOCHREALTIME
-    inventory_of_four "$2"
+    inventory_of_four "$3"
     for host in vps n1 n2 n3; do
         scripts/lab.sh set "$fleet" "$host" version "\"$1\""
-        scripts/lab.sh set "$fleet" "$host" size 10
+        scripts/lab.sh set "$fleet" "$host" size "$2"
     done
     before=$(sent_by_link)
     begun=$EPOCHREALTIME
     scripts/lab.sh ws "$fleet" -- fleetdeploy push homelab >"$ws/root/said" 2>&1 || { cat "$ws/root/said" && exit 1; }
     after=$(sent_by_link)
     ! grep -i 'cache' "$ws/root/said" | grep -i 'copied from here' >&2 || true
-    printf '%-16s %10d bytes left the workstation, %s s\n' "$1" $((after - before)) \
-        "$(awk "BEGIN { printf \"%.1f\", ${EPOCHREALTIME/,/.} - ${begun/,/.} }")"
+    awk -v what="$1" -v bytes=$((after - before)) -v begun="${begun/,/.}" -v ended="${EPOCHREALTIME/,/.}" \
+        'BEGIN { printf "%-40s %9.3f MB sent, %5.1f s; %.2f of 10 MiB\n",
+            what, bytes / 1000000, ended - begun, bytes / 10485760 }'
 }
-push_four without ''
-push_four with-cache ", cache: {to: ssh-ng://vps, from: 'ssh-ng://root@198.51.100.10', public_key: '$key'}"
+cache=", cache: {to: ssh-ng://vps, from: 'ssh-ng://root@198.51.100.10', public_key: '$key'}"
+packed=', nix: {compress: true}'
+# What a push sends besides: scripts, most of all.
+push_four four 0 ''
+push_four four-compressed 0 "$packed"
+push_four four-share-10-MB 10 ''
+push_four four-share-10-MB-cache 10 "$cache"
+push_four four-share-10-MB-cache-compressed 10 "$cache$packed"

@@ -26,9 +26,10 @@ in_root() {
 }
 
 # debootstrap stumbles over nix-bin's virtual dependencies; apt does not. bootctl is no host's: it judges boot layouts
-# in tests. The rest are other ways to root, and other login shells; polkit is what run0 asks.
+# in tests. nginx serves a binary cache, where a test starts it: activation takes away what the package has enabled. The
+# rest are other ways to root, and other login shells; polkit is what run0 asks.
 cp /etc/resolv.conf "$root/etc/resolv.conf"
-in_root apt-get install -y --no-install-recommends nix-bin systemd-boot-tools \
+in_root apt-get install -y --no-install-recommends nix-bin systemd-boot-tools nginx-light \
     opendoas sudo-rs polkitd zsh fish tcsh
 rm -rf "$root/etc/resolv.conf" "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* \
     "$root"/usr/share/doc/* "$root"/usr/share/locale/* \

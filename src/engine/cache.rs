@@ -24,6 +24,9 @@ use crate::remote::step::RemoteStep;
 /// How long the host's caches may take together to answer: each has 5 s, and so has each of two questions for them.
 const CACHES_ANSWER: Duration = Duration::from_secs(20);
 
+/// How long nothing may move while a host fetches. Nix itself gives up a web server after two tries of 30 s.
+const LONGEST_STILL: Duration = Duration::from_secs(64);
+
 /// A cache that has got the new systems.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filled<'a> {
@@ -111,7 +114,8 @@ impl Push<'_> {
         let limit = host.limits.copy / 2;
         self.inquiry.tell(Event::moved_within(&host.name, Doing::FetchingFromCache, limit));
         let public_key = filled.cache.public_key.clone();
-        let script = RemoteStep::Fetch { new: new.clone(), from: from.clone(), public_key, limit }.script();
+        let (new, store) = (new.clone(), from.clone());
+        let script = RemoteStep::Fetch { new, from: store, public_key, limit, longest_still: LONGEST_STILL }.script();
         let fetched = match self.inquiry.reach.run(&host.name, &script, limit + host.limits.step).await {
             Ok(raw) => answer::fetched(&raw.lines).map_err(|error| Cause::from(&error)),
             Err(error) => Err(Cause::from(&error)),

@@ -4,6 +4,7 @@
 //! become their arguments, and no text is pasted together. The snapshot in the tests is the whole list.
 
 mod arguments;
+mod needed;
 mod script;
 
 use std::ffi::OsString;
@@ -93,6 +94,8 @@ pub enum RemoteStep {
         /// Whose signatures count, beside those that the host trusts already.
         public_key: Option<String>,
         limit: Duration,
+        /// How long nothing may move.
+        longest_still: Duration,
     },
     /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
     Prepare {

@@ -265,9 +265,15 @@ fn copies(forecast: &Forecast, style: ForecastStyle) -> String {
         })
         .collect();
     let heading = ["host", "lacks", "takes", "way"];
-    let table = table::render(&heading, &rows, usize::MAX, style.colour).unwrap_or_default();
+    let short: Vec<Vec<TableCell>> = rows.iter().map(|row| row[..3].to_vec()).collect();
+    let table = table::render(&heading, &rows, style.columns, style.colour)
+        .or_else(|| table::render(&heading[..3], &short, usize::MAX, style.colour));
     let in_all = sending::in_all(copies).filter(|_| copies.each.len() > 1);
-    section(&format!("copies{}", in_all.map(|all| format!(": {all}")).unwrap_or_default()), table, style)
+    section(
+        &format!("copies{}", in_all.map(|all| format!(": {all}")).unwrap_or_default()),
+        table.unwrap_or_default(),
+        style,
+    )
 }
 
 /// The phases with their limits, and how long guards hold against the sum of them.

@@ -11,7 +11,7 @@ use crate::reasons::assert_tells;
 use crate::wait::{seconds, until};
 
 /// A Nix that takes unsigned paths from root alone, and those that are signed by these keys from all.
-fn trusts(fleet: &Fleet, host: &str, keys: &str) {
+pub(crate) fn trusts(fleet: &Fleet, host: &str, keys: &str) {
     let settings = "sed 's/^trusted-users.*/trusted-users = root/' /etc/static/nix/nix.conf";
     let script = format!(
         "rm -f /etc/nix/nix.conf; {{ {settings}; echo 'trusted-public-keys = {keys}'; }} >/etc/nix/nix.conf
@@ -34,7 +34,7 @@ fn wait_for_build(push: &Pushing) {
     });
 }
 
-fn failed(pushed: &Pushed, code: &str) -> Vec<String> {
+pub(crate) fn failed(pushed: &Pushed, code: &str) -> Vec<String> {
     let of_event = |event: &Event| match event {
         Event::Failed { host: Some(host), text, .. } if text.code() == Some(code) => Some(host.to_string()),
         _ => None,

@@ -5,8 +5,10 @@ use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::sending::SendingWay;
 use pretty_assertions::assert_eq;
 
+use crate::built::{failed, trusts};
 use crate::fleet::{Fleet, Setup};
 use crate::pushed::Pushed;
+use crate::wait::{seconds, until};
 
 const HOSTS: [&str; 2] = ["vps", "web"];
 
@@ -124,4 +126,174 @@ fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
     pushed.assert_says(None, &["gone"]);
     assert!(has(&pushed, "cache-not-filled") && !has(&pushed, "cache-not-fetched"), "{}", pushed.words(None));
     fleet.assert_on_new(&HOSTS);
+}
+
+/// A static cache as people have one: a folder, and nginx on the workstation.
+const NGINX: &str = "worker_processes 1; pid /run/cache.pid; error_log /var/log/cache.errors; events {}
+http { access_log /var/log/cache.log; server { listen 8081; root /srv/cache; include /root/cache.more; } }
+";
+const NGINX_URL: &str = "http://198.51.100.2:8081";
+
+/// Serves `/srv/cache`, with more words of configuration.
+fn serve(fleet: &Fleet, more: &str) {
+    fleet.write("/root/cache.more", more);
+    fleet.ws("if [ -e /run/cache.pid ]; then nginx -c /root/cache.conf -s reload; else nginx -c /root/cache.conf; fi");
+}
+
+/// Kills nginx and its worker, by their numbers: a workstation sees all processes of this machine.
+fn no_longer_serve(fleet: &Fleet) {
+    fleet.ws("master=$(cat /run/cache.pid) && workers=$(pgrep -P $master) && kill -KILL $master $workers");
+}
+
+/// Two hosts whose logins are as they say, with more lines of the defaults.
+fn two_hosts(logins: [&str; 2], more: &str) -> String {
+    format!(
+        "defaults:
+  guard: 90s
+  boot_time: 40s
+  limits: {{connect: 10s, step: 10s, test: 20s, switch: 15s, rollback: 20s}}
+  {more}
+hosts:
+  vps: {{address: 198.51.100.10, user: {}}}
+  web: {{address: 198.51.100.30, user: {}}}
+fleets:
+  homelab: {{hosts: all, flake: ., settle: 8s, steady: 0s, checks: []}}
+",
+        logins[0], logins[1]
+    )
+}
+
+fn change(fleet: &mut Fleet, version: &str) {
+    for host in HOSTS {
+        fleet.set(host, "version", &format!("\"{version}\""));
+        fleet.set(host, "size", "3");
+    }
+    fleet.look();
+}
+
+/// Waits until this host has begun to fetch its padding.
+fn wait_until_it_fetches(fleet: &Fleet, host: &str, version: &str) {
+    until(seconds(60), "the padding is under way", || {
+        let store = fleet.host(host, "ls /nix/store");
+        store.lines().any(|path| path.contains(&format!("-padding-{version}"))).then_some(())
+    });
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_static_cache_brings_what_is_signed_and_one_that_dies_in_the_middle_or_is_full_costs_a_warning() {
+    let mut fleet = Fleet::made("static", &Setup { hosts: &HOSTS, ..Setup::default() });
+    fleet.write("/root/cache.conf", NGINX);
+    fleet.ws("nix key generate-secret --key-name home-1 >~/sign.key && mkdir -p /srv/cache");
+    let key = fleet.ws("nix key convert-secret-to-public <~/sign.key");
+    let to = "to: 'file:///srv/cache?compression=zstd'";
+    let cache = format!("cache: {{{to}, from: '{NGINX_URL}', public_key: '{}'}}", key.trim());
+    let signed = format!("{cache}\n  nix: {{sign_key: ~/sign.key}}");
+
+    // Neither the login of web nor any key is trusted there. And it has heard that the cache lacks its system.
+    trusts(&fleet, "web", "");
+    change(&mut fleet, "2");
+    serve(&fleet, "");
+    fleet.ws("printf 'StoreDir: /nix/store\\n' >/srv/cache/nix-cache-info");
+    let system = fleet.system("web");
+    let asks = format!("nix-store --realise {system} --option extra-substituters {NGINX_URL} --max-jobs 0");
+    assert_eq!(fleet.host("web", &format!("{asks} >/dev/null 2>&1 || echo not there")).trim(), "not there");
+    fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &signed));
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(!has(&pushed, "cache-not-fetched") && !has(&pushed, "cache-not-filled"), "{}", pushed.words(None));
+    assert!(sent_to(&pushed, "vps") < 100_000 && sent_to(&pushed, "web") < 100_000, "{}", pushed.stdout);
+    let served = fleet.ws("cat /var/log/cache.log");
+    for address in ["198.51.100.10 ", "198.51.100.30 "] {
+        let fetched = |line: &&str| line.starts_with(address) && line.contains("GET /nar/") && line.contains("\" 200 ");
+        assert!(served.lines().filter(fetched).count() >= 3, "{served}");
+    }
+    fleet.assert_on_new(&HOSTS);
+
+    // Without a signature nothing comes from there, and by such a login nothing from here either.
+    change(&mut fleet, "3");
+    fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &cache));
+    let unsigned = fleet.push(&["homelab", "--on", "web"]);
+    unsigned.assert_ended(1, Outcome::Refused);
+    unsigned.assert_says(Some("web"), &["not signed by any of the keys"]);
+    assert!(has(&unsigned, "cache-not-fetched"), "{}", unsigned.words(None));
+    assert_eq!(failed(&unsigned, "copy-untrusted"), ["web"]);
+    fleet.assert_untouched();
+
+    // It dies while vps fetches.
+    change(&mut fleet, "4");
+    serve(&fleet, "limit_rate 200k;");
+    fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &signed));
+    let push = fleet.start(&["homelab", "--on", "vps"]);
+    wait_until_it_fetches(&fleet, "vps", "4");
+    no_longer_serve(&fleet);
+    let pushed = push.ended();
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(has(&pushed, "cache-not-fetched"), "{}", pushed.words(None));
+    assert!(sent_to(&pushed, "vps") > 3_000_000, "{}", pushed.stdout);
+    fleet.assert_on_new(&["vps"]);
+
+    // There is no room for the new systems in it.
+    change(&mut fleet, "5");
+    fleet.ws("mkdir -p /srv/full && mount -t tmpfs -o size=1m full /srv/full");
+    fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], "cache: {to: 'file:///srv/full'}"));
+    let pushed = fleet.push(&["homelab", "--on", "vps"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(has(&pushed, "cache-not-filled"), "{}", pushed.words(None));
+    pushed.assert_says(None, &["no space left on device"]);
+    fleet.assert_on_new(&["vps"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_that_is_the_cache_may_die_be_full_or_collect_its_garbage_in_the_middle() {
+    let setup = Setup { hosts: &HOSTS, disk: "1g", ..Setup::default() };
+    let mut fleet = Fleet::made("cachehost", &setup);
+    fleet.ws("nix key generate-secret --key-name home-1 >~/sign.key");
+    let key = fleet.ws("nix key convert-secret-to-public <~/sign.key");
+    let (private, known) = (fleet.ws("cat ~/.ssh/id_ed25519"), fleet.ws("cat ~/.ssh/known_hosts"));
+    let login = "umask 077; mkdir -p ~/.ssh; printf '%s\\n' \"$1\" >~/.ssh/id_ed25519
+        printf '%s\\n' \"$2\" >~/.ssh/known_hosts";
+    assert!(fleet.begin("web", login, &[&private, &known]).wait().unwrap().success());
+    let cache = format!("{{to: ssh-ng://vps, from: 'ssh-ng://root@198.51.100.10', public_key: '{}'}}", key.trim());
+    let more = format!("cache: {cache}\n  nix: {{sign_key: ~/sign.key}}");
+    fleet.write("inventory.yaml", &two_hosts(["root", "root"], &more));
+
+    // Its Nix is killed while it is filled.
+    change(&mut fleet, "2");
+    HOSTS.iter().for_each(|host| fleet.set(host, "size", "200"));
+    let push = fleet.start(&["homelab"]);
+    push.wait_for("what is to be put there", |event| match event {
+        Event::CopyMoved { expected_bytes, .. } => (*expected_bytes > 100_000_000).then_some(()),
+        _ => None,
+    });
+    fleet.host("vps", "pkill -KILL -f '[n]ix-daemon' || true");
+    let pushed = push.ended();
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(has(&pushed, "cache-not-filled"), "{}", pushed.words(None));
+    assert!(sent_to(&pushed, "web") > 100_000_000, "{}", pushed.words(None));
+    fleet.assert_on_new(&HOSTS);
+
+    // It collects its garbage just before web fetches.
+    change(&mut fleet, "3");
+    let collects = "#!/bin/bash
+        [ $1 != --realise ] || ssh root@198.51.100.10 nix-collect-garbage </dev/null >/dev/null 2>&1
+        exec -a nix-store /usr/bin/nix \"$@\"";
+    let install = "rm /usr/bin/nix-store; printf '%s\\n' \"$1\" >/usr/bin/nix-store; chmod 755 /usr/bin/nix-store";
+    assert!(fleet.begin("web", install, &[collects]).wait().unwrap().success());
+    let pushed = fleet.push(&["homelab", "--on", "web"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(has(&pushed, "cache-not-fetched"), "{}", pushed.words(None));
+    assert!(sent_to(&pushed, "web") > 3_000_000, "{}", pushed.words(None));
+    fleet.host("web", "ln -sf nix /usr/bin/nix-store");
+    fleet.assert_on_new(&["web"]);
+
+    // It is full.
+    change(&mut fleet, "4");
+    fleet.host("vps", "dd if=/dev/zero of=/full bs=64k || true");
+    let pushed = fleet.push(&["homelab", "--on", "web"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(has(&pushed, "cache-not-filled"), "{}", pushed.words(None));
+    fleet.host("vps", "rm /full");
+    fleet.assert_on_new(&["web"]);
 }

@@ -140,6 +140,35 @@ fn a_copy_that_does_not_come_to_its_end_refuses_the_push_and_one_that_was_collec
     fleet.assert_on_new(&[HOST]);
 }
 
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn what_a_host_has_built_and_collected_before_it_had_a_root_is_built_once_more() {
+    let mut fleet = Fleet::made("collects", &Setup { hosts: &[HOST, "web"], ..Setup::default() });
+    let of_defaults = |defaults| Inventory { defaults, checks: "[]", ..Inventory::default() };
+    let_lie(&fleet);
+    fleet.write_inventory(&of_defaults("user: root\nbuild_on: target"));
+    fleet.change(&[HOST]);
+    // Each time just before the roots: the second time they are there.
+    when(&fleet, "prepare", "first", "nix-collect-garbage");
+    let pushed = fleet.push(&["homelab", "--on", HOST]);
+    no_more(&fleet);
+    assert_tells(&pushed, &["collected-after-copy"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&[HOST]);
+    fleet.look();
+
+    // It is to be copied from where it was built.
+    fleet.write_inventory(&of_defaults("user: root\nbuild_on: web"));
+    fleet.set(HOST, "version", "\"3\"");
+    let path = fleet.ws("printf %s \"$PATH\"");
+    let collect = r#"[ -e /root/collected ] || { : >/root/collected; ssh root@198.51.100.30 nix-collect-garbage >&2; }
+        exec "$own" "$@""#;
+    let pushed = pushed_with(&fleet, collect, &path);
+    assert_tells(&pushed, &["copied-again"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&[HOST]);
+}
+
 const RUNS: &str = "/root/.local/state/fleetdeploy/runs";
 
 #[test]

@@ -70,13 +70,13 @@ pub(crate) fn about(milliseconds: Option<u64>) -> Option<String> {
     milliseconds.filter(|time| *time > 0).map(|time| format!("about {}", words::span_ms(time.max(1000))))
 }
 
-/// `from nas, which has built it`
+/// `from nas, its builder`
 pub(crate) fn way(way: &SendingWay) -> String {
     match way {
         SendingWay::Sent => "from this workstation".to_owned(),
-        SendingWay::SentOrFetched => "from this workstation, less what its own caches have".to_owned(),
-        SendingWay::Fetched => "fetched from the cache of the fleet".to_owned(),
-        SendingWay::Between { from } => format!("from {from}, which has built it"),
+        SendingWay::SentOrFetched => "from here and its own caches".to_owned(),
+        SendingWay::Fetched => "from the cache".to_owned(),
+        SendingWay::Between { from } => format!("from {from}, its builder"),
     }
 }
 

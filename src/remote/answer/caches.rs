@@ -28,8 +28,11 @@ pub fn fetched(lines: &Lines) -> Result<Option<String>, AnswerError> {
     // timeout(1) ends with this status.
     let in_time = (status != "124").then(|| texts(lines, "log"));
     let errors = |log: Vec<String>| {
-        // A store that is refused for its signatures says so in a warning, before the error that says little.
-        let told = |line: &&String| line.contains("error:") || line.contains("warning:");
+        // A store that is refused for its signatures says so in a warning, before the error that says little. And who
+        // has interrupted it is no user, but its script, which says why.
+        let told = |line: &&String| {
+            (line.contains("error:") || line.contains("warning:")) && !line.ends_with("interrupted by the user")
+        };
         let told: Vec<String> = log.iter().filter(told).take(4).cloned().collect();
         if told.is_empty() { log.last().cloned().unwrap_or_default() } else { told.join("; ") }
     };
@@ -55,6 +58,9 @@ mod tests {
         let end = "error: build of '/nix/store/x-top' failed";
         let said = lines(&[("status", "1"), ("log", "these 3 paths:"), ("log", refused), ("log", end)]);
         assert_eq!(fetched(&said).unwrap(), Some(format!("{refused}; {end}")));
+        let still = "error: nothing has moved for 64 s";
+        let said = lines(&[("status", "143"), ("log", still), ("log", "error: interrupted by the user")]);
+        assert_eq!(fetched(&said).unwrap(), Some(still.to_owned()));
         assert_eq!(fetched(&lines(&[("status", "124"), ("log", "x")])).unwrap(), Some(String::new()));
         assert!(fetched(&lines(&[])).is_err());
     }
