@@ -43,10 +43,17 @@ main() {
     finish
 }
 
-# Most rounds need none: it takes a process to make it, and one to take it away.
+# Most rounds need none: it takes a process to make it, and one to take it away. Its name is known before it is there:
+# whatever ends this script in between would else leave it behind.
 need_work() {
     [ -z "$work" ] || return 0
-    work=$(exec mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(exec mktemp -d) || exit 1
+    local need_place
+    for need_place in "$root/run" "${TMPDIR:-/tmp}"; do
+        work=$need_place/fleetdeploy-probe.$$.$RANDOM$RANDOM
+        ! mkdir -m 700 "$work" 2>/dev/null || return 0
+    done
+    work=''
+    exit 1
 }
 
 clean_up() {
