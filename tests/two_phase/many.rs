@@ -2,6 +2,7 @@
 //!
 //! A benchmark: `scripts/bench.sh workstation`.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::{Instant, SystemTime};
 
