@@ -119,9 +119,12 @@ agent_answers() {
     [ -n "$leader" ] || return 1
     "${ssh[@]}" -O check vm 2>/dev/null && return
     read -r address <"$host/address"
-    nsenter --net="/run/netns/$id" "${ssh[@]}" -f -N -M -i "$key" -p "$(vm_port "$address")" -o ConnectTimeout=10 \
-        -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o HostKeyAlgorithms=ssh-ed25519 \
-        -o KexAlgorithms=curve25519-sha256 root@127.0.0.1 </dev/null >/dev/null 2>&1 8>&-
+    (
+        echo "$BASHPID" >"$cgroup2/$id/mains/cgroup.procs"
+        exec nsenter --net="/run/netns/$id" "${ssh[@]}" -f -N -M -i "$key" -p "$(vm_port "$address")" \
+            -o ConnectTimeout=10 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+            -o HostKeyAlgorithms=ssh-ed25519 -o KexAlgorithms=curve25519-sha256 root@127.0.0.1
+    ) </dev/null >/dev/null 2>&1 8>&-
 }
 
 # On the router's loopback: one for each host of a fleet.

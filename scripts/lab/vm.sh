@@ -77,18 +77,19 @@ END
 # Becomes the machine that $host is, until it is off or reboots. Its serial console is stdout, and what the emulator
 # says of its end lies in $host/qmp.log afterwards.
 run_vm() { # NAME
-    local address port mac
+    local address port mac accel
     : "${host:?}" "${id:?}"
     read -r tools <"$host/vm"
+    read -r accel <"$tools/accel"
     read -r address <"$host/address"
     port=$(vm_port "$address")
     # shellcheck disable=SC2046,SC2183 # three words wanted
     mac=$(printf '52:54:00:%02x:%02x:%02x' $(tr . ' ' <<<"${address#*.}"))
-    # shellcheck disable=SC2016 # the inner shell's
+    # shellcheck disable=SC2016,SC2086 # the inner shell's; words wanted
     exec nsenter --net="/run/netns/$id" unshare --mount sh -c '
         mount --bind "$1" "$2/mnt" && mount --rbind /dev "$2/dev" && shift && exec chroot "$@"' \
         sh "$host" "$tools/root" /usr/bin/env -i PATH=/usr/bin:/bin qemu-system-x86_64 -name "$1" \
-        -accel tcg,tb-size=192 -cpu Nehalem -M q35,smm=off -smp 1 -m 512 -nodefaults -no-reboot \
+        $accel -M q35,smm=off -smp 1 -m 512 -nodefaults -no-reboot \
         -display none -serial stdio -chardev file,id=qmp,path=/mnt/qmp.log,input-path=/mnt/qmp \
         -mon chardev=qmp,mode=control \
         -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \

@@ -195,7 +195,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     let hooks = HooksOfPush::new(context, &context.selected, run.as_deref(), source, &events);
     // A rollback takes nothing from the source.
     let looks = request.back.is_none() && (request.scope.source.clean || hooks.begin_before());
-    let ready = match find_source(&request.scope, looks, &events, &mut shutdown).await {
+    let ready = match Box::pin(find_source(&request.scope, looks, &events, &mut shutdown)).await {
         Ok(()) => {
             let began = hooks.before(&mut shutdown).await;
             if hooks.begin_before() {

@@ -8,8 +8,8 @@ pub const MOST_WORKERS: u16 = 256;
 /// Settings of Nix by name, as in nix.conf.
 pub type NixSettings = BTreeMap<String, String>;
 
-/// The settings of Nix that no fleet has: with them it would look for what was evaluated and built in another store than
-/// fleetdeploy does, and speak of its progress in another language than fleetdeploy reads.
+/// The settings of Nix that no fleet has: with them Nix would work in another store than fleetdeploy looks into, or
+/// speak of its progress in another language than fleetdeploy reads.
 pub const TAKEN_SETTINGS: [&str; 3] = ["eval-store", "log-format", "store"];
 
 /// What `evaluate:` and the fleet's part of `nix:` say, and the options of the command line.

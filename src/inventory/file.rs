@@ -212,8 +212,8 @@ by_key NixEntry in "the map behind `nix`" {
     /// name, as in nix.conf. A host that builds has its own.
     #[schemars(schema_with = "shapes::text_by_setting")]
     options: At<BTreeMap<String, String>> = decode::nix_options;
-    /// In a fleet, or in `defaults`: whether settings of Nix are taken over that the flake brings (`nixConfig`), for the
-    /// evaluation and for what is built on this workstation. Results are not kept then: such a setting may make the
+    /// In a fleet, or in `defaults`: whether settings of Nix are taken over that the flake brings (`nixConfig`), for
+    /// the evaluation and for what is built on this workstation. Results are not kept then: such a setting may make the
     /// evaluation impure. Absent: no.
     #[schemars(with = "bool")]
     accept_flake_config: At<bool> = FieldValue::boolean;

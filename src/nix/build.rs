@@ -2,7 +2,7 @@
 //! a build fails, it says for which hosts, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub enum BuildError {
         message: String,
     },
     Process {
+        /// The host in whose store it was; `None`: this machine's.
+        machine: Option<HostName>,
         /// The derivations that were being built when the time was over.
         running: Vec<String>,
         #[source]
@@ -100,7 +102,9 @@ impl BuildError {
             Self::Folder { folder, .. } => BuildFault::RootsFolderMissing { path: folder.display().to_string(), said },
             Self::Failed { .. } => return None,
             Self::Nix { message } => BuildFault::NixFailedAfterBuild { said: message.clone() },
-            Self::Process { .. } => BuildFault::BuildFailed { said },
+            Self::Process { machine, running, .. } => {
+                BuildFault::BuildFailed { said: at_work(said, machine.as_ref(), running) }
+            }
             Self::Ask(_) => BuildFault::BuildNotSeen { said },
             Self::Builder { machine, trouble, message } => trouble.fault(machine, message),
         })
@@ -155,7 +159,7 @@ async fn build_here(
         .arg("--")
         .args(installables(targets));
     let (finished, tracker) = follow(invocation, Tracker::asking_for(derivations(targets)), u64::MAX, hear).await;
-    let finished = ended(finished, &tracker)?;
+    let finished = ended(finished, &tracker, None)?;
 
     // Nothing is believed because nix exited 0; and with one failure nix prints nothing about the others.
     let missing = invalid(targets).await?;
@@ -172,11 +176,31 @@ async fn build_here(
     Err(BuildError::Failed { hosts: names(without), built: names(with), failures, message })
 }
 
-fn ended(finished: Result<Finished, ProcessError>, tracker: &Tracker) -> Result<Finished, BuildError> {
+fn ended(
+    finished: Result<Finished, ProcessError>,
+    tracker: &Tracker,
+    machine: Option<&HostName>,
+) -> Result<Finished, BuildError> {
     finished.map_err(|source| {
         let running = tracker.progress().running.into_iter().map(|build| build.name).collect();
-        BuildError::Process { running, source }
+        BuildError::Process { machine: machine.cloned(), running, source }
     })
+}
+
+/// Adds to the words of a nix that came to no end where that was, and what it was building.
+fn at_work(mut said: String, machine: Option<&HostName>, running: &[String]) -> String {
+    /// More say no more to a person.
+    const NAMED: usize = 4;
+    if said.is_empty() {
+        return said;
+    }
+    if let Some(machine) = machine {
+        let _ = write!(said, " on {machine}");
+    }
+    if !running.is_empty() {
+        let _ = write!(said, ", at {}", running[..running.len().min(NAMED)].join(", "));
+    }
+    said
 }
 
 fn systems(targets: &BTreeMap<HostName, EvalTarget>) -> BTreeMap<HostName, StorePath> {
@@ -248,7 +272,7 @@ async fn build_round(
         let again = invocation(&builder.without_master());
         (finished, heard) = follow(again, tracker(), u64::MAX, &mut *hear).await;
     }
-    let finished = ended(finished, &heard)?;
+    let finished = ended(finished, &heard, Some(builder.host))?;
     let machine = || builder.host.clone();
     if finished.succeeded() {
         // Nothing is believed because nix exited 0.
@@ -329,6 +353,20 @@ pub async fn build_log(derivation: &StorePath, lines: usize, limit: Duration) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_build_without_an_end_says_where_it_was_and_at_what() {
+        let web = HostName::new("web").unwrap();
+        let source = || ProcessError::TimedOut { program: "nix".into(), limit: Duration::from_secs(9) };
+        let said = |machine: Option<&HostName>, running: &[&str]| {
+            let running = running.iter().map(ToString::to_string).collect();
+            let fault = BuildError::Process { machine: machine.cloned(), running, source: source() }.fault();
+            fault.unwrap().to_string()
+        };
+        assert_eq!(said(None, &[]), "cannot build the fleet: `nix` did not end within 9 s");
+        let all = said(Some(&web), &["a", "b", "c", "d", "e"]);
+        assert_eq!(all, "cannot build the fleet: `nix` did not end within 9 s on web, at a, b, c, d");
+    }
 
     #[test]
     fn hosts_with_one_system_ask_for_it_once() {

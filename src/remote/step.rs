@@ -4,6 +4,7 @@
 //! become their arguments, and no text is pasted together. The snapshot in the tests is the whole list.
 
 mod arguments;
+mod needed;
 mod script;
 
 use std::ffi::OsString;

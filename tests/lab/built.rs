@@ -84,7 +84,7 @@ fn a_host_builds_its_own_system_for_a_login_that_it_does_not_trust_and_little_is
     fleet.assert_untouched();
 
     let before = sent(&fleet);
-    fleet.push(&["homelab", "--on", "vps"]).assert_ended(0, Outcome::Committed);
+    fleet.push(&["homelab", "--on", "vps", "--without", "web"]).assert_ended(0, Outcome::Committed);
     let sent = sent(&fleet) - before;
     assert!(sent < 1_000_000, "{sent} bytes were sent");
     let padding = fleet.ws("ls /nix/store");

@@ -129,7 +129,7 @@ fn what_two_hosts_need_is_sent_once_and_a_push_needs_no_cache() {
 }
 
 /// A static cache as people have one: a folder, and nginx on the workstation.
-const NGINX: &str = "worker_processes 1; pid /run/nginx.pid; error_log /var/log/cache.errors; events {}
+const NGINX: &str = "worker_processes 1; pid /run/cache.pid; error_log /var/log/cache.errors; events {}
 http { access_log /var/log/cache.log; server { listen 8081; root /srv/cache; include /root/cache.more; } }
 ";
 const NGINX_URL: &str = "http://198.51.100.2:8081";
@@ -137,7 +137,12 @@ const NGINX_URL: &str = "http://198.51.100.2:8081";
 /// Serves `/srv/cache`, with more words of configuration.
 fn serve(fleet: &Fleet, more: &str) {
     fleet.write("/root/cache.more", more);
-    fleet.ws("{ pkill -KILL -x nginx && sleep 0.2 || true; } && nginx -c /root/cache.conf");
+    fleet.ws("if [ -e /run/cache.pid ]; then nginx -c /root/cache.conf -s reload; else nginx -c /root/cache.conf; fi");
+}
+
+/// Kills nginx and its worker, by their numbers: a workstation sees all processes of this machine.
+fn no_longer_serve(fleet: &Fleet) {
+    fleet.ws("master=$(cat /run/cache.pid) && workers=$(pgrep -P $master) && kill -KILL $master $workers");
 }
 
 /// Two hosts whose logins are as they say, with more lines of the defaults.
@@ -221,7 +226,7 @@ fn a_static_cache_brings_what_is_signed_and_one_that_dies_in_the_middle_or_is_fu
     fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &signed));
     let push = fleet.start(&["homelab", "--on", "vps"]);
     wait_until_it_fetches(&fleet, "vps", "4");
-    fleet.ws("pkill -KILL -x nginx");
+    no_longer_serve(&fleet);
     let pushed = push.ended();
     pushed.assert_ended(0, Outcome::Committed);
     assert!(has(&pushed, "cache-not-fetched"), "{}", pushed.words(None));
@@ -247,7 +252,8 @@ fn a_host_that_is_the_cache_may_die_be_full_or_collect_its_garbage_in_the_middle
     fleet.ws("nix key generate-secret --key-name home-1 >~/sign.key");
     let key = fleet.ws("nix key convert-secret-to-public <~/sign.key");
     let (private, known) = (fleet.ws("cat ~/.ssh/id_ed25519"), fleet.ws("cat ~/.ssh/known_hosts"));
-    let login = "umask 077; mkdir -p ~/.ssh; printf '%s\\n' \"$1\" >~/.ssh/id_ed25519; printf '%s\\n' \"$2\" >~/.ssh/known_hosts";
+    let login = "umask 077; mkdir -p ~/.ssh; printf '%s\\n' \"$1\" >~/.ssh/id_ed25519
+        printf '%s\\n' \"$2\" >~/.ssh/known_hosts";
     assert!(fleet.begin("web", login, &[&private, &known]).wait().unwrap().success());
     let cache = format!("{{to: ssh-ng://vps, from: 'ssh-ng://root@198.51.100.10', public_key: '{}'}}", key.trim());
     let more = format!("cache: {cache}\n  nix: {{sign_key: ~/sign.key}}");
@@ -255,7 +261,9 @@ fn a_host_that_is_the_cache_may_die_be_full_or_collect_its_garbage_in_the_middle
 
     // Its Nix is killed while it is filled.
     change(&mut fleet, "2");
-    HOSTS.iter().for_each(|host| fleet.set(host, "size", "200"));
+    for host in HOSTS {
+        fleet.set(host, "size", "200");
+    }
     let push = fleet.start(&["homelab"]);
     push.wait_for("what is to be put there", |event| match event {
         Event::CopyMoved { expected_bytes, .. } => (*expected_bytes > 100_000_000).then_some(()),

@@ -4,6 +4,7 @@
 #   root/srv/host.ext4  the file system of such a machine itself, below what is its own
 #   kernel, release     Debian's kernel, and what `uname -r` says under it
 #   initrd              of a host of a fleet (`initrd` in this folder)
+#   accel               what QEMU is told of the processor: KVM, where this kernel has come up under it
 #   grubx64.efi         GRUB as grub-install would put it onto the partition, with /grub of that one as its folder
 # A change of this folder makes all of it anew.
 set -eu
@@ -85,3 +86,19 @@ in_root grub-mkimage -O x86_64-efi -p /grub -c /early.cfg -o /grubx64.efi part_g
     search_fs_file search_fs_uuid search_label loadenv echo test configfile reboot serial terminal minicmd sleep
 mv "$root/grubx64.efi" "$directory/"
 rm "$root/early.cfg"
+
+# That /dev/kvm opens says little: under some machines' own virtualisation no firmware and no kernel gets through.
+cp "$directory/kernel" "$root/tried"
+# shellcheck disable=SC2016 # the inner shell's
+said=$(unshare --mount sh -c '
+    mount --rbind /dev "$1/dev" && exec chroot "$1" timeout -k 5 30 qemu-system-x86_64 -accel kvm -cpu host -M q35 \
+        -m 256 -nodefaults -no-reboot -display none -serial stdio \
+        -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \
+        -drive if=pflash,format=raw,unit=1,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.fd \
+        -kernel /tried -append "console=ttyS0 panic=-1"' sh "$root" 2>&1 </dev/null | tr -d '\000' || true)
+rm "$root/tried"
+case $said in
+*'Kernel panic - not syncing: VFS'*) accel='-accel kvm -cpu host' ;;
+*) accel='-accel tcg,tb-size=192 -cpu Nehalem' ;;
+esac
+echo "$accel" >"$directory/accel"

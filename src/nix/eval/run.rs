@@ -92,8 +92,8 @@ impl EvalRun<'_> {
                         queue.suspect(chunk);
                     }
                 }
-                // The time is over for those who have not begun, too: nothing is wrong with them as far as is known. Nor
-                // with a host that was only asked to find the one to blame.
+                // The time is over for those who have not begun, too: nothing is wrong with them as far as is known.
+                // Nor with a host that was only asked to find the one to blame.
                 Err(error @ ProcessError::TimedOut { .. }) => {
                     if chunk.suspect {
                         answers.not_asked.extend(chunk.hosts);

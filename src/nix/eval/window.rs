@@ -124,8 +124,8 @@ impl EvalQueue {
         self.suspects.extend(chunk.hosts.into_iter().map(alone));
     }
 
-    /// Asks each host of a chunk once more and alone, and no two at once from now on: its process was killed, most likely
-    /// because memory was short.
+    /// Asks each host of a chunk once more and alone, and no two at once from now on: its process was killed, most
+    /// likely because memory was short.
     pub(super) fn killed(&mut self, chunk: EvalChunk) {
         self.window.workers = 1;
         self.suspect(chunk);

@@ -212,8 +212,8 @@ read_grub_menu() {
             print saves "|" takes_next "|" init[entry] "|" kernel[entry] "|" initrds[entry]
             if (environment[once] != "") print once "|" environment[once] "|" init[find(value("default", 1))]
         }' "$@")
-    grub_next=${grub_menu#*
-}
+    grub_next=${grub_menu#*"
+"}
     [ "$grub_next" != "$grub_menu" ] || grub_next=
     grub_menu=${grub_menu%%
 *}

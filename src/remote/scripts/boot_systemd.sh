@@ -241,8 +241,8 @@ list_systemd_boot() {
     entry_line=${boot_list%%
 *}
     boot_list=${boot_list#"$entry_line"}
-    boot_list=${boot_list#
-}
+    boot_list=${boot_list#"
+"}
     once=${entry_line%%|*} entry_line=${entry_line#*|}
     preferred_variable=${entry_line%%|*} entry_line=${entry_line#*|}
     default_variable=${entry_line%%|*} entry_line=${entry_line#*|}

@@ -21,10 +21,12 @@ disarm() {
     held_by "$1" "$2" "$3" || return 0
     # Looked at before the rename: a host that would come up on something else is not left without its guard.
     stands_on "$4" "$5" "$6" || return 0
+    ask_systemd
     if unit_lives fleetdeploy-job.service fleetdeploy-rollback.service; then
         refuse busy "a step of this run is still at work"
         return 0
     fi
+    systemd_says=''
     read_token
     # Before the rename, for a power cut may come between the two: then it is known what was to be kept. Not a reason to
     # leave a host to its guard whose fellows are disarmed already: where it cannot be written, that is said.

@@ -847,8 +847,8 @@ ask_for_units() {
         value != "" { marks = marks "n" }
         END { if (id != "") out(); print own "=" said }'
     )
-    asked_units=${asked_own#*=
-}
+    asked_units=${asked_own#*="
+"}
     [ "$asked_units" != "$asked_own" ] || asked_units=
     asked_own=${asked_own%%=*}
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # One probe: asks once, bounded in time, and prints its line. What is asked of a host again and again must start few
-# processes: one for a ping, one for up to sixteen connections; what they say is read by the shell.
+# processes: one for a ping, one for up to 24 connections; what they say is read by the shell.
 # shellcheck disable=SC2034,SC2154 # lib.sh's, wireguard.sh's and probe.sh's variables
 
 # What follows needs bash: its /dev/tcp, and reading with a time. Another shell reads it command by command (POSIX,
@@ -117,7 +117,7 @@ read_ping() {
 # another address has its turn later.
 
 # So many connect one after the other in one process; what it has not come to soon gets one of its own.
-batch_size=16
+batch_size=24
 declare -A next=() last=()
 
 # note_connection ID ADDRESS PORT [KEY]
@@ -310,8 +310,9 @@ begin_wireguard() {
 hear_wireguard() {
     wireguard_dump=''
     [ -n "$wireguard_child" ] || return 0
-    IFS= read -r -d '' -t 5 -u "$wireguard_fd" wireguard_dump
-    [ "$?" -le 128 ] || wireguard_dump=''
+    # A block at a time, up to more than any host has: it must end before.
+    IFS= read -r -N 4000000 -t 5 -u "$wireguard_fd" wireguard_dump
+    [ "$?" -eq 1 ] || wireguard_dump=''
     end_child "$wireguard_child"
     exec {wireguard_fd}<&-
 }

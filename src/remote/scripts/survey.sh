@@ -105,8 +105,8 @@ survey_system() {
 *}"
         ;;
     esac
-    survey_systemd=${survey_programs#*
-}
+    survey_systemd=${survey_programs#*"
+"}
     case $survey_systemd in
     /nix/store/*-systemd-[0-9]*) put systemd_version "systemd ${survey_systemd##*-systemd-}" ;;
     *)

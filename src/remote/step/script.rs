@@ -1,6 +1,9 @@
 //! Makes a step's script: which files are sent, with which arguments.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::arguments::{action_word, encode_word, machine_word, pace_argument, probe_arguments, seconds_up};
+use super::needed::needed;
 use super::{AskUnits, RemoteStep};
 use crate::facts::provenance::Brought;
 use crate::facts::traces::EndSide;
@@ -37,7 +40,7 @@ impl RemoteStep {
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "a table with a row for each step")]
     pub fn script(&self) -> Script {
-        let (name, files, arguments): (&'static str, &[&str], Vec<String>) = match self {
+        let (name, files, arguments): (&'static str, &'static [&'static str], Vec<String>) = match self {
             Self::Survey => ("survey", &[LIB, TRACES, BOOT, TRIAL, WIREGUARD, SURVEY], Vec::new()),
             Self::Status => ("status", &[LIB, TRACES, BOOT, TRIAL, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
             Self::Doctor => {
@@ -100,7 +103,7 @@ impl RemoteStep {
                 arguments.extend(expected.arguments());
                 arguments.extend([latest.to_string(), seconds_up(*guard), action_word(*action).to_owned()]);
                 arguments.push(pace_argument(pace));
-                arguments.extend([text(&[LIB, BOOT, RESTORE], ""), guard_text(), job_text()]);
+                arguments.extend([lib_text(), guard_text(), job_text()]);
                 arguments.extend(hosts.iter().map(HostName::to_string));
                 ("arm", &[LIB, TRACES, BOOT, include_str!("../scripts/arm.sh")], arguments)
             }
@@ -178,8 +181,22 @@ impl RemoteStep {
         };
         let is_told = files.contains(&BOOT) || files.contains(&PROBES);
         let call = if is_told { CALL_TOLD } else { CALL };
-        Script { name, text: text(files, call), arguments, is_told }
+        Script { name, text: text_of(files, call), arguments, is_told }
     }
+}
+
+/// The texts that were sent, by the files that they were made of.
+pub(super) static MADE: Mutex<Vec<(&[&str], String)>> = Mutex::new(Vec::new());
+
+/// Returns the text of these files, which ends by `call`. It is made once for all hosts.
+fn text_of(files: &'static [&'static str], call: &'static str) -> String {
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, text)) = made.iter().find(|(of, _)| *of == files) {
+        return text.clone();
+    }
+    let text = flush_left(&needed(&text(files, call), &[]));
+    made.push((files, text.clone()));
+    text
 }
 
 /// Joins the files, without the lines that are only comments: comments are for readers of the files, and a host reads
@@ -193,6 +210,17 @@ pub(super) fn text(files: &[&str], call: &str) -> String {
         .collect();
     text.push_str(call);
     text
+}
+
+/// What the guard and a job take in: functions, of which they call some.
+pub(super) fn lib_text() -> String {
+    flush_left(&needed(&text(&[LIB, BOOT, RESTORE], ""), &[&guard_text(), &job_text()]))
+}
+
+/// Takes the indentation off: it is a sixth of what a host would read. What is quoted over several lines loses it too,
+/// which awk does not mind; a test knows all functions that have such a text.
+fn flush_left(text: &str) -> String {
+    text.split_inclusive('\n').map(|line| line.trim_start_matches(' ')).collect()
 }
 
 pub(super) fn guard_text() -> String {

@@ -1,12 +1,16 @@
 use std::os::unix::ffi::OsStringExt;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
+
 use pretty_assertions::assert_eq;
 
-use super::script::{BOOT, CALL, CALL_TOLD, LIB, RESTORE, guard_text, job_text, text};
+use super::script::{BOOT, CALL, CALL_TOLD, LIB, MADE, RESTORE, guard_text, job_text, lib_text, text};
 use super::*;
 use crate::facts::provenance::Provenance;
 use crate::facts::traces::EndSide;
 use crate::inventory::model::{BootLoaderHint, LoaderKind};
+use crate::local::process::Invocation;
 
 const OLD: &str = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1";
 const NEW: &str = "/nix/store/1gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-2";
@@ -194,9 +198,7 @@ fn every_step_is_this_script_with_these_arguments() {
             let script = step.script();
             let hint = BootLoaderHint { kind: Some(LoaderKind::Grub), esp: Some("/boot2".to_owned()) };
             let arguments = script.words(&hint, "UNITS").map(|argument| {
-                for (name, known) in
-                    [("LIB", text(&[LIB, BOOT, RESTORE], "")), ("GUARD", guard_text()), ("JOB", job_text())]
-                {
+                for (name, known) in [("LIB", lib_text()), ("GUARD", guard_text()), ("JOB", job_text())] {
                     if argument == known {
                         return name.to_owned();
                     }
@@ -273,8 +275,68 @@ fn a_text_ends_by_calling_main_and_carries_no_comment() {
         let script = step.script();
         assert!(script.text.ends_with(CALL), "{}", script.name);
         let looks = script.text.contains("read_boot_default() {") || script.name == "probe";
-        assert_eq!(script.text.ends_with(CALL_TOLD), looks, "{}", script.name);
+        assert!(script.is_told || !looks, "{}", script.name);
+        assert_eq!(script.text.ends_with(CALL_TOLD), script.is_told, "{}", script.name);
         assert!(script.text.starts_with("LC_ALL=C\n"), "{}", script.name);
         assert!(!script.text.lines().any(|line| line.trim_start().starts_with('#')), "{}", script.name);
     }
+}
+
+/// Returns the functions that bash knows once it has taken in `text`, with their bodies as it prints them.
+async fn functions(text: &str) -> BTreeMap<String, String> {
+    let ask = "eval \"$1\"; for f in $(compgen -A function); do printf '\\001%s\\n' \"$f\"; declare -f \"$f\"; done";
+    let bash = Invocation::new("bash", Duration::from_secs(60)).args(["--norc", "-c", ask, "bash", text]);
+    let finished = bash.run().await.unwrap();
+    assert!(finished.succeeded() && finished.stderr.is_empty(), "{}", finished.stderr_text());
+    let said = finished.stdout_text();
+    let functions = said.split('\u{1}').skip(1).map(|function| function.split_once('\n').unwrap());
+    functions.map(|(name, body)| (name.to_owned(), body.to_owned())).collect()
+}
+
+/// bash's own reading of all that is sent is the judge, and not the two rules by which it is shortened.
+#[tokio::test]
+async fn no_text_lacks_a_function_that_it_names() {
+    for step in [every_step(), steps_of_a_rolling_reboot()].concat() {
+        let _ = step.script();
+    }
+    let made: Vec<(Vec<&str>, String)> = {
+        let made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        made.iter().map(|(files, text)| (files.to_vec(), text.clone())).collect()
+    };
+    let without_call =
+        |text: &str| text.lines().filter(|line| !line.ends_with("main \"$@\"")).collect::<Vec<_>>().join("\n");
+    let callers = format!("{}{}", guard_text(), job_text());
+    let mut texts: Vec<(String, String, &str)> =
+        made.iter().map(|(files, kept)| (text(files, ""), without_call(kept), "main")).collect();
+    assert!(texts.len() > 20, "{}", texts.len());
+    texts.push((text(&[LIB, BOOT, RESTORE], ""), lib_text(), &callers));
+    let (mut all, mut sent, mut quoted) = (0, 0, BTreeMap::new());
+    let flush_left = |body: &str| body.lines().map(|line| line.trim_start().to_owned()).collect::<Vec<_>>();
+    for (whole, kept, callers) in texts {
+        (all, sent) = (all + whole.len(), sent + kept.len());
+        let (whole, found) = (functions(&whole).await, functions(&kept).await);
+        let words: BTreeSet<&str> = [kept.as_str(), callers]
+            .into_iter()
+            .flat_map(|text| text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_'))
+            .collect();
+        for (name, body) in &whole {
+            match found.get(name) {
+                Some(found) if found == body => {}
+                // bash prints what it has read with an indentation of its own, but for what is quoted.
+                Some(found) => {
+                    assert_eq!(flush_left(found), flush_left(body));
+                    quoted.insert(name.clone(), body.clone());
+                }
+                None => assert!(!words.contains(name.as_str()), "{name} is named, and is not sent"),
+            }
+        }
+        assert!(found.keys().all(|name| whole.contains_key(name)));
+    }
+    // All of them hold programs for awk, and one of them one for bash: they mean the same without an indentation. What
+    // is quoted for another reader must have none that counts.
+    assert!(!quoted.is_empty());
+    for (name, body) in quoted {
+        assert!(body.contains(" awk ") || body.contains("!awk ") || name == "begin_dns", "look at {name}: {body}");
+    }
+    assert!(sent * 4 < all * 3, "a quarter and more stays here: {sent} of {all}");
 }

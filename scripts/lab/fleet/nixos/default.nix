@@ -380,7 +380,8 @@ let
   # --- the system itself ---
   out = builtins.placeholder "out";
   kernelParams = "loglevel=4" + when isVm (" console=ttyS0 mitigations=off audit=0 cryptomgr.notests"
-    + " tsc=reliable no_timer_check systemd.show_status=0");
+    + " tsc=reliable no_timer_check systemd.show_status=0"
+    + when (fault p.boot "initrd-") " lab.initrd=${builtins.substring 7 (-1) p.boot}");
   # As NixOS calls them; the kind of loader is told by it.
   installers = {
     systemd-boot = { name = "install-systemd-boot.sh"; program = ./install-systemd-boot; };
@@ -413,12 +414,12 @@ let
     kernel=$(readlink -f ${kernel}/bzImage) && kernel=''${kernel#/nix/store/}
     truncate -c -s 20 /boot/*/nixos/''${kernel%%/*}-* /boot/kernels/''${kernel%%/*}-* 2>/dev/null || true'';
   bootFault =
-    if p.boot == "ok" || p.boot == "no-network" then ""
+    if p.boot == "ok" || p.boot == "no-network" || isVm && fault p.boot "initrd-" then ""
     else if p.boot == "dark" then "echo 'Kernel panic - not syncing'; exec sleep infinity"
     # What the kernel does after that is one of its parameters.
     else if p.boot == "panics" then ''
       echo 'Kernel panic - not syncing'
-      case " $* " in *" panic="[1-9]*) exit 1 ;; esac
+      ${if isVm then "exit 1" else "case \" $* \" in *\" panic=\"[1-9]*) exit 1 ;; esac"}
       exec sleep infinity''
     else if fault p.boot "slow:" then "sleep ${seconds p.boot}"
     else throw "boot: ${p.boot}?";

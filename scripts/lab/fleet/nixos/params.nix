@@ -37,7 +37,8 @@
   loader = "ok";
   # systemd-boot | grub | init | init-script (as `init`, but its installer writes a script); null: the host's own
   loader_kind = null;
-  # dark: never comes up | panics (the same, without `panic=` on the kernel's line) | no-network | slow:SECONDS
+  # dark: never comes up | panics (the same, without `panic=` on the kernel's line) | no-network | slow:SECONDS; of a vm
+  # also initrd-panics | initrd-hangs
   boot = "ok";
   sshd = "ok"; # down | no-user | hangs (accepts, never answers) | one-session | no-forwarding
   sudo = true; # false: `deploy` may no longer use sudo
