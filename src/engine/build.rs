@@ -64,8 +64,9 @@ impl Inquiry<'_> {
         let hosts: Vec<Host> = fleet.hosts.iter().filter(|host| selected.contains(&host.name)).cloned().collect();
         // A key that cannot sign is better known before an evaluation of minutes.
         self.ensure_keys_sign(&hosts).await?;
-        let nix::Evaluation { targets, settings, .. } = self.evaluate(&hosts).await?;
-        let systems = self.build_groups(&hosts, targets, settings).await?;
+        // What both carry over their waits would be a part of the whole push.
+        let nix::Evaluation { targets, settings, .. } = Box::pin(self.evaluate(&hosts)).await?;
+        let systems = Box::pin(self.build_groups(&hosts, targets, settings)).await?;
         self.sign(&hosts, &systems).await?;
         for host in &hosts {
             self.tell(Event::HostDone { host: host.name.clone(), phase: Phase::Build });
