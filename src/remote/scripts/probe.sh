@@ -183,8 +183,6 @@ read_now() {
 
 # hear FD UNTIL [REST]: the lines that it has said by then, in $heard; fails where it has not ended by then, or never
 # would. A line may be cut there: its beginning is in $rest, and comes as REST the next time.
-# Not in blocks (`read -N`), which would be cheaper: where its time ends while bash goes through a block, the rest of it
-# is lost.
 hear() {
     heard=() rest=${3-}
     local hear_line hear_left hear_status

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # One probe: asks once, bounded in time, and prints its line. What is asked of a host again and again must start few
-# processes: one for a ping, one for up to 24 connections; what they say is read by the shell.
+# processes: one for a ping, one for up to sixteen connections; what they say is read by the shell.
 # shellcheck disable=SC2034,SC2154 # lib.sh's, wireguard.sh's and probe.sh's variables
 
 # What follows needs bash: its /dev/tcp, and reading with a time. Another shell reads it command by command (POSIX,
@@ -117,7 +117,7 @@ read_ping() {
 # another address has its turn later.
 
 # So many connect one after the other in one process; what it has not come to soon gets one of its own.
-batch_size=24
+batch_size=16
 declare -A next=() last=()
 
 # note_connection ID ADDRESS PORT [KEY]
