@@ -59,7 +59,7 @@ mkdir -p "$esp"/{EFI/{BOOT,systemd,nixos},loader/entries}
 cp "$tools/root/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$esp/EFI/systemd/"
 cp "$tools/root/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$esp/EFI/BOOT/BOOTX64.EFI"
 cp "$tools/kernel" "$esp/EFI/nixos/kernel.efi"
-kernel_options='console=ttyS0 quiet panic=5 mitigations=off audit=0 cryptomgr.notests tsc=reliable no_timer_check'
+kernel_options='console=ttyS0 quiet panic=5 mitigations=off audit=0 cryptomgr.notests tsc=unstable no_timer_check'
 kernel_options+=' systemd.unit=efi.target systemd.show_status=0'
 number=0
 for letter in A B C; do
