@@ -386,7 +386,7 @@ pub enum Event {
         done_bytes: u64,
         expected_bytes: u64,
     },
-    /// A copy is through. Only where anything was sent at all.
+    /// A copy is through. Only where anything was sent at all, and not to a host that may fetch some of it by itself.
     CopyMeasured {
         /// Absent: to the cache of the fleet, which is none of its hosts.
         #[serde(default, skip_serializing_if = "Option::is_none")]

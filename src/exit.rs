@@ -37,7 +37,8 @@ pub enum Ending {
 /// | 3 | split, left, superseded, a host that did not come back from a reboot or may be under a guard: look now |
 /// | 130, 143, 129 | SIGINT, SIGTERM, SIGHUP: rolled back and seen so, or nothing was touched |
 ///
-/// 3 also means that guards are left to themselves, or that a recovery could not begin: its hosts were not seen on old. A rolling reboot that a signal has stopped reboots no further host.
+/// 3 also means that guards are left to themselves, or that a recovery could not begin: its hosts were not seen on old.
+/// A rolling reboot that a signal has stopped reboots no further host.
 ///
 /// A push that a signal reached too late to stop (phase 9 and later) finishes, and its status is that of its outcome.
 #[must_use]

@@ -131,7 +131,10 @@ ensure_template() { # HOSTS PARAMS FILE
     local recipe old
     recipe=$({ echo "$base" && cat "$code/build.sh" && cd "$code" &&
         find fleet firmware bootctl hosts.tsv -type f | sort | xargs sha256sum; } | hash_of)
-    template=$lab/template/$recipe-$(printf '%s %s' "$1" "$2${vms:+ $vms $tools $(cat "$code"/vm.sh "$code"/vm/*)}" | hash_of)
+    template=$lab/template/$recipe-$({
+        printf '%s %s' "$1" "$2"
+        [ -z "$vms" ] || { echo " $vms $tools" && cat "$code"/vm.sh "$code"/vm/*; }
+    } | hash_of)
     mkdir -p "$lab/template"
     exec 9>"$lab/template/lock"
     flock 9

@@ -45,7 +45,8 @@ lab_up() { # FLEET [--hosts A,B] [--vm A,B:grub] [--binary PATH] [--params JSON]
     case ,$hosts, in
     *,vps,*)
         power_on vps
-        until_true "$(patience vps 20)" tunnel_is_open vps || die "the hub does not come up; see $fleet/hosts/vps/console.log"
+        until_true "$(patience vps 20)" tunnel_is_open vps ||
+            die "the hub does not come up; see $fleet/hosts/vps/console.log"
         ;;
     esac
     for host in ${hosts//,/ }; do [ "$host" = vps ] || power_on "$host"; done

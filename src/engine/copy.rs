@@ -227,7 +227,8 @@ impl Push<'_> {
             });
         };
         nix::copy(new, destination, deadline.saturating_duration_since(Instant::now()), hear).await?;
-        if let Some(measured) = meter.measured(Some(name), how.from) {
+        // What a host fetches by itself, its nix tells of as of what is copied.
+        if let Some(measured) = meter.measured(Some(name), how.from).filter(|_| !how.substitute) {
             self.inquiry.tell(measured);
         }
         Ok(())

@@ -35,8 +35,8 @@ impl Weighed {
 }
 
 impl Push<'_> {
-    /// Weighs the copies: one question to this workstation's store for all but large fleets, and none for each host that
-    /// has room.
+    /// Weighs the copies: one question to this workstation's store for all but large fleets, and none for each host
+    /// that has room.
     pub(super) async fn weigh(&self, views: &[Surveyed<'_>], changing: &[(&Surveyed<'_>, &StorePath)]) -> Weighed {
         // A rollback's systems are on their hosts.
         if self.request.back.is_some() {
@@ -153,7 +153,9 @@ impl CopyMeter {
             && copied.expected > 0
         {
             self.begun.get_or_insert_with(Instant::now);
-            self.bytes = copied.done;
+            // A path that is soon through ends without its last count, and then is not expected any more either: of a
+            // copy that ends well all that was ever expected was sent.
+            self.bytes = self.bytes.max(copied.expected);
         }
     }
 
@@ -162,5 +164,34 @@ impl CopyMeter {
         let begun = self.begun.filter(|_| self.bytes > 0)?;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         Some(Event::CopyMeasured { host: host.cloned(), from: from.cloned(), bytes: self.bytes, took_ms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::nix::progress::Amount;
+
+    /// As Nix 2.26.3 tells of a path of 3 MB that was sent in less than the time between two of its counts.
+    #[tokio::test(start_paused = true)]
+    async fn what_nix_has_not_counted_to_its_end_was_sent_all_the_same() {
+        let mut meter = CopyMeter::default();
+        let mut after = async |seconds, done, expected| {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            let now = nix::NixProgress { copied: Amount { done, expected }, ..nix::NixProgress::default() };
+            meter.take(&nix::Heard::Progress(&now));
+        };
+        // The login takes none of the time.
+        for (seconds, done, expected) in [(9, 0, 0), (1, 0, 3_198_968), (2, 37_600, 3_198_968), (2, 52_232, 52_960)] {
+            after(seconds, done, expected).await;
+        }
+        let vps = HostName::new("vps").unwrap();
+        let told = Event::CopyMeasured { host: Some(vps.clone()), from: None, bytes: 3_198_968, took_ms: 4000 };
+        assert_eq!(meter.measured(Some(&vps), None), Some(told));
+        assert_eq!(CopyMeter::default().measured(Some(&vps), None), None);
     }
 }

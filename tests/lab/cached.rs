@@ -261,7 +261,9 @@ fn a_host_that_is_the_cache_may_die_be_full_or_collect_its_garbage_in_the_middle
 
     // Its Nix is killed while it is filled.
     change(&mut fleet, "2");
-    HOSTS.iter().for_each(|host| fleet.set(host, "size", "200"));
+    for host in HOSTS {
+        fleet.set(host, "size", "200");
+    }
     let push = fleet.start(&["homelab"]);
     push.wait_for("what is to be put there", |event| match event {
         Event::CopyMoved { expected_bytes, .. } => (*expected_bytes > 100_000_000).then_some(()),

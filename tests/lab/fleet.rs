@@ -45,7 +45,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) params: &'a str,
     /// Size of every host's disk, as tmpfs knows it.
     pub(crate) disk: &'a str,
-    /// Which of the hosts have a firmware, a boot loader (`HOST:LOADER`) and a kernel of their own, not only their files.
+    /// Which of the hosts have a firmware, a boot loader (`HOST:LOADER`) and a kernel, and not only their files.
     pub(crate) vms: &'a [&'static str],
 }
 

@@ -9,7 +9,7 @@ use crate::inventory::Inventory;
 use crate::wait::{seconds, until};
 
 /// The menu's second generation, by GRUB's `grub-reboot`: the lab's hosts have no EFI variables.
-const SET_NEXT: &str = "printf '# GRUB Environment Block\\nnext_entry=1>0\\n' >/boot/grub/grubenv; \
+pub(crate) const SET_NEXT: &str = "printf '# GRUB Environment Block\\nnext_entry=1>0\\n' >/boot/grub/grubenv; \
                         while [ $(stat -c %s /boot/grub/grubenv) -lt 1024 ]; do printf '#' >>/boot/grub/grubenv; done";
 
 const WITH_GRUB: [&str; 2] = ["vps", "web"];

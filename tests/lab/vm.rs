@@ -10,6 +10,7 @@ use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup};
 use crate::inventory::Inventory;
+use crate::next_boot::SET_NEXT;
 use crate::wait::{seconds, until};
 
 const WITH_A_VM: [&str; 2] = ["vps", "web"];
@@ -27,8 +28,8 @@ const PATIENT: Inventory = Inventory {
     source: "flake: .",
 };
 
-fn with_a_vm(test: &str) -> Fleet {
-    let fleet = Fleet::made(test, &Setup { hosts: &WITH_A_VM, vms: &["web:systemd-boot"], ..Setup::default() });
+fn with_a_vm(test: &str, vm: &'static str) -> Fleet {
+    let fleet = Fleet::made(test, &Setup { hosts: &WITH_A_VM, vms: &[vm], ..Setup::default() });
     fleet.write_inventory(&PATIENT);
     fleet
 }
@@ -59,7 +60,7 @@ fn assert_booted(fleet: &Fleet, generation: u32, boots: u32) {
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn gate_a_host_with_a_firmware_is_rebooted_and_its_loader_brings_the_new_system() {
-    let fleet = with_a_vm("vm");
+    let fleet = with_a_vm("vm", "web:systemd-boot");
     assert_eq!(selected(&fleet), "nixos-generation-1.conf");
     fleet.change(&["web"]);
     let rebuilt = fleet.rebuild_by_hand("web", "switch");
@@ -72,7 +73,7 @@ fn gate_a_host_with_a_firmware_is_rebooted_and_its_loader_brings_the_new_system(
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_host_with_a_firmware_is_pushed_to_and_boots_the_new_kernel() {
-    let fleet = with_a_vm("vmpush");
+    let fleet = with_a_vm("vmpush", "web:systemd-boot");
     fleet.change(&["web"]);
     fleet.set("web", "kernel", "\"6.12.9\"");
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
@@ -87,7 +88,7 @@ fn a_host_with_a_firmware_is_pushed_to_and_boots_the_new_kernel() {
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn efi_variables_of_a_real_firmware_are_seen_and_refuse_a_push() {
-    let fleet = with_a_vm("efivars");
+    let fleet = with_a_vm("efivars", "web:systemd-boot");
     let old = fleet.before("web").boot_default.clone();
     // A second generation that is not the default: to have something to choose.
     fleet.change(&["web"]);
@@ -121,7 +122,7 @@ fn efi_variables_of_a_real_firmware_are_seen_and_refuse_a_push() {
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_panic_in_the_initrd_of_an_entry_chosen_once_ends_on_the_boot_default_by_itself() {
-    let fleet = with_a_vm("initrd");
+    let fleet = with_a_vm("initrd", "web:systemd-boot");
     let old = fleet.before("web").boot_default.clone();
     fleet.set("web", "boot", "\"initrd-panics\"");
     let rebuilt = fleet.rebuild_by_hand("web", "boot");
@@ -140,4 +141,32 @@ fn a_panic_in_the_initrd_of_an_entry_chosen_once_ends_on_the_boot_default_by_its
     assert_eq!(fleet.standing("web").current, old);
     assert_eq!((selected(&fleet).as_str(), fleet.boots("web")), ("nixos-generation-1.conf", 3));
     assert_eq!(surveyed(&fleet, &["boot_default", "next_boot"]), [old.as_str(), ""]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn grub_takes_its_next_entry_once_and_a_watchdog_resets_a_host_that_has_lost_pid_1() {
+    let fleet = with_a_vm("vmgrub", "web:grub");
+    let old = fleet.before("web").boot_default.clone();
+    fleet.change(&["web"]);
+    let rebuilt = fleet.rebuild_by_hand("web", "boot");
+    assert!(rebuilt.status.success(), "{}", crate::fleet::text(&rebuilt.stderr));
+    let new = fleet.system("web");
+    // The second of the menu's generations is the old one.
+    fleet.host("web", &SET_NEXT.replace("1>0", "1>1"));
+    let looked = ["boot_default", "next_boot"];
+    assert_eq!(surveyed(&fleet, &looked), [new.as_str(), &format!("{old} 1>1")]);
+    fleet.host("web", "sync; systemctl reboot");
+    until(seconds(120), "web reboots", || (fleet.boots("web") == 2).then_some(()));
+    assert_eq!(fleet.standing("web").current, old);
+    // GRUB itself has emptied it.
+    assert_eq!(surveyed(&fleet, &looked), [new.as_str(), ""]);
+
+    fleet.host(
+        "web",
+        "busctl set-property org.freedesktop.systemd1 /org/freedesktop/systemd1 \
+         org.freedesktop.systemd1.Manager RuntimeWatchdogUSec t 30000000 && kill -SEGV 1",
+    );
+    until(seconds(240), "the watchdog resets web", || (fleet.boots("web") == 3).then_some(()));
+    assert_eq!(fleet.standing("web").current, new);
 }

@@ -41,7 +41,8 @@ echo "$release" >"$directory/release"
 mkdir -p "$root/usr/lib/modules"
 mv "$modules" "$root/usr/lib/modules/"
 # Those that a firewall and WireGuard load are not unpacked at each boot.
-in_root find "/usr/lib/modules/$release"/kernel/{net,crypto,drivers/net/wireguard} -name '*.ko.xz' -exec busybox unxz {} +
+in_root find "/usr/lib/modules/$release"/kernel/{net,crypto,drivers/net/wireguard} -name '*.ko.xz' \
+    -exec busybox unxz {} +
 rm -r "$root/kernel"
 in_root depmod "$release"
 

@@ -180,9 +180,10 @@ mod tests {
 
     #[test]
     fn what_failed_on_the_way_is_each_job_once() {
-        let log = "activating the configuration...\nFailed to reload firewall.service\nwarning: user activation for ada \
-                   failed\nFailed to run activate script\nFailed to reload firewall.service: refused\nwarning: the \
-                   following units failed: a.service\n[a.service] Failed to start a.service - A.";
+        let log = "activating the configuration...\nFailed to reload firewall.service\n\
+                   warning: user activation for ada failed\nFailed to run activate script\n\
+                   Failed to reload firewall.service: refused\nwarning: the following units failed: a.service\n\
+                   [a.service] Failed to start a.service - A.";
         assert_eq!(
             went_wrong_on_the_way(&lines(log)),
             ["Failed to reload firewall.service", "user activation for ada failed"]

@@ -13,8 +13,6 @@
 # shellcheck disable=SC2034,SC2154 # their variables, and what they use of ours
 
 main() {
-    # In its POSIX mode, which a bash that is called sh is in, it reads byte by byte.
-    set +o posix
     demand is_number "$1"
     # The text of this script, which its children need not have.
     unset s
@@ -43,10 +41,17 @@ main() {
     finish
 }
 
-# Most rounds need none: it takes a process to make it, and one to take it away.
+# Most rounds need none: it takes a process to make it, and one to take it away. Its name is known before it is there:
+# whatever ends this script in between would else leave it behind.
 need_work() {
     [ -z "$work" ] || return 0
-    work=$(exec mktemp -d "$root/run/fleetdeploy-probe.XXXXXX") || work=$(exec mktemp -d) || exit 1
+    local need_place
+    for need_place in "$root/run" "${TMPDIR:-/tmp}"; do
+        work=$need_place/fleetdeploy-probe.$$.$RANDOM$RANDOM
+        ! mkdir -m 700 "$work" 2>/dev/null || return 0
+    done
+    work=''
+    exit 1
 }
 
 clean_up() {
@@ -178,29 +183,23 @@ read_now() {
 
 # hear FD UNTIL [REST]: the lines that it has said by then, in $heard; fails where it has not ended by then, or never
 # would. A line may be cut there: its beginning is in $rest, and comes as REST the next time.
-# A line at a time would be read byte by byte, at two microseconds each: a ping has three hundred of them.
+# Not in blocks (`read -N`), which would be cheaper: where its time ends while bash goes through a block, the rest of it
+# is lost.
 hear() {
     heard=() rest=${3-}
-    local hear_text hear_left hear_status hear_reads=0
+    local hear_line hear_left hear_status
     while :; do
         read_now
         hear_left=$(($2 - now))
         [ "$hear_left" -gt 0 ] || hear_left=1
         printf -v hear_left '%d.%02d' "$((hear_left / 100))" "$((hear_left % 100))"
-        IFS= read -r -N 4096 -t "$hear_left" -u "$1" hear_text
-        hear_status=$? rest=$rest$hear_text
-        while [[ $rest == *$'\n'* ]]; do
-            [ -z "${rest%%$'\n'*}" ] || heard+=("${rest%%$'\n'*}")
-            rest=${rest#*$'\n'}
-        done
+        IFS= read -r -n 4096 -t "$hear_left" -u "$1" hear_line
+        hear_status=$? rest=$rest$hear_line
         [ "$hear_status" -le 128 ] || return 1
-        # The rest of what has ended is its last line, and so is what no line of an answer is as long as.
-        if [ "$hear_status" -ne 0 ] || [ "${#rest}" -ge 4096 ]; then
-            [ -z "$rest" ] || heard+=("$rest")
-            rest=''
-        fi
+        [ -z "$rest" ] || heard+=("$rest")
+        rest=''
         [ "$hear_status" -eq 0 ] || return 0
-        [ $((++hear_reads)) -lt 256 ] || return 1
+        [ "${#heard[@]}" -lt 4096 ] || return 1
     done
 }
 

@@ -310,9 +310,8 @@ begin_wireguard() {
 hear_wireguard() {
     wireguard_dump=''
     [ -n "$wireguard_child" ] || return 0
-    # A block at a time, up to more than any host has: it must end before.
-    IFS= read -r -N 4000000 -t 5 -u "$wireguard_fd" wireguard_dump
-    [ "$?" -eq 1 ] || wireguard_dump=''
+    IFS= read -r -d '' -t 5 -u "$wireguard_fd" wireguard_dump
+    [ "$?" -le 128 ] || wireguard_dump=''
     end_child "$wireguard_child"
     exec {wireguard_fd}<&-
 }
