@@ -925,7 +925,6 @@ async fn a_host_whose_evaluation_does_not_end_is_named_and_the_others_are_fine()
 /// As the kernel kills where memory is short: it is asked once more, alone, and then it is named.
 #[tokio::test]
 #[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
-#[expect(clippy::disallowed_methods, reason = "whoever kills is part of the test's world")]
 async fn a_host_whose_evaluation_is_killed_is_named_and_the_others_are_fine() {
     // By this its processes are told from those of tests beside it.
     const MARK: &str = "narinfo-cache-negative-ttl";
