@@ -7,8 +7,7 @@ usage() {
     cat <<'HELP'
 usage: scripts/test.sh [--without-lab] [--boot] [--no-install]
   --without-lab, --fast   all but the tests on booted hosts, which take minutes and want root
-  --boot                  also each test of hosts with a firmware (vm::), which take minutes more; without it those
-                          named vm::gate_, and none where the processor is not x86_64
+  --boot                  also the tests of hosts with a firmware (vm::), which take minutes more; on x86_64
   --no-install            install nothing: say what is missing and leave out what needs it
 
 As root on Debian 12 or later it installs what it needs, by apt-get, but for Rust itself.
@@ -29,6 +28,10 @@ for option in "$@"; do
 done
 # shellcheck source=scripts/needs.sh
 . scripts/needs.sh
+if [ -n "$boot" ] && [ "$(uname -m)" != x86_64 ]; then
+    echo "--boot: the firmware is that of an x86_64 machine" >&2
+    exit 2
+fi
 trap 'exit 130' INT
 trap 'exit 143' TERM
 [ ! -t 1 ] || export CARGO_TERM_COLOR=always
@@ -87,14 +90,10 @@ await_besides() {
     beside_names=() beside_pids=()
 }
 
-# OVMF and the kernel of such hosts are this processor's.
-has_firmware=''
-[ "$(uname -m)" != x86_64 ] || has_firmware=1
-
 # What the lab needs takes minutes of waiting for packages: it is fetched and built while everything else compiles.
 prepare_lab() {
     scripts/lab.sh needs >/dev/null || ! may_install || scripts/lab.sh install
-    ! scripts/lab.sh needs >/dev/null || scripts/lab.sh base ${has_firmware:+--vm}
+    ! scripts/lab.sh needs >/dev/null || scripts/lab.sh base ${boot:+--vm}
 }
 
 # shellcheck disable=SC2317 # the trap calls it
@@ -223,14 +222,10 @@ else
         step "boot layouts, with bootctl as the judge" \
             cargo nextest run --locked --no-fail-fast --test boot_layouts --run-ignored only
         step "tests with a real Nix" real_nix
-        which='not test(/^vm::/) or test(/^vm::gate_/)'
+        which='not test(/^vm::/)'
         [ -z "$boot" ] || which='all()'
-        if [ -z "$has_firmware" ]; then
-            which='not test(/^vm::/)'
-            not_run "tests on hosts with a firmware" "the processor is not x86_64"
-        fi
         step "$lab" cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads 8 -E "$which"
-        [ -z "$boot" ] || [ -z "$has_firmware" ] || step "EFI variables of a real firmware" scripts/lab/efi.sh
+        [ -z "$boot" ] || step "EFI variables of a real firmware" scripts/lab/efi.sh
     else
         not_run "$lab" "their file systems could not be built"
     fi

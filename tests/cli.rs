@@ -659,6 +659,13 @@ async fn a_flake_is_asked_what_it_is_once_and_again_behind_a_hook() {
         let folder = tempfile::tempdir().unwrap();
         let clean = DIRTY.replace("dirtyRevision", "revision").replace("-dirty", "");
         std::fs::write(folder.path().join("metadata"), clean).unwrap();
+        // A host that fails in the survey may end the push before it evaluates.
+        let (programs, asked) = (folder.path().join("programs"), folder.path().join("asked"));
+        std::fs::create_dir(&programs).unwrap();
+        let waits = format!("until grep -qs ' eval ' {}; do sleep 0.02; done; exit 255", asked.display());
+        let ssh = format!("#!/bin/sh\ncase $* in *' -M '*) {waits} ;; esac\nPATH=${{PATH#*:}} exec ssh \"$@\"\n");
+        std::fs::write(programs.join("ssh"), ssh).unwrap();
+        std::fs::set_permissions(programs.join("ssh"), Permissions::from_mode(0o755)).unwrap();
         let (_, told) = push(folder.path(), inventory, words).await;
         assert_eq!(of_name(&told, "source_known").len(), 1, "{told:?}");
         let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();

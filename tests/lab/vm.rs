@@ -1,8 +1,8 @@
 //! Hosts with a real firmware, boot loader, kernel and initrd, beside containers: what a container has only the files
 //! of.
 //!
-//! Each boot takes some 20 seconds of a processor, and minutes where eight others want it: `scripts/test.sh` runs those
-//! whose names begin with `gate_`, and all of them with `--boot`.
+//! Each boot takes some 20 seconds of a processor, and minutes where eight others want it: `scripts/test.sh --boot` runs
+//! them.
 
 use fleetdeploy::event::Outcome;
 use fleetdeploy::remote::step::RemoteStep;
@@ -59,7 +59,7 @@ fn assert_booted(fleet: &Fleet, generation: u32, boots: u32) {
 
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
-fn gate_a_host_with_a_firmware_is_rebooted_and_its_loader_brings_the_new_system() {
+fn a_host_with_a_firmware_is_rebooted_and_its_loader_brings_the_new_system() {
     let fleet = with_a_vm("vm", "web:systemd-boot");
     assert_eq!(selected(&fleet), "nixos-generation-1.conf");
     fleet.change(&["web"]);

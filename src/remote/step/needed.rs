@@ -71,7 +71,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "one() {\n    two \"$1\"\n}\nbetween=1\ntwo() {\n    echo three_not\n}\n\
-                        three() {\n    one\n}\nfour() {\n    five\n}\nfive() {\n    four\n}\nmain() {\n    demand one\n}\n";
+                        three() {\n    one\n}\nfour() {\n    five\n}\nfive() {\n    four\n}\n\
+                        main() {\n    demand one\n}\n";
 
     #[test]
     fn a_function_stays_if_its_name_stands_in_what_stays() {
