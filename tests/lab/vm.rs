@@ -1,8 +1,8 @@
 //! Hosts with a real firmware, boot loader, kernel and initrd, beside containers: what a container has only the files
 //! of.
 //!
-//! Each boot takes some 20 seconds of a processor, and minutes where eight others want it: `scripts/test.sh --boot` runs
-//! them.
+//! Each boot takes some 20 seconds of a processor, and minutes where eight others want it: `scripts/test.sh --boot`
+//! runs them.
 
 use fleetdeploy::event::Outcome;
 use fleetdeploy::remote::step::RemoteStep;
