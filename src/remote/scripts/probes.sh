@@ -195,12 +195,14 @@ hear_batches() {
     done
     [ "${#open[@]}" -gt 0 ] || return 0
     : >"$work/stop"
-    # What was said until just now.
-    for at in "${open[@]}"; do hear_batch "$at" 0 || waits+=("$at"); done
+    # What was said until just now; and a moment for who was named just then, and is left.
+    read_now
+    limit=$((now + 5))
+    for at in "${open[@]}"; do hear_batch "$at" "$limit" || waits+=("$at"); done
     first_single=${#batch_fds[@]}
     for at in "${open[@]}"; do
         for id in ${batch_ids[at]}; do
-            [ -n "$late${stands[id]}" ] || begin_batch /nonexistent "$id"
+            case $late${stands[id]} in '' | left) begin_batch /nonexistent "$id" ;; esac
         done
     done
     for ((at = first_single; at < ${#batch_fds[@]}; at++)); do waits+=("$at"); done
