@@ -425,6 +425,7 @@ async fn whatever_a_detached_step_ends_with_both_hosts_go_back_and_its_meaning_i
         (JobEnd::Status(1), "switch-program-failed"),
         (JobEnd::Status(2), "activation-script-failed"),
         (JobEnd::Status(11), "switch-lock-taken"),
+        (JobEnd::Status(90), "profile-not-moved"),
         (JobEnd::Status(91), "old-system-not-activated"),
         (JobEnd::Status(92), "boot-default-not-put-back"),
         (JobEnd::Status(93), "profile-not-put-back"),

@@ -7,7 +7,7 @@ use crate::inventory::model::HostName;
 
 /// The way by which a system comes to its host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "way", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SendingWay {
     /// From this workstation.
     Sent,

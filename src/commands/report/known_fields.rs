@@ -7,7 +7,7 @@ use serde_json::Value;
 pub(super) const LEFT_OUT: &str = "(text)";
 
 /// Keys with values that are always one word, of a few kinds of characters.
-const WORDS: [&str; 33] = [
+const WORDS: [&str; 32] = [
     "action",
     "at",
     "behind",
@@ -40,7 +40,6 @@ const WORDS: [&str; 33] = [
     "unit",
     "wave",
     "waves",
-    "way",
 ];
 
 /// Keys whose values are a version of a program, as that program says it.

@@ -68,6 +68,8 @@ pub enum JobFailure {
     BootDefaultNotPutBack,
     /// The system profile is not what it was before.
     ProfileNotPutBack,
+    /// The new system was not made the profile's.
+    ProfileNotMoved,
     /// The boot loader does not start the new system.
     BootDefaultNotMoved,
     /// The number of the generation that is about to be made could not be kept.
@@ -115,6 +117,7 @@ impl JobFailure {
         match status {
             1 => Self::SwitchProgramFailed { step, status, said: String::new() },
             2 => Self::ActivationScriptFailed { step, status },
+            90 => Self::ProfileNotMoved,
             91 => Self::OldSystemNotActivated,
             92 => Self::BootDefaultNotPutBack,
             93 => Self::ProfileNotPutBack,

@@ -40,6 +40,7 @@ impl fmt::Display for JobFailure {
             Self::OldSystemNotActivated => "the old system could not be activated again",
             Self::BootDefaultNotPutBack => "the boot default could not be put back",
             Self::ProfileNotPutBack => "the profile could not be put back",
+            Self::ProfileNotMoved => "the profile could not be moved to the new system",
             Self::BootDefaultNotMoved => "the boot default did not move to the new system",
             Self::GenerationNotWrittenDown => "the generation to be added could not be written down",
             Self::PlanThereDamaged => "the plan on the host is damaged",

@@ -80,7 +80,7 @@ run_switch() {
     fi
     begin_switch || return 95
     if [ "$profile" != "$new" ]; then
-        nix-env -p "$profiles/system" --set "$new" || return
+        nix-env -p "$profiles/system" --set "$new" || return 90
     fi
     remove_stale_loader_files
     switch_to "$new" "$1" 0
