@@ -48,9 +48,13 @@ end_when_still() {
         fetch_child='' fetch_read='' fetch_written=''
         # It ends without a newline, which is no success of `read`.
         read -r fetch_child _ 2>/dev/null <"/proc/$1/task/$1/children"
-        [ -n "$fetch_child" ] || return 0
+        if [ -z "$fetch_child" ]; then
+            # It may not have begun yet.
+            kill -0 "$1" 2>/dev/null || return 0
+            continue
+        fi
         { read -r _ fetch_read && read -r _ fetch_written; } 2>/dev/null <"/proc/$fetch_child/io"
-        [ -n "$fetch_written" ] || return 0
+        [ -n "$fetch_written" ] || continue
         if [ "$fetch_moved" != "$fetch_read $fetch_written" ]; then
             fetch_moved="$fetch_read $fetch_written" fetch_still=0
             continue
