@@ -637,7 +637,9 @@ const FALLS_OVER_ITS_LIST: &str = r#"
 /// What `systemctl` says of the bus and of units: those of this host, and those that are not up.
 const FEW_ARE_UP: &str = r#"
     case $* in
-    *dbus.socket*ActiveState* | *ActiveState*dbus.socket*) echo "ActiveState=$(cat "$FLEETDEPLOY_ROOT/bus")" ;;
+    *dbus.socket*ActiveState* | *ActiveState*dbus.socket*)
+        printf 'LoadState=loaded\nActiveState=%s\n' "$(cat "$FLEETDEPLOY_ROOT/bus")"
+        ;;
     start* | try-restart*) echo "$*" >>"$FLEETDEPLOY_ROOT/log"; echo active >"$FLEETDEPLOY_ROOT/bus" ;;
     *--*) while [ "$1" != -- ]; do shift; done; shift
         for unit; do

@@ -246,9 +246,9 @@ activation_status() {
 # Source: docs/facts.md, "What a switch that was cut off leaves".
 clear_the_way() {
     ! switch_runs || return 0
-    # No answer is not "it is down".
-    case $(exec timeout -k 1 10 systemctl show -p ActiveState dbus.socket 2>/dev/null) in
-    *=inactive | *=failed)
+    # No answer is not "it is down", and one that the host does not have is down, too. LoadState is said first.
+    case $(exec timeout -k 1 10 systemctl show -p LoadState -p ActiveState dbus.socket 2>/dev/null) in
+    *LoadState=loaded*ActiveState=inactive | *LoadState=loaded*ActiveState=failed)
         echo "the bus is down: starting it"
         within 5 systemctl reset-failed dbus.socket dbus.service
         within 10 systemctl start dbus.socket
