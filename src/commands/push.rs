@@ -20,6 +20,7 @@ use crate::commands::shared::fleet_hosts::{BuildOnArgs, FleetHostsArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::{ShowingArgs, SourceArgs, TermsArgs};
 use crate::decide::rollback::To;
+use crate::decide::sending::FormerCopies;
 use crate::decide::survey::Allowed;
 use crate::decide::waves::Waves;
 use crate::engine::inquiry::FleetScope;
@@ -173,9 +174,10 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         scope,
         accept_failed: wanted.accept_failed,
         waves: wanted.waves,
+        // A rollback copies nothing.
+        former: if wanted.back.is_none() { former_copies(&context.fleet.name) } else { FormerCopies::default() },
         back: wanted.back,
         first: wanted.first,
-        former: former_copies(&context.fleet.name),
         reboot: wanted.reboot,
         run: id,
         owner: owner(),

@@ -149,13 +149,13 @@ pub(super) struct CopyMeter {
 
 impl CopyMeter {
     pub(super) fn take(&mut self, heard: &nix::Heard<'_>) {
-        if let nix::Heard::Progress(nix::NixProgress { copied, .. }) = heard
-            && copied.expected > 0
+        if let nix::Heard::Progress(nix::NixProgress { copied, announced, .. }) = heard
+            && copied.expected.max(*announced) > 0
         {
             self.begun.get_or_insert_with(Instant::now);
             // A path that is soon through ends without its last count, and then is not expected any more either: of a
             // copy that ends well all that was ever expected was sent.
-            self.bytes = self.bytes.max(copied.expected);
+            self.bytes = self.bytes.max(copied.expected).max(*announced);
         }
     }
 

@@ -13,6 +13,9 @@ pub struct NixProgress {
     pub downloaded: Amount,
     /// Bytes of store paths, uncompressed: substituted ones in a build, sent ones in a copy.
     pub copied: Amount,
+    /// The most bytes of store paths that were announced at once: `copied` may have lost them again before anybody
+    /// looks.
+    pub announced: u64,
     /// In the order they were started.
     pub running: Vec<RunningBuild>,
     /// The path that has been downloaded or copied for the longest time: `linux-6.12.8`, or the last part of an
@@ -34,6 +37,7 @@ impl NixProgress {
             sum.paths.add(one.paths);
             sum.downloaded.add(one.downloaded);
             sum.copied.add(one.copied);
+            sum.announced = sum.announced.saturating_add(one.announced);
             sum.running.extend(one.running.iter().cloned());
             sum.transferring = sum.transferring.or_else(|| one.transferring.clone());
             sum.looking |= one.looking;

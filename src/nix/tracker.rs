@@ -76,6 +76,8 @@ pub(super) struct Tracker {
     others: VecDeque<String>,
     /// How much others have said in all.
     others_bytes: u64,
+    /// The most bytes of store paths that activities have announced together.
+    most_announced: u64,
 }
 
 /// Builds that have ended although their activity goes on.
@@ -150,6 +152,9 @@ impl Tracker {
             NixLine::Expected { id, kind, expected } => {
                 if let Some(activity) = self.live.get_mut(&id).filter(|known| known.announced.len() < MOST_KINDS) {
                     activity.announced.insert(kind, expected);
+                }
+                if kind == ActivityKind::CopyPath {
+                    self.most_announced = self.most_announced.max(self.announced(kind));
                 }
                 None
             }
@@ -271,7 +276,6 @@ impl Tracker {
     fn total(&self, kind: ActivityKind) -> Counts {
         let stopped = self.stopped.get(&kind).copied().unwrap_or_default();
         let mut total = Counts { expected: stopped.done, ..stopped };
-        let mut announced: u64 = 0;
         for activity in self.live.values() {
             if activity.kind == kind {
                 total.done = total.done.saturating_add(activity.counts.done);
@@ -279,10 +283,15 @@ impl Tracker {
                 total.running = total.running.saturating_add(activity.counts.running);
                 total.failed = total.failed.saturating_add(activity.counts.failed);
             }
-            announced = announced.saturating_add(activity.announced.get(&kind).copied().unwrap_or(0));
         }
-        total.expected = total.expected.max(announced);
+        total.expected = total.expected.max(self.announced(kind));
         total
+    }
+
+    /// What live activities announce of a kind, all together.
+    fn announced(&self, kind: ActivityKind) -> u64 {
+        let of_kind = self.live.values().filter_map(|activity| activity.announced.get(&kind));
+        of_kind.fold(0, |sum, expected| sum.saturating_add(*expected))
     }
 
     pub(super) fn progress(&self) -> NixProgress {
@@ -309,6 +318,7 @@ impl Tracker {
             paths: count(ActivityKind::CopyPaths),
             downloaded: amount(ActivityKind::FileTransfer),
             copied: amount(ActivityKind::CopyPath),
+            announced: self.most_announced,
             running: running.map(|(_, build)| build.show()).collect(),
             transferring: self.transferring(),
             looking: self.live.values().any(|activity| activity.kind == ActivityKind::Lookup),

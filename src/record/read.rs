@@ -66,28 +66,30 @@ pub fn events(path: &Path) -> Result<ReadEvents, RecordError> {
 /// # Errors
 /// If the file cannot be read.
 pub fn each_event(path: &Path, hear: impl FnMut(Line)) -> Result<PassedOver, RecordError> {
-    each_line(path, |_| true, hear)
+    each_line(path, u64::MAX, |_| true, hear)
 }
 
-/// Hands on only the events of this name, as it stands in the file. Most lines are looked at only as far as their name.
+/// Hands on only the events of this name, as it stands in the first `within` bytes of the file. Most lines are looked
+/// at only as far as their name.
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn each_event_named(path: &Path, event: &str, hear: impl FnMut(Line)) -> Result<(), RecordError> {
+pub fn each_event_named(path: &Path, event: &str, within: u64, hear: impl FnMut(Line)) -> Result<(), RecordError> {
     let name = format!("\"event\":\"{event}\"");
     let is_named = |line: &[u8]| {
         let front = &line[..line.len().min(NAME_WITHIN)];
         front.windows(name.len()).any(|part| part == name.as_bytes())
     };
-    each_line(path, is_named, hear).map(|_| ())
+    each_line(path, within, is_named, hear).map(|_| ())
 }
 
 fn each_line(
     path: &Path,
+    within: u64,
     is_wanted: impl Fn(&[u8]) -> bool,
     mut hear: impl FnMut(Line),
 ) -> Result<PassedOver, RecordError> {
-    let mut reader = BufReader::new(open_to_read(path).map_err(read_error(path))?);
+    let mut reader = BufReader::new(open_to_read(path).map_err(read_error(path))?.take(within));
     let mut passed_over = PassedOver::default();
     let mut bytes = Vec::new();
     loop {

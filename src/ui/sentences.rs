@@ -147,10 +147,10 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
             vec![of_fleet(None, front + &sanitise::line(doing))]
         }
         Event::Evaluated { anew, kept } => vec![of_fleet(Some(Tone::Faint), build::evaluated(*anew, *kept))],
-        Event::CopiesForeseen { .. } | Event::CopyMeasured { host: None, .. } => vec![of_copies(event)],
+        Event::CopiesForeseen { copies } => vec![of_fleet(None, sending::coming(copies))],
+        Event::CopyMeasured { host: None, from, bytes, took_ms } => vec![to_cache(from.as_ref(), *bytes, *took_ms)],
         Event::HookStarted { hook, limit_ms } => {
-            let text = format!("hook {}: up to {}", sanitise::line(hook), words::span_ms(*limit_ms));
-            vec![of_fleet(None, text)]
+            vec![of_fleet(None, format!("hook {}: up to {}", sanitise::line(hook), words::span_ms(*limit_ms)))]
         }
         Event::LinksMoved { up, of, rounds, waiting_for, cause, .. } => {
             let links = links(*up, *of, *rounds, waiting_for, cause.as_ref());
@@ -197,16 +197,9 @@ pub(crate) fn say(event: &Event, view: &FleetView, verbose: bool) -> Vec<Sentenc
     }
 }
 
-/// What is to be sent, or was sent to the cache.
-fn of_copies(event: &Event) -> Sentence {
-    let text = match event {
-        Event::CopiesForeseen { copies } => sending::coming(copies),
-        Event::CopyMeasured { from, bytes, took_ms, .. } => {
-            format!("the cache was sent {}", sending::measured(from.as_ref(), *bytes, *took_ms))
-        }
-        _ => String::new(),
-    };
-    of_fleet(None, text)
+/// What the cache was sent, where that is none of the hosts.
+fn to_cache(from: Option<&HostName>, bytes: u64, took_ms: u64) -> Sentence {
+    of_fleet(None, format!("the cache was sent {}", sending::measured(from, bytes, took_ms)))
 }
 
 /// The line above a matrix.

@@ -46,6 +46,9 @@ fn took(state: &StateFolder, fleet: &str) -> BTreeMap<Phase, Duration> {
 /// How many former runs are looked at for copies: most runs bring little, and not to every host.
 const RUNS_WITH_COPIES: usize = 20;
 
+/// How much of a run's events is read for them, in bytes: copies come before all that a large mesh tells.
+const EVENTS_BEFORE_COPIES: u64 = 4 << 20;
+
 /// Returns how fast copies were in the last runs of that fleet on this workstation. A record that cannot be read is
 /// passed over.
 pub(crate) fn former_copies(fleet: &str) -> FormerCopies {
@@ -60,7 +63,7 @@ fn measured_copies(state: &StateFolder, fleet: &str) -> Vec<MeasuredCopy> {
     for id in runs.iter().rev().filter(|id| id.fleet() == fleet).take(RUNS_WITH_COPIES) {
         let Some(run) = state.open_run(id) else { continue };
         let mut of_run = Vec::new();
-        let _ = read::each_event_named(&run.events(), "copy_measured", |line| {
+        let _ = read::each_event_named(&run.events(), "copy_measured", EVENTS_BEFORE_COPIES, |line| {
             if let Event::CopyMeasured { host, from, bytes, took_ms } = line.event {
                 of_run.push(MeasuredCopy { host, from, bytes, took_ms });
             }

@@ -325,6 +325,7 @@ fn a_copy_counts_bytes_of_paths() {
         tracked(COPY).progress(),
         NixProgress {
             copied: Amount { done: 288, expected: 288 },
+            announced: 288,
             paths: Count { done: 1, expected: 1, ..Count::default() },
             ..NixProgress::default()
         }
