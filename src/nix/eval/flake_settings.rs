@@ -27,7 +27,15 @@ fn read(answer: &str) -> Result<NixSettings, AskError> {
     let nonsense = || AskError::Answer { command: COMMAND, answer: cut(&plain(answer), 200).to_owned() };
     let Ok(Value::Object(settings)) = serde_json::from_str(answer) else { return Err(nonsense()) };
     let settings = settings.into_iter().filter(|(name, _)| !TAKEN_SETTINGS.contains(&name.as_str()));
-    settings.map(|(name, value)| Some((name, text_of(&value)?))).collect::<Option<_>>().ok_or_else(nonsense)
+    settings
+        .map(|(name, value)| Some((beside_ours(name), text_of(&value)?)))
+        .collect::<Option<_>>()
+        .ok_or_else(nonsense)
+}
+
+/// A build needs the features that every nix of ours is run with, whatever the flake wants beside them.
+fn beside_ours(name: String) -> String {
+    if name == "experimental-features" { format!("extra-{name}") } else { name }
 }
 
 /// Writes a value as Nix does that takes it over. Source: Nix, `flake/config.cc`, `ConfigFile::apply`.
@@ -49,10 +57,13 @@ mod tests {
 
     #[test]
     fn each_value_is_written_as_nix_writes_it_and_what_is_ours_is_left_out() {
-        let answer = r#"{"extra-substituters":["https://a","https://b"],"cores":2,"sandbox":false,"store":"/x"}"#;
+        let answer = r#"{"extra-substituters":["https://a","https://b"],"cores":2,"sandbox":false,"store":"/x",
+            "experimental-features":["ca-derivations"]}"#;
         let settings = read(answer).unwrap();
         let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(settings, [("cores", "2"), ("extra-substituters", "https://a https://b"), ("sandbox", "false")]);
+        let features = ("extra-experimental-features", "ca-derivations");
+        let caches = ("extra-substituters", "https://a https://b");
+        assert_eq!(settings, [("cores", "2"), features, caches, ("sandbox", "false")]);
         assert!(read(r#"{"cores":{}}"#).is_err() && read("[]").is_err());
     }
 }
