@@ -102,6 +102,9 @@ impl fmt::Display for TrialRefusal {
             Self::TrialLineTooLong { bytes, most } => {
                 write!(formatter, "its kernel's line has {bytes} bytes, and with more than {most} a guard does not fit")
             }
+            Self::TrialAnswerUnknown { said } if said.is_empty() => {
+                formatter.write_str("it does not say whether its boot loader can")
+            }
             Self::TrialAnswerUnknown { said } => write!(formatter, "it says what is not understood: {said}"),
         }
     }
@@ -110,11 +113,13 @@ impl fmt::Display for TrialRefusal {
 impl Worded for TrialRefusal {
     fn mend(&self) -> Option<String> {
         let mend = match self {
-            Self::TrialDefaultByVariable { .. } => "`bootctl set-default \"\"` there takes it back",
+            Self::TrialDefaultByVariable { .. } => {
+                "`bootctl set-default \"\"` there takes it back, or `bootctl set-preferred \"\"` if it was set by that"
+            }
             Self::TrialVariablesReadOnly => "`mount -o remount,rw /sys/firmware/efi/efivars` there",
             Self::TrialGrubSaves => "take `boot.loader.grub.default = \"saved\"` out of its configuration",
-            Self::TrialGrubEnvironmentMissing { .. } => {
-                "`nix-shell -p grub2 --run 'grub-editenv /boot/grub/grubenv create'` there makes it"
+            Self::TrialGrubEnvironmentMissing { file } => {
+                return Some(format!("`nix-shell -p grub2 --run 'grub-editenv {file} create'` there makes it"));
             }
             Self::TrialKexecLoaded => "`kexec -u` there unloads it",
             Self::TrialBootNotKnown
