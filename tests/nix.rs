@@ -250,8 +250,8 @@ async fn what_is_missing_is_named_with_what_is_there() {
         [
             "the flake . has no `nixosConfigurations.hollow.config.system`; `nixosConfigurations.hollow.config` has \
              nothing",
-            "the flake . has no `nixosConfigurations.nope`; `nixosConfigurations` has: dotted.name, hollow, home, \
-             many, old, outPath, sick, sick2, slow, text, throws, vps and 1 more",
+            "the flake . has no `nixosConfigurations.nope`; `nixosConfigurations` has: cores, dotted.name, \
+             hangs, hollow, home, many, old, outPath, sick, sick2, slow, text and 3 more",
             "`nixosConfigurations.text.config.system.build.toplevel` of the flake . is no derivation but a string",
         ]
     );
@@ -879,7 +879,7 @@ async fn settings_of_the_fleet_and_of_the_flake_that_is_let_reach_the_build() {
         (&[], false, None),
     ] {
         let mut keeping = Keeping::new("settings");
-        keeping.edit("{\n  outputs", "{\n  nixConfig.cores = 5;\n  outputs");
+        keeping.edit("{\n  outputs", "{\n  nixConfig.cores = 977;\n  outputs");
         keeping.terms.options = options.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         keeping.terms.accept_flake_config = accepts;
         let Evaluation { targets, settings, .. } = keeping.evaluate(&["cores"]).await.evaluation;
@@ -889,7 +889,7 @@ async fn settings_of_the_fleet_and_of_the_flake_that_is_let_reach_the_build() {
         let told = read(&read(targets[&name("cores")].output().as_str()));
         match cores {
             Some(cores) => assert_eq!(told, cores, "{options:?} {accepts}"),
-            None => assert_ne!(told, "5"),
+            None => assert_ne!(told, "977"),
         }
     }
 }
@@ -913,7 +913,7 @@ async fn evaluate_by_two(
 #[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
 async fn a_host_whose_evaluation_does_not_end_is_named_and_the_others_are_fine() {
     let fleet = Fleet::new("hangs");
-    let error = evaluate_by_two(&fleet, &["vps", "home", "hangs"], Duration::from_secs(20), "cores").await.unwrap_err();
+    let error = evaluate_by_two(&fleet, &["vps", "home", "hangs"], Duration::from_secs(60), "cores").await.unwrap_err();
     let EvalError::Hosts { failed, fine, not_asked } = error else { panic!("{error}") };
     assert_eq!((fine, not_asked), (names(&["home", "vps"]), vec![]));
     assert!(
@@ -952,5 +952,6 @@ async fn a_host_whose_evaluation_is_killed_is_named_and_the_others_are_fine() {
     let EvalError::Hosts { failed, fine, not_asked } = error else { panic!("{error}") };
     assert_eq!((fine, not_asked), (names(&["home", "vps"]), vec![]));
     assert!(matches!(&failed[&name("hangs")], HostProblem::Fails(said) if said.contains("was killed")), "{failed:?}");
-    assert_eq!(killed.into_inner().unwrap().len(), 2);
+    // A process that nix has just forked looks like nix itself.
+    assert!(killed.into_inner().unwrap().len() >= 2);
 }

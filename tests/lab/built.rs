@@ -58,9 +58,10 @@ fn judged(fleet: &Fleet, host: &str) -> String {
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_host_builds_its_own_system_for_a_login_that_it_does_not_trust_and_little_is_sent() {
     let mut fleet = Fleet::made("built", &Setup { hosts: &["vps", "web"], ..Setup::default() });
-    let limits = "{connect: 40s, step: 10s, test: 20s, switch: 15s, rollback: 20s}";
+    // A witness that stands still is waited for until what happens meanwhile has happened.
+    let limits = "{connect: 2m, step: 10s, test: 20s, switch: 15s, rollback: 20s}";
     let defaults = "user: deploy\nbuild_on: target";
-    let inventory = Inventory { defaults, checks: "[]", guard: "4m", limits, ..Inventory::default() };
+    let inventory = Inventory { defaults, checks: "[]", guard: "15m", limits, ..Inventory::default() };
     fleet.write_inventory(&inventory);
     trusts(&fleet, "vps", "");
     assert_eq!(judged(&fleet, "vps"), "built-there");

@@ -58,7 +58,7 @@ fn assert_booted(fleet: &Fleet, generation: u32, boots: u32) {
 }
 
 #[test]
-#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
 fn a_host_with_a_firmware_is_rebooted_and_its_loader_brings_the_new_system() {
     let fleet = with_a_vm("vm", "web:systemd-boot");
     assert_eq!(selected(&fleet), "nixos-generation-1.conf");
@@ -71,7 +71,7 @@ fn a_host_with_a_firmware_is_rebooted_and_its_loader_brings_the_new_system() {
 }
 
 #[test]
-#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
 fn a_host_with_a_firmware_is_pushed_to_and_boots_the_new_kernel() {
     let fleet = with_a_vm("vmpush", "web:systemd-boot");
     fleet.change(&["web"]);
@@ -86,7 +86,7 @@ fn a_host_with_a_firmware_is_pushed_to_and_boots_the_new_kernel() {
 }
 
 #[test]
-#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
 fn efi_variables_of_a_real_firmware_are_seen_and_refuse_a_push() {
     let fleet = with_a_vm("efivars", "web:systemd-boot");
     let old = fleet.before("web").boot_default.clone();
@@ -120,7 +120,7 @@ fn efi_variables_of_a_real_firmware_are_seen_and_refuse_a_push() {
 
 /// What a trial stands on: an entry of its own, chosen once, and the old system as the boot default.
 #[test]
-#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
 fn a_panic_in_the_initrd_of_an_entry_chosen_once_ends_on_the_boot_default_by_itself() {
     let fleet = with_a_vm("initrd", "web:systemd-boot");
     let old = fleet.before("web").boot_default.clone();
@@ -144,7 +144,7 @@ fn a_panic_in_the_initrd_of_an_entry_chosen_once_ends_on_the_boot_default_by_its
 }
 
 #[test]
-#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
 fn grub_takes_its_next_entry_once_and_a_watchdog_resets_a_host_that_has_lost_pid_1() {
     let fleet = with_a_vm("vmgrub", "web:grub");
     let old = fleet.before("web").boot_default.clone();
