@@ -874,7 +874,7 @@ async fn the_program_starts_no_evaluation_where_nothing_has_changed_and_says_so(
 async fn settings_of_the_fleet_and_of_the_flake_that_is_let_reach_the_build() {
     for (options, accepts, cores) in [
         (&[("cores", "3")][..], false, Some("3")),
-        (&[], true, Some("5")),
+        (&[], true, Some("977")),
         (&[("cores", "3")], true, Some("3")),
         (&[], false, None),
     ] {
@@ -913,7 +913,7 @@ async fn evaluate_by_two(
 #[ignore = "needs nix: `cargo test --test nix -- --ignored` in the lab's workstation"]
 async fn a_host_whose_evaluation_does_not_end_is_named_and_the_others_are_fine() {
     let fleet = Fleet::new("hangs");
-    let error = evaluate_by_two(&fleet, &["vps", "home", "hangs"], Duration::from_secs(60), "cores").await.unwrap_err();
+    let error = evaluate_by_two(&fleet, &["vps", "home", "hangs"], Duration::from_secs(30), "cores").await.unwrap_err();
     let EvalError::Hosts { failed, fine, not_asked } = error else { panic!("{error}") };
     assert_eq!((fine, not_asked), (names(&["home", "vps"]), vec![]));
     assert!(
