@@ -239,7 +239,8 @@ lab_down() { # FLEET | --all; also half of one, also twice
         umount "$path" 2>/dev/null || umount -l "$path"
     done
     if [ -n "$id" ]; then
-        for group in "$cgroup2/$id" ${cgroup1:+"$cgroup1/$id"} /sys/fs/cgroup/{memory,cpu}/"$id"-*; do
+        # The one that claims the number is the last: what has it is another fleet's from then on.
+        for group in ${cgroup1:+"$cgroup1/$id"} /sys/fs/cgroup/{memory,cpu}/"$id"-* "$cgroup2/$id"; do
             until_true 5 remove_group "$group" || die "cannot remove $group"
         done
     fi
@@ -253,8 +254,9 @@ nothing_runs() {
     grep -qx 'populated 0' "$cgroup2/$id/cgroup.events"
 }
 
+# Once it is gone nobody looks again: a new one of that name is another fleet's.
 remove_group() {
     [ -d "$1" ] || return 0
-    find "$1" -depth -type d -exec rmdir {} + 2>/dev/null
-    [ ! -d "$1" ]
+    find "$1" -mindepth 1 -depth -type d -exec rmdir {} + 2>/dev/null
+    rmdir "$1" 2>/dev/null
 }
