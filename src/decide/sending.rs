@@ -11,7 +11,7 @@ use crate::inventory::model::HostName;
 const LEAST_TELLING: u64 = 1_000_000;
 
 /// The least time of a copy that tells that, in milliseconds: what nix does is looked at ten times a second.
-const LEAST_TIME: u64 = 500;
+const LEAST_TIME: u64 = 100;
 
 /// How many copies by one way are looked at, the newest first.
 const NEWEST: usize = 5;
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_small_copy_and_a_copy_by_another_way_tell_nothing() {
         let from_nas = MeasuredCopy { from: Some(name("nas")), ..measured("vps", 10 * MB, 1000) };
-        let former = FormerCopies::of([measured("vps", MB - 1, 10_000), measured("web", 10 * MB, 499), from_nas]);
+        let former = FormerCopies::of([measured("vps", MB - 1, 10_000), measured("web", 10 * MB, 99), from_nas]);
         let between = SendingWay::Between { from: name("nas") };
         let copies = [
             coming("vps", Some(20 * MB), &[]),
