@@ -110,16 +110,23 @@ impl fmt::Display for TrialRefusal {
     }
 }
 
+/// Where GRUB's environment is, unless the inventory names another place.
+const USUAL_ENVIRONMENT: &str = "/boot/grub/grubenv";
+
 impl Worded for TrialRefusal {
     fn mend(&self) -> Option<String> {
         let mend = match self {
             Self::TrialDefaultByVariable { .. } => {
-                "`bootctl set-default \"\"` there takes it back, or `bootctl set-preferred \"\"` if it was set by that"
+                "`bootctl set-default \"\"` there takes it back, unless the variable is LoaderEntryPreferred"
             }
             Self::TrialVariablesReadOnly => "`mount -o remount,rw /sys/firmware/efi/efivars` there",
             Self::TrialGrubSaves => "take `boot.loader.grub.default = \"saved\"` out of its configuration",
-            Self::TrialGrubEnvironmentMissing { file } => {
-                return Some(format!("`nix-shell -p grub2 --run 'grub-editenv {file} create'` there makes it"));
+            // What a host says is never a part of a command, not even of one that a person types.
+            Self::TrialGrubEnvironmentMissing { file } if file == USUAL_ENVIRONMENT => {
+                "`nix-shell -p grub2 --run 'grub-editenv /boot/grub/grubenv create'` there makes it"
+            }
+            Self::TrialGrubEnvironmentMissing { .. } => {
+                "`grub-editenv FILE create` there, of the package grub2, makes it"
             }
             Self::TrialKexecLoaded => "`kexec -u` there unloads it",
             Self::TrialBootNotKnown
@@ -141,5 +148,18 @@ impl Worded for TrialRefusal {
             | Self::TrialAnswerUnknown { .. } => return None,
         };
         Some(mend.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_of_a_host_stands_in_what_a_person_is_to_type() {
+        for file in ["/boot/grub/grubenv", "x'; reboot '"] {
+            let mend = TrialRefusal::TrialGrubEnvironmentMissing { file: file.to_owned() }.mend().unwrap();
+            assert!(mend.contains("create") && !mend.contains("reboot"), "{mend}");
+        }
     }
 }
