@@ -1,9 +1,11 @@
 //! Decides a rolling reboot: which hosts are next, whether one is back, and when no further one is begun.
 //!
 //! Feed [`RollingReboot::handle`] what happened, and carry out what it returns. Like the decider of a push it keeps no
-//! time. No host is rebooted before this rolling reboot holds every host of the fleet that answers: see `lease.rs`.
+//! time. No host is rebooted before this rolling reboot holds every host of the fleet that answers: see `lease.rs`. A
+//! host that is to be tried has a wave of its own, and in it a decider of its own: see `trial.rs`.
 
 mod lease;
+pub mod trial;
 pub mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +15,7 @@ use crate::decide::matrix::{cells, link_text};
 use crate::decide::vocabulary::Signal;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::reboot::{RebootActivity, Regression, RollingReason};
+use crate::event::reason::trying::TryingReason;
 use crate::event::{Event, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
 use crate::facts::links::{LinkId, Round};
@@ -20,6 +23,7 @@ use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{HostName, Size};
 
 use lease::Holding;
+use trial::{Trial, TrialEnd, TrialInput, TrialOrder, TrialPlan};
 
 /// How many rounds in a row must hold, as in a push.
 const ROUNDS: u32 = 3;
@@ -55,6 +59,13 @@ pub enum RebootInput {
         host: HostId,
         why: AnyReason,
     },
+    /// Something came of a host's trial.
+    Tried {
+        host: HostId,
+        input: TrialInput,
+        /// The boot that was logged into.
+        boot_id: Option<String>,
+    },
     RoundSeen {
         round: Round,
     },
@@ -77,10 +88,17 @@ pub enum RebootEffect {
         /// The boot that the host must be on.
         boot_id: String,
         renews: bool,
+        /// The lease is to last for a whole trial.
+        for_a_trial: bool,
     },
     /// Gives the leases back on the hosts that can be reached. Nothing waits for it, and nothing answers it.
     LetGo(BTreeSet<HostId>),
     Reboot(HostId),
+    /// An order of a host's trial, answered by [`RebootInput::Tried`].
+    Try {
+        host: HostId,
+        order: TrialOrder,
+    },
     /// Asks for one round of the whole matrix; answered by [`RebootInput::RoundSeen`].
     Probe {
         after_a_pause: bool,
@@ -96,7 +114,13 @@ pub enum RebootEffect {
 /// An entry that steers `recover`. It is written before the act that it announces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RebootEntry {
-    Rebooting { hosts: Vec<HostName> },
+    Rebooting {
+        hosts: Vec<HostName>,
+    },
+    /// The host is told to reboot into its trial.
+    Trying {
+        host: HostName,
+    },
 }
 
 /// The end of one of the hosts that were to be rebooted.
@@ -106,6 +130,8 @@ pub enum HostEnd {
     Rebooted,
     /// It was told to reboot, and is not as it should be after it.
     Wrong { why: AnyReason },
+    /// Its new system was tried, or may have been, and it runs again what it booted before.
+    WentBack { why: AnyReason },
     /// It was not rebooted: it said no.
     Refused { why: AnyReason },
     /// Its turn did not come.
@@ -120,7 +146,7 @@ enum RebootStage {
     Over,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RollingReboot {
     plan: Arc<Plan>,
     waves: Vec<Vec<HostId>>,
@@ -131,6 +157,10 @@ pub struct RollingReboot {
     holding: Holding,
     /// Why no further host is begun, if no host is to blame.
     stopped: Option<RollingReason>,
+    /// The hosts that are to be tried, each alone in its wave.
+    tried: BTreeMap<HostId, TrialPlan>,
+    /// The trial that is under way.
+    trial: Option<(HostId, Trial)>,
     /// The hosts of this wave that are not back yet.
     away: BTreeSet<HostId>,
     ends: BTreeMap<HostId, HostEnd>,
@@ -148,9 +178,16 @@ pub struct RollingReboot {
 ///
 /// `sizes` are those of the first waves, and the last of them is that of all that follow. While a wave reboots its
 /// hosts are away, so all that are left at once would be an outage, other than in a push. No size: one host. `own` is
-/// the machine that this program runs on: it comes last and alone, because its reboot ends the program.
+/// the machine that this program runs on: it comes last and alone, because its reboot ends the program. `alone` are
+/// hosts that go alone in their place, because each is to be tried.
 #[must_use]
-pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size], own: Option<HostId>) -> Vec<Vec<HostId>> {
+pub fn waves(
+    plan: &Plan,
+    selected: &BTreeSet<HostId>,
+    sizes: &[Size],
+    own: Option<HostId>,
+    alone: &BTreeSet<HostId>,
+) -> Vec<Vec<HostId>> {
     let most = |wave: usize| sizes.get(wave).or(sizes.last()).map_or(1, |size| size.of(selected.len()));
     let depth = |host: HostId| plan.ids().filter(|jump| plan.is_behind(host, *jump)).count();
     let own = own.filter(|own| selected.contains(own));
@@ -161,7 +198,10 @@ pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size], own: Opti
     for host in order {
         let most = most(waves.len().saturating_sub(1));
         let fits = |wave: &&mut Vec<HostId>| {
-            wave.len() < most && !wave.iter().any(|other| plan.is_behind(*other, host) || plan.is_behind(host, *other))
+            wave.len() < most
+                && !alone.contains(&host)
+                && !wave.iter().any(|other| alone.contains(other))
+                && !wave.iter().any(|other| plan.is_behind(*other, host) || plan.is_behind(host, *other))
         };
         match waves.last_mut().filter(fits) {
             Some(wave) => wave.push(host),
@@ -175,7 +215,19 @@ pub fn waves(plan: &Plan, selected: &BTreeSet<HostId>, sizes: &[Size], own: Opti
 impl RollingReboot {
     #[must_use]
     pub fn new(plan: Arc<Plan>, selected: &BTreeSet<HostId>, sizes: &[Size], own: Option<HostId>) -> Self {
-        let waves = waves(&plan, selected, sizes, own);
+        Self::trying(plan, selected, sizes, own, BTreeMap::new())
+    }
+
+    /// The same, with hosts whose new systems are tried before they are what a reboot brings.
+    #[must_use]
+    pub fn trying(
+        plan: Arc<Plan>,
+        selected: &BTreeSet<HostId>,
+        sizes: &[Size],
+        own: Option<HostId>,
+        tried: BTreeMap<HostId, TrialPlan>,
+    ) -> Self {
+        let waves = waves(&plan, selected, sizes, own, &tried.keys().copied().collect());
         Self {
             own: own.filter(|own| selected.contains(own)),
             holding: Holding::default(),
@@ -185,6 +237,8 @@ impl RollingReboot {
             waves,
             wave: 0,
             stage: RebootStage::Over,
+            tried,
+            trial: None,
             away: BTreeSet::new(),
             boots: BTreeMap::new(),
             streak: 0,
@@ -211,9 +265,19 @@ impl RollingReboot {
             RebootInput::Held { host } => self.held(host, &mut effects),
             RebootInput::NotHeld { host, cause } => self.not_held(host, cause, &mut effects),
             RebootInput::RecordFailed { error } => {
-                self.stopped = Some(RollingReason::RebootNotRecorded { error });
-                self.away.clear();
-                self.finish(&mut effects);
+                let why = RollingReason::RebootNotRecorded { error };
+                self.stopped = Some(why.clone());
+                if let Some((host, _)) = &self.trial {
+                    let host = *host;
+                    self.in_trial(host, TrialInput::NotRecorded { why: why.into() }, &mut effects);
+                } else {
+                    self.away.clear();
+                    self.finish(&mut effects);
+                }
+            }
+            RebootInput::Tried { host, input, boot_id } => {
+                self.boots.extend(boot_id.map(|boot_id| (host, boot_id)));
+                self.in_trial(host, input, &mut effects);
             }
             RebootInput::Back { host, standing } => {
                 let wrong = self.came_up_wrong(host, &standing);
@@ -233,6 +297,10 @@ impl RollingReboot {
             RebootInput::CancelRequested(signal) => {
                 if self.stage != RebootStage::Over && self.interrupted.replace(signal).is_none() {
                     effects.push(RebootEffect::Tell(Event::warned(None, RollingReason::NoFurtherReboot { signal })));
+                    if let Some((host, _)) = &self.trial {
+                        let host = *host;
+                        self.in_trial(host, TrialInput::Cancelled, &mut effects);
+                    }
                 }
             }
         }
@@ -256,6 +324,12 @@ impl RollingReboot {
         &self.away
     }
 
+    /// Returns the trial that is under way.
+    #[must_use]
+    pub fn trial(&self) -> Option<(HostId, &Trial)> {
+        self.trial.as_ref().map(|(host, trial)| (*host, trial))
+    }
+
     /// Returns why no further host was begun, if no host is to blame.
     #[must_use]
     pub fn stopped(&self) -> Option<&RollingReason> {
@@ -270,6 +344,7 @@ impl RollingReboot {
 
     fn is_to_stop(&self) -> bool {
         self.interrupted.is_some()
+            || self.stopped.is_some()
             || self.ends.values().any(|end| !matches!(end, HostEnd::Rebooted | HostEnd::NotBegun))
     }
 
@@ -295,7 +370,11 @@ impl RollingReboot {
         }
         let wave = &self.waves[self.wave];
         let hosts = wave.iter().map(|host| self.plan.host(*host).name.clone()).collect();
-        effects.push(RebootEffect::Record(RebootEntry::Rebooting { hosts }));
+        let to_try = wave.first().and_then(|host| Some((*host, self.tried.get(host)?.tried.clone())));
+        // Of a trial the record says it before the order to go: up to there nothing is rebooted.
+        if to_try.is_none() {
+            effects.push(RebootEffect::Record(RebootEntry::Rebooting { hosts }));
+        }
         self.stage = RebootStage::Rebooting;
         self.away = wave.iter().copied().collect();
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -305,7 +384,85 @@ impl RollingReboot {
             hosts: wave.iter().map(|host| self.plan.host(*host).name.clone()).collect(),
         }));
         effects.push(RebootEffect::Tell(Event::PhaseStarted { phase: Phase::Reboot }));
-        effects.extend(wave.iter().copied().map(RebootEffect::Reboot));
+        let Some((host, system)) = to_try else {
+            effects.extend(wave.iter().copied().map(RebootEffect::Reboot));
+            return;
+        };
+        let (trial, order) = Trial::begin(system);
+        self.trial = Some((host, trial));
+        self.order(host, order, effects);
+    }
+
+    /// Feeds the trial that is under way.
+    fn in_trial(&mut self, host: HostId, input: TrialInput, effects: &mut Vec<RebootEffect>) {
+        let Some((tried, trial)) = self.trial.as_mut().filter(|(tried, _)| *tried == host) else { return };
+        let host = *tried;
+        let next = trial.handle(input);
+        if let Some(order) = next {
+            self.order(host, order, effects);
+        }
+        let Some((_, trial)) = self.trial.take_if(|(_, trial)| trial.end().is_some()) else { return };
+        if let (Some(end), remains) = (trial.end(), trial.remains()) {
+            self.tried_to_the_end(host, end.clone(), remains.cloned(), effects);
+        }
+    }
+
+    fn order(&mut self, host: HostId, order: TrialOrder, effects: &mut Vec<RebootEffect>) {
+        // A proof that is left ends with any other order.
+        self.stage = RebootStage::Rebooting;
+        match order {
+            TrialOrder::Prove => {
+                (self.stage, self.streak, self.overtime) = (RebootStage::Proving, 0, false);
+                self.last_restarts.clear();
+                effects.push(RebootEffect::Tell(Event::moved(
+                    &self.plan.host(host).name,
+                    RebootActivity::ProvingLinks.to_string(),
+                )));
+                effects.push(RebootEffect::Expect { wave: self.wave });
+                effects.push(RebootEffect::Probe { after_a_pause: false });
+            }
+            order => {
+                if order == TrialOrder::Go {
+                    let host = self.plan.host(host).name.clone();
+                    effects.push(RebootEffect::Record(RebootEntry::Trying { host }));
+                }
+                effects.push(RebootEffect::Try { host, order });
+            }
+        }
+    }
+
+    /// Ends a host's trial, and with it the host's wave.
+    fn tried_to_the_end(
+        &mut self,
+        host: HostId,
+        end: TrialEnd,
+        remains: Option<AnyReason>,
+        effects: &mut Vec<RebootEffect>,
+    ) {
+        let name = self.plan.host(host).name.clone();
+        if let Some(cause) = remains {
+            effects.push(RebootEffect::Tell(Event::warned(Some(&name), TryingReason::TrialRemains { cause })));
+        }
+        let end = match end {
+            TrialEnd::Kept => HostEnd::Rebooted,
+            TrialEnd::Refused { why } => HostEnd::Refused { why },
+            TrialEnd::Cancelled => HostEnd::NotBegun,
+            TrialEnd::WentBack { why } => HostEnd::WentBack { why },
+            TrialEnd::Failed { why } | TrialEnd::Wrong { why } | TrialEnd::Lost { why } => HostEnd::Wrong { why },
+        };
+        let told = match &end {
+            HostEnd::Rebooted => Some(Event::HostDone { host: name, phase: Phase::Reboot }),
+            HostEnd::Refused { why } => {
+                Some(Event::failed(Some(&name), RollingReason::HostNotRebooted { cause: why.clone() }))
+            }
+            HostEnd::Wrong { why } | HostEnd::WentBack { why } => Some(Event::failed(Some(&name), why.clone())),
+            HostEnd::NotBegun => None,
+        };
+        effects.extend(told.map(RebootEffect::Tell));
+        self.away.remove(&host);
+        self.ends.insert(host, end);
+        self.wave += 1;
+        self.begin_wave(effects);
     }
 
     /// Ends a host's reboot: nothing more is to come of it.
@@ -392,6 +549,16 @@ impl RollingReboot {
             phase: Phase::Reboot,
             cells: cells(&self.plan, round, false),
         }));
+        if let Some((host, _)) = &self.trial {
+            let host = *host;
+            let input = if self.streak >= ROUNDS {
+                TrialInput::Proven
+            } else {
+                TrialInput::NotProven { why: RollingReason::NotAllAsBefore { wrong }.into() }
+            };
+            self.in_trial(host, input, effects);
+            return;
+        }
         let mut wave = self.waves[self.wave].clone();
         wave.retain(|host| self.boots.contains_key(host));
         let proven = self.streak >= ROUNDS;

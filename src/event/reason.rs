@@ -43,6 +43,7 @@ pub mod run_end;
 pub mod status;
 pub mod survey;
 pub mod trial;
+pub mod trying;
 pub mod tunnel;
 pub mod units;
 pub mod unlinked;

@@ -45,6 +45,7 @@ pub(crate) mod sending;
 mod status;
 mod survey;
 mod trial;
+mod trying;
 mod tunnel;
 mod units;
 mod unlinked;

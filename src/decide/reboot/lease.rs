@@ -13,7 +13,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::reboot::RollingReason;
 use crate::facts::plan::HostId;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Holding {
     renews: bool,
     /// Hosts that have not been asked yet.
@@ -42,11 +42,13 @@ impl RollingReboot {
 
     fn ask_for_leases(&mut self, hosts: Vec<HostId>, effects: &mut Vec<RebootEffect>) {
         self.stage = RebootStage::Holding;
+        let wave = self.waves.get(self.wave).and_then(|wave| wave.first());
+        let for_a_trial = self.holding.renews && wave.is_some_and(|host| self.tried.contains_key(host));
         for host in hosts {
             self.holding.asked.insert(host);
             self.holding.hosts.insert(host);
             let boot_id = self.boots.get(&host).unwrap_or(&self.plan.host(host).boot_id).clone();
-            effects.push(RebootEffect::Hold { host, boot_id, renews: self.holding.renews });
+            effects.push(RebootEffect::Hold { host, boot_id, renews: self.holding.renews, for_a_trial });
         }
     }
 

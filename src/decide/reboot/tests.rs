@@ -5,6 +5,7 @@ use crate::decide::transaction::tests::{plan, system};
 use crate::event::reason::any::AnyReason;
 use crate::facts::links::{HostRound, LinkAnswer};
 use crate::facts::systems::{BootLoader, Systems};
+use crate::facts::trial::TrialStanding;
 
 fn ids(places: &[usize]) -> BTreeSet<HostId> {
     places.iter().copied().map(HostId).collect()
@@ -30,6 +31,7 @@ pub(super) fn standing() -> Standing {
         units: BTreeMap::new(),
         run_traces: None,
         fence: None,
+        trial: TrialStanding::default(),
     }
 }
 
@@ -89,7 +91,7 @@ fn give(rolling: &mut RollingReboot, input: RebootInput) -> Vec<RebootEffect> {
         crate::codes::keep_judged(rolling.stopped().cloned());
         let wrong = rolling.ends().values().filter_map(|end| match end {
             HostEnd::Wrong { why } => Some(why.clone()),
-            HostEnd::Rebooted | HostEnd::Refused { .. } | HostEnd::NotBegun => None,
+            HostEnd::Rebooted | HostEnd::Refused { .. } | HostEnd::WentBack { .. } | HostEnd::NotBegun => None,
         });
         crate::codes::keep_judged(wrong);
     }
@@ -131,7 +133,7 @@ fn hosts_behind_a_jump_come_before_it_and_never_beside_it() {
     let fleet = fleet(4);
     let shown = |sizes: &str| -> Vec<Vec<usize>> {
         let sizes: Vec<Size> = sizes.split(',').filter_map(|size| size.parse().ok()).collect();
-        let all = waves(&fleet, &ids(&[0, 1, 2, 3]), &sizes, None);
+        let all = waves(&fleet, &ids(&[0, 1, 2, 3]), &sizes, None, &ids(&[]));
         all.iter().map(|wave| wave.iter().map(|host| host.0).collect()).collect()
     };
     assert_eq!(shown(""), [vec![1], vec![2], vec![3], vec![0]]);
@@ -401,7 +403,7 @@ fn ctrl_c_while_the_leases_are_taken_reboots_no_host() {
 fn the_machine_that_it_runs_on_goes_last_and_alone() {
     let fleet = fleet(4);
     let shown = |own: usize, selected: &[usize], sizes: &[Size]| -> Vec<Vec<usize>> {
-        let all = waves(&fleet, &ids(selected), sizes, Some(HostId(own)));
+        let all = waves(&fleet, &ids(selected), sizes, Some(HostId(own)), &ids(&[]));
         all.iter().map(|wave| wave.iter().map(|host| host.0).collect()).collect()
     };
     // All are behind host0.

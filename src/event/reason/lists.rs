@@ -40,6 +40,7 @@ use crate::event::reason::run_end::{FleetEnd, LinksAtEnd, Supersession};
 use crate::event::reason::status::Ailment;
 use crate::event::reason::survey::Judgement;
 use crate::event::reason::trial::{TrialOutlook, TrialRefusal};
+use crate::event::reason::trying::TryingReason;
 use crate::event::reason::units::UnitCaution;
 use crate::event::reason::unlinked::{Unlinked, UnlinkedFleet};
 use crate::event::reason::waves::WaveFault;
@@ -64,7 +65,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 66] = [
+pub const LISTS: [ReasonList; 67] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -125,6 +126,7 @@ pub const LISTS: [ReasonList; 66] = [
     ReasonList::of::<Judgement>(),
     ReasonList::of::<TrialOutlook>(),
     ReasonList::of::<TrialRefusal>(),
+    ReasonList::of::<TryingReason>(),
     ReasonList::of::<UnitCaution>(),
     ReasonList::of::<Unlinked>(),
     ReasonList::of::<UnlinkedFleet>(),

@@ -1,0 +1,140 @@
+//! What a look at a host means to its trial.
+
+use crate::event::reason::any::AnyReason;
+use crate::event::reason::trying::TryingReason;
+use crate::facts::host::{GuardState, Standing, same_boot};
+use crate::facts::store_path::StorePath;
+
+/// What is to be tried on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialPlan {
+    pub run: String,
+    /// The boot on which it begins.
+    pub boot_id: String,
+    /// The system that booted last.
+    pub booted: StorePath,
+    pub tried: StorePath,
+    /// The boot default when it begins: what is tried, or what booted last where it is tried once more.
+    pub before: StorePath,
+}
+
+/// How a host shows itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrialSight {
+    /// The old boot; its guard sets the next boot, or reboots already.
+    Leaving,
+    /// The old boot under its guard, which was not asked to go, or could not.
+    OldArmed { is_alive: bool },
+    /// The old boot; its guard is putting back.
+    OldFiring,
+    /// The old boot without a guard of this trial that waits or works.
+    OldAtRest {
+        /// The boot default is what it was.
+        restored: bool,
+    },
+    /// The trial's own boot, under its guard.
+    InTrial {
+        is_alive: bool,
+        /// Why it is not to be kept, whatever else it shows.
+        lacks: Option<AnyReason>,
+    },
+    /// The trial's own boot; its guard is going back.
+    Firing,
+    /// The trial's own boot, and no guard was armed in it.
+    Unguarded,
+    /// What was tried is the boot default, and was proven.
+    Kept {
+        /// No guard waits any more.
+        ended: bool,
+    },
+    /// Another boot, into what booted last.
+    BackOnOld {
+        /// What the guard that fired there has left.
+        trace: Option<String>,
+    },
+    /// Any other boot.
+    Other { why: AnyReason },
+}
+
+/// The guard of this trial, as the host reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnGuard {
+    Armed { is_alive: bool },
+    Firing,
+    Fired,
+    Disarmed,
+    None,
+}
+
+impl TrialSight {
+    #[must_use]
+    pub fn of(plan: &TrialPlan, standing: &Standing) -> Self {
+        let trial = &standing.trial;
+        let survivor = trial.of(&plan.run);
+        let is_proven = survivor.is_some_and(|survivor| survivor.proven);
+        let guard = OwnGuard::of(&plan.run, &standing.guard);
+        if same_boot(&standing.boot_id, &plan.boot_id) {
+            let is_leaving =
+                trial.go.as_ref().is_some_and(|going| going.run == plan.run && going.failed.is_none());
+            return match guard {
+                _ if is_leaving => Self::Leaving,
+                OwnGuard::Armed { is_alive } => Self::OldArmed { is_alive },
+                OwnGuard::Firing => Self::OldFiring,
+                OwnGuard::Fired | OwnGuard::Disarmed | OwnGuard::None => {
+                    Self::OldAtRest { restored: standing.systems.known_boot_default() == Some(&plan.before) }
+                }
+            };
+        }
+        let is_in_trial = trial.line.as_ref() == Some(&plan.run) && standing.booted == plan.tried;
+        match guard {
+            _ if standing.booted == plan.booted => {
+                Self::BackOnOld { trace: survivor.and_then(|survivor| survivor.trace.clone()) }
+            }
+            OwnGuard::Armed { .. } | OwnGuard::Firing if is_in_trial && is_proven => Self::Kept { ended: false },
+            OwnGuard::Armed { is_alive } if is_in_trial => {
+                Self::InTrial { is_alive, lacks: lacks(plan, standing).map(AnyReason::from) }
+            }
+            OwnGuard::Firing if is_in_trial => Self::Firing,
+            // Also where it has rebooted since, by its own entry.
+            _ if standing.booted == plan.tried && is_proven => Self::Kept { ended: true },
+            OwnGuard::Fired if is_in_trial => Self::Other { why: TryingReason::GuardStayed.into() },
+            OwnGuard::None if is_in_trial => Self::Unguarded,
+            _ => Self::Other {
+                why: TryingReason::BootedNeither { booted: standing.booted.clone(), line: trial.line.clone() }.into(),
+            },
+        }
+    }
+}
+
+/// What speaks against keeping it, beside units and links.
+fn lacks(plan: &TrialPlan, standing: &Standing) -> Option<TryingReason> {
+    let systems = &standing.systems;
+    if systems.current != plan.tried
+        || systems.profile != plan.tried
+        || systems.known_boot_default() != Some(&plan.booted)
+    {
+        return Some(TryingReason::MovedInTrial {
+            current: systems.current.clone(),
+            profile: systems.profile.clone(),
+            boot_default: systems.known_boot_default().cloned(),
+        });
+    }
+    let kept = standing.trial.of(&plan.run).is_some_and(|survivor| survivor.kept_by_firmware);
+    if kept || standing.next_boot.is_some() {
+        return Some(TryingReason::NextBootStays);
+    }
+    None
+}
+
+impl OwnGuard {
+    fn of(run: &str, guard: &GuardState) -> Self {
+        match guard {
+            GuardState::Armed { run: of, .. } if of == run => Self::Armed { is_alive: true },
+            GuardState::Dead { run: of, .. } if of == run => Self::Armed { is_alive: false },
+            GuardState::Firing { run: of } if of == run => Self::Firing,
+            GuardState::Fired { run: of } if of == run => Self::Fired,
+            GuardState::Disarmed { run: of } if of == run => Self::Disarmed,
+            _ => Self::None,
+        }
+    }
+}

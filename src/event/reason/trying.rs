@@ -1,0 +1,56 @@
+//! What becomes of a host's trial: one boot into a system before that is its boot default.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
+
+use crate::event::reason::any::AnyReason;
+use crate::facts::store_path::StorePath;
+
+/// What is told of a trial, and how it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum TryingReason {
+    /// The host is rebooted as without trials.
+    RebootedUntried { cause: AnyReason },
+    /// It was not told to go, or its guard could not carry that out.
+    DidNotGo,
+    /// The guard of the old boot is through, and the boot default is not what it was.
+    NotPutBack,
+    /// What was tried did not become the boot default.
+    NotKept { cause: AnyReason },
+    /// The trial came up without its guard.
+    CameUpUnguarded,
+    /// In the trial, the systems are not those that it began with.
+    MovedInTrial {
+        current: StorePath,
+        profile: StorePath,
+        /// Absent: not known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        boot_default: Option<StorePath>,
+    },
+    /// The firmware has not forgotten the next boot.
+    NextBootStays,
+    /// The trial's guard has fired, and stays where it is: a reboot would be worse.
+    GuardStayed,
+    /// The host is on a boot that this trial cannot have brought.
+    BootedNeither {
+        booted: StorePath,
+        /// The run whose trial that boot is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<String>,
+    },
+    /// It was tried, and was sent back by a signal.
+    BackBySignal { tried: StorePath },
+    /// It was tried, and was sent back because of what was seen.
+    BackFor { tried: StorePath, cause: AnyReason },
+    /// It was tried, and its guard went back by itself.
+    BackByItsGuard { tried: StorePath, trace: String },
+    /// It runs again what booted last, and no guard has left a word.
+    BackWithoutATrace { tried: StorePath },
+    /// The host is out of reach, past the time at which it must be back by itself.
+    TrialOverdue { waited_s: u64, cause: AnyReason },
+    /// Something of the trial may still lie on the host.
+    TrialRemains { cause: AnyReason },
+}

@@ -1,0 +1,86 @@
+use std::fmt;
+
+use super::Worded;
+use crate::event::reason::trying::TryingReason;
+
+impl fmt::Display for TryingReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RebootedUntried { cause } => write!(
+                formatter,
+                "is rebooted into its new system at once, because that cannot be tried here first: {cause}"
+            ),
+            Self::DidNotGo => formatter.write_str("did not go into its trial: it is on the boot that it was on"),
+            Self::NotPutBack => formatter.write_str(
+                "did not go into its trial, and its guard could not put the boot default back to what it was",
+            ),
+            Self::NotKept { cause } => write!(formatter, "did not become the boot default: {cause}"),
+            Self::CameUpUnguarded => formatter.write_str("came up in its trial without a guard"),
+            Self::MovedInTrial { current, profile, boot_default } => {
+                write!(formatter, "was moved in its trial, and not by it: current {current}, profile {profile}, ")?;
+                match boot_default {
+                    Some(boot_default) => write!(formatter, "boot default {boot_default}"),
+                    None => formatter.write_str("boot default not known"),
+                }
+            }
+            Self::NextBootStays => {
+                formatter.write_str("its firmware has not forgotten the next boot, and would bring the trial again")
+            }
+            Self::GuardStayed => formatter.write_str(
+                "is in its trial, and its guard stays there: the files of what a reboot would bring are damaged",
+            ),
+            Self::BootedNeither { booted, line: Some(run) } => {
+                write!(formatter, "came up on something else than it was to try: {booted}, in a trial of run {run}")
+            }
+            Self::BootedNeither { booted, line: None } => {
+                write!(formatter, "came up on something else than it was to try: {booted}, and in no trial")
+            }
+            Self::BackBySignal { tried } => {
+                write!(formatter, "runs what it booted before, and {tried} was not tried to the end")
+            }
+            Self::BackFor { tried, cause } => {
+                write!(formatter, "has tried {tried}, and runs again what it booted before: {cause}")
+            }
+            Self::BackByItsGuard { tried, trace } => write!(
+                formatter,
+                "has tried {tried}, and its guard brought it back to what it booted before: {trace}"
+            ),
+            Self::BackWithoutATrace { tried } => write!(
+                formatter,
+                "was to try {tried}, and runs what it booted before without a word of its guard: the new system \
+                 crashed or was reset, or the firmware has not taken the next boot, or the way to it leads through \
+                 this host"
+            ),
+            Self::TrialOverdue { waited_s, cause } => write!(
+                formatter,
+                "has not come back from its trial within {waited_s} s: {cause}; switch it off and on: it boots what it \
+                 booted before"
+            ),
+            Self::TrialRemains { cause } => {
+                write!(formatter, "may still have something of its trial, which the next command cleans: {cause}")
+            }
+        }
+    }
+}
+
+impl Worded for TryingReason {
+    fn mend(&self) -> Option<String> {
+        match self {
+            Self::RebootedUntried { cause } => cause.mend(),
+            Self::DidNotGo
+            | Self::NotPutBack
+            | Self::NotKept { .. }
+            | Self::CameUpUnguarded
+            | Self::MovedInTrial { .. }
+            | Self::NextBootStays
+            | Self::GuardStayed
+            | Self::BootedNeither { .. }
+            | Self::BackBySignal { .. }
+            | Self::BackFor { .. }
+            | Self::BackByItsGuard { .. }
+            | Self::BackWithoutATrace { .. }
+            | Self::TrialOverdue { .. }
+            | Self::TrialRemains { .. } => None,
+        }
+    }
+}
