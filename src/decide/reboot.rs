@@ -9,6 +9,7 @@ pub mod trial;
 pub mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::decide::matrix::{cells, link_text};
@@ -138,7 +139,7 @@ pub enum HostEnd {
     NotBegun,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum RebootStage {
     Holding,
     Rebooting,
@@ -172,6 +173,16 @@ pub struct RollingReboot {
     overtime: bool,
     last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
     interrupted: Option<Signal>,
+}
+
+/// Two of one plan differ in what is here: states are told apart without reading reasons and rounds.
+impl Hash for RollingReboot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.stage, self.wave, self.streak, self.overtime, self.interrupted).hash(state);
+        (&self.away, &self.boots, &self.trial).hash(state);
+        (self.stopped.is_some(), self.holding.is_asking()).hash(state);
+        self.ends.values().for_each(|end| std::mem::discriminant(end).hash(state));
+    }
 }
 
 /// Groups the hosts that are rebooted together: those behind a jump before the jump, and never beside it.

@@ -22,5 +22,6 @@ mod mistakes;
 mod properties;
 mod scripts;
 mod station;
+mod trial;
 mod words;
 mod world;

@@ -25,6 +25,13 @@ pub(super) struct Holding {
     pub(super) hosts: BTreeSet<HostId>,
 }
 
+impl Holding {
+    /// Returns how many hosts have been asked and have not answered, and whether they renew.
+    pub(super) fn is_asking(&self) -> (usize, bool) {
+        (self.asked.len(), self.renews)
+    }
+}
+
 impl RollingReboot {
     pub(super) fn take_leases(&mut self, effects: &mut Vec<RebootEffect>) {
         let mut order: Vec<HostId> = self.plan.ids().collect();

@@ -4,6 +4,7 @@
 //! It keeps no time: what is waited for, and how long, is [`TrialOrder::Await`], and what a look at the host means is
 //! [`TrialSight`]. A sight that settles nothing is looked past, so that the driver only looks again.
 
+pub mod left;
 pub mod sight;
 pub mod times;
 
