@@ -30,6 +30,7 @@ pub(super) fn standing() -> Standing {
         units: BTreeMap::new(),
         run_traces: None,
         fence: None,
+        trial: crate::facts::trial::TrialStanding::default(),
     }
 }
 
