@@ -19,6 +19,8 @@ mod probes;
 mod rolling;
 #[path = "scripts/traces.rs"]
 mod traces;
+#[path = "scripts/trial.rs"]
+mod trial;
 
 const A: &str = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-25.11.1";
 const B: &str = "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-vps-25.11.2";

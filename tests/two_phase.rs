@@ -226,6 +226,7 @@ impl FakeFleet {
             units: BTreeMap::new(),
             run_traces: None,
             fence: None,
+            trial: fleetdeploy::facts::trial::TrialStanding::default(),
         };
         Answer::Said(Box::new(StepAnswer { outcome, standing, log }))
     }

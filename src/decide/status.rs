@@ -219,6 +219,7 @@ pub(crate) mod tests {
                     units: BTreeMap::new(),
                     run_traces: None,
                     fence: None,
+                    trial: crate::facts::trial::TrialStanding::default(),
                 },
                 host_name: "vps".into(),
                 machine_id: "0".repeat(32),

@@ -8,7 +8,7 @@ use crate::facts::provenance::SystemOrigin;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
 use crate::facts::traces::{RunMark, RunTraces};
-use crate::facts::trial::TrialFacts;
+use crate::facts::trial::{TrialFacts, TrialStanding};
 use crate::facts::units::Units;
 
 /// Seconds on a host's own `/proc/uptime`: the one clock of guard, fence and display.
@@ -168,6 +168,9 @@ pub struct Standing {
     /// The highest epoch of that run that was ever written here, and its owner, whether or not it claims the host now.
     #[serde(default)]
     pub fence: Option<Lease>,
+    /// All of a trial that is there.
+    #[serde(default)]
+    pub trial: TrialStanding,
 }
 
 /// The facts of the survey: everything that a push must know before it touches a host.

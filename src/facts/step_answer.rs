@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::host::{JobKind, Standing};
+use crate::facts::trial::TrialJob;
 
 /// How a step that changes a host ended, as the host says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub enum StepFailure {
     Unwritable(String),
     /// A detached step has not ended as it should.
     Job(JobKind, JobEnd),
+    /// A detached step of a trial has not ended as it should.
+    Trial(TrialJob, JobEnd),
 }
 
 /// The end of a detached step that is no success.

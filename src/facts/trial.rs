@@ -1,7 +1,12 @@
-//! What a host says about booting an entry once, while its boot default stays.
+//! What a host says about booting an entry once, while its boot default stays: whether it can, and what of it is there.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::facts::host::JobState;
+use crate::facts::store_path::StorePath;
 
 /// How the boot loader is told to start an entry once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -73,4 +78,152 @@ pub struct TrialFacts {
     pub line: Option<u64>,
     /// There is a hardware watchdog.
     pub watchdog: bool,
+}
+
+/// A detached step of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialJob {
+    /// In the old boot: the booted system becomes the boot default, and the one that is to be tried gets our entry.
+    Register,
+    /// In the trial: what was tried becomes the boot default again.
+    Keep,
+}
+
+impl TrialJob {
+    /// The word that the scripts use.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Keep => "keep",
+        }
+    }
+
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Register, Self::Keep].into_iter().find(|job| job.word() == word)
+    }
+}
+
+/// All of a trial that a host shows in its standing. On a host without one nothing of it is there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrialStanding {
+    /// The run that the kernel's line of this boot names; in a container that of its first process.
+    pub line: Option<String>,
+    /// The order to go, if it was given in this boot.
+    pub go: Option<TrialGo>,
+    /// In this boot the unit of the kernel's line does nothing any more.
+    pub over_here: bool,
+    /// Those that were started in this boot.
+    pub jobs: BTreeMap<TrialJob, JobState>,
+    /// The trials of which anything outlives a reboot here, by their runs.
+    pub survivors: Vec<TrialSurvivor>,
+}
+
+impl TrialStanding {
+    /// Returns what is left of the trial of this run.
+    #[must_use]
+    pub fn of(&self, run: &str) -> Option<&TrialSurvivor> {
+        self.survivors.iter().find(|survivor| survivor.run == run)
+    }
+
+    /// Returns whether the host is on its way to reboot into what is to be tried.
+    #[must_use]
+    pub fn is_going(&self) -> bool {
+        self.go.as_ref().is_some_and(|go| go.failed.is_none())
+    }
+
+    /// Returns the trial that has ended on the old system, as long as that says something: what was tried is the
+    /// profile still, and was not booted since.
+    #[must_use]
+    pub fn remembered(&self, profile: &StorePath, booted: &StorePath) -> Option<&TrialSurvivor> {
+        let tried_in_vain = |survivor: &&TrialSurvivor| {
+            let tried = survivor.systems.as_ref().map(|systems| &systems.tried);
+            survivor.failed.is_some() && tried == Some(profile) && tried != Some(booted)
+        };
+        self.survivors.iter().find(tried_in_vain)
+    }
+}
+
+/// The order to go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TrialGo {
+    pub run: String,
+    /// Why the guard could not do it, in the words of the host. Then its token counts again.
+    pub failed: Option<String>,
+}
+
+/// All of one trial that outlives a reboot of its host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TrialSurvivor {
+    pub run: String,
+    /// `person@workstation`; empty: its plan cannot be read.
+    pub owner: String,
+    /// `None`: its plan cannot be read.
+    pub systems: Option<TrialSystems>,
+    /// The deadline of its guard, from the start of the kernel that is tried.
+    pub seconds: u64,
+    /// The next boot was still set in the trial.
+    pub kept_by_firmware: bool,
+    /// What was tried is the boot default, and whole.
+    pub proven: bool,
+    /// It was ended on what was tried.
+    pub over: bool,
+    /// It ended on the old system, and why.
+    pub failed: Option<String>,
+    /// The first line of what its guard has left of its firing.
+    pub trace: Option<String>,
+}
+
+/// The systems of a trial.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TrialSystems {
+    /// The system that was booted before it, and comes up where it fails.
+    pub booted: StorePath,
+    pub tried: StorePath,
+    /// The boot default as it was before: one of the two.
+    pub before: StorePath,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> StorePath {
+        StorePath::new(format!("/nix/store/{}-{name}", "a".repeat(32))).unwrap()
+    }
+
+    #[test]
+    fn a_trial_that_has_ended_on_the_old_system_is_remembered_until_the_new_one_was_booted_or_is_not_the_profile() {
+        let systems = TrialSystems { booted: path("b"), tried: path("d"), before: path("d") };
+        let survivor = |failed: Option<&str>| TrialSurvivor {
+            run: "r-1".into(),
+            owner: "ada@laptop".into(),
+            systems: Some(systems.clone()),
+            seconds: 600,
+            kept_by_firmware: false,
+            proven: false,
+            over: false,
+            failed: failed.map(str::to_owned),
+            trace: None,
+        };
+        let of = |failed| TrialStanding { survivors: vec![survivor(failed)], ..TrialStanding::default() };
+        let failed = of(Some("no login"));
+        assert!(failed.remembered(&path("d"), &path("b")).is_some());
+        assert!(failed.remembered(&path("d"), &path("d")).is_none());
+        assert!(failed.remembered(&path("x"), &path("b")).is_none());
+        assert!(of(None).remembered(&path("d"), &path("b")).is_none());
+        assert!(failed.of("r-1").is_some() && failed.of("r-2").is_none());
+    }
+
+    #[test]
+    fn a_host_goes_until_its_guard_says_that_it_cannot() {
+        let go = |failed: Option<&str>| TrialStanding {
+            go: Some(TrialGo { run: "r-1".into(), failed: failed.map(str::to_owned) }),
+            ..TrialStanding::default()
+        };
+        assert!(go(None).is_going() && !go(Some("no variable")).is_going() && !TrialStanding::default().is_going());
+    }
 }

@@ -16,6 +16,7 @@ use crate::facts::provenance::Brought;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::Systems;
 use crate::facts::traces::EndMark;
+use crate::facts::trial::TrialJob;
 use crate::inventory::model::{GuardAction, HostName};
 
 /// The run that speaks, and its right to do so: a host refuses a lower epoch than the one it has.
@@ -162,6 +163,44 @@ pub enum RemoteStep {
     },
     /// The rolling reboot holds the host no more.
     LetGo { run: String },
+    /// All that guards a trial, and its guard in the old boot, if the facts still hold and the host's clock is not past
+    /// `latest`.
+    ArmTrial {
+        run: String,
+        /// The owner, for a person who finds the lease: `person@workstation`.
+        owner: String,
+        boot_id: String,
+        latest: Uptime,
+        booted: StorePath,
+        tried: StorePath,
+        /// How long until it fires in the old boot; rounded up to seconds.
+        guard: Duration,
+        /// The deadline in the trial, from the start of its kernel; rounded up to seconds.
+        seconds: Duration,
+        /// As with `Arm`.
+        pace: Vec<(&'static str, u64)>,
+    },
+    /// A detached step of a trial: started once, awaited on the host for at most `limit`.
+    TrialJob {
+        run: String,
+        boot_id: String,
+        kind: TrialJob,
+        /// How much time the guard must have left for the step to begin.
+        needs: Duration,
+        limit: Duration,
+    },
+    /// Waits for a detached step of a trial that was started before; changes nothing.
+    AwaitTrial { run: String, kind: TrialJob, limit: Duration },
+    /// The host's guard sets the entry as the next boot, and reboots.
+    Go { run: String, boot_id: String },
+    /// The guard of a trial acts now.
+    Fire { run: String, boot_id: String },
+    /// A guard of a trial that is gone is started again; its deadline stays.
+    Tend { run: String, boot_id: String },
+    /// The trial ends on what was tried, without a reboot.
+    EndTrial { run: String, boot_id: String },
+    /// Takes away what a trial has left; where it ended on the old system a mark of that stays, with `why`.
+    CleanTrial { run: String, why: String },
     /// Keeps the names of units that made the run roll back.
     Remember { speaker: Speaker, units: Vec<String> },
     /// How the host stands once everything that its boot starts has started, or has had `limit` for it.

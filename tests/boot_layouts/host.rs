@@ -10,8 +10,16 @@ use crate::tree::Tree;
 
 /// Shell and awk; both must be here, for a table that was run under half of them proves half.
 const KINDS: [(&str, &str); 2] = [("dash", "mawk"), ("bash", "gawk")];
-const SCRIPTS: [&str; 7] =
-    ["lib.sh", "boot.sh", "boot_systemd.sh", "boot_grub.sh", "boot_others.sh", "boot_files.sh", "boot_trial.sh"];
+const SCRIPTS: [&str; 8] = [
+    "lib.sh",
+    "boot.sh",
+    "boot_systemd.sh",
+    "boot_grub.sh",
+    "boot_others.sh",
+    "boot_files.sh",
+    "boot_trial.sh",
+    "boot_once.sh",
+];
 
 /// A file of efivarfs cannot be seeked, and GNU tail seeks in every regular file. On a real one: `scripts/lab/efi.sh`.
 const TAIL: &str = r#"#!/bin/sh

@@ -18,6 +18,7 @@ mod others;
 mod places;
 mod systemd;
 
+mod entry;
 mod missing;
 mod once;
 mod short;

@@ -443,6 +443,7 @@ impl Host {
             restarts: BTreeMap::new(),
             units: BTreeMap::new(),
             run_traces: Some(self.traces()),
+            trial: fleetdeploy::facts::trial::TrialStanding::default(),
             fence: Some(self.highest()).filter(|epoch| *epoch > 0).map(|epoch| ToldLease {
                 run: OURS.to_string(),
                 epoch: epoch.into(),

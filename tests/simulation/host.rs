@@ -245,6 +245,7 @@ impl Host {
             units: BTreeMap::new(),
             run_traces: Some(self.traces()),
             fence: self.fence(RUN),
+            trial: fleetdeploy::facts::trial::TrialStanding::default(),
         }
     }
 }

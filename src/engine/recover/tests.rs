@@ -230,6 +230,7 @@ pub(in crate::engine) fn facts(runs: &[&str]) -> Facts {
             units: BTreeMap::new(),
             run_traces: None,
             fence: None,
+            trial: crate::facts::trial::TrialStanding::default(),
         },
         host_name: String::new(),
         machine_id: String::new(),

@@ -447,7 +447,8 @@ impl Cause {
         match failure {
             StepFailure::Said(said) => Self::HostReportsFailure { said },
             StepFailure::Unwritable(said) => Self::HostUnwritable { said },
-            StepFailure::Job(kind, end) => Self::JobFailed { cause: JobFailure::by_log(kind, end, log) },
+            StepFailure::Job(kind, end) => Self::JobFailed { cause: JobFailure::by_log(kind.word(), end, log) },
+            StepFailure::Trial(job, end) => Self::JobFailed { cause: JobFailure::by_log(job.word(), end, log) },
         }
     }
 

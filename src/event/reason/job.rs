@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
-use crate::facts::host::JobKind;
 use crate::facts::step_answer::JobEnd;
 
 /// What switch-to-configuration prints where the boot loader's installer has failed.
@@ -106,8 +105,7 @@ pub enum JobFailure {
 impl JobFailure {
     /// Says what this end of a step means.
     #[must_use]
-    pub fn new(kind: JobKind, end: JobEnd) -> Self {
-        let step = kind.word();
+    pub fn new(step: &'static str, end: JobEnd) -> Self {
         let status = match end {
             JobEnd::Unfinished => return Self::JobUnfinished { step },
             JobEnd::Killed => return Self::JobKilled { step },
@@ -135,23 +133,23 @@ impl JobFailure {
 
     /// Says what this end of a step means, by the end of its log where the status alone does not tell.
     #[must_use]
-    pub fn by_log(kind: JobKind, end: JobEnd, log: &[String]) -> Self {
+    pub fn by_log(step: &'static str, end: JobEnd, log: &[String]) -> Self {
         let of_loader = log.iter().position(|line| line.trim() == LOADER_FAILED).filter(|_| end == JobEnd::Status(1));
         match of_loader {
             Some(at) => {
                 let said = log[..at].iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
-                Self::LoaderNotInstalled { step: kind.word(), said: said.unwrap_or_default().to_owned() }
+                Self::LoaderNotInstalled { step, said: said.unwrap_or_default().to_owned() }
             }
             None if end == JobEnd::Status(11) && log.iter().any(|line| line.contains(LOCK_TAKEN)) => {
-                Self::SwitchLockTaken { step: kind.word(), status: 11 }
+                Self::SwitchLockTaken { step, status: 11 }
             }
             None if end == JobEnd::Status(1) => {
                 let said = log.iter().rev().find_map(|line| line.trim().strip_prefix(PROGRAM_ERROR));
                 let last = || log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
                 let said = said.or_else(last).unwrap_or_default().to_owned();
-                Self::SwitchProgramFailed { step: kind.word(), status: 1, said }
+                Self::SwitchProgramFailed { step, status: 1, said }
             }
-            None => Self::new(kind, end),
+            None => Self::new(step, end),
         }
     }
 }
@@ -175,7 +173,7 @@ mod tests {
             ("checking\nPre-switch checks failed\n", ": Pre-switch checks failed"),
             ("", ""),
         ] {
-            let failure = JobFailure::by_log(JobKind::Test, JobEnd::Status(1), &lines(log));
+            let failure = JobFailure::by_log("test", JobEnd::Status(1), &lines(log));
             let expected = format!("`test`: switch-to-configuration gave up before its end (status 1){says}");
             assert_eq!(failure.to_string(), expected);
         }

@@ -1,6 +1,7 @@
 //! Reads how a host stands: the short facts that nearly every script prints.
 
 use super::traces;
+use super::trial::trial_standing;
 use super::{AnswerError, Lines, all, needed, number, one, system};
 use crate::facts::host::{GuardState, JobKind, JobState, Lease, RollingLease, Standing};
 use crate::facts::store_path::StorePath;
@@ -49,6 +50,7 @@ pub fn standing(lines: &Lines) -> Result<Standing, AnswerError> {
         units: all(lines, "unit_now").filter_map(unit_now).collect(),
         run_traces: one(lines, "ran").map(|text| traces::run_traces(text, one(lines, "volatile").is_some())),
         fence: one(lines, "fence").and_then(lease),
+        trial: trial_standing(lines),
     })
 }
 
@@ -97,13 +99,16 @@ fn rolling_lease(text: &str) -> Option<RollingLease> {
 
 fn job(text: &str) -> Option<(JobKind, JobState)> {
     let (kind, state) = text.split_once(' ')?;
-    let state = match state.split_once(' ') {
+    Some((job_kind(kind)?, job_state(state)?))
+}
+
+pub(super) fn job_state(state: &str) -> Option<JobState> {
+    Some(match state.split_once(' ') {
         Some(("exited", status)) => JobState::Exited { status: status.parse().ok()? },
         None if state == "running" => JobState::Running,
         None if state == "lost" => JobState::Lost,
         _ => return None,
-    };
-    Some((job_kind(kind)?, state))
+    })
 }
 
 pub(super) fn job_kind(word: &str) -> Option<JobKind> {

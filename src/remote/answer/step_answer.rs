@@ -2,8 +2,9 @@
 
 use super::standing::{job_kind, standing};
 use super::{AnswerError, Lines, one, texts};
-use crate::facts::host::{JobKind, JobState};
+use crate::facts::host::JobState;
 use crate::facts::step_answer::{JobEnd, RefusalReason, StepAnswer, StepFailure, StepOutcome};
+use crate::facts::trial::TrialJob;
 
 /// Reads the answer of `arm`, `take_over`, `extend`, `step`, `await`, `standing`, `disarm` and `clean`.
 ///
@@ -18,7 +19,11 @@ pub fn step_answer(lines: &Lines) -> Result<StepAnswer, AnswerError> {
     } else if let Some(text) = one(lines, "failed") {
         StepOutcome::said_to_have_failed(text)
     } else if let Some(kind) = one(lines, "asked").and_then(job_kind) {
-        job_outcome(kind, standing.jobs.get(&kind).copied().unwrap_or(JobState::None))
+        let end = job_end(standing.jobs.get(&kind).copied(), &[0, 4]);
+        end.map_or(StepOutcome::Done, |end| StepOutcome::Failed { failure: StepFailure::Job(kind, end) })
+    } else if let Some(job) = one(lines, "asked").and_then(TrialJob::from_word) {
+        let end = job_end(standing.trial.jobs.get(&job).copied(), &[0]);
+        end.map_or(StepOutcome::Done, |end| StepOutcome::Failed { failure: StepFailure::Trial(job, end) })
     } else {
         StepOutcome::Done
     };
@@ -42,16 +47,15 @@ fn refusal(word: &str) -> RefusalReason {
     }
 }
 
-/// Reads the end of a detached step. 4 says that some unit of the host is failed, perhaps since long. The
-/// standing names the units, and the decider compares them with those of before. What
+/// Reads the end of a detached step; `None`: it has a status that is `done`. 4 says that some unit of the host is
+/// failed, perhaps since long. The standing names the units, and the decider compares them with those of before. What
 /// the others mean says `JobFailure`.
-fn job_outcome(kind: JobKind, state: JobState) -> StepOutcome {
-    let end = match state {
-        JobState::Exited { status: 0 | 4 } => return StepOutcome::Done,
+fn job_end(state: Option<JobState>, done: &[i32]) -> Option<JobEnd> {
+    Some(match state.unwrap_or(JobState::None) {
+        JobState::Exited { status } if done.contains(&status) => return None,
         JobState::Exited { status } => JobEnd::Status(status),
         JobState::Running => JobEnd::Unfinished,
         JobState::Lost => JobEnd::Killed,
         JobState::None => JobEnd::NotBegun,
-    };
-    StepOutcome::Failed { failure: StepFailure::Job(kind, end) }
+    })
 }

@@ -128,6 +128,7 @@ fn a_survey_becomes_facts() {
             ]),
             run_traces: None,
             fence: None,
+            trial: crate::facts::trial::TrialStanding::default(),
         },
         host_name: "vps".into(),
         machine_id: "1e7e1eea20dd855201641749a2e5733d".into(),

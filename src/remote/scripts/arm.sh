@@ -107,6 +107,8 @@ arm_anew() {
         rm -rf "$place/token" "$place/jobs" "$place/fired-at" "$place/reactivated"
         token_state=none
     fi
+    # A trial that has ended on the old system is remembered until a push begins.
+    for arm_failed in "$trials"/*/failed; do [ ! -e "$arm_failed" ] || rm -rf "${arm_failed%/failed}"; done
     # A second arming is a way back, and never fails for what is there already and cannot be written anew.
     armed_before=no
     [ ! -e "$roots/$run/plan" ] || armed_before=yes
@@ -234,36 +236,4 @@ print_init_links() {
 
 write_programs() {
     write_once "$place/guard.sh" "$lib_text" "$guard_text" && write_once "$place/job.sh" "$lib_text" "$job_text"
-}
-
-# The guard is a service, not a timer: a timer's countdown begins anew with every daemon-reload. Without the default
-# dependencies a shutdown does not stop it, so that it can force a reboot that hangs; an administrator's own reboot is
-# not delayed, since systemd kills what is left without asking. It is not collected away, isolated away, limited in
-# restarts, or the first to go when memory is short.
-start_guard() {
-    # One of an older version may have failed, and is in the way.
-    case $systemd_says in
-    *' fleetdeploy-guard.service=inactive='*) ;;
-    *' fleetdeploy-guard.service='* | '') timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null ;;
-    esac
-    systemd_says=''
-    read_plan path
-    arm_path=$planned
-    read_plan shell
-    within 20 systemd-run --quiet --collect --no-ask-password --unit=fleetdeploy-guard \
-        --description="fleetdeploy guard of $run" --service-type=exec --setenv=PATH="$arm_path" \
-        -p DefaultDependencies=no -p IgnoreOnIsolate=yes -p Restart=on-failure -p RestartSec=1 \
-        -p StartLimitIntervalSec=0 -p OOMScoreAdjust=-1000 -p OOMPolicy=continue -p TasksMax=infinity \
-        -p TimeoutStopSec=10 -p WorkingDirectory=/ \
-        "$planned" "$place/guard.sh"
-    arm_status=$? arm_said=$said
-    read_token
-    # The kernel's word takes no process. Where it is not there, systemd is asked.
-    if [ "$token_state" = armed ] && {
-        { [ "$arm_status" -eq 0 ] && has_processes fleetdeploy-guard.service; } || unit_lives fleetdeploy-guard.service
-    }; then
-        return 0
-    fi
-    fail "the guard could not be started: $arm_said"
-    return 1
 }

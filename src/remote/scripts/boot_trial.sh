@@ -99,7 +99,8 @@ trial_mount() {
     [ -n "$trial_place" ]
 }
 
-# is_on_the_menu SYSTEM: whether it is a generation, and the loader has an entry of it.
+# is_on_the_menu SYSTEM: whether it is a generation, and the loader has an entry of it. Our own is none: it names a
+# system, too, and goes.
 is_on_the_menu() {
     case "
 $(exec readlink "$profiles"/system-*-link)
@@ -108,7 +109,13 @@ $1
 "*) ;; *) return 1 ;; esac
     menu_init=init=$1/init
     case $loader in
-    systemd-boot) grep -qsF "$menu_init" "$root$boot_esp"/loader/entries/*.conf ;;
+    systemd-boot)
+        for menu_entry in "$root$boot_esp"/loader/entries/*.conf; do
+            case $menu_entry in */fleetdeploy-trial.conf) continue ;; esac
+            ! grep -qsF "$menu_init" "$menu_entry" || return 0
+        done
+        return 1
+        ;;
     grub) grep -qsF "$menu_init" "$root$boot_config" ;;
     esac
 }

@@ -17,6 +17,7 @@ force_patience=150     # for the forced one (systemd gives processes 90 s), then
 kernel_patience=30     # for that, then the kernel's own key
 tries=30               # to put back what could not be put back, with half a minute between them
 last_resort=2400       # since it fired: whatever hangs, no more waiting
+guard_action=''        # what it does; a trial's guard has more to do than to wait
 by_hand=0              # 1: a person works on this host, and not all that they do shows in its systems
 
 main() {
@@ -33,6 +34,7 @@ main() {
         tries) tries=$main_value ;;
         last_resort) last_resort=$main_value ;;
         by_hand) by_hand=$main_value ;;
+        action) guard_action=$main_value ;;
         esac
     done <"$place/plan"
     # bash can wait without a new process, which a host out of memory may not give; dash cannot.
@@ -45,6 +47,8 @@ main() {
         case $token_state in
         fired) fire && exit 0 ;;
         armed)
+            # guard_trial.sh
+            [ "$guard_action" != trial ] || attend
             read_uptime
             # A look takes CPU, and a host waits for its guard as a rule for nothing. It is in time all the same: a
             # deadline is never brought forward, and a nap that a suspended host outslept has a second or two left.
@@ -80,6 +84,10 @@ fire() {
     if ! is_number "$fired_at"; then
         fired_at=$uptime
         echo "$fired_at" >"$place/fired-at"
+    fi
+    if [ "$guard_action" = trial ]; then
+        fire_trial
+        return
     fi
     if [ "$((uptime - fired_at))" -gt "$last_resort" ] && [ ! -e "$place/reactivated" ]; then
         kernel_reboot
@@ -215,10 +223,12 @@ trace() {
     timeout -k 1 10 sync "$roots/$run/trace"
 }
 
-# In order first; then what hangs is left behind. `-i`: no inhibitor counts. Never kexec: it would skip the loader.
+# In order first; then what hangs is left behind. `-i`: no inhibitor counts. Never kexec, which would skip the loader,
+# and never a soft-reboot, to which a mount on /run/nextroot would turn it: that keeps the kernel.
+# Source: systemd, systemctl-logind.c and ENVIRONMENT.md.
 reboot_this_host() {
-    SYSTEMCTL_SKIP_AUTO_KEXEC=1
-    export SYSTEMCTL_SKIP_AUTO_KEXEC
+    SYSTEMCTL_SKIP_AUTO_KEXEC=1 SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1
+    export SYSTEMCTL_SKIP_AUTO_KEXEC SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT
     timeout -k 1 30 systemctl reboot -i --no-wall --no-block
     wait_out "$reboot_patience"
     timeout -k 1 30 systemctl reboot --force

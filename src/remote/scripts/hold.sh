@@ -4,7 +4,8 @@
 # host any more.
 #
 # So no reboot of ours, and no restart of the host by itself, lets go of it; a workstation that has died lets go in
-# time. LATEST is this host's clock: a command that was held up on its way takes nothing.
+# time. LATEST is this host's clock: a command that was held up on its way takes nothing. The guard of a trial of this
+# very run does not refuse it.
 # Needs lib.sh and boot.sh.
 # shellcheck disable=SC2154 # their variables
 
@@ -19,14 +20,21 @@ main() {
 
 hold() {
     read_token
+    read_plan run
+    hold_tries=$planned
+    read_plan action
+    [ "$planned" = trial ] || hold_tries=''
     if ! same_boot "$3"; then
         refuse other_boot "this host has restarted: its boot id is $boot_id, not $3"
-    elif read_lease && [ "$lease_kind $lease_run" != "reboot $1" ]; then
+    elif read_lease && [ "$lease_kind $lease_run" != "reboot $1" ] && [ "$lease_run $hold_tries" != "$1 $1" ]; then
+        refuse foreign_lease "run $lease_run of $lease_owner holds this host"
+    # While it tries this host it has a lease beside its hold, which is another one's, or none, all the same.
+    elif [ "$lease_kind" = run ] && read_hold && [ "$lease_run" != "$1" ]; then
         refuse foreign_lease "run $lease_run of $lease_owner holds this host"
     elif [ "$4" = - ] && [ -z "$lease_run" ]; then
         hold_text="rolling reboot $1 does not hold this host any more"
         refuse ended "$hold_text: its time is over, or it was ended from elsewhere"
-    elif [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; then
+    elif [ "$hold_tries" != "$1" ] && { [ "$token_state" = armed ] || unit_lives fleetdeploy-guard.service; }; then
         refuse foreign_guard "a guard is on this host"
     else
         read_uptime

@@ -21,6 +21,9 @@ main() {
     switch) run_switch boot 8>&- ;;
     reactivate) run_switch switch 8>&- ;;
     rollback) roll_back 8>&- ;;
+    # job_trial.sh
+    register) run_register 8>&- ;;
+    keep) run_keep 8>&- ;;
     esac
     end $?
 }

@@ -18,6 +18,11 @@ umask 022
 root=${FLEETDEPLOY_ROOT-}
 place=$root/run/fleetdeploy
 roots=$root/nix/var/nix/gcroots/fleetdeploy
+# What outlives the reboot of a trial, a folder for each run. Older versions take nothing with a dot for a run.
+trials=$roots/.trial
+# In a boot that has it the unit of a trial's line does nothing any more. It lies beside the folder, where no version's
+# clean-up takes it.
+trial_over=$root/run/fleetdeploy-trial-over
 # The lease of a rolling reboot. Its name has a dot, so that it is not taken for a run.
 reboot_lease=$roots/reboot.lease
 # Where systems come from, a file for each that a push has brought, by the hash of its path. Its lines: the system, what
@@ -512,6 +517,12 @@ read_lease() {
         fi
         lease_run='' lease_epoch='' lease_owner=''
     fi
+    read_hold
+}
+
+# read_hold: the same of the lease of a rolling reboot alone, whoever else holds this host.
+read_hold() {
+    lease_kind='' lease_run='' lease_epoch='' lease_owner=''
     [ -e "$reboot_lease" ] || return 1
     read -r lease_run lease_boot lease_until lease_seconds lease_owner <"$reboot_lease" || :
     if is_run "$lease_run" && is_number "$lease_until" && is_number "$lease_seconds"; then
@@ -540,6 +551,36 @@ read_boot_age() {
         [ "$boot_mount" != /proc/uptime ] || return 0
     done <"$root/proc/self/mountinfo"
     [ "$((boot_began / 100))" -gt "$uptime" ] || boot_age=$((uptime - boot_began / 100))
+}
+
+# $line_run: the run whose trial this boot is, by the kernel's line. In a container systemd has its parameters from the
+# arguments of PID 1, and the kernel's line is its machine's.
+read_line_run() {
+    line_run='' line_words=''
+    if [ -s "$root/run/systemd/container" ]; then
+        line_words=$(exec tr '\000\n' '  ' <"$root/proc/1/cmdline" 2>/dev/null)
+    elif [ -r "$root/proc/cmdline" ]; then
+        read -r line_words <"$root/proc/cmdline" || :
+    fi
+    case " $line_words " in *' fleetdeploy.trial='*) ;; *) return 0 ;; esac
+    # Ours is the last word on it.
+    line_run=${line_words##*fleetdeploy.trial=}
+    line_run=${line_run%% *}
+    is_run "$line_run" || line_run=''
+}
+
+# read_go: whether the order to go was given in this boot: $go_run, and $go_failed, why the guard could not do it.
+read_go() {
+    go_run='' go_boot='' go_failed=''
+    [ -r "$place/go" ] || return 1
+    read -r go_run go_boot <"$place/go" || :
+    is_run "$go_run" && same_boot "$go_boot" || return 1
+    ! read_line "$place/go-failed" || go_failed=$line
+}
+
+# is_going: whether it was given, and the guard has not said that it cannot do it.
+is_going() {
+    read_go && [ -z "$go_failed" ]
 }
 
 # read_plan KEY [FILE]: $planned is that value of the plan that arm left, a line for each where there are several. No
@@ -574,6 +615,43 @@ panic_back() {
 # set_panic SECONDS. Containers may not write it, and lose only that.
 set_panic() {
     { echo "$1" >"$root/proc/sys/kernel/panic"; } 2>/dev/null || :
+}
+
+# ---- the guard ----
+
+# start_guard [STATE]: it runs, and its token is armed, or what STATE says.
+#
+# The guard is a service, not a timer: a timer's countdown begins anew with every daemon-reload. Without the default
+# dependencies a shutdown does not stop it, so that it can force a reboot that hangs; an administrator's own reboot is
+# not delayed, since systemd kills what is left without asking. It is not collected away, isolated away, limited in
+# restarts, or the first to go when memory is short.
+start_guard() {
+    # One of an older version may have failed, and is in the way.
+    case $systemd_says in
+    *' fleetdeploy-guard.service=inactive='*) ;;
+    *' fleetdeploy-guard.service='* | '') timeout 10 systemctl reset-failed fleetdeploy-guard.service 2>/dev/null ;;
+    esac
+    systemd_says=''
+    read_plan path
+    guard_path=$planned
+    read_plan shell
+    within 20 systemd-run --quiet --collect --no-ask-password --unit=fleetdeploy-guard \
+        --description="fleetdeploy guard of $run" --service-type=exec --setenv=PATH="$guard_path" \
+        -p DefaultDependencies=no -p IgnoreOnIsolate=yes -p Restart=on-failure -p RestartSec=1 \
+        -p StartLimitIntervalSec=0 -p OOMScoreAdjust=-1000 -p OOMPolicy=continue -p TasksMax=infinity \
+        -p TimeoutStopSec=10 -p WorkingDirectory=/ \
+        "$planned" "$place/guard.sh"
+    guard_status=$? guard_said=$said
+    read_token
+    # The kernel's word takes no process. Where it is not there, systemd is asked.
+    if [ "$token_state" = "${1-armed}" ] && {
+        { [ "$guard_status" -eq 0 ] && has_processes fleetdeploy-guard.service; } ||
+            unit_lives fleetdeploy-guard.service
+    }; then
+        return 0
+    fi
+    fail "the guard could not be started: $guard_said"
+    return 1
 }
 
 # ---- the token ----
@@ -873,6 +951,37 @@ has_processes() {
     return 1
 }
 
+# What of a trial is here. `trial_run RUN`: the kernel's line of this boot names it; `trial_go RUN`, `trial_go_failed
+# WHY`; `trial_over yes`: the unit of that line does nothing any more; and of each survivor `trial_left RUN BOOTED TRIED
+# BEFORE SECONDS MARKS OWNER` (a comma between two marks; `-` for what is not known), `trial_failed RUN WHY` and
+# `trial_trace RUN TEXT`.
+print_trials() {
+    read_line_run
+    [ -z "$line_run" ] || put trial_run "$line_run"
+    if read_go; then
+        put trial_go "$go_run"
+        [ -z "$go_failed" ] || put trial_go_failed "$go_failed"
+    fi
+    [ ! -e "$trial_over" ] || put trial_over yes
+    for trials_folder in "$trials"/*; do
+        trials_run=${trials_folder##*/}
+        if [ ! -d "$trials_folder" ] || ! is_run "$trials_run"; then continue; fi
+        trials_words=''
+        for trials_key in booted tried old_boot seconds; do
+            read_plan "$trials_key" "$trials_folder/plan"
+            trials_words="$trials_words ${planned:--}"
+        done
+        trials_marks=''
+        for trials_key in kept-by-firmware proven over failed; do
+            [ ! -e "$trials_folder/$trials_key" ] || trials_marks="$trials_marks${trials_marks:+,}$trials_key"
+        done
+        read_plan owner "$trials_folder/plan"
+        put trial_left "$trials_run$trials_words ${trials_marks:--} ${planned:--}"
+        ! read_line "$trials_folder/failed" || put trial_failed "$trials_run $(printf '%.500s' "$line")"
+        ! read_line "$trials_folder/trace" || put trial_trace "$trials_run $(printf '%.500s' "$line")"
+    done
+}
+
 put_units() {
     [ -z "$units" ] || printf '%s\n' "$units"
 }
@@ -922,10 +1031,11 @@ print_standing() {
         ;;
     *) put guard "$token_state $guard_run" ;;
     esac
-    for standing_kind in test switch reactivate rollback; do
+    for standing_kind in test switch reactivate rollback register keep; do
         read_job "$standing_kind"
         [ "$job_state" = none ] || put job "$standing_kind $job_state"
     done
+    print_trials
     put_units
     # The traces of the run that the script is about.
     [ -z "${of_run-}" ] || print_run "$of_run"

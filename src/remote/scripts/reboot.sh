@@ -4,8 +4,8 @@
 # is under way.
 #
 # The boot id is the fence: a command that was held up on its way finds another boot and does nothing. Answers before
-# the way is gone. `-i`: no inhibitor counts, as with a guard. Never kexec: it would skip the loader. Needs lib.sh and
-# boot.sh.
+# the way is gone. `-i`: no inhibitor counts, as with a guard. Never kexec, which would skip the loader, nor a
+# soft-reboot, which would keep the kernel. Needs lib.sh and boot.sh.
 # shellcheck disable=SC2154 # their variables
 
 main() {
@@ -35,8 +35,11 @@ reboot_once() {
     elif shutdown_due; then
         refuse busy "$shutdown_text on this host"
     elif stands_on "$3" "$4" "$5" && boots_as_default && comes_up; then
-        reboot_said=$(SYSTEMCTL_SKIP_AUTO_KEXEC=1 timeout -k 1 20 systemctl reboot -i --no-wall --no-block 2>&1) ||
-            fail "systemctl reboot: $reboot_said"
+        reboot_said=$(
+            SYSTEMCTL_SKIP_AUTO_KEXEC=1 SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1
+            export SYSTEMCTL_SKIP_AUTO_KEXEC SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT
+            exec timeout -k 1 20 systemctl reboot -i --no-wall --no-block 2>&1
+        ) || fail "systemctl reboot: $reboot_said"
     fi
     return 0
 }

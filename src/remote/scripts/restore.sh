@@ -12,6 +12,9 @@ no_boot_place=99
 load_old() {
     read_plan run
     run=$planned
+    # A trial's is beside the others, where no older version takes it for a push's.
+    read_plan roots
+    [ "$planned" != .trial ] || roots=$trials
     read_plan old_current
     old_current=$planned
     read_plan old_boot
@@ -129,7 +132,7 @@ restore_boot() {
 # Whether no installation of this run can have changed what the loader has. A step that found no place for one says so.
 loader_is_untouched() {
     [ ! -e "$roots/$run/added-generation" ] || return 1
-    for untouched_kind in switch reactivate; do
+    for untouched_kind in switch reactivate register keep; do
         ever_started "$untouched_kind" || continue
         read_job "$untouched_kind"
         [ "$job_state" = "exited $no_boot_place" ] || return 1
@@ -290,7 +293,7 @@ STATES
 
 # wait_for_job SECONDS: until this run's running step has ended; then it is killed.
 wait_for_job() {
-    for wait_kind in test switch reactivate; do
+    for wait_kind in test switch reactivate register keep; do
         read_job "$wait_kind"
         [ "$job_state" = running ] || continue
         echo "the step $wait_kind is still running: it has $1 s to end"

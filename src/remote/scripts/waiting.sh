@@ -3,7 +3,7 @@
 # shellcheck disable=SC2034,SC2154 # lib.sh's variables
 
 is_kind() {
-    case $1 in test | switch | reactivate | rollback) ;; *) return 1 ;; esac
+    case $1 in test | switch | reactivate | rollback | register | keep) ;; *) return 1 ;; esac
 }
 
 # await_job KIND SECONDS: until it has ended, and tells meanwhile what it prints: its whole log, from the first line.

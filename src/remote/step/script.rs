@@ -21,6 +21,8 @@ pub(super) const BOOT: &str = concat!(
     include_str!("../scripts/boot_files.sh"),
 );
 const TRIAL: &str = include_str!("../scripts/boot_trial.sh");
+pub(super) const ONCE: &str = include_str!("../scripts/boot_once.sh");
+pub(super) const TRIALS: &str = include_str!("../scripts/trials.sh");
 pub(super) const RESTORE: &str = include_str!("../scripts/restore.sh");
 const SURVEY: &str = include_str!("../scripts/survey.sh");
 const STATUS: &str = include_str!("../scripts/status.sh");
@@ -134,6 +136,43 @@ impl RemoteStep {
                 arguments.extend(expected.arguments());
                 ("disarm", &[LIB, TRACES, BOOT, include_str!("../scripts/disarm.sh")], arguments)
             }
+            Self::ArmTrial { run, owner, boot_id, latest, booted, tried, guard, seconds, pace } => {
+                const FILES: &[&str] = &[LIB, TRACES, BOOT, ONCE, TRIALS, include_str!("../scripts/arm_trial.sh")];
+                let mut arguments = vec![run.clone(), owner.clone(), boot_id.clone(), latest.to_string()];
+                arguments.extend([booted.to_string(), tried.to_string(), seconds_up(*guard), seconds_up(*seconds)]);
+                arguments.extend([pace_argument(pace), trial_lib_text(), trial_guard_text(), begin_text()]);
+                ("arm_trial", FILES, arguments)
+            }
+            Self::TrialJob { run, boot_id, kind, needs, limit } => {
+                const FILES: &[&str] = &[LIB, TRACES, BOOT, TRIALS, WAITING, include_str!("../scripts/trial_step.sh")];
+                let mut arguments = vec![run.clone(), boot_id.clone(), kind.word().to_owned(), seconds_up(*needs)];
+                arguments.extend([limit.as_secs().to_string(), trial_lib_text(), trial_job_text()]);
+                (kind.word(), FILES, arguments)
+            }
+            Self::AwaitTrial { run, kind, limit } => {
+                let arguments = vec![run.clone(), kind.word().to_owned(), limit.as_secs().to_string()];
+                ("await", &[LIB, TRACES, BOOT, WAITING, include_str!("../scripts/await.sh")], arguments)
+            }
+            Self::Go { run, boot_id } => {
+                const FILES: &[&str] = &[LIB, BOOT, TRIALS, include_str!("../scripts/go.sh")];
+                ("go", FILES, vec![run.clone(), boot_id.clone()])
+            }
+            Self::Fire { run, boot_id } => {
+                const FILES: &[&str] = &[LIB, BOOT, TRIALS, include_str!("../scripts/fire.sh")];
+                ("fire", FILES, vec![run.clone(), boot_id.clone()])
+            }
+            Self::Tend { run, boot_id } => {
+                const FILES: &[&str] = &[LIB, BOOT, TRIALS, include_str!("../scripts/tend.sh")];
+                ("tend", FILES, vec![run.clone(), boot_id.clone()])
+            }
+            Self::EndTrial { run, boot_id } => {
+                const FILES: &[&str] = &[LIB, BOOT, TRIALS, include_str!("../scripts/end_trial.sh")];
+                ("end_trial", FILES, vec![run.clone(), boot_id.clone()])
+            }
+            Self::CleanTrial { run, why } => {
+                const FILES: &[&str] = &[LIB, BOOT, ONCE, TRIALS, RESTORE, include_str!("../scripts/clean_trial.sh")];
+                ("clean_trial", FILES, vec![run.clone(), why.clone()])
+            }
             Self::Journal { units } => ("journal", &[LIB, include_str!("../scripts/journal.sh")], units.clone()),
             Self::Remember { speaker, units } => {
                 let arguments = speaker.arguments().into_iter().chain(units.clone()).collect();
@@ -215,6 +254,26 @@ pub(super) fn text(files: &[&str], call: &str) -> String {
 /// What the guard and a job take in: functions, of which they call some.
 pub(super) fn lib_text() -> String {
     flush_left(&needed(&text(&[LIB, BOOT, RESTORE], ""), &[&guard_text(), &job_text()]))
+}
+
+/// What the guard, the steps and the first program of a trial take in.
+pub(super) fn trial_lib_text() -> String {
+    let callers = [trial_guard_text(), trial_job_text(), begin_text()];
+    let callers: Vec<&str> = callers.iter().map(String::as_str).collect();
+    flush_left(&needed(&text(&[LIB, BOOT, ONCE, TRIALS, RESTORE], ""), &callers))
+}
+
+/// The guard that every run has, and what it does in a trial.
+pub(super) fn trial_guard_text() -> String {
+    text(&[include_str!("../scripts/guard.sh"), include_str!("../scripts/guard_trial.sh")], CALL)
+}
+
+pub(super) fn trial_job_text() -> String {
+    text(&[include_str!("../scripts/job.sh"), include_str!("../scripts/job_trial.sh")], CALL)
+}
+
+pub(super) fn begin_text() -> String {
+    text(&[include_str!("../scripts/begin.sh")], CALL)
 }
 
 /// Takes the indentation off: it is a sixth of what a host would read. What is quoted over several lines loses it too,

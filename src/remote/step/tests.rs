@@ -5,7 +5,10 @@ use std::sync::PoisonError;
 
 use pretty_assertions::assert_eq;
 
-use super::script::{BOOT, CALL, CALL_TOLD, LIB, MADE, RESTORE, guard_text, job_text, lib_text, text};
+use super::script::{
+    BOOT, CALL, CALL_TOLD, LIB, MADE, ONCE, RESTORE, TRIALS, begin_text, guard_text, job_text, lib_text, text,
+    trial_guard_text, trial_job_text, trial_lib_text,
+};
 use super::*;
 use crate::facts::provenance::Provenance;
 use crate::facts::traces::EndSide;
@@ -185,6 +188,37 @@ fn steps_of_a_rolling_reboot() -> Vec<RemoteStep> {
             lasts: Duration::from_secs(1),
         },
         RemoteStep::LetGo { run: run() },
+        RemoteStep::ArmTrial {
+            run: run(),
+            owner: "ada@laptop".into(),
+            boot_id: BOOT_ID.to_owned(),
+            latest: 4242,
+            booted: path(OLD),
+            tried: path(NEW),
+            guard: Duration::from_secs(600),
+            seconds: Duration::from_millis(900_500),
+            pace: vec![("job_wait", 5)],
+        },
+        RemoteStep::TrialJob {
+            run: run(),
+            boot_id: BOOT_ID.to_owned(),
+            kind: TrialJob::Register,
+            needs: Duration::from_millis(300_500),
+            limit: Duration::from_secs(240),
+        },
+        RemoteStep::TrialJob {
+            run: run(),
+            boot_id: BOOT_ID.to_owned(),
+            kind: TrialJob::Keep,
+            needs: Duration::from_secs(300),
+            limit: Duration::from_secs(240),
+        },
+        RemoteStep::AwaitTrial { run: run(), kind: TrialJob::Keep, limit: Duration::from_secs(240) },
+        RemoteStep::Go { run: run(), boot_id: BOOT_ID.to_owned() },
+        RemoteStep::Fire { run: run(), boot_id: BOOT_ID.to_owned() },
+        RemoteStep::Tend { run: run(), boot_id: BOOT_ID.to_owned() },
+        RemoteStep::EndTrial { run: run(), boot_id: BOOT_ID.to_owned() },
+        RemoteStep::CleanTrial { run: run(), why: "no login for 45 s".into() },
     ]
 }
 
@@ -198,7 +232,16 @@ fn every_step_is_this_script_with_these_arguments() {
             let script = step.script();
             let hint = BootLoaderHint { kind: Some(LoaderKind::Grub), esp: Some("/boot2".to_owned()) };
             let arguments = script.words(&hint, "UNITS").map(|argument| {
-                for (name, known) in [("LIB", lib_text()), ("GUARD", guard_text()), ("JOB", job_text())] {
+                let texts = [
+                    ("LIB", lib_text()),
+                    ("GUARD", guard_text()),
+                    ("JOB", job_text()),
+                    ("TRIAL-LIB", trial_lib_text()),
+                    ("TRIAL-GUARD", trial_guard_text()),
+                    ("TRIAL-JOB", trial_job_text()),
+                    ("BEGIN", begin_text()),
+                ];
+                for (name, known) in texts {
                     if argument == known {
                         return name.to_owned();
                     }
@@ -250,6 +293,15 @@ fn every_step_is_this_script_with_these_arguments() {
     hold grub:/boot2 | UNITS | 20261122-161005-k3f | ada@laptop | BOOT-ID | 4242 | 601
     hold grub:/boot2 | UNITS | 20261122-161005-k3f | ada@laptop | BOOT-ID | - | 1
     let_go grub:/boot2 | UNITS | 20261122-161005-k3f
+    arm_trial grub:/boot2 | UNITS | 20261122-161005-k3f | ada@laptop | BOOT-ID | 4242 | OLD | NEW | 600 | 901 | job_wait=5 | TRIAL-LIB | TRIAL-GUARD | BEGIN
+    register grub:/boot2 | UNITS | 20261122-161005-k3f | BOOT-ID | register | 301 | 240 | TRIAL-LIB | TRIAL-JOB
+    keep grub:/boot2 | UNITS | 20261122-161005-k3f | BOOT-ID | keep | 300 | 240 | TRIAL-LIB | TRIAL-JOB
+    await grub:/boot2 | UNITS | 20261122-161005-k3f | keep | 240
+    go grub:/boot2 | UNITS | 20261122-161005-k3f | BOOT-ID
+    fire grub:/boot2 | UNITS | 20261122-161005-k3f | BOOT-ID
+    tend grub:/boot2 | UNITS | 20261122-161005-k3f | BOOT-ID
+    end_trial grub:/boot2 | UNITS | 20261122-161005-k3f | BOOT-ID
+    clean_trial grub:/boot2 | UNITS | 20261122-161005-k3f | no login for 45 s
     "#);
 }
 
@@ -306,10 +358,12 @@ async fn no_text_lacks_a_function_that_it_names() {
     let without_call =
         |text: &str| text.lines().filter(|line| !line.ends_with("main \"$@\"")).collect::<Vec<_>>().join("\n");
     let callers = format!("{}{}", guard_text(), job_text());
+    let of_trial = format!("{}{}{}", trial_guard_text(), trial_job_text(), begin_text());
     let mut texts: Vec<(String, String, &str)> =
         made.iter().map(|(files, kept)| (text(files, ""), without_call(kept), "main")).collect();
     assert!(texts.len() > 20, "{}", texts.len());
     texts.push((text(&[LIB, BOOT, RESTORE], ""), lib_text(), &callers));
+    texts.push((text(&[LIB, BOOT, ONCE, TRIALS, RESTORE], ""), trial_lib_text(), &of_trial));
     let (mut all, mut sent, mut quoted) = (0, 0, BTreeMap::new());
     let flush_left = |body: &str| body.lines().map(|line| line.trim_start().to_owned()).collect::<Vec<_>>();
     for (whole, kept, callers) in texts {

@@ -172,6 +172,7 @@ impl Machine {
             units: self.units.clone(),
             run_traces: Some(self.traces.clone()),
             fence: None,
+            trial: crate::facts::trial::TrialStanding::default(),
         }
     }
 

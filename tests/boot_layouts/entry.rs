@@ -1,0 +1,168 @@
+//! An entry of our own, to be booted once: written beside the loader's, set as the next boot, and taken away again.
+
+use pretty_assertions::assert_eq;
+
+use crate::grub;
+use crate::host::Host;
+use crate::tree::{A, B, Entry, RUNS, Tree};
+
+const OURS: &str = "boot/loader/entries/fleetdeploy-trial.conf";
+const MORE: &str = "fleetdeploy.trial=r-1.0a1b2c3d panic=30";
+const SHOW: &str = "echo \"$? ${boot_default##*-} [$next_boot] ${next_boot_system##*-}\"";
+
+/// `bootctl`, as far as it is asked, on files.
+const BOOTCTL: &str = r#"#!/bin/sh
+[ "$1|$#" = 'set-oneshot|2' ] || exit 1
+file=$FLEETDEPLOY_ROOT/sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+[ -n "$2" ] || exec rm -f "$file"
+{ printf '\007\000\000\000'; printf %s "$2" | sed 's/./&\n/g' | while read -r c; do printf '%s\000' "$c"; done
+  printf '\000\000'; } >"$file"
+"#;
+
+fn systemd_boot() -> Tree {
+    Tree::new()
+        .installs("systemd-boot")
+        .folder("run/fleetdeploy")
+        .entry("boot", &Entry::generation(1, RUNS))
+        .entry("boot", &Entry::generation(2, B))
+        .file("boot/loader/loader.conf", "timeout 5\ndefault nixos-generation-1.conf\n")
+        .variable("LoaderInfo", "systemd-boot 257.13")
+}
+
+fn with_grub() -> Tree {
+    Tree::new()
+        .installs("install-grub")
+        .folder("sys/firmware/efi")
+        .file("boot/grub/grub.cfg", grub::config("3"))
+        .file("boot/grub/grubenv", grub::environment("saved_entry=third\n"))
+}
+
+fn hosts(tree: &Tree) -> Vec<Host> {
+    let hosts = Host::each(tree);
+    for host in &hosts {
+        host.program("bootctl", BOOTCTL);
+    }
+    hosts
+}
+
+async fn after(host: &Host, words: &str) -> String {
+    host.says(&format!("read_systems; {words}; {SHOW}")).await
+}
+
+fn text(host: &Host, path: &str) -> String {
+    std::fs::read_to_string(host.path(path)).unwrap()
+}
+
+#[tokio::test]
+async fn the_entry_is_the_loader_s_own_with_more_on_its_line_and_changes_no_default() {
+    for host in hosts(&systemd_boot()) {
+        assert_eq!(after(&host, &format!("write_trial_entry {B} '{MORE}'")).await, "0 25.11.0 [] \n");
+        let own = text(&host, "boot/loader/entries/nixos-generation-2.conf");
+        let is_kept = |line: &&str| ["linux ", "initrd ", "options "].iter().any(|key| line.starts_with(key));
+        let kept: String = own.lines().filter(is_kept).flat_map(|line| [line, "\n"]).collect();
+        assert_eq!(text(&host, OURS), format!("title fleetdeploy trial\n{kept}options {MORE}\n"), "{}", host.kind());
+        assert!(!host.path(&format!("{OURS}.new")).exists());
+        assert_eq!(after(&host, &format!("set_trial_once {B}")).await, "0 25.11.0 [fleetdeploy-trial.conf] 25.11.2\n");
+        assert_eq!(after(&host, &format!("set_trial_once {B}")).await, "0 25.11.0 [fleetdeploy-trial.conf] 25.11.2\n");
+        assert_eq!(after(&host, "remove_trial_entry").await, "0 25.11.0 [] \n");
+        assert!(!host.path(OURS).exists());
+        assert_eq!(after(&host, "remove_trial_entry").await, "0 25.11.0 [] \n", "done already is done");
+    }
+}
+
+/// One that has run out of its default falls to the first of the menu; that is never ours.
+#[tokio::test]
+async fn our_entry_is_never_what_a_menu_without_its_default_falls_to() {
+    for host in hosts(&systemd_boot().file("boot/loader/loader.conf", "default nixos-generation-2.conf\n")) {
+        assert_eq!(after(&host, &format!("write_trial_entry {RUNS} '{MORE}'")).await, "0 25.11.2 [] \n");
+        std::fs::write(host.path("boot/loader/loader.conf"), "default gone.conf\n").unwrap();
+        std::fs::remove_file(host.path("boot/loader/entries/nixos-generation-2.conf")).unwrap();
+        std::fs::write(host.path("boot/loader/entries/nixos-generation-3.conf"), Entry::generation(3, A).text())
+            .unwrap();
+        let kernel = Entry::generation(3, A).kernel();
+        std::fs::write(host.path(&format!("boot/EFI/nixos/{kernel}")), "MZ").unwrap();
+        assert_eq!(after(&host, "true").await, "0 25.11.1 [] \n");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_of_a_system_that_the_menu_does_not_have_or_not_as_a_kernel() {
+    let odd = Entry::generation(3, A).loading("uki /EFI/Linux/a.efi");
+    for (tree, why) in [(systemd_boot(), "none"), (systemd_boot().entry("boot", &odd), "a unified image")] {
+        for host in hosts(&tree) {
+            assert_eq!(after(&host, &format!("write_trial_entry {A} '{MORE}'")).await, "1 25.11.0 [] \n", "{why}");
+            assert!(!host.path(OURS).exists(), "{why}");
+        }
+    }
+    for host in hosts(&with_grub()) {
+        let before = text(&host, "boot/grub/grub.cfg");
+        assert_eq!(after(&host, &format!("write_trial_entry {RUNS} '{MORE}'")).await, "1 25.11.3 [] \n");
+        assert_eq!(text(&host, "boot/grub/grub.cfg"), before);
+    }
+}
+
+#[tokio::test]
+async fn somebody_else_s_next_boot_is_neither_overwritten_nor_emptied() {
+    let tree = systemd_boot().variable("LoaderEntryOneShot", "nixos-generation-1.conf");
+    for host in hosts(&tree) {
+        let theirs = "25.11.0 [nixos-generation-1.conf] 25.11.0\n";
+        assert_eq!(after(&host, &format!("write_trial_entry {B} '{MORE}'")).await, format!("1 {theirs}"));
+        assert_eq!(after(&host, &format!("set_trial_once {B}")).await, format!("1 {theirs}"));
+        assert_eq!(after(&host, "remove_trial_entry").await, format!("0 {theirs}"));
+    }
+}
+
+/// What does not say back what was set is taken back.
+#[tokio::test]
+async fn a_next_boot_that_cannot_be_read_back_is_none() {
+    for host in hosts(&systemd_boot()) {
+        assert_eq!(after(&host, &format!("write_trial_entry {B} '{MORE}'")).await, "0 25.11.0 [] \n");
+        // The entry is another system's by now.
+        assert_eq!(after(&host, &format!("set_trial_once {A}")).await, "1 25.11.0 [] \n");
+        host.program("bootctl", "#!/bin/sh\nexit 0\n");
+        assert_eq!(after(&host, &format!("set_trial_once {B}")).await, "1 25.11.0 [] \n");
+    }
+}
+
+/// An entry that would still be started stays, for what guards it must stay too.
+#[tokio::test]
+async fn an_entry_whose_next_boot_cannot_be_emptied_is_not_removed() {
+    for host in hosts(&systemd_boot()) {
+        assert_eq!(
+            after(&host, &format!("write_trial_entry {B} '{MORE}'; set_trial_once {B}")).await,
+            "0 25.11.0 [fleetdeploy-trial.conf] 25.11.2\n"
+        );
+        host.program("bootctl", "#!/bin/sh\nexit 1\n");
+        host.program("chattr", "#!/bin/sh\nexit 1\n");
+        host.program("rm", "#!/bin/sh\ncase $* in *LoaderEntryOneShot*) exit 1 ;; esac\nexec /bin/rm \"$@\"\n");
+        assert_eq!(after(&host, "remove_trial_entry").await, "1 25.11.0 [fleetdeploy-trial.conf] 25.11.2\n");
+        assert!(host.path(OURS).exists());
+    }
+}
+
+#[tokio::test]
+async fn in_grub_s_menu_it_is_the_last_and_every_number_stays() {
+    for host in hosts(&with_grub()) {
+        let before = text(&host, "boot/grub/grub.cfg");
+        for _ in 0..2 {
+            assert_eq!(after(&host, &format!("write_trial_entry {B} '{MORE}'")).await, "0 25.11.3 [] \n");
+            let menu = text(&host, "boot/grub/grub.cfg");
+            let own = menu.strip_prefix(&before).unwrap();
+            let lines: Vec<&str> = own.lines().collect();
+            assert_eq!(
+                lines[0],
+                "menuentry \"fleetdeploy trial\" --id fleetdeploy-trial --unrestricted --class nixos {"
+            );
+            assert!(lines[2].contains(&format!("init={B}/init ")) && lines[2].ends_with(MORE), "{own}");
+            assert!(lines[3].trim_start().starts_with("initrd ") && lines[4] == "}" && lines.len() == 5, "{own}");
+        }
+        assert_eq!(after(&host, &format!("set_trial_once {B}")).await, "0 25.11.3 [fleetdeploy-trial] 25.11.2\n");
+        assert_eq!(
+            text(&host, "boot/grub/grubenv"),
+            grub::environment("saved_entry=third\nnext_entry=fleetdeploy-trial\n")
+        );
+        assert_eq!(after(&host, "remove_trial_entry").await, "0 25.11.3 [] \n");
+        assert_eq!(text(&host, "boot/grub/grub.cfg"), before);
+        assert_eq!(text(&host, "boot/grub/grubenv"), grub::environment("saved_entry=third\n"));
+    }
+}
