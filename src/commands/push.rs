@@ -90,13 +90,16 @@ pub struct PushArgs {
     /// As `fleetdeploy reboot` does it: each is proven back before the next, whatever `--waves` says of the test.
     #[arg(long)]
     pub reboot: bool,
+    /// With --reboot: reboot into the new systems at once, and do not try them first, as `fleetdeploy reboot` would
+    #[arg(long, requires = "reboot")]
+    pub no_trial: bool,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -> CommandResult {
     let mut context = prepare(global, &arguments.fleet, &arguments.terms)?.built_on(&arguments.building)?;
     arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let wanted = Wanted::new(&context, &arguments.terms, first(arguments.showing))?;
-    go(global, mode, &context, Wanted { reboot: arguments.reboot, clean: arguments.source.clean, ..wanted }).await
+    go(global, mode, &context, Wanted { reboot: arguments.reboot.then_some(!arguments.no_trial), clean: arguments.source.clean, ..wanted }).await
 }
 
 pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<FleetContext, Trouble> {
@@ -125,7 +128,8 @@ pub(super) struct Wanted {
     pub(super) accept_failed: BTreeSet<String>,
     pub(super) waves: Waves,
     pub(super) first: Preview,
-    pub(super) reboot: bool,
+    /// Whether hosts are rebooted after it, and then whether their new systems are tried first.
+    pub(super) reboot: Option<bool>,
     /// Whether only a tree without changes is taken.
     pub(super) clean: bool,
     /// Where a rollback goes: to systems that the hosts have already.
@@ -139,7 +143,7 @@ impl Wanted {
         let sizes = if terms.waves.is_empty() { &context.fleet.waves } else { &terms.waves };
         let waves = Waves { canaries: context.canaries(&terms.canary)?, sizes: sizes.clone() };
         let accept_failed = terms.accept_failed.iter().cloned().collect();
-        Ok(Self { allowed, accept_failed, waves, first, reboot: false, clean: false, back: None })
+        Ok(Self { allowed, accept_failed, waves, first, reboot: None, clean: false, back: None })
     }
 }
 

@@ -61,6 +61,13 @@ pub struct RebootArgs {
     /// Also hosts that would come up on something else than they run now
     #[arg(long)]
     pub accept_drift: bool,
+    /// Reboot into new systems at once
+    ///
+    /// Else a system that was never booted on its host is tried once, under a guard, while the boot default is the one
+    /// that booted last; and it becomes the boot default once it has come up and is proven. A host that cannot do that
+    /// says why, and is rebooted at once.
+    #[arg(long)]
+    pub no_trial: bool,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs) -> CommandResult {
@@ -76,7 +83,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs)
     let recording = record.listen(&events)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: false };
     let scope = context.scope(allowed, std::path::PathBuf::new());
-    let request = RebootRequest { scope, run: record.run.clone(), owner: owner() };
+    let request = RebootRequest { scope, run: record.run.clone(), owner: owner(), tries: !arguments.no_trial };
     let names = || context.fleet.hosts.iter().map(|host| &host.name);
     events.publish(Event::RebootStarted {
         fleet: context.fleet.name.clone(),
@@ -102,9 +109,9 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs)
 
 /// Returns the ends of all hosts of the fleet. Hosts of `selected` that were not there are skipped.
 pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostName>) -> Conclusion {
-    let away: &[HostName] = match &rolled.how {
-        How::Left { away, .. } => away,
-        _ => &[],
+    let (away, rests_within): (&[HostName], _) = match &rolled.how {
+        How::Left { away, rests_within, .. } => (away, *rests_within),
+        _ => (&[], None),
     };
     let is_rebooted = |end: &HostEnd| *end == HostEnd::Rebooted;
     let outcome = if rolled.hosts.iter().any(|(host, end)| matches!(end, HostEnd::Wrong { .. }) && !away.contains(host))
@@ -112,6 +119,8 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         Outcome::Split
     } else if !away.is_empty() {
         Outcome::Left
+    } else if rolled.hosts.values().any(|end| matches!(end, HostEnd::WentBack { .. })) {
+        Outcome::PartlyRebooted
     } else if !rolled.hosts.values().any(is_rebooted) {
         Outcome::Refused
     } else if rolled.hosts.values().all(is_rebooted) {
@@ -125,7 +134,8 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
     };
     let end = |host: &HostName| match rolled.hosts.get(host) {
         _ if away.contains(host) => {
-            HostOutcome::Left { why: RollingEnd::LeftWhileRebooting.into(), back_within_ms: None }
+            let back_within_ms = rests_within.map(|within| u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
+            HostOutcome::Left { why: RollingEnd::LeftWhileRebooting.into(), back_within_ms }
         }
         // No host was begun, so it is not known which would have been.
         None if rolled.hosts.is_empty() => HostOutcome::Untouched,
@@ -133,6 +143,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         None => HostOutcome::Witness,
         Some(HostEnd::Rebooted) => HostOutcome::Rebooted,
         Some(HostEnd::Wrong { why }) => HostOutcome::Lost { why: why.clone() },
+        Some(HostEnd::WentBack { .. }) => HostOutcome::RolledBack { by_guard: true },
         Some(HostEnd::Refused { .. } | HostEnd::NotBegun) => HostOutcome::Untouched,
     };
     let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
@@ -146,11 +157,12 @@ fn ended(rolled: &Rolled, away: &[HostName]) -> RebootsEnded {
     let named = |wanted: &dyn Fn(&HostName, &HostEnd) -> bool| {
         rolled.hosts.iter().filter(|(host, end)| wanted(host, end)).map(|(host, _)| host.clone()).collect()
     };
-    let (mut wrong, mut refused) = (Vec::new(), Vec::new());
+    let (mut wrong, mut went_back, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for (host, end) in &rolled.hosts {
         let with = |cause: &AnyReason| HostWrong { name: host.clone(), cause: cause.clone() };
         match end {
             HostEnd::Wrong { why } => wrong.push(with(why)),
+            HostEnd::WentBack { why } => went_back.push(with(why)),
             HostEnd::Refused { why } => refused.push(with(why)),
             HostEnd::Rebooted | HostEnd::NotBegun => {}
         }
@@ -164,6 +176,7 @@ fn ended(rolled: &Rolled, away: &[HostName]) -> RebootsEnded {
     RebootsEnded {
         rebooted: named(&|_, end| *end == HostEnd::Rebooted),
         wrong,
+        went_back,
         refused,
         left: away.to_vec(),
         not_rebooted: named(&|host, end| *end == HostEnd::NotBegun && !away.contains(host)),
@@ -203,9 +216,11 @@ mod tests {
             HostEnd::Wrong { why: AnyReason::without_code("is away") },
             HostEnd::Refused { why: AnyReason::without_code("a guard") },
         );
+        let back = HostEnd::WentBack { why: AnyReason::without_code("does not boot") };
         let left = |away: &[&str]| How::Left {
             signal: Signal::Sigint,
             away: away.iter().map(|name| HostName::new(*name).unwrap()).collect(),
+            rests_within: None,
         };
         let refused = How::Refused { text: AnyReason::without_code("b does not answer") };
         let interrupted = How::Interrupted(Signal::Sigterm);
@@ -214,6 +229,7 @@ mod tests {
             (vec![("a", &good), ("b", &no)], How::Through, (Outcome::PartlyRebooted, 1, "rebooted untouched witness")),
             (vec![("a", &no), ("b", &not)], How::Through, (Outcome::Refused, 1, "untouched untouched witness")),
             (vec![("a", &wrong), ("b", &not)], How::Through, (Outcome::Split, 3, "lost untouched witness")),
+            (vec![("a", &back), ("b", &not)], How::Through, (Outcome::PartlyRebooted, 1, "rolled_back untouched witness")),
             (vec![], refused, (Outcome::Refused, 1, "untouched untouched untouched")),
             (vec![], interrupted.clone(), (Outcome::Refused, 143, "untouched untouched untouched")),
             (

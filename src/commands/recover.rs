@@ -222,6 +222,10 @@ fn known_of(unfinished: UnfinishedRun) -> RecordedRun {
     let rolling = journal::rolling(&journal).map(|(started, told)| UnfinishedReboot {
         hosts: started.hosts.iter().cloned().collect(),
         told: told.into_iter().cloned().collect(),
+        tried: match journal.last().map(|written| &written.entry) {
+            Some(journal::JournalEntry::Trying { host }) => Some(host.clone()),
+            _ => None,
+        },
     });
     RecordedRun {
         rolling,

@@ -47,7 +47,8 @@ pub struct PushRequest {
     /// How fast copies were in former runs.
     pub former: FormerCopies,
     /// Whether the hosts that need a reboot for their new systems are rebooted after the commit.
-    pub reboot: bool,
+    /// Then it says, too, whether new systems are tried before they are what a reboot brings.
+    pub reboot: Option<bool>,
     pub run: String,
     /// `person@workstation`.
     pub owner: String,
@@ -100,7 +101,7 @@ pub async fn push(
     let workstation = Looking::begin(events, Arc::clone(&push.inquiry.nix));
     let pushed = match push_to_the_end(&push, surroundings, shutdown).await {
         Pushed::Ended(verdict)
-            if matches!(verdict.outcome, Outcome::Committed | Outcome::Unchanged) && request.reboot =>
+            if matches!(verdict.outcome, Outcome::Committed | Outcome::Unchanged) && request.reboot.is_some() =>
         {
             // Only after the commit: a reboot before it would bring the old system, and take the proof away.
             let hosts = lock(&push.need_reboot).clone();
@@ -114,6 +115,7 @@ pub async fn push(
                     skipped: &skipped,
                     run: &request.run,
                     owner: &request.owner,
+                    tries: request.reboot == Some(true),
                 };
                 Pushed::Rebooted(verdict, rolling.roll(&hosts, &[], surroundings, shutdown).await)
             }

@@ -1,6 +1,7 @@
 //! Drives a rolling reboot: does what [`RollingReboot`] decides, and tells it what came of it.
 
 mod lease;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,22 +19,27 @@ use super::own_machine::OwnMachine;
 use super::probing::Probing;
 use super::shutdown::Shutdown;
 use crate::decide::asking::Continuity;
+use crate::decide::reboot::trial::{TrialOrder, TrialPlan};
 use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::vocabulary::Signal;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::reboot::{RebootActivity, RollingReason};
+use crate::event::reason::trial::TrialRefusal;
+use crate::event::reason::trying::TryingReason;
 use crate::event::stream::Events;
 use crate::event::waiting::{AfterWait, WaitedFor};
 use crate::event::{Event, Phase};
-use crate::facts::host::{Standing, same_boot};
+use crate::facts::host::{Facts, Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::Size;
 use crate::inventory::model::{Host, HostName};
 use crate::remote::answer;
 use crate::remote::step::{AskUnits, Expected, RemoteStep};
 use crate::remote::{Way, Workspace};
+
+use trial::Trials;
 
 /// How long a host may take to stop its units before it goes down: systemd gives each 90 s. Source:
 /// systemd-system.conf(5), `DefaultTimeoutStopSec`.
@@ -47,7 +53,7 @@ const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long links may take to come up after a reboot: the tunnels of the other hosts must first notice that the host
 /// was gone, and then find it again. It is the same after a guard's reboot.
-const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
+pub(super) const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
 /// How a rolling reboot ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +74,12 @@ pub enum How {
     /// No further host was begun.
     Interrupted(Signal),
     /// A second signal came: it was left while these hosts were on their way.
-    Left { signal: Signal, away: Vec<HostName> },
+    Left {
+        signal: Signal,
+        away: Vec<HostName>,
+        /// How long it may still take until the host that is being tried is at rest by itself.
+        rests_within: Option<Duration>,
+    },
 }
 
 /// Where a rolling reboot is written down. Each entry is durable before the act that it announces.
@@ -92,6 +103,8 @@ pub struct RebootRequest {
     pub run: String,
     /// `person@workstation`.
     pub owner: String,
+    /// Whether a new system is tried once before it is what a reboot brings, where the host can do that.
+    pub tries: bool,
 }
 
 /// Reboots the selected hosts of a fleet, in waves of these sizes ([`waves`](crate::decide::reboot::waves)).
@@ -103,9 +116,9 @@ pub async fn reboot(
     logbook: &mut impl Logbook,
     shutdown: &mut Shutdown,
 ) -> Rolled {
-    let RebootRequest { scope, run, owner } = request;
+    let RebootRequest { scope, run, owner, tries } = request;
     let inquiry = Inquiry::new(scope, workspace, events);
-    let rolling = RebootDriver { inquiry: &inquiry, skipped: &scope.without, run, owner };
+    let rolling = RebootDriver { inquiry: &inquiry, skipped: &scope.without, run, owner, tries: *tries };
     let rolled = rolling.roll(&scope.selected, sizes, logbook, shutdown).await;
     inquiry.reach.close().await;
     rolled
@@ -119,6 +132,8 @@ pub(super) struct RebootDriver<'a> {
     pub(super) run: &'a str,
     /// `person@workstation`.
     pub(super) owner: &'a str,
+    /// Whether new systems are tried.
+    pub(super) tries: bool,
 }
 
 /// The fleet before the first reboot.
@@ -129,6 +144,7 @@ struct Before {
     clocks: Vec<HostClock>,
     /// The machine that this runs on.
     own: Option<HostId>,
+    trials: Trials,
 }
 
 impl RebootDriver<'_> {
@@ -155,7 +171,8 @@ impl RebootDriver<'_> {
             let caution = RollingReason::OwnMachineReboots { fleet: self.inquiry.scope.fleet.name.clone() };
             self.inquiry.tell(Event::warned(Some(&plan.host(own).name), caution));
         }
-        let mut rolling = RollingReboot::new(Arc::clone(&plan), &ids, sizes, before.own);
+        let tried = before.trials.plans.clone();
+        let mut rolling = RollingReboot::trying(Arc::clone(&plan), &ids, sizes, before.own, tried);
         let name = |id: &HostId| plan.host(*id).name.clone();
         if let Err(error) = logbook.rolling_begins(&plan, &ids.iter().map(name).collect::<Vec<_>>()) {
             return none(How::Stopped(RollingReason::RebootNotRecorded { error: error.to_string() }));
@@ -180,9 +197,12 @@ impl RebootDriver<'_> {
         logbook: &mut impl Logbook,
         shutdown: &mut Shutdown,
     ) -> How {
-        let left = |rolling: &RollingReboot, signal| {
+        // When the host that is being tried is at rest by itself, at the latest.
+        let mut rests_at: Option<Duration> = None;
+        let left = |rolling: &RollingReboot, signal, rests_at: Option<Duration>| {
             let away = rolling.away().iter().map(|host| before.plan.host(*host).name.clone()).collect();
-            How::Left { signal, away }
+            let rests_within = rests_at.map(|at| at.saturating_sub(BootClock.now()));
+            How::Left { signal, away, rests_within: rests_within.filter(|_| rolling.trial().is_some()) }
         };
         let mut effects: VecDeque<RebootEffect> = rolling.start().into();
         let mut under_way: FuturesUnordered<BoxFuture<'_, RebootInput>> = FuturesUnordered::new();
@@ -199,14 +219,14 @@ impl RebootDriver<'_> {
                             effects = rolling.handle(RebootInput::RecordFailed { error: error.to_string() }).into();
                         }
                     }
-                    RebootEffect::Hold { host, boot_id, renews } => {
-                        under_way.push(self.hold(host, boot_id, renews, before).boxed());
+                    RebootEffect::Hold { host, boot_id, renews, for_a_trial } => {
+                        under_way.push(self.hold(host, boot_id, renews, for_a_trial, before).boxed());
                     }
                     RebootEffect::LetGo(hosts) => {
                         // It is waited for here, because only `Finish` comes behind it. A signal ends that wait.
                         tokio::select! {
                             () = self.let_go(&hosts, before) => {}
-                            signal = shutdown.requested() => return left(rolling, signal),
+                            signal = shutdown.requested() => return left(rolling, signal, rests_at),
                         }
                     }
                     RebootEffect::Reboot(host) => {
@@ -214,6 +234,20 @@ impl RebootDriver<'_> {
                             self.inquiry.tell(Event::WaitEnded { wait: WaitedFor::Links });
                         }
                         under_way.push(self.reboot_one(host, before).boxed());
+                    }
+                    RebootEffect::Try { host, order } => {
+                        if std::mem::take(&mut waits_for_links) {
+                            self.inquiry.tell(Event::WaitEnded { wait: WaitedFor::Links });
+                        }
+                        let times = self.times_of(self.fleet_host(&before.plan.host(host).name));
+                        let rests_within = match &order {
+                            TrialOrder::Arm => Some(times.rest()),
+                            TrialOrder::Go => Some(times.back_by_itself),
+                            _ => None,
+                        };
+                        rests_at = rests_within.map(|within| BootClock.now() + within).or(rests_at);
+                        let trial = rolling.trial().map(|(_, trial)| trial.clone());
+                        under_way.push(self.try_one(host, order, trial, before).boxed());
                     }
                     RebootEffect::Probe { after_a_pause } => {
                         let continuity = if after_a_pause { Continuity::GoesOn } else { Continuity::Anew };
@@ -253,7 +287,7 @@ impl RebootDriver<'_> {
                     // The shutdown of this machine sends a signal, and waits for this program to end. So if the own
                     // machine is going down already, the first signal leaves at once.
                     if rolling.interrupted().is_some() || rolling.is_going_down() {
-                        return left(rolling, signal);
+                        return left(rolling, signal, rests_at);
                     }
                     RebootInput::CancelRequested(signal)
                 }
@@ -295,7 +329,42 @@ impl RebootDriver<'_> {
             machine.as_ref().is_some_and(|own| own.is(&host.machine_id, &host.boot_id))
         };
         let own = plan.ids().find(is_own);
-        Ok(Before { plan: Arc::new(plan), kernels, clocks, own })
+        let selected = plan.ids().filter(|id| hosts.contains(&plan.host(*id).name));
+        let trials = selected.filter_map(|id| {
+            let facts = &surveyed[&plan.host(id).name].facts;
+            Some((id, self.trial_of(&plan.host(id).name, facts, Some(id) == own)?))
+        });
+        let trials = Trials::new(trials.collect());
+        Ok(Before { plan: Arc::new(plan), kernels, clocks, own, trials })
+    }
+
+    /// Returns what is to be tried on a host: its boot default, where that is not what it booted, and nothing is in the
+    /// way. If something is, it says what.
+    fn trial_of(&self, name: &HostName, facts: &Facts, is_own: bool) -> Option<TrialPlan> {
+        let (standing, systems) = (&facts.standing, &facts.standing.systems);
+        let (booted, tried) = (&standing.booted, &systems.profile);
+        let before = systems.known_boot_default()?;
+        let is_again = standing.trial.remembered(tried, booted).is_some() && systems.current == *booted;
+        let is_drift = !systems.all_are(tried) && !(is_again && before == booted);
+        if !self.tries || booted == tried || is_drift {
+            return None;
+        }
+        let host = self.fleet_host(name);
+        let cause: AnyReason = if is_own {
+            TryingReason::NobodyJudges.into()
+        } else if let Some(refusal) = TrialRefusal::all(host, facts).into_iter().next() {
+            refusal.into()
+        } else {
+            return Some(TrialPlan {
+                run: self.run.to_owned(),
+                boot_id: standing.boot_id.clone(),
+                booted: booted.clone(),
+                tried: tried.clone(),
+                before: before.clone(),
+            });
+        };
+        self.inquiry.tell(Event::warned(Some(name), TryingReason::RebootedUntried { cause }));
+        None
     }
 
     fn fleet_host(&self, name: &HostName) -> &Host {

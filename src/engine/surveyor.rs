@@ -6,15 +6,18 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::ask::ask_all;
-use super::clock::{BootClock, Clock};
+use super::clock::{BootClock, Clock, within};
 use super::host_survey::{self, SurveyAnswer};
 use super::hosts::Hosts;
 use super::lease::let_go;
 use super::orders::Orders;
 use super::reach::Reach;
 use super::ssh_hosts::SshHosts;
+use crate::decide::reboot::trial::left::TrialRemedy;
 use crate::event::reason::cause::Cause;
 use crate::inventory::model::Host;
+use crate::remote::answer;
+use crate::remote::step::RemoteStep;
 
 pub trait Surveyor: Send + Sync {
     type Hosts: Hosts;
@@ -28,6 +31,19 @@ pub trait Surveyor: Send + Sync {
     /// Ends a rolling reboot's hold on a host. The worlds of the tests have none.
     fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), Cause>> {
         let _ = (host, run);
+        std::future::ready(Ok(())).boxed()
+    }
+
+    /// Does for the trial of a dead rolling reboot what a recovery may do. The worlds of the tests have none.
+    fn mend_trial<'a>(
+        &'a self,
+        host: &'a Host,
+        run: &'a str,
+        boot_id: &'a str,
+        remedy: TrialRemedy,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), Cause>> {
+        let _ = (host, run, boot_id, remedy, why);
         std::future::ready(Ok(())).boxed()
     }
 
@@ -69,6 +85,34 @@ impl Surveyor for SshSurveyor {
             match kept.into_iter().next() {
                 None => Ok(()),
                 Some((_, why)) => Err(why),
+            }
+        }
+        .boxed()
+    }
+
+    fn mend_trial<'a>(
+        &'a self,
+        host: &'a Host,
+        run: &'a str,
+        boot_id: &'a str,
+        remedy: TrialRemedy,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), Cause>> {
+        let (run, boot_id, why) = (run.to_owned(), boot_id.to_owned(), why.to_owned());
+        let step = match remedy {
+            TrialRemedy::Tend => RemoteStep::Tend { run, boot_id },
+            TrialRemedy::Clean => RemoteStep::CleanTrial { run, why },
+            TrialRemedy::Wait => return std::future::ready(Ok(())).boxed(),
+        };
+        async move {
+            let limit = host.limits.connect + host.limits.step + host.limits.switch;
+            match within(&BootClock, limit, self.reach.run(&host.name, &step.script(), limit)).await {
+                Some(Ok(raw)) => match answer::step_answer(&raw.lines) {
+                    Ok(answer) => Cause::of_outcome(answer.outcome).map_or(Ok(()), Err),
+                    Err(error) => Err(Cause::from(&error)),
+                },
+                Some(Err(error)) => Err(Cause::from(&error)),
+                None => Err(Cause::SilentTooLong { waited: limit }),
             }
         }
         .boxed()

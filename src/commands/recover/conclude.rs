@@ -92,6 +92,7 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
     let text = RollingEnd::RollingEndedByRecovery {
         run: run.clone(),
         rebooted: named(&|found| *found == FoundRolling::RebootDone),
+        went_back: named(&|found| matches!(found, FoundRolling::TrialWentBack | FoundRolling::TrialUnproven)),
         told_only: named(&|found| *found == FoundRolling::RebootToldOnly),
         not_rebooted: named(&|found| *found == FoundRolling::RebootNotBegun),
         away: named(&FoundRolling::is_away),
@@ -100,10 +101,12 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
         None => HostOutcome::Witness,
         Some(FoundRolling::RebootDone) => HostOutcome::Rebooted,
         Some(FoundRolling::RebootNotBegun | FoundRolling::RebootToldOnly) => HostOutcome::Untouched,
+        Some(FoundRolling::TrialWentBack) => HostOutcome::RolledBack { by_guard: true },
+        Some(found @ FoundRolling::TrialUnproven) => HostOutcome::Lost { why: found.clone().into() },
         Some(found @ FoundRolling::AwayFromReboot { .. }) => HostOutcome::Lost { why: found.clone().into() },
     };
     let ends = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
-    let any_away = hosts.values().any(FoundRolling::is_away);
+    let any_away = hosts.values().any(|found| found.is_away() || *found == FoundRolling::TrialUnproven);
     let ending = if any_away { Ending::InDoubt } else { Ending::Answered { yes: true } };
     Conclusion { ending, outcome: rolling_outcome(ended), text: text.into(), hosts: ends }
 }

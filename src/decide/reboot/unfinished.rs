@@ -13,6 +13,8 @@ pub struct UnfinishedReboot {
     pub hosts: BTreeMap<HostName, String>,
     /// The hosts that it came to.
     pub told: BTreeSet<HostName>,
+    /// The host that it was trying when it wrote its last entry.
+    pub tried: Option<HostName>,
 }
 
 /// Returns how its hosts are found; those in `answers` without a standing do not answer. Without a record the hosts
@@ -69,7 +71,7 @@ mod tests {
     #[test]
     fn with_its_record_every_host_that_was_to_be_rebooted_is_named_and_no_other() {
         let hosts = ["a", "b", "c", "d", "e"].map(|host| (name(host), "old.1".to_owned()));
-        let begun = UnfinishedReboot { hosts: hosts.into(), told: ["a", "b", "c"].map(name).into() };
+        let begun = UnfinishedReboot { hosts: hosts.into(), told: ["a", "b", "c"].map(name).into(), tried: None };
         let answers = [
             ("a", Some(on("new.2", None))),
             ("b", Some(on("old.1", Some("old.1")))),

@@ -74,7 +74,7 @@ impl Push<'_> {
         if changes {
             self.bring(&views).await?;
         }
-        if self.request.reboot {
+        if self.request.reboot.is_some() {
             self.find_overdue_reboots(&views).await;
         }
 

@@ -29,7 +29,14 @@ pub(super) fn lasts(fleet: &Fleet) -> Duration {
 impl RebootDriver<'_> {
     /// Takes a host's lease, or renews it. It is tried until the host answers or the time is over, because the way may
     /// come up again.
-    pub(super) async fn hold(&self, id: HostId, boot_id: String, renews: bool, before: &Before) -> RebootInput {
+    pub(super) async fn hold(
+        &self,
+        id: HostId,
+        boot_id: String,
+        renews: bool,
+        for_a_trial: bool,
+        before: &Before,
+    ) -> RebootInput {
         let name = &before.plan.host(id).name;
         let host = self.fleet_host(name);
         let limit = host.limits.connect + host.limits.step;
@@ -39,7 +46,13 @@ impl RebootDriver<'_> {
         // needs the lease that it renews.
         let latest = (!renews).then(|| clock.uptime + until.saturating_sub(clock.at).as_secs());
         let (run, owner) = (self.run.to_owned(), self.owner.to_owned());
-        let script = RemoteStep::Hold { run, owner, boot_id, latest, lasts: lasts(&self.inquiry.scope.fleet) }.script();
+        let mut lasts = lasts(&self.inquiry.scope.fleet);
+        if for_a_trial {
+            // That of the slowest host of all: every host is held for the same time.
+            let hosts = self.inquiry.scope.fleet.hosts.iter();
+            lasts = hosts.map(|host| self.times_of(host).hold).max().unwrap_or_default().max(lasts);
+        }
+        let script = RemoteStep::Hold { run, owner, boot_id, latest, lasts }.script();
         loop {
             let asked =
                 within(&BootClock, until.saturating_sub(BootClock.now()), self.inquiry.reach.run(name, &script, limit));

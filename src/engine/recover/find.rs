@@ -32,6 +32,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let asked: BTreeSet<HostName> = all.difference(&left_out).cloned().collect();
         let mut silent = self.survey(&asked, &mut surveyed, true).await;
         silent.extend(left_out);
+        if let Some(ended) = self.end_trial(&mut surveyed, &silent).await {
+            return Err(Recovered::Rolling(ended));
+        }
         let mut rolling = self.rolling(&surveyed);
         if let RollingClaim::SaidByOne { run, host } = rolling {
             rolling = self.look_at_rolling_again(run, host, &mut surveyed).await;

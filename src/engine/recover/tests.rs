@@ -541,7 +541,7 @@ async fn a_rolling_reboot_of_this_workstations_record_names_who_was_begun_and_wh
     let boot_id = facts(&[]).standing.boot_id;
     let name = |host: &str| HostName::new(host).unwrap();
     let hosts = [(name("home"), boot_id.clone()), (name("vps"), boot_id)].into();
-    let rolling = Some(UnfinishedReboot { hosts, told: [name("home")].into() });
+    let rolling = Some(UnfinishedReboot { hosts, told: [name("home")].into(), tried: None });
     let known = RecordedRun { run: OTHER.to_owned(), rolling, ..known() };
     let (recovered, _) = recovers([("home", vec![None]), ("vps", vec![Some(held(&[]))])], Some(known)).await;
     let hosts = [

@@ -100,6 +100,10 @@ pub enum RollingEnd {
         #[serde(rename = "of_run")]
         run: String,
         rebooted: Vec<HostName>,
+        /// Their new systems were tried, and they run again what they booted before, or are on a boot that was not
+        /// proven.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        went_back: Vec<HostName>,
         /// Told to reboot, and on the boot that they were on.
         told_only: Vec<HostName>,
         not_rebooted: Vec<HostName>,
@@ -117,6 +121,9 @@ pub struct RebootsEnded {
     pub rebooted: Vec<HostName>,
     /// A person must look at these.
     pub wrong: Vec<HostWrong>,
+    /// Their new systems were tried, and they run again what they booted before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub went_back: Vec<HostWrong>,
     /// Hosts that refused to reboot.
     pub refused: Vec<HostWrong>,
     /// Left while they reboot.
@@ -168,6 +175,10 @@ pub enum FoundRolling {
     RebootNotBegun,
     /// It was told to reboot, and is on the boot that it was on.
     RebootToldOnly,
+    /// Its new system was tried, and it runs again what it booted before.
+    TrialWentBack,
+    /// It is on a boot that its trial has not proven.
+    TrialUnproven,
     /// It does not answer.
     AwayFromReboot {
         /// Absent: there is no record that says it.
@@ -191,4 +202,14 @@ pub enum RebootActivity {
     GoingDown,
     LoggingIn,
     ProvingLinks,
+    /// A guard for a trial.
+    ArmingTrial,
+    /// What booted last becomes the boot default, and the new system an entry of its own.
+    RegisteringTrial,
+    /// It has not come up in the time for that.
+    MayHang,
+    /// What was tried becomes the boot default.
+    KeepingTrial,
+    GoingBack,
+    CleaningTrial,
 }

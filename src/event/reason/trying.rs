@@ -14,8 +14,12 @@ use crate::facts::store_path::StorePath;
 pub enum TryingReason {
     /// The host is rebooted as without trials.
     RebootedUntried { cause: AnyReason },
+    /// It is the machine that fleetdeploy runs on, so that nobody could judge a trial.
+    NobodyJudges,
     /// It was not told to go, or its guard could not carry that out.
     DidNotGo,
+    /// It answers, and the trial is still on its way.
+    NotThereYet,
     /// The guard of the old boot is through, and the boot default is not what it was.
     NotPutBack,
     /// What was tried did not become the boot default.
@@ -51,6 +55,22 @@ pub enum TryingReason {
     BackWithoutATrace { tried: StorePath },
     /// The host is out of reach, past the time at which it must be back by itself.
     TrialOverdue { waited_s: u64, cause: AnyReason },
+    /// A recovery waits for the end of a trial.
+    WaitsForTrial {
+        #[serde(rename = "of_run")]
+        run: String,
+        wait_s: u64,
+    },
+    /// Its guard is armed.
+    StillInTrial {
+        #[serde(rename = "of_run")]
+        run: String,
+        fires_in_s: u64,
+        /// It has booted what is tried.
+        in_trial: bool,
+    },
+    /// It has not answered since a recovery asks.
+    NotSeenSince,
     /// Something of the trial may still lie on the host.
     TrialRemains { cause: AnyReason },
 }

@@ -110,10 +110,11 @@ impl fmt::Display for RollingEnd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RebootsEnded(ended) => ended.fmt(formatter),
-            Self::RollingEndedByRecovery { run, rebooted, told_only, not_rebooted, away } => {
+            Self::RollingEndedByRecovery { run, rebooted, went_back, told_only, not_rebooted, away } => {
                 write!(formatter, "rolling reboot {run} is ended, and nothing was done to any host")?;
                 let parts = [
                     ("rebooted", rebooted),
+                    ("went back", went_back),
                     ("told to reboot, and did not", told_only),
                     ("not rebooted", not_rebooted),
                     ("LOOK NOW, no answer", away),
@@ -130,10 +131,11 @@ impl Worded for RollingEnd {}
 
 impl fmt::Display for RebootsEnded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rebooted, wrong, refused, left, not_rebooted, none_begun, stopped, interrupted } = self;
+        let Self { rebooted, wrong, went_back, refused, left, not_rebooted, none_begun, stopped, interrupted } = self;
         let front = |front: &str, hosts: &[HostName]| (!hosts.is_empty()).then(|| format!("{front}: {}", named(hosts)));
         let parts = front("rebooted and proven back", rebooted).into_iter();
         let parts = parts.chain(wrong.iter().map(|host| format!("LOOK NOW: {} {}", host.name, host.cause)));
+        let parts = parts.chain(went_back.iter().map(|host| format!("went back: {} {}", host.name, host.cause)));
         let parts = parts.chain(refused.iter().map(|host| format!("said no: {} ({})", host.name, host.cause)));
         let parts = parts.chain(front("left while they reboot", left));
         let parts = parts.chain(front("not rebooted", not_rebooted));
@@ -166,6 +168,8 @@ impl fmt::Display for FoundRolling {
             Self::RebootToldOnly => {
                 "was told to reboot, and is on the boot that it was on: it will not reboot any more"
             }
+            Self::TrialWentBack => "has tried its new system, and runs again what it booted before",
+            Self::TrialUnproven => "is on a boot that its trial has not proven",
             Self::AwayFromReboot { told: Some(true) } => "was told to reboot, and does not answer",
             Self::AwayFromReboot { told: Some(false) } => "was not rebooted, and does not answer",
             Self::AwayFromReboot { told: None } => "does not answer",
@@ -182,6 +186,12 @@ impl fmt::Display for RebootActivity {
             Self::GoingDown => "going down and booting",
             Self::LoggingIn => "is up; logging in anew",
             Self::ProvingLinks => "proving its links",
+            Self::ArmingTrial => "arming a guard for its trial",
+            Self::RegisteringTrial => "making its new system an entry of its own",
+            Self::MayHang => "silent; it may hang, or goes back by itself",
+            Self::KeepingTrial => "keeping its new system",
+            Self::GoingBack => "waiting for its guard to bring it back",
+            Self::CleaningTrial => "cleaning up after its trial",
         })
     }
 }

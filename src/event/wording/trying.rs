@@ -10,7 +10,9 @@ impl fmt::Display for TryingReason {
                 formatter,
                 "is rebooted into its new system at once, because that cannot be tried here first: {cause}"
             ),
+            Self::NobodyJudges => formatter.write_str("fleetdeploy runs on it, and nobody else would say that it is well"),
             Self::DidNotGo => formatter.write_str("did not go into its trial: it is on the boot that it was on"),
+            Self::NotThereYet => formatter.write_str("it answers, and its guard is still at work or waits"),
             Self::NotPutBack => formatter.write_str(
                 "did not go into its trial, and its guard could not put the boot default back to what it was",
             ),
@@ -56,6 +58,17 @@ impl fmt::Display for TryingReason {
                 "has not come back from its trial within {waited_s} s: {cause}; switch it off and on: it boots what it \
                  booted before"
             ),
+            Self::WaitsForTrial { run, wait_s } => write!(
+                formatter,
+                "a trial of run {run} is not over: its host ends it by its own clock, and is waited for, {wait_s} s at most"
+            ),
+            Self::StillInTrial { run, fires_in_s, in_trial: true } => {
+                write!(formatter, "is in a trial of run {run}, back on what it booted before in {fires_in_s} s")
+            }
+            Self::StillInTrial { run, fires_in_s, in_trial: false } => {
+                write!(formatter, "is under the guard of a trial of run {run}, which ends by itself in {fires_in_s} s")
+            }
+            Self::NotSeenSince => formatter.write_str("it does not answer"),
             Self::TrialRemains { cause } => {
                 write!(formatter, "may still have something of its trial, which the next command cleans: {cause}")
             }
@@ -67,7 +80,9 @@ impl Worded for TryingReason {
     fn mend(&self) -> Option<String> {
         match self {
             Self::RebootedUntried { cause } => cause.mend(),
-            Self::DidNotGo
+            Self::NobodyJudges
+            | Self::DidNotGo
+            | Self::NotThereYet
             | Self::NotPutBack
             | Self::NotKept { .. }
             | Self::CameUpUnguarded
@@ -80,6 +95,9 @@ impl Worded for TryingReason {
             | Self::BackByItsGuard { .. }
             | Self::BackWithoutATrace { .. }
             | Self::TrialOverdue { .. }
+            | Self::WaitsForTrial { .. }
+            | Self::StillInTrial { .. }
+            | Self::NotSeenSince
             | Self::TrialRemains { .. } => None,
         }
     }

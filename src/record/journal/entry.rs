@@ -18,7 +18,7 @@ use crate::facts::traces::EndMark;
 use crate::inventory::model::HostName;
 
 /// The words of every [`JournalEntry`]; another one is of a newer version.
-pub(super) const ENTRIES: [&str; 15] = [
+pub(super) const ENTRIES: [&str; 16] = [
     "started",
     "recovering",
     "by_hand",
@@ -31,6 +31,7 @@ pub(super) const ENTRIES: [&str; 15] = [
     "host_lost",
     "rolling",
     "rebooting",
+    "trying",
     "ended_without",
     "forgotten",
     "finished",
@@ -74,6 +75,10 @@ pub enum JournalEntry {
     /// These hosts are told to reboot.
     Rebooting {
         hosts: Vec<HostName>,
+    },
+    /// This host is told to reboot into its trial.
+    Trying {
+        host: HostName,
     },
     /// A recovery ends the run without hosts that were not seen.
     EndedWithout {
@@ -120,7 +125,8 @@ impl JournalEntry {
             | Self::ByHand
             | Self::Guarded { .. }
             | Self::Rolling(_)
-            | Self::Rebooting { .. } => {
+            | Self::Rebooting { .. }
+            | Self::Trying { .. } => {
                 return None;
             }
             Self::Arming => vocabulary::Entry::Arming,
@@ -147,6 +153,7 @@ impl From<reboot::RebootEntry> for JournalEntry {
     fn from(entry: reboot::RebootEntry) -> Self {
         match entry {
             reboot::RebootEntry::Rebooting { hosts } => Self::Rebooting { hosts },
+            reboot::RebootEntry::Trying { host } => Self::Trying { host },
         }
     }
 }

@@ -48,7 +48,8 @@ pub fn rolling(journal: &[Written]) -> Option<(&RollingStarted, BTreeSet<&HostNa
     let begun = journal.iter().position(|written| matches!(written.entry, JournalEntry::Rolling(_)))?;
     let JournalEntry::Rolling(started) = &journal[begun].entry else { return None };
     let told = journal[begun..].iter().filter_map(|written| match &written.entry {
-        JournalEntry::Rebooting { hosts } => Some(hosts),
+        JournalEntry::Rebooting { hosts } => Some(hosts.as_slice()),
+        JournalEntry::Trying { host } => Some(std::slice::from_ref(host)),
         _ => None,
     });
     Some((started, told.flatten().collect()))

@@ -61,6 +61,7 @@ fn entries() -> Vec<JournalEntry> {
             hosts: vec![(HostName::new("vps").unwrap(), "4567".into())],
         }),
         JournalEntry::Rebooting { hosts: vec![HostName::new("vps").unwrap()] },
+        JournalEntry::Trying { host: HostName::new("vps").unwrap() },
         JournalEntry::Finished { outcome: Outcome::RolledBack },
     ]
 }

@@ -1,0 +1,141 @@
+//! Ends a trial whose rolling reboot has died: waits for the end that its host's own clock brings, and cleans then. It is
+//! never taken over, because its run may be alive.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{LOOK_PAUSE, RecoveryRun, RollingEnded, SurveyedHosts};
+use crate::decide::reboot::trial::left::{TrialLeft, TrialRemedy};
+use crate::decide::reboot::trial::times::TrialTimes;
+use crate::engine::reboot::SETTLE_AFTER_BOOT;
+use crate::engine::surveyor::Surveyor;
+use crate::event::Event;
+use crate::event::reason::any::AnyReason;
+use crate::event::reason::reboot::FoundRolling;
+use crate::event::reason::trying::TryingReason;
+use crate::facts::host::Standing;
+use crate::inventory::model::{Host, HostName};
+
+impl<S: Surveyor> RecoveryRun<'_, S> {
+    /// Ends the trial that is found on the hosts, or that this workstation knows of, and then its rolling reboot; `None`:
+    /// there is none. It comes before all other claims: lease and guard of the host that is tried, and the holds of the
+    /// others, look like a push of two stories.
+    pub(super) async fn end_trial(
+        &self,
+        surveyed: &mut SurveyedHosts,
+        silent: &BTreeSet<HostName>,
+    ) -> Option<RollingEnded> {
+        let known = self.request.known.as_ref().filter(|known| known.rolling.is_some());
+        let away = known.and_then(|known| Some((known, known.rolling.as_ref()?.tried.clone()?)));
+        let away = away.filter(|(_, host)| silent.contains(host));
+        let run = match (&away, self.run_of_trial(surveyed)) {
+            (Some((known, _)), _) => known.run.clone(),
+            (None, run) => run?,
+        };
+        let began = self.clock.now();
+        let longest = self.request.fleet.hosts.iter().map(|host| self.trial_times(host).back_by_itself).max();
+        // An older entry of the record says that a part of it is over.
+        let since = away.as_ref().map_or(Duration::ZERO, |(known, _)| known.since);
+        let until = began + longest.unwrap_or_default().saturating_sub(since);
+        let mut missing: BTreeSet<HostName> = away.into_iter().map(|(_, host)| host).collect();
+        let mut ends: BTreeMap<HostName, FoundRolling> = BTreeMap::new();
+        let mut told = BTreeSet::new();
+        loop {
+            let mut waits = !missing.is_empty();
+            for host in &self.request.fleet.hosts {
+                let Some(standing) = surveyed.get(&host.name).map(|one| one.facts.standing.clone()) else { continue };
+                let Some(left) = TrialLeft::of(&run, &standing) else { continue };
+                waits |= self.mend_trial(host, &run, &standing, &left, &mut ends, &mut told).await;
+            }
+            if !waits || self.clock.now() >= until {
+                break;
+            }
+            if told.insert(None) {
+                let wait_s = until.saturating_sub(self.clock.now()).as_secs();
+                self.events.publish(Event::warned(None, TryingReason::WaitsForTrial { run: run.clone(), wait_s }));
+            }
+            self.clock.sleep_until(self.clock.now() + LOOK_PAUSE).await;
+            let asked = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
+            let gone = self.survey(&asked, surveyed, false).await;
+            let was_in_trial = |host: &HostName| {
+                let one = surveyed.get(host).map(|one| &one.facts.standing);
+                one.and_then(|standing| TrialLeft::of(&run, standing)).is_some()
+            };
+            // One that was seen in it goes back meanwhile.
+            missing = gone.iter().filter(|host| missing.contains(*host) || was_in_trial(host)).cloned().collect();
+            surveyed.retain(|host, _| !gone.contains(host));
+        }
+        for host in missing {
+            let waited_s = self.clock.now().saturating_sub(began).as_secs();
+            let cause = TryingReason::NotSeenSince.into();
+            self.events.publish(Event::failed(Some(&host), TryingReason::TrialOverdue { waited_s, cause }));
+        }
+        let begun = known.filter(|known| known.run == run).and_then(|known| known.rolling.as_ref());
+        let mut ended = self.end_rolling(run, begun, surveyed).await;
+        ended.hosts.extend(ends);
+        Some(ended)
+    }
+
+    /// Does for one host what a recovery may do; returns whether there is something to wait for.
+    async fn mend_trial(
+        &self,
+        host: &Host,
+        run: &str,
+        standing: &Standing,
+        left: &TrialLeft,
+        ends: &mut BTreeMap<HostName, FoundRolling>,
+        told: &mut BTreeSet<Option<HostName>>,
+    ) -> bool {
+        let why = match left {
+            TrialLeft::WentBack { trace: Some(trace) } => trace.clone(),
+            _ => String::new(),
+        };
+        if let TrialLeft::Armed { deadline, in_trial, .. } = left
+            && told.insert(Some(host.name.clone()))
+        {
+            let fires_in_s = deadline.saturating_sub(standing.uptime);
+            let armed = TryingReason::StillInTrial { run: run.to_owned(), fires_in_s, in_trial: *in_trial };
+            self.events.publish(Event::warned(Some(&host.name), armed));
+        }
+        let remedy = left.remedy();
+        if remedy == TrialRemedy::Wait {
+            return true;
+        }
+        let found = match left {
+            TrialLeft::Kept => Some(FoundRolling::RebootDone),
+            TrialLeft::WentBack { .. } => Some(FoundRolling::TrialWentBack),
+            TrialLeft::NotBegun => Some(FoundRolling::RebootNotBegun),
+            TrialLeft::Unproven { .. } | TrialLeft::Elsewhere { .. } => Some(FoundRolling::TrialUnproven),
+            TrialLeft::Armed { .. } | TrialLeft::Leaving | TrialLeft::Firing => None,
+        };
+        match self.surveyor.mend_trial(host, run, &standing.boot_id, remedy, &why).await {
+            Ok(()) => {
+                ends.extend(found.map(|found| (host.name.clone(), found)));
+                // A guard that lives again has its deadline before it.
+                remedy == TrialRemedy::Tend
+            }
+            Err(cause) => {
+                let cause: AnyReason = cause.into();
+                if told.insert(Some(host.name.clone())) {
+                    self.events.publish(Event::warned(Some(&host.name), TryingReason::TrialRemains { cause }));
+                }
+                true
+            }
+        }
+    }
+
+    /// Returns the run that was named, or the first whose trial lies on a host.
+    fn run_of_trial(&self, surveyed: &SurveyedHosts) -> Option<String> {
+        let on = |standing: &Standing| {
+            let line = standing.trial.line.iter().cloned();
+            let runs = line.chain(standing.trial.survivors.iter().map(|survivor| survivor.run.clone()));
+            runs.filter(|run| self.request.run.as_ref().is_none_or(|named| named == run))
+                .find(|run| TrialLeft::of(run, standing).is_some())
+        };
+        surveyed.values().find_map(|one| on(&one.facts.standing))
+    }
+
+    fn trial_times(&self, host: &Host) -> TrialTimes {
+        TrialTimes::of(&host.limits, host.boot_time, self.request.fleet.settle.max(SETTLE_AFTER_BOOT))
+    }
+}
