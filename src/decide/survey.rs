@@ -195,6 +195,13 @@ impl Judge<'_> {
             })
         } else {
             match &standing.guard {
+                GuardState::Armed { run, deadline } if standing.trial.of(run).is_some() => Some(Claim::InTrial {
+                    fleet: fleet(),
+                    run: run.clone(),
+                    owner: standing.trial.of(run).map(|survivor| survivor.owner.clone()).unwrap_or_default(),
+                    fires_in: fires_in(*deadline),
+                    is_booted: standing.trial.line.as_ref() == Some(run),
+                }),
                 GuardState::Armed { run, deadline } => {
                     Some(Claim::GuardArmedElsewhere { fleet: fleet(), run: run.clone(), fires_in: fires_in(*deadline) })
                 }

@@ -1,5 +1,6 @@
 use pretty_assertions::assert_eq;
 
+use super::trial::{TrialAnswer, TrialSight};
 use super::*;
 use crate::decide::transaction::tests::{plan, system};
 use crate::event::reason::any::AnyReason;
@@ -418,4 +419,171 @@ fn the_machine_that_it_runs_on_goes_last_and_alone() {
     let _ = give(&mut rolling, back(&fleet, 1));
     assert_eq!(reboots(&prove(&mut rolling, &good(&fleet, &[1]))), [2]);
     assert!(rolling.is_going_down());
+}
+
+/// Of three hosts, all behind host0, these are to be tried.
+fn trying(fleet: &Arc<Plan>, selected: &[usize], tried: &[usize], sizes: &[Size]) -> RollingReboot {
+    let of = |host: usize| {
+        let tried = system("new");
+        let plan = TrialPlan {
+            run: "r-1".into(),
+            boot_id: format!("boot{host}"),
+            booted: system("booted"),
+            before: tried.clone(),
+            tried,
+        };
+        (HostId(host), plan)
+    };
+    let tried = tried.iter().copied().map(of).collect();
+    RollingReboot::trying(Arc::clone(fleet), &ids(selected), sizes, None, tried)
+}
+
+fn orders(effects: &[RebootEffect]) -> Vec<TrialOrder> {
+    let of = |effect: &RebootEffect| match effect {
+        RebootEffect::Try { order, .. } => Some(order.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(of).collect()
+}
+
+fn tried(rolling: &mut RollingReboot, host: usize, input: TrialInput) -> Vec<RebootEffect> {
+    let boot_id = matches!(input, TrialInput::LoggedIn(_)).then(|| format!("again{host}"));
+    give(rolling, RebootInput::Tried { host: HostId(host), input, boot_id })
+}
+
+fn done(rolling: &mut RollingReboot, host: usize, order: TrialOrder) -> Vec<RebootEffect> {
+    tried(rolling, host, TrialInput::Answered { order, answer: TrialAnswer::Done })
+}
+
+/// From its first order to the order to prove.
+fn to_the_proof(rolling: &mut RollingReboot, host: usize) -> Vec<RebootEffect> {
+    let in_trial = || TrialSight::InTrial { is_alive: true, lacks: None };
+    let _ = done(rolling, host, TrialOrder::Arm);
+    let go = done(rolling, host, TrialOrder::Register);
+    let name = rolling.plan.host(HostId(host)).name.clone();
+    // The record says it before the host is told.
+    let last = [
+        RebootEffect::Record(RebootEntry::Trying { host: name }),
+        RebootEffect::Try { host: HostId(host), order: TrialOrder::Go },
+    ];
+    assert!(go.ends_with(&last), "{go:?}");
+    let _ = done(rolling, host, TrialOrder::Go);
+    let _ = tried(rolling, host, TrialInput::Seen(in_trial()));
+    tried(rolling, host, TrialInput::LoggedIn(in_trial()))
+}
+
+fn back_on_old(rolling: &mut RollingReboot, host: usize) -> Vec<RebootEffect> {
+    let effects = tried(rolling, host, TrialInput::Seen(TrialSight::BackOnOld { trace: None }));
+    let [clean] = &orders(&effects)[..] else { panic!("{effects:?}") };
+    done(rolling, host, clean.clone())
+}
+
+#[test]
+fn a_host_that_is_tried_is_alone_in_its_wave_and_all_are_held_for_as_long_as_that_may_take() {
+    let fleet = fleet(3);
+    let mut rolling = trying(&fleet, &[0, 1, 2], &[1], &[Size::Hosts(9)]);
+    let first = rolling.start();
+    let waves: Vec<Vec<HostId>> = rolling.waves.clone();
+    assert_eq!(waves, [vec![HostId(1)], vec![HostId(2)], vec![HostId(0)]]);
+    let effects = given(&mut rolling, first);
+    let for_a_trial = effects.iter().filter_map(|effect| match effect {
+        RebootEffect::Hold { renews, for_a_trial, .. } => Some((*renews, *for_a_trial)),
+        _ => None,
+    });
+    assert!(for_a_trial.clone().all(|(renews, for_a_trial)| renews == for_a_trial));
+    assert_eq!(for_a_trial.filter(|(_, for_a_trial)| *for_a_trial).count(), 3, "the others' holds, too");
+    assert_eq!((reboots(&effects), orders(&effects)), (vec![], vec![TrialOrder::Arm]));
+    assert!(!effects.iter().any(|effect| matches!(effect, RebootEffect::Record(_))));
+}
+
+#[test]
+fn the_next_host_waits_until_the_one_that_is_tried_is_kept_and_cleaned() {
+    let fleet = fleet(3);
+    let mut rolling = trying(&fleet, &[1, 2], &[1], &[]);
+    let _ = start(&mut rolling);
+    let probes = to_the_proof(&mut rolling, 1);
+    assert!(probes.contains(&RebootEffect::Probe { after_a_pause: false }), "{probes:?}");
+    assert_eq!(orders(&prove(&mut rolling, &good(&fleet, &[1]))), [TrialOrder::Keep]);
+    assert_eq!(orders(&done(&mut rolling, 1, TrialOrder::Keep)), [TrialOrder::End]);
+    let clean = TrialOrder::Clean { why: String::new() };
+    assert_eq!(orders(&done(&mut rolling, 1, TrialOrder::End)), [clean.clone()]);
+    assert_eq!(rolling.ends()[&HostId(1)], HostEnd::NotBegun, "not yet");
+    let renewed = done(&mut rolling, 1, clean);
+    assert_eq!(rolling.ends()[&HostId(1)], HostEnd::Rebooted);
+    // On the boot that it was logged into; the next one is rebooted as ever.
+    let held = RebootEffect::Hold { host: HostId(1), boot_id: "again1".into(), renews: true, for_a_trial: false };
+    assert!(renewed.contains(&held), "{renewed:?}");
+    assert_eq!(reboots(&given(&mut rolling, renewed)), [2]);
+}
+
+#[test]
+fn a_host_that_went_back_stops_it_there() {
+    let fleet = fleet(3);
+    let mut rolling = trying(&fleet, &[1, 2], &[1, 2], &[]);
+    let _ = start(&mut rolling);
+    let _ = to_the_proof(&mut rolling, 1);
+    let mut lame = good(&fleet, &[1]);
+    lame.answers.insert(0, LinkAnswer::Down { why: "no".into() });
+    assert!(orders(&prove(&mut rolling, &lame)).is_empty(), "links may still come up");
+    let _ = give(&mut rolling, RebootInput::SettleElapsed { wave: 0 });
+    assert_eq!(orders(&give(&mut rolling, RebootInput::RoundSeen { round: lame })), [TrialOrder::Fire]);
+    let _ = done(&mut rolling, 1, TrialOrder::Fire);
+    let over = back_on_old(&mut rolling, 1);
+    assert!(is_over(&over) && reboots(&over).is_empty(), "{over:?}");
+    let HostEnd::WentBack { why } = &rolling.ends()[&HostId(1)] else { panic!("{:?}", rolling.ends()) };
+    assert!(why.to_string().contains("ping"), "{why}");
+    assert_eq!(rolling.ends()[&HostId(2)], HostEnd::NotBegun);
+    assert!(rolling.trial().is_none() && rolling.away().is_empty());
+}
+
+#[test]
+fn a_round_that_comes_after_a_signal_keeps_nothing() {
+    let fleet = fleet(3);
+    let mut rolling = trying(&fleet, &[1, 2], &[1], &[]);
+    let _ = start(&mut rolling);
+    let _ = to_the_proof(&mut rolling, 1);
+    assert_eq!(orders(&give(&mut rolling, RebootInput::CancelRequested(Signal::Sigint))), [TrialOrder::Fire]);
+    assert!(orders(&prove(&mut rolling, &good(&fleet, &[1]))).is_empty());
+    let _ = done(&mut rolling, 1, TrialOrder::Fire);
+    assert!(is_over(&back_on_old(&mut rolling, 1)));
+    assert!(matches!(rolling.ends()[&HostId(1)], HostEnd::WentBack { .. }));
+}
+
+#[test]
+fn a_trial_that_cannot_be_recorded_is_turned_back_and_no_host_is_begun_any_more() {
+    let fleet = fleet(3);
+    let mut rolling = trying(&fleet, &[1, 2], &[1], &[]);
+    let _ = start(&mut rolling);
+    let _ = done(&mut rolling, 1, TrialOrder::Arm);
+    let _ = done(&mut rolling, 1, TrialOrder::Register);
+    // The order to go was dropped with the entry.
+    let effects = give(&mut rolling, RebootInput::RecordFailed { error: "disk full".into() });
+    assert_eq!(orders(&effects), [TrialOrder::Fire]);
+    let _ = done(&mut rolling, 1, TrialOrder::Fire);
+    let effects = tried(&mut rolling, 1, TrialInput::Seen(TrialSight::OldAtRest { restored: true }));
+    assert_eq!(orders(&effects), [TrialOrder::Clean { why: String::new() }]);
+    let over = done(&mut rolling, 1, TrialOrder::Clean { why: String::new() });
+    assert!(is_over(&over) && reboots(&over).is_empty(), "{over:?}");
+    assert!(matches!(rolling.stopped(), Some(RollingReason::RebootNotRecorded { .. })));
+    assert!(rolling.ends().values().all(|end| *end == HostEnd::NotBegun));
+}
+
+#[test]
+fn what_a_trial_may_have_left_is_said() {
+    let fleet = fleet(3);
+    let mut rolling = trying(&fleet, &[1], &[1], &[]);
+    let _ = start(&mut rolling);
+    let refused = || TrialAnswer::Refused { why: AnyReason::without_code("busy") };
+    let answered = |order, answer| TrialInput::Answered { order, answer };
+    let _ = tried(&mut rolling, 1, answered(TrialOrder::Arm, refused()));
+    let _ = done(&mut rolling, 1, TrialOrder::Fire);
+    let effects = tried(&mut rolling, 1, TrialInput::Seen(TrialSight::OldAtRest { restored: true }));
+    let over = tried(&mut rolling, 1, answered(orders(&effects)[0].clone(), refused()));
+    let told = |event: &RebootEffect| match event {
+        RebootEffect::Tell(Event::Warned { text, .. }) => text.code().map(str::to_owned),
+        _ => None,
+    };
+    assert_eq!(over.iter().filter_map(told).collect::<Vec<_>>(), ["trial-remains"]);
+    assert!(is_over(&over));
+    assert_eq!(rolling.ends()[&HostId(1)], HostEnd::Refused { why: AnyReason::without_code("busy") });
 }

@@ -53,6 +53,20 @@ pub enum Claim {
         #[schemars(with = "u64")]
         fires_in: Duration,
     },
+    /// A rolling reboot tries a new system there, before that is what a reboot brings.
+    InTrial {
+        fleet: String,
+        #[serde(rename = "of_run")]
+        run: String,
+        /// `person@workstation`.
+        owner: String,
+        /// How long until its guard ends that by itself.
+        #[serde(rename = "fires_in_ms", with = "millis")]
+        #[schemars(with = "u64")]
+        fires_in: Duration,
+        /// It has booted what is tried.
+        is_booted: bool,
+    },
     /// The guard of another run was armed there, and nothing would act on it any more.
     GuardDeadElsewhere {
         fleet: String,

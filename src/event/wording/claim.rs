@@ -23,6 +23,16 @@ impl fmt::Display for Claim {
             Self::GuardArmedElsewhere { run, fires_in, .. } => {
                 write!(formatter, "a guard of run {run} is armed: it fires in {}", written(fires_in))
             }
+            Self::InTrial { run, owner, fires_in, is_booted: true, .. } => write!(
+                formatter,
+                "is in a trial of run {run} of {owner}, back on what it booted before by itself in {}",
+                written(fires_in)
+            ),
+            Self::InTrial { run, owner, fires_in, .. } => write!(
+                formatter,
+                "is about to begin a trial of run {run} of {owner}, which ends by itself in {}",
+                written(fires_in)
+            ),
             Self::GuardDeadElsewhere { run, .. } => {
                 write!(formatter, "run {run} armed a guard here, and the unit that should act on it is gone")
             }
@@ -47,6 +57,10 @@ impl Worded for Claim {
                 "wait for that push to end, or for its guard to fire; if whoever began it is gone: `fleetdeploy \
                  recover {fleet}`; {}",
                 forget(fleet, run)
+            ),
+            Self::InTrial { fleet, .. } => format!(
+                "wait for it to end; if whoever began it is gone: `fleetdeploy recover {fleet}` waits for that end, and \
+                 cleans up then"
             ),
             Self::GuardDeadElsewhere { fleet, run } => format!(
                 "look at fleetdeploy-guard.service in its journal; `fleetdeploy recover {fleet}` arms it anew; {}",
