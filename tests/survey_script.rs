@@ -11,7 +11,7 @@ use fleetdeploy::local::process::Invocation;
 use pretty_assertions::assert_eq;
 
 const SYSTEM: &str = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1";
-const READER: [&str; 8] = [
+const READER: [&str; 9] = [
     "lib.sh",
     "traces.sh",
     "boot.sh",
@@ -20,6 +20,7 @@ const READER: [&str; 8] = [
     "boot_others.sh",
     "boot_files.sh",
     "boot_trial.sh",
+    "boot_once.sh",
 ];
 
 /// A host's file system, as little of it as the scripts look at.

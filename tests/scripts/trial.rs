@@ -117,7 +117,7 @@ async fn held() -> Host {
 /// In one shell alone: what is asked for changes the host.
 async fn ask(host: &Host, script: &str, words: &str) -> String {
     let quiet = "print_standing() { read_systems; }";
-    let files: Vec<&str> = STEPS.into_iter().chain(["restore.sh", script]).collect();
+    let files: Vec<&str> = STEPS.into_iter().chain(["restore.sh", "waiting.sh", script]).collect();
     let words = with_systems(words);
     let finished = host.run("sh", &files, &format!("{LOADER}\n{quiet}\n(main {words})")).await;
     assert_eq!(finished.stderr_text(), "", "{script} {words}");
@@ -133,7 +133,7 @@ async fn refusal(host: &Host, script: &str, words: &str) -> String {
 
 /// How the host stands, of a trial.
 async fn standing(host: &Host) -> String {
-    let words = format!("{LOADER}\nread_units() {{ units=''; }}\nprint_standing");
+    let words = format!("{LOADER}\nstanding_units=no\nprint_standing");
     let said = host.says(&["lib.sh", "boot.sh"], &words).await;
     let of_trial = |line: &&str| ["trial_", "guard ", "job ", "lease "].iter().any(|key| line.starts_with(key));
     said.lines().filter(of_trial).flat_map(|line| [line, "\n"]).collect()
