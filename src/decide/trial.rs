@@ -9,10 +9,14 @@ use crate::inventory::model::{GuardAction, Host};
 
 /// The oldest systemd that takes a unit from a credential on the kernel's line (docs/facts.md, "EFI variables").
 const OLDEST_SYSTEMD: u64 = 256;
-/// How many bytes the kernel's line may have at most: x86 and arm64 cut it at 2048.
-const LONGEST_LINE: u64 = 2000;
-/// How many of them the guard needs, with all that makes a kernel reboot which fails.
-const GUARD_ON_LINE: u64 = 1100;
+/// How many bytes the kernel's line may have at most: x86 and arm64 cut it at 2048, and the loader may add to it. The
+/// host measures it again before it writes anything (`longest_line` in `boot_once.sh`).
+const LONGEST_LINE: u64 = 1920;
+/// How many of them the guard needs, with all that makes a kernel reboot which fails: it has 925 for the longest name
+/// of a run, and 760 as a rule.
+const GUARD_ON_LINE: u64 = 930;
+/// Within how many seconds an upgrade that is due would meet a trial.
+const SOON: i64 = 3600;
 
 impl TrialOutlook {
     /// Says that it is possible, or each thing that is in the way, the most important first.
@@ -46,6 +50,9 @@ impl TrialRefusal {
         } else if host.guard_action == GuardAction::SwitchBack {
             all.push(Self::TrialGuardSwitchesBack);
         }
+        if let Some(seconds) = facts.trial.upgrade_in.filter(|seconds| *seconds < SOON) {
+            all.push(Self::TrialUpgradeDue { seconds });
+        }
         let version = &facts.systemd_version;
         if major(version).is_none_or(|major| major < OLDEST_SYSTEMD) {
             all.push(Self::TrialSystemdTooOld { version: version.clone(), oldest: OLDEST_SYSTEMD });
@@ -53,6 +60,9 @@ impl TrialRefusal {
         let most = LONGEST_LINE - GUARD_ON_LINE;
         if let Some(bytes) = facts.trial.line.filter(|bytes| *bytes > most) {
             all.push(Self::TrialLineTooLong { bytes, most });
+        }
+        if loader == BootLoader::Grub {
+            all.push(Self::TrialGrubNotYet);
         }
         if all.is_empty() && facts.trial.means.is_none() {
             all.push(Self::TrialAnswerUnknown { said: String::new() });
@@ -80,6 +90,11 @@ impl TrialRefusal {
             TrialLack::LoaderChanges { before, after } => {
                 Self::TrialLoaderChanges { before: before.clone(), after: after.clone() }
             }
+            TrialLack::Machine { machine } => Self::TrialMachineUnknown { machine: machine.clone() },
+            TrialLack::ImportsNone => Self::TrialImportsNone,
+            TrialLack::CrashKernel => Self::TrialCrashKernel,
+            TrialLack::Confidential { kind } => Self::TrialMachineConfidential { kind: kind.clone() },
+            TrialLack::InitrdLonger { system } => Self::TrialInitrdLonger { system: system.clone() },
             TrialLack::NotOnTheMenu { system } => Self::TrialNotOnMenu { system: system.clone() },
             TrialLack::Unknown { word } => Self::TrialAnswerUnknown { said: word.clone() },
         }
@@ -169,6 +184,20 @@ mod tests {
                 TrialRefusal::TrialLoaderChanges { before: text("grub"), after: text("systemd-boot") },
             ),
             (
+                TrialLack::Machine { machine: text("riscv64") },
+                TrialRefusal::TrialMachineUnknown { machine: text("riscv64") },
+            ),
+            (TrialLack::ImportsNone, TrialRefusal::TrialImportsNone),
+            (TrialLack::CrashKernel, TrialRefusal::TrialCrashKernel),
+            (
+                TrialLack::Confidential { kind: text("sev-snp") },
+                TrialRefusal::TrialMachineConfidential { kind: text("sev-snp") },
+            ),
+            (
+                TrialLack::InitrdLonger { system: text("/nix/store/x") },
+                TrialRefusal::TrialInitrdLonger { system: text("/nix/store/x") },
+            ),
+            (
                 TrialLack::NotOnTheMenu { system: text("/nix/store/x") },
                 TrialRefusal::TrialNotOnMenu { system: text("/nix/store/x") },
             ),
@@ -211,9 +240,15 @@ mod tests {
             let old = TrialRefusal::TrialSystemdTooOld { version: version.into(), oldest: 256 };
             assert_eq!(said == not([old]), is_old, "{version}: {said:?}");
         }
-        for (bytes, fits) in [(900, true), (901, false)] {
+        for (seconds, is_due) in [(3600, false), (3599, true), (-5, true)] {
+            let said = said(|facts| facts.trial.upgrade_in = Some(seconds));
+            assert_eq!(said == not([TrialRefusal::TrialUpgradeDue { seconds }]), is_due, "{said:?}");
+        }
+        let grub = said(|facts| facts.standing.loader = BootLoader::Grub);
+        assert_eq!(grub, not([TrialRefusal::TrialGrubNotYet]));
+        for (bytes, fits) in [(990, true), (991, false)] {
             let said = said(|facts| facts.trial.line = Some(bytes));
-            assert_eq!(said == not([TrialRefusal::TrialLineTooLong { bytes, most: 900 }]), !fits, "{said:?}");
+            assert_eq!(said == not([TrialRefusal::TrialLineTooLong { bytes, most: 990 }]), !fits, "{said:?}");
         }
     }
 }

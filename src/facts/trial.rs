@@ -58,6 +58,22 @@ pub enum TrialLack {
         before: String,
         after: String,
     },
+    /// How long its kernel's line may be is not known.
+    Machine {
+        machine: String,
+    },
+    /// The options of its boot default keep systemd from taking anything from the kernel's line.
+    ImportsNone,
+    /// A kernel that a panic would start is loaded, or asked for.
+    CrashKernel,
+    /// It is a confidential virtual machine.
+    Confidential {
+        kind: String,
+    },
+    /// The initrd of this system on the menu is longer than its own.
+    InitrdLonger {
+        system: String,
+    },
     /// The booted system is no generation, or has no entry in the menu.
     NotOnTheMenu {
         system: String,
@@ -78,6 +94,9 @@ pub struct TrialFacts {
     pub line: Option<u64>,
     /// There is a hardware watchdog.
     pub watchdog: bool,
+    /// In how many seconds an upgrade of the host's own is due; below 0: it is overdue. `None`: it has no timer for it.
+    #[serde(default)]
+    pub upgrade_in: Option<i64>,
 }
 
 /// A detached step of a trial.

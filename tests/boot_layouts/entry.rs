@@ -2,12 +2,11 @@
 
 use pretty_assertions::assert_eq;
 
-use crate::grub;
 use crate::host::Host;
 use crate::tree::{A, B, Entry, RUNS, Tree};
 
 const OURS: &str = "boot/loader/entries/fleetdeploy-trial.conf";
-const MORE: &str = "fleetdeploy.trial=r-1.0a1b2c3d panic=30";
+const MORE: &str = "fleetdeploy.trial=r-1 panic=30";
 const SHOW: &str = "echo \"$? ${boot_default##*-} [$next_boot] ${next_boot_system##*-}\"";
 
 /// `bootctl`, as far as it is asked, on files.
@@ -27,14 +26,6 @@ fn systemd_boot() -> Tree {
         .entry("boot", &Entry::generation(2, B))
         .file("boot/loader/loader.conf", "timeout 5\ndefault nixos-generation-1.conf\n")
         .variable("LoaderInfo", "systemd-boot 257.13")
-}
-
-fn with_grub() -> Tree {
-    Tree::new()
-        .installs("install-grub")
-        .folder("sys/firmware/efi")
-        .file("boot/grub/grub.cfg", grub::config("3"))
-        .file("boot/grub/grubenv", grub::environment("saved_entry=third\n"))
 }
 
 fn hosts(tree: &Tree) -> Vec<Host> {
@@ -94,11 +85,6 @@ async fn nothing_is_written_of_a_system_that_the_menu_does_not_have_or_not_as_a_
             assert!(!host.path(OURS).exists(), "{why}");
         }
     }
-    for host in hosts(&with_grub()) {
-        let before = text(&host, "boot/grub/grub.cfg");
-        assert_eq!(after(&host, &format!("write_trial_entry {RUNS} '{MORE}'")).await, "1 25.11.3 [] \n");
-        assert_eq!(text(&host, "boot/grub/grub.cfg"), before);
-    }
 }
 
 #[tokio::test]
@@ -140,29 +126,84 @@ async fn an_entry_whose_next_boot_cannot_be_emptied_is_not_removed() {
     }
 }
 
+/// A full partition has left it, and nothing is boot by it.
 #[tokio::test]
-async fn in_grub_s_menu_it_is_the_last_and_every_number_stays() {
-    for host in hosts(&with_grub()) {
-        let before = text(&host, "boot/grub/grub.cfg");
-        for _ in 0..2 {
-            assert_eq!(after(&host, &format!("write_trial_entry {B} '{MORE}'")).await, "0 25.11.3 [] \n");
-            let menu = text(&host, "boot/grub/grub.cfg");
-            let own = menu.strip_prefix(&before).unwrap();
-            let lines: Vec<&str> = own.lines().collect();
-            assert_eq!(
-                lines[0],
-                "menuentry \"fleetdeploy trial\" --id fleetdeploy-trial --unrestricted --class nixos {"
-            );
-            assert!(lines[2].contains(&format!("init={B}/init ")) && lines[2].ends_with(MORE), "{own}");
-            assert!(lines[3].trim_start().starts_with("initrd ") && lines[4] == "}" && lines.len() == 5, "{own}");
+async fn half_an_entry_is_taken_away_too() {
+    for host in hosts(&systemd_boot()) {
+        std::fs::write(host.path(&format!("{OURS}.new")), "title fleet").unwrap();
+        assert_eq!(after(&host, "remove_trial_entry").await, "0 25.11.0 [] \n");
+        assert!(!host.path(&format!("{OURS}.new")).exists());
+    }
+}
+
+/// Another run's is not taken for one's own, and neither is a longer name.
+#[tokio::test]
+async fn an_entry_says_whose_it_is() {
+    for host in hosts(&systemd_boot()) {
+        let ask = "for run in r-1 r-2 r-; do find_trial_entry && entry_is_of $run && echo $run; done";
+        let said = host.says(&format!("read_systems; write_trial_entry {B} '{MORE}'; {ask}; :")).await;
+        assert_eq!(said, "r-1\n", "{}", host.kind());
+    }
+}
+
+/// What is cut off a line is its end, and the words of a user may keep the unit from being made.
+#[tokio::test]
+async fn a_line_that_is_too_long_or_takes_no_unit_takes_no_guard() {
+    let room = 1920 - format!("init={B}/init  {MORE}").len();
+    let rows: [(String, &str); 9] = [
+        ("quiet".to_owned(), ""),
+        ("a".repeat(room), ""),
+        ("a".repeat(room + 1), "1921 bytes"),
+        ("systemd.import_credentials=no".to_owned(), "import_credentials"),
+        ("rd.systemd.import-credentials".to_owned(), "import_credentials"),
+        ("x.reimport_credentials=no".to_owned(), ""),
+        ("crashkernel=128M".to_owned(), "crashkernel="),
+        ("quiet -- single".to_owned(), "--"),
+        ("not-crashkernel=1".to_owned(), ""),
+    ];
+    for (options, lack) in rows {
+        let text = Entry::generation(2, B).text();
+        let line = text.lines().find(|line| line.starts_with("options ")).unwrap();
+        let entry = text.replace(line, &format!("options init={B}/init {options}"));
+        for host in hosts(&systemd_boot().file("boot/loader/entries/nixos-generation-2.conf", entry)) {
+            host.program("uname", "#!/bin/sh\necho x86_64\n");
+            let ask = format!("read_systems; find_own_entry {B} && judge_options '{MORE}'; echo $?");
+            let said = host.says(&ask).await;
+            let fits = said == "0\n";
+            assert_eq!(fits, lack.is_empty(), "{options}: {said}");
+            assert!(said.contains(lack), "{options}: {said}");
         }
-        assert_eq!(after(&host, &format!("set_trial_once {B}")).await, "0 25.11.3 [fleetdeploy-trial] 25.11.2\n");
+    }
+    for host in hosts(&systemd_boot()) {
+        host.program("uname", "#!/bin/sh\necho riscv64\n");
+        let said = host.says(&format!("read_systems; find_own_entry {B} && judge_options '{MORE}'; echo $?")).await;
+        assert!(said.ends_with("riscv64\n1\n"), "{said}");
+    }
+}
+
+/// The guard stands first, so that a line that is cut loses what is nice to have.
+#[tokio::test]
+async fn the_guard_is_the_first_of_our_words_and_starts_what_outlives_the_reboot() {
+    for host in hosts(&systemd_boot()) {
+        let said = host.says("trial_parameters /nix/x/r-1 r-1").await;
+        let words: Vec<&str> = said.split_whitespace().collect();
+        let unit = words[0].strip_prefix("systemd.set_credential_binary=systemd.extra-unit.fleetdeploy-trial.service:");
         assert_eq!(
-            text(&host, "boot/grub/grubenv"),
-            grub::environment("saved_entry=third\nnext_entry=fleetdeploy-trial\n")
+            words[1..],
+            [
+                "systemd.wants=fleetdeploy-trial.service",
+                "fleetdeploy.trial=r-1",
+                "panic=30",
+                "boot.panic_on_fail",
+                "systemd.crash_action=reboot",
+                "systemd.watchdog_sec=2min"
+            ]
         );
-        assert_eq!(after(&host, "remove_trial_entry").await, "0 25.11.3 [] \n");
-        assert_eq!(text(&host, "boot/grub/grub.cfg"), before);
-        assert_eq!(text(&host, "boot/grub/grubenv"), grub::environment("saved_entry=third\n"));
+        let text = host.says(&format!("echo {} | base64 -d", unit.unwrap())).await;
+        for line in
+            ["RemainAfterExit=yes", "StartLimitIntervalSec=0", "ExecStart=/bin/sh /nix/x/r-1/begin.sh /nix/x/r-1"]
+        {
+            assert!(text.lines().any(|found| found == line), "{text}");
+        }
     }
 }

@@ -115,7 +115,8 @@ async fn a_booted_system_must_be_a_generation_and_on_the_menu() {
     assert!(lacks(&said(&booted(systemd_boot())).await), "an entry is left of a generation that is gone");
     let generation = booted(systemd_boot()).link("nix/var/nix/profiles/system-2-link", B);
     assert!(!lacks(&said(&generation).await));
-    let gone = generation.without("boot/loader/entries/nixos-generation-2.conf");
+    let ours = Entry::generation(2, B).named("fleetdeploy-trial.conf");
+    let gone = generation.entry("boot", &ours).without("boot/loader/entries/nixos-generation-2.conf");
     assert!(lacks(&said(&gone).await), "a limit of the menu has taken its entry");
 }
 

@@ -51,6 +51,20 @@ pub enum TrialRefusal {
     TrialDefaultByVariable { entry: String },
     /// Its boot default is a unified image.
     TrialImageSigned,
+    /// GRUB boots it, with which no system is tried yet.
+    TrialGrubNotYet,
+    /// How long the line of its kernel may be is not known.
+    TrialMachineUnknown { machine: String },
+    /// The options of its boot default keep systemd from taking a guard from the kernel's line.
+    TrialImportsNone,
+    /// A panic would start another kernel, and not go back.
+    TrialCrashKernel,
+    /// It is a confidential virtual machine, which takes nothing from the kernel's line.
+    TrialMachineConfidential { kind: String },
+    /// The initrd on the boot menu is longer than the system's own, so that each installation writes into it.
+    TrialInitrdLonger { system: String },
+    /// An upgrade of its own would move the boot default meanwhile. `seconds` until it is due; below 0: it is overdue.
+    TrialUpgradeDue { seconds: i64 },
     /// Its GRUB was started by a BIOS, with which it was not tried.
     TrialGrubOnBios,
     /// Its GRUB is on two mirrored partitions.

@@ -73,6 +73,30 @@ impl fmt::Display for TrialRefusal {
             }
             Self::TrialImageSigned => formatter
                 .write_str("it boots a unified image, in which the kernel's line stands and cannot be added to"),
+            Self::TrialGrubNotYet => formatter.write_str("GRUB boots it, with which no system is tried yet"),
+            Self::TrialMachineUnknown { machine } => {
+                write!(formatter, "how long the kernel's line may be is not known of {machine}")
+            }
+            Self::TrialImportsNone => formatter
+                .write_str("its kernel's line has import_credentials of systemd, so that no guard is taken from it"),
+            Self::TrialCrashKernel => formatter
+                .write_str("a crash kernel is set up there, which a panic would start in the place of the old system"),
+            Self::TrialMachineConfidential { kind } => {
+                write!(formatter, "it is a confidential virtual machine ({kind}), which takes no guard from its line")
+            }
+            Self::TrialInitrdLonger { system } => write!(
+                formatter,
+                "the initrd on its boot menu is longer than that of {system}: secrets are written into it at each \
+                 installation, and it would be torn where that is cut off"
+            ),
+            Self::TrialUpgradeDue { seconds } if *seconds < 0 => {
+                formatter.write_str("an upgrade of its own is overdue, and would move the boot default meanwhile")
+            }
+            Self::TrialUpgradeDue { seconds } => write!(
+                formatter,
+                "an upgrade of its own is due in {} min, and would move the boot default meanwhile",
+                seconds / 60
+            ),
             Self::TrialGrubOnBios => {
                 formatter.write_str("its GRUB is started by a BIOS, with which this was not tried")
             }
@@ -136,6 +160,13 @@ impl Worded for TrialRefusal {
             | Self::TrialGuardSwitchesBack
             | Self::TrialVariablesMissing
             | Self::TrialOtherLoaderStarted
+            | Self::TrialGrubNotYet
+            | Self::TrialMachineUnknown { .. }
+            | Self::TrialImportsNone
+            | Self::TrialCrashKernel
+            | Self::TrialMachineConfidential { .. }
+            | Self::TrialInitrdLonger { .. }
+            | Self::TrialUpgradeDue { .. }
             | Self::TrialImageSigned
             | Self::TrialGrubOnBios
             | Self::TrialGrubMirrored

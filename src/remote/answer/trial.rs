@@ -55,6 +55,7 @@ pub(super) fn trial(lines: &Lines) -> TrialFacts {
         lacks: all(lines, "trial_lack").map(lack).collect(),
         line: number(lines, "trial_line"),
         watchdog: one(lines, "watchdog") == Some("yes"),
+        upgrade_in: one(lines, "upgrade_in").and_then(|seconds| seconds.parse().ok()),
     }
 }
 
@@ -95,6 +96,11 @@ fn lack(text: &str) -> TrialLack {
             let (before, after) = halves();
             TrialLack::LoaderChanges { before, after }
         }
+        "machine" => TrialLack::Machine { machine: whole() },
+        "imports-none" => TrialLack::ImportsNone,
+        "crash-kernel" => TrialLack::CrashKernel,
+        "confidential" => TrialLack::Confidential { kind: whole() },
+        "initrd-longer" => TrialLack::InitrdLonger { system: whole() },
         "not-on-the-menu" => TrialLack::NotOnTheMenu { system: whole() },
         _ => TrialLack::Unknown { word: text.to_owned() },
     }

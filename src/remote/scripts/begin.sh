@@ -10,7 +10,7 @@
 main() {
     begin_folder=$1
     read_plan path "$begin_folder/plan"
-    [ -z "$planned" ] || PATH=$planned:$PATH
+    [ -z "$planned" ] || PATH=$PATH:$planned
     # Once more, where a script of ours was long: a lock is no reason to reboot.
     for _ in 1 2; do
         with_lock begin

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # Whether this host's boot loader can start an entry once, under a guard on its kernel's line, while the boot default
-# stays: by what, or why not. Looks alone, and starts no process in the usual case.
-# shellcheck disable=SC2154 # boot.sh's, its readers' and lib.sh's variables
+# stays: by what, or why not. Looks alone, and starts one process in the usual case.
+# Needs lib.sh, boot.sh with its readers, and boot_once.sh.
+# shellcheck disable=SC2154 # their variables
 
 # print_trial: `trial_means KIND`; or `trial_lack WORD DETAIL` for each thing that is in the way; `trial_line N`, the
 # length of the kernel's line of the boot default; `watchdog yes`. Of a loader that starts nothing once, only the last.
@@ -28,11 +29,40 @@ print_trial() {
         [ "$boot_installer" != "$boot_installer_before" ]; then
         lacks loader-changes "$boot_installer_before $boot_installer"
     fi
+    trial_of_machine
     # What is booted has to become the boot default, which an installer makes of a generation alone.
     if [ -n "$booted" ] && [ -n "$boot_default" ] && [ "$booted" != "$boot_default" ]; then
         is_on_the_menu "$booted" || lacks not-on-the-menu "$booted"
+        has_plain_initrd "$booted" || lacks initrd-longer "$booted"
     fi
+    # Secrets are appended to it in place by each installation, and what is cut off there tears it.
+    case ${boot_files-} in *'initrd is longer'*) lacks initrd-longer "$boot_default" ;; esac
     [ -z "$trial_means" ] || put trial_means "$trial_means"
+}
+
+# Whether its kernel takes a guard from its line, and goes back where it panics. A process only where nothing else is in
+# the way.
+trial_of_machine() {
+    line=''
+    read_line "$root/proc/sys/kernel/arch" || line=$(exec uname -m)
+    case $line in x86_64 | aarch64) ;; *) lacks machine "$line" ;; esac
+    trial_words=" $boot_line "
+    case $trial_words in *[.\ ]import[_-]credentials[=\ ]*) lacks imports-none ;; esac
+    line=''
+    read_line "$root/sys/kernel/kexec_crash_loaded" || :
+    case $line:$trial_words in 1:* | *' crashkernel='*) lacks crash-kernel ;; esac
+    [ -n "$trial_means" ] || return 0
+    # It says what it has found, or `none` with a status.
+    trial_cvm=$(exec timeout -k 1 5 systemd-detect-virt --cvm 2>/dev/null) && lacks confidential "$trial_cvm"
+    return 0
+}
+
+# has_plain_initrd SYSTEM: whether its initrd on the menu is no longer than its own, as far as that can be told.
+has_plain_initrd() {
+    [ "$loader" = systemd-boot ] && find_own_entry "$1" || return 0
+    # shellcheck disable=SC2046,SC2086 # two numbers
+    set -- $(exec stat -L -c %s "$root$entry_place${entry_initrds%% *}" "$root$1/initrd" 2>/dev/null)
+    [ $# -ne 2 ] || [ "$1" -le "$2" ]
 }
 
 # lacks WORD [DETAIL]

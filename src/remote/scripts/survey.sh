@@ -3,7 +3,7 @@
 # what is forgotten of units that came right.
 #
 # No argument. A program that is missing costs its own answers, never the others'.
-# Needs lib.sh, traces.sh, boot.sh, boot_trial.sh and wireguard.sh.
+# Needs lib.sh, traces.sh, boot.sh, boot_once.sh, boot_trial.sh and wireguard.sh.
 # shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {

@@ -43,13 +43,17 @@ impl RemoteStep {
     #[expect(clippy::too_many_lines, reason = "a table with a row for each step")]
     pub fn script(&self) -> Script {
         let (name, files, arguments): (&'static str, &'static [&'static str], Vec<String>) = match self {
-            Self::Survey => ("survey", &[LIB, TRACES, BOOT, TRIAL, WIREGUARD, SURVEY], Vec::new()),
-            Self::Status => ("status", &[LIB, TRACES, BOOT, TRIAL, WIREGUARD, COMPARING, SURVEY, STATUS], Vec::new()),
+            Self::Survey => ("survey", &[LIB, TRACES, BOOT, ONCE, TRIAL, WIREGUARD, SURVEY], Vec::new()),
+            Self::Status => {
+                const FILES: &[&str] = &[LIB, TRACES, BOOT, ONCE, TRIAL, WIREGUARD, COMPARING, SURVEY, STATUS];
+                ("status", FILES, Vec::new())
+            }
             Self::Doctor => {
                 const FILES: &[&str] = &[
                     LIB,
                     TRACES,
                     BOOT,
+                    ONCE,
                     TRIAL,
                     WIREGUARD,
                     COMPARING,
