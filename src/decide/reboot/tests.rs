@@ -363,7 +363,7 @@ fn a_rolling_reboot_that_was_ended_from_elsewhere_begins_no_further_host() {
         let is_of_1 = |effect: &&RebootEffect| matches!(effect, RebootEffect::Hold { host: HostId(1), .. });
         for effect in effects.iter().filter(is_of_1) {
             let boot_id = "again1".to_owned();
-            assert_eq!(*effect, RebootEffect::Hold { host: HostId(1), boot_id, renews: true });
+            assert_eq!(*effect, RebootEffect::Hold { host: HostId(1), boot_id, renews: true, for_a_trial: false });
         }
     }
     let _ = give(

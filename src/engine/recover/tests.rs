@@ -755,6 +755,7 @@ async fn a_host_that_could_not_be_let_go_by_a_rolling_reboot_is_named() {
     let rolling = UnfinishedReboot {
         hosts: [(gone.clone(), boot_id.clone()), (vps.clone(), boot_id)].into(),
         told: [vps.clone()].into(),
+        tried: None,
     };
     let request = RecoverRequest {
         fleet: Fleet { hosts: vec![host(GONE), host("vps")], ..fleet() },
