@@ -235,7 +235,7 @@ impl Trial {
             TrialSight::OldAtRest { .. } | TrialSight::BackOnOld { .. } | TrialSight::Other { .. } => true,
             TrialSight::Kept { ended } => *ended || !self.asked_to_end_again,
             // The order to go was read after all: then the host is waited for.
-            TrialSight::Leaving => awaited == Awaited::Rest,
+            TrialSight::Leaving { is_alive } => awaited == Awaited::Rest || (!is_alive && !self.tended),
             TrialSight::OldArmed { is_alive } => awaited == Awaited::Return || (!is_alive && !self.tended),
             TrialSight::OldFiring => awaited == Awaited::Return,
             TrialSight::InTrial { is_alive, .. } => awaited != Awaited::End || (!is_alive && !(self.tended && self.left)),
@@ -339,7 +339,8 @@ impl Trial {
     fn seen(&mut self, sight: TrialSight) -> Option<TrialOrder> {
         let on_its_way = self.stage == TrialStage::Trying;
         match sight {
-            TrialSight::Leaving => Some(self.go_to(TrialStage::Trying, TrialOrder::Await(Awaited::Return))),
+            TrialSight::Leaving { is_alive: false } if !self.tended => self.tend(),
+            TrialSight::Leaving { .. } => Some(self.go_to(TrialStage::Trying, TrialOrder::Await(Awaited::Return))),
             TrialSight::OldArmed { is_alive: false } if !self.tended => self.tend(),
             // The order to go did not come, or its guard could not carry it out.
             TrialSight::OldArmed { .. } => self.turn_back(Cut::Failed(TryingReason::DidNotGo.into())),

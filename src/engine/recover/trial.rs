@@ -106,7 +106,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             TrialLeft::WentBack { .. } => Some(FoundRolling::TrialWentBack),
             TrialLeft::NotBegun => Some(FoundRolling::RebootNotBegun),
             TrialLeft::Unproven { .. } | TrialLeft::Elsewhere { .. } => Some(FoundRolling::TrialUnproven),
-            TrialLeft::Armed { .. } | TrialLeft::Leaving | TrialLeft::Firing => None,
+            TrialLeft::Armed { .. } | TrialLeft::Leaving { .. } | TrialLeft::Firing => None,
         };
         match self.surveyor.mend_trial(host, run, &standing.boot_id, remedy, &why).await {
             Ok(()) => {

@@ -41,7 +41,7 @@ found! {
     a_next_boot_before_the_survivor: NextBootBeforeTheSurvivor, NEXT_BOOT, [], 0;
     a_next_boot_before_the_default_is_the_old_system: NextBootBeforeTheDefault, NEXT_BOOT, [], 0;
     go_under_a_token_that_is_not_armed: GoUnderAnyToken, NEXT_BOOT, [Late], 0;
-    a_clean_up_under_go: CleansUnderGo, NEXT_BOOT, [], 1;
+    a_clean_up_under_go: CleansUnderGo, WAY_OUT, [], 1;
     a_clean_up_of_a_survivor_whose_next_boot_is_ours: CleansTheSurvivorAlone, NEXT_BOOT, [], 0;
     a_failure_that_is_not_remembered: ForgetsThatItFailed, REST, [], 0;
     a_dead_guard_that_nobody_tends: NobodyTends, WAY_OUT, [GuardIsLost], 1;

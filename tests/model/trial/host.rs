@@ -126,6 +126,8 @@ pub(crate) struct Past {
     pub(crate) cut_in_keep: bool,
     pub(crate) guard_was_lost: bool,
     pub(crate) installed_by_another: bool,
+    /// That was after the trial's end.
+    pub(crate) installed_after_it: bool,
     pub(crate) next_by_another: bool,
 }
 
@@ -199,7 +201,7 @@ impl Tried {
             (Token::None, _) => GuardState::None,
             (Token::Armed, Unit::Absent | Unit::Dead) => GuardState::Dead { run: run(), deadline: 9 },
             (Token::Armed, _) => GuardState::Armed { run: run(), deadline: 9 },
-            (Token::Fired, Unit::Absent) => GuardState::Fired { run: run() },
+            (Token::Fired, Unit::Absent | Unit::Dead) => GuardState::Fired { run: run() },
             (Token::Fired, _) => GuardState::Firing { run: run() },
             (Token::Disarmed, _) => GuardState::Disarmed { run: run() },
         };
@@ -374,9 +376,10 @@ impl Tried {
             self.default = self.before;
         }
         let went_back = self.booted == Sys::Old && self.default == Sys::Old;
-        self.failed |= self.survivor && went_back && mistake != Some(Mistake::ForgetsThatItFailed);
-        if self.booted == Sys::New {
-            self.failed = false;
+        // Also where it runs without its guard: the next reboot brings the old system.
+        let unproven = self.booted == Sys::New && self.default == Sys::Old && !self.proven;
+        if self.survivor {
+            self.failed = (went_back || unproven) && mistake != Some(Mistake::ForgetsThatItFailed);
         }
         (self.survivor, self.proven, self.over) = (false, false, false);
         (self.token, self.lease) = (Token::None, false);

@@ -53,7 +53,10 @@ pub(crate) fn all() -> Vec<Property<Trials>> {
         Property::always(REST, |trials: &Trials, world: &World| !is_the_end(trials, world) || is_settled(world)),
         Property::always(WAY_OUT, |trials: &Trials, world: &World| {
             let is_clean = |host: &Tried| host.rests() && host.next != Next::Ours && !host.lease && !host.survivor;
-            !is_the_end(trials, world) || (world.station.is_none() && !world.held && is_clean(&world.host))
+            // A power cut before the default has moved is the reboot of today, into what nobody has tried.
+            let is_as_today = |host: &Tried| host.default == Sys::New && !host.line && !host.is_reached();
+            let is_out = |host: &Tried| is_as_today(host) || is_clean(host) && !world.held;
+            !is_the_end(trials, world) || (world.station.is_none() && is_out(&world.host))
         }),
     ]
 }
@@ -80,9 +83,10 @@ fn is_settled(world: &World) -> bool {
     let cut_in_keep = host.booted == Sys::New && host.default == Sys::New && past.cut_in_keep && !host.line;
     let put_back = host.booted == Sys::New && host.default == host.before && host.before == Sys::New && !host.line;
     let went_back = host.booted == Sys::Old && host.default == Sys::Old && host.failed;
-    // Drift, until a person or a command reboots it.
-    let bare = host.cold == Cold::Bare && host.booted == Sys::New && host.default == Sys::Old;
-    never_left || as_today || kept || cut_in_keep || put_back || went_back || bare
+    // Drift, until a person or a command reboots it: it has no guard, or that was lost for good in its firing.
+    let lacks_a_guard = host.cold == Cold::Bare || past.guard_was_lost;
+    let drift = lacks_a_guard && host.booted == Sys::New && host.default == Sys::Old && host.failed;
+    never_left || as_today || kept || cut_in_keep || put_back || went_back || drift
 }
 
 /// Which ends were reached at all: an exploration that never keeps, or never goes back, proves nothing.

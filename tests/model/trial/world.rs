@@ -292,7 +292,10 @@ impl World {
     fn is_so(&self, said: Said) -> bool {
         let host = &self.host;
         match said {
-            Said::Rebooted => host.default == Sys::New && self.past.ever_proven && host.token != Token::Armed,
+            Said::Rebooted => {
+                let is_default = host.default == Sys::New || self.past.installed_after_it;
+                is_default && self.past.ever_proven && host.token != Token::Armed
+            }
             Said::WentBack => host.booted == Sys::Old && (host.default == Sys::Old || self.past.installed_by_another),
             Said::Refused | Said::NotBegun => {
                 let excused = self.past.installed_by_another || self.past.next_by_another;
@@ -436,10 +439,12 @@ impl Model for Trials {
             offer(short && world.held && host.line && host.token == Token::Armed, Action::EndHold);
             return;
         }
-        offer(!host.up, Action::Cycle);
+        // As the screen says of one that is not back when it must be.
+        let stands = !host.up || (host.line && !host.is_reached() && !world.moves_by_itself());
+        offer(stands, Action::Cycle);
         let left = TrialLeft::of(RUN, &host.standing());
         let takes_it_for_a_push = self.mistake == Some(Mistake::RecoversItAsAPush) && host.token == Token::Armed;
-        let hurries = self.mistake == Some(Mistake::CleansUnderGo) && left == Some(TrialLeft::Leaving);
+        let hurries = self.mistake == Some(Mistake::CleansUnderGo) && matches!(left, Some(TrialLeft::Leaving { .. }));
         let nobody_tends = self.mistake == Some(Mistake::NobodyTends);
         let acts = left.is_some_and(|left| match left.remedy() {
             TrialRemedy::Wait => false,
@@ -505,6 +510,7 @@ impl Model for Trials {
             }
             Action::Cut => world.host.reboots(&mut world.past, mistake),
             Action::Install(system) => {
+                world.past.installed_after_it |= world.host.over_here;
                 (world.host.default, world.past.installed_by_another) = (system, true);
             }
             Action::SetNext => {
@@ -572,10 +578,11 @@ impl World {
         if !holds {
             round = Round { hosts: round.hosts, ..crate::words::round(PLAN.links.len(), false) };
         }
-        for input in 0..4 {
+        for input in 0..5 {
             let Some(station) = self.station.as_mut().filter(|station| station.probes) else { return };
             station.probes = false;
-            if input == 1 && !holds {
+            // Three that hold are enough; then its time is over.
+            if input == 3 {
                 let _ = station.mind.handle(RebootInput::SettleElapsed { wave: 0 });
             }
             let effects = station.mind.handle(RebootInput::RoundSeen { round: round.clone() });
@@ -600,7 +607,7 @@ impl World {
             Some((TrialRemedy::Clean, _)) => {
                 let _ = self.host.clean(mistake);
             }
-            Some((TrialRemedy::Wait, TrialLeft::Leaving)) if mistake == Some(Mistake::CleansUnderGo) => {
+            Some((TrialRemedy::Wait, TrialLeft::Leaving { .. })) if mistake == Some(Mistake::CleansUnderGo) => {
                 let _ = self.host.clean(mistake);
             }
             Some(_) => {}

@@ -10,7 +10,7 @@ pub enum TrialLeft {
     /// Its guard waits for its deadline.
     Armed { is_alive: bool, deadline: Uptime, in_trial: bool },
     /// Its guard sets the next boot, or reboots already.
-    Leaving,
+    Leaving { is_alive: bool },
     /// Its guard has fired and is at work.
     Firing,
     /// What was tried is proven, and stays.
@@ -47,7 +47,8 @@ impl TrialLeft {
         let in_trial = trial.line.as_deref() == Some(run);
         let going = trial.go.as_ref().filter(|going| going.run == run);
         if going.is_some_and(|going| going.failed.is_none()) {
-            return Some(Self::Leaving);
+            let is_alive = !matches!(&standing.guard, GuardState::Dead { run: of, .. } if of == run);
+            return Some(Self::Leaving { is_alive });
         }
         let is_proven = survivor.is_some_and(|survivor| survivor.proven);
         if survivor.is_some() || in_trial {
@@ -63,8 +64,8 @@ impl TrialLeft {
             }
         }
         let survivor = survivor?;
-        // What has ended on the old system stays there, remembered, and there is nothing more to end.
-        if survivor.failed.is_some() && !in_trial {
+        // What has ended, and was not proven, stays remembered there, and there is nothing more to end.
+        if survivor.failed.is_some() {
             return None;
         }
         let Some(systems) = &survivor.systems else {
@@ -72,7 +73,7 @@ impl TrialLeft {
         };
         let boot_default = standing.systems.known_boot_default().cloned();
         Some(if standing.booted == systems.tried {
-            match is_proven || survivor.over {
+            match is_proven && standing.systems.all_are(&systems.tried) {
                 true => Self::Kept,
                 false => Self::Unproven { boot_default },
             }
@@ -88,8 +89,8 @@ impl TrialLeft {
     #[must_use]
     pub fn remedy(&self) -> TrialRemedy {
         match self {
-            Self::Armed { is_alive: false, .. } => TrialRemedy::Tend,
-            Self::Armed { .. } | Self::Leaving | Self::Firing => TrialRemedy::Wait,
+            Self::Armed { is_alive: false, .. } | Self::Leaving { is_alive: false } => TrialRemedy::Tend,
+            Self::Armed { .. } | Self::Leaving { .. } | Self::Firing => TrialRemedy::Wait,
             Self::Kept | Self::WentBack { .. } | Self::NotBegun | Self::Unproven { .. } | Self::Elsewhere { .. } => {
                 TrialRemedy::Clean
             }

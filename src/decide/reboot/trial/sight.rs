@@ -21,8 +21,8 @@ pub struct TrialPlan {
 /// How a host shows itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrialSight {
-    /// The old boot; its guard sets the next boot, or reboots already.
-    Leaving,
+    /// The old boot; its guard sets the next boot, or reboots already. A dead one has to be started again.
+    Leaving { is_alive: bool },
     /// The old boot under its guard, which was not asked to go, or could not.
     OldArmed { is_alive: bool },
     /// The old boot; its guard is putting back.
@@ -77,7 +77,7 @@ impl TrialSight {
             let is_leaving =
                 trial.go.as_ref().is_some_and(|going| going.run == plan.run && going.failed.is_none());
             return match guard {
-                _ if is_leaving => Self::Leaving,
+                _ if is_leaving => Self::Leaving { is_alive: guard != OwnGuard::Armed { is_alive: false } },
                 OwnGuard::Armed { is_alive } => Self::OldArmed { is_alive },
                 OwnGuard::Firing => Self::OldFiring,
                 OwnGuard::Fired | OwnGuard::Disarmed | OwnGuard::None => {
@@ -96,13 +96,26 @@ impl TrialSight {
             }
             OwnGuard::Firing if is_in_trial => Self::Firing,
             // Also where it has rebooted since, by its own entry.
-            _ if standing.booted == plan.tried && is_proven => Self::Kept { ended: true },
+            _ if standing.booted == plan.tried && is_proven && standing.systems.all_are(&plan.tried) => {
+                Self::Kept { ended: true }
+            }
+            // Somebody else has moved it since.
+            _ if standing.booted == plan.tried && is_proven => Self::Other { why: moved(standing).into() },
             OwnGuard::Fired if is_in_trial => Self::Other { why: TryingReason::GuardStayed.into() },
             OwnGuard::None if is_in_trial => Self::Unguarded,
             _ => Self::Other {
                 why: TryingReason::BootedNeither { booted: standing.booted.clone(), line: trial.line.clone() }.into(),
             },
         }
+    }
+}
+
+fn moved(standing: &Standing) -> TryingReason {
+    let systems = &standing.systems;
+    TryingReason::MovedInTrial {
+        current: systems.current.clone(),
+        profile: systems.profile.clone(),
+        boot_default: systems.known_boot_default().cloned(),
     }
 }
 
@@ -113,11 +126,7 @@ fn lacks(plan: &TrialPlan, standing: &Standing) -> Option<TryingReason> {
         || systems.profile != plan.tried
         || systems.known_boot_default() != Some(&plan.booted)
     {
-        return Some(TryingReason::MovedInTrial {
-            current: systems.current.clone(),
-            profile: systems.profile.clone(),
-            boot_default: systems.known_boot_default().cloned(),
-        });
+        return Some(moved(standing));
     }
     let kept = standing.trial.of(&plan.run).is_some_and(|survivor| survivor.kept_by_firmware);
     if kept || standing.next_boot.is_some() {

@@ -136,7 +136,7 @@ fn an_order_to_go_without_an_answer_is_waited_for_and_then_it_is_seen_what_becam
         let mut trial = trial();
         let _ = (done(&mut trial), done(&mut trial));
         let _ = answer(&mut trial, TrialAnswer::Unknown { why: why("silent") });
-        assert!(trial.may_have_gone() && passes(&trial, &TrialSight::Leaving));
+        assert!(trial.may_have_gone() && passes(&trial, &TrialSight::Leaving { is_alive: true }));
         trial
     };
     // It went.
@@ -154,7 +154,7 @@ fn an_order_to_go_without_an_answer_is_waited_for_and_then_it_is_seen_what_becam
         answer(&mut late, TrialAnswer::Refused { why: why("go is under way") }),
         Some(TrialOrder::Await(Awaited::Rest))
     );
-    assert_eq!(see(&mut late, TrialSight::Leaving), Some(TrialOrder::Await(Awaited::Return)));
+    assert_eq!(see(&mut late, TrialSight::Leaving { is_alive: true }), Some(TrialOrder::Await(Awaited::Return)));
     // It came back, and nobody knows whether it went: no guard has left a word.
     let mut back = unknown();
     let clean = see(&mut back, TrialSight::BackOnOld { trace: None });
@@ -253,6 +253,12 @@ fn a_trial_without_its_guard_is_left_by_a_reboot_and_one_with_a_dead_guard_gets_
     assert_eq!(see(&mut old, TrialSight::OldArmed { is_alive: false }), Some(TrialOrder::Tend));
     assert_eq!(done(&mut old), Some(TrialOrder::Await(Awaited::Return)));
     assert_eq!(see(&mut old, in_trial()), Some(TrialOrder::LogIn));
+    // On its way, with the next boot set: nobody else would reboot it.
+    let mut leaving = gone();
+    assert!(passes(&leaving, &TrialSight::Leaving { is_alive: true }));
+    assert_eq!(see(&mut leaving, TrialSight::Leaving { is_alive: false }), Some(TrialOrder::Tend));
+    assert_eq!(done(&mut leaving), Some(TrialOrder::Await(Awaited::Return)));
+    assert!(passes(&leaving, &TrialSight::Leaving { is_alive: false }), "it is started again once");
 }
 
 #[test]
@@ -425,7 +431,9 @@ fn the_old_boot_is_told_by_its_guard_and_by_the_order_to_go() {
         old(|at| at.guard = GuardState::Dead { run: "r-1".into(), deadline: 1 }),
         TrialSight::OldArmed { is_alive: false }
     );
-    assert_eq!(old(|at| at.trial.go = go(None)), TrialSight::Leaving);
+    assert_eq!(old(|at| at.trial.go = go(None)), TrialSight::Leaving { is_alive: true });
+    let dead = GuardState::Dead { run: "r-1".into(), deadline: 1 };
+    assert_eq!(old(|at| (at.trial.go, at.guard) = (go(None), dead)), TrialSight::Leaving { is_alive: false });
     assert_eq!(old(|at| at.trial.go = go(Some("the loader"))), TrialSight::OldArmed { is_alive: true });
     let of_another = Some(TrialGo { run: "r-2".into(), failed: None });
     assert_eq!(old(|at| at.trial.go = of_another), TrialSight::OldArmed { is_alive: true });
@@ -472,11 +480,21 @@ fn what_is_proven_is_kept_in_its_own_boot_and_in_every_later_one() {
         (GuardState::Disarmed { run: "r-1".into() }, true),
         (GuardState::None, true),
     ] {
-        let sight = new(|at| (at.guard, at.trial.survivors) = (guard.clone(), proven()));
-        assert_eq!(sight, TrialSight::Kept { ended }, "{guard:?}");
+        let kept = |at: &mut crate::facts::host::Standing| {
+            (at.guard, at.trial.survivors) = (guard.clone(), proven());
+            at.systems = Systems::all(&system("tried"));
+        };
+        assert_eq!(new(kept), TrialSight::Kept { ended }, "{guard:?}");
     }
-    let later = new(|at| (at.trial.line, at.guard, at.trial.survivors) = (None, GuardState::None, proven()));
-    assert_eq!(later, TrialSight::Kept { ended: true });
+    let later = |default: &str| {
+        new(|at| {
+            (at.trial.line, at.guard, at.trial.survivors) = (None, GuardState::None, proven());
+            at.systems = Systems { boot_default: system(default), ..Systems::all(&system("tried")) };
+        })
+    };
+    assert_eq!(later("tried"), TrialSight::Kept { ended: true });
+    // Another installer has run since.
+    assert!(matches!(later("booted"), TrialSight::Other { why } if why.code() == Some("moved-in-trial")));
 }
 
 #[test]
