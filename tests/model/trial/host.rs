@@ -362,7 +362,7 @@ impl Tried {
 
     pub(crate) fn clean(&mut self, mistake: Option<Mistake>) -> Answered {
         let under_go = self.is_going() && mistake != Some(Mistake::CleansUnderGo);
-        if self.token == Token::Armed && !self.is_going() || under_go || self.fires() {
+        if self.token == Token::Armed && !self.is_going() || under_go || self.fires() || self.step_runs() {
             return Answered::Refused;
         }
         if self.line {

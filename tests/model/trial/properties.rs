@@ -80,7 +80,8 @@ fn is_settled(world: &World) -> bool {
     let as_today = host.booted == Sys::New && host.default == Sys::New && !past.ever_registered;
     let kept = host.booted == Sys::New && host.default == Sys::New && past.ever_proven;
     // One rename away from `proven`: it was tried, less our words on the line. Its installer's failure counts the same.
-    let cut_in_keep = host.booted == Sys::New && host.default == Sys::New && past.cut_in_keep && !host.line;
+    let is_left_so = !host.line || past.guard_was_lost;
+    let cut_in_keep = host.booted == Sys::New && host.default == Sys::New && past.cut_in_keep && is_left_so;
     let put_back = host.booted == Sys::New && host.default == host.before && host.before == Sys::New && !host.line;
     let went_back = host.booted == Sys::Old && host.default == Sys::Old && host.failed;
     // Drift, until a person or a command reboots it: it has no guard, or that was lost for good in its firing.
