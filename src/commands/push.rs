@@ -99,7 +99,13 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -
     let mut context = prepare(global, &arguments.fleet, &arguments.terms)?.built_on(&arguments.building)?;
     arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let wanted = Wanted::new(&context, &arguments.terms, first(arguments.showing))?;
-    go(global, mode, &context, Wanted { reboot: arguments.reboot.then_some(!arguments.no_trial), clean: arguments.source.clean, ..wanted }).await
+    go(
+        global,
+        mode,
+        &context,
+        Wanted { reboot: arguments.reboot.then_some(!arguments.no_trial), clean: arguments.source.clean, ..wanted },
+    )
+    .await
 }
 
 pub(super) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, terms: &TermsArgs) -> Result<FleetContext, Trouble> {

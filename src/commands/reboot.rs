@@ -229,7 +229,11 @@ mod tests {
             (vec![("a", &good), ("b", &no)], How::Through, (Outcome::PartlyRebooted, 1, "rebooted untouched witness")),
             (vec![("a", &no), ("b", &not)], How::Through, (Outcome::Refused, 1, "untouched untouched witness")),
             (vec![("a", &wrong), ("b", &not)], How::Through, (Outcome::Split, 3, "lost untouched witness")),
-            (vec![("a", &back), ("b", &not)], How::Through, (Outcome::PartlyRebooted, 1, "rolled_back untouched witness")),
+            (
+                vec![("a", &back), ("b", &not)],
+                How::Through,
+                (Outcome::PartlyRebooted, 1, "rolled_back untouched witness"),
+            ),
             (vec![], refused, (Outcome::Refused, 1, "untouched untouched untouched")),
             (vec![], interrupted.clone(), (Outcome::Refused, 143, "untouched untouched untouched")),
             (

@@ -345,7 +345,7 @@ impl RebootDriver<'_> {
         let (booted, tried) = (&standing.booted, &systems.profile);
         let before = systems.known_boot_default()?;
         let is_again = standing.trial.remembered(tried, booted).is_some() && systems.current == *booted;
-        let is_drift = !systems.all_are(tried) && !(is_again && before == booted);
+        let is_drift = !(systems.all_are(tried) || is_again && before == booted);
         if !self.tries || booted == tried || is_drift {
             return None;
         }

@@ -265,6 +265,6 @@ mod find;
 mod plan;
 mod reboot;
 mod take_over;
-mod trial;
 #[cfg(test)]
 pub(super) mod tests;
+mod trial;

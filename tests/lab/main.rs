@@ -63,6 +63,7 @@ mod rolling;
 mod signals;
 mod slow;
 mod told;
+mod trial;
 mod units;
 mod vm;
 mod vpn;

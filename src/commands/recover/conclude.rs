@@ -102,8 +102,9 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
         Some(FoundRolling::RebootDone) => HostOutcome::Rebooted,
         Some(FoundRolling::RebootNotBegun | FoundRolling::RebootToldOnly) => HostOutcome::Untouched,
         Some(FoundRolling::TrialWentBack) => HostOutcome::RolledBack { by_guard: true },
-        Some(found @ FoundRolling::TrialUnproven) => HostOutcome::Lost { why: found.clone().into() },
-        Some(found @ FoundRolling::AwayFromReboot { .. }) => HostOutcome::Lost { why: found.clone().into() },
+        Some(found @ (FoundRolling::TrialUnproven | FoundRolling::AwayFromReboot { .. })) => {
+            HostOutcome::Lost { why: found.clone().into() }
+        }
     };
     let ends = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
     let any_away = hosts.values().any(|found| found.is_away() || *found == FoundRolling::TrialUnproven);

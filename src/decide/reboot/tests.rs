@@ -506,7 +506,7 @@ fn the_next_host_waits_until_the_one_that_is_tried_is_kept_and_cleaned() {
     assert_eq!(orders(&prove(&mut rolling, &good(&fleet, &[1]))), [TrialOrder::Keep]);
     assert_eq!(orders(&done(&mut rolling, 1, TrialOrder::Keep)), [TrialOrder::End]);
     let clean = TrialOrder::Clean { why: String::new() };
-    assert_eq!(orders(&done(&mut rolling, 1, TrialOrder::End)), [clean.clone()]);
+    assert_eq!(orders(&done(&mut rolling, 1, TrialOrder::End)), std::slice::from_ref(&clean));
     assert_eq!(rolling.ends()[&HostId(1)], HostEnd::NotBegun, "not yet");
     let renewed = done(&mut rolling, 1, clean);
     assert_eq!(rolling.ends()[&HostId(1)], HostEnd::Rebooted);

@@ -64,29 +64,46 @@ pub enum Awaited {
 pub enum TrialAnswer {
     Done,
     /// The host said no, or was never asked: this command has changed nothing.
-    Refused { why: AnyReason },
+    Refused {
+        why: AnyReason,
+    },
     /// It was tried, and did not do what it should.
-    Failed { why: AnyReason },
+    Failed {
+        why: AnyReason,
+    },
     /// There was no answer in its time: it may have been done, and may still be.
-    Unknown { why: AnyReason },
+    Unknown {
+        why: AnyReason,
+    },
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrialInput {
-    Answered { order: TrialOrder, answer: TrialAnswer },
+    Answered {
+        order: TrialOrder,
+        answer: TrialAnswer,
+    },
     /// A sight that settles what is waited for.
     Seen(TrialSight),
     /// Nothing was settled in the time for it.
-    Silent { why: AnyReason },
+    Silent {
+        why: AnyReason,
+    },
     /// A new login was taken, and the host stood so.
     LoggedIn(TrialSight),
-    NoLogin { why: AnyReason },
+    NoLogin {
+        why: AnyReason,
+    },
     /// The rounds after the login have held.
     Proven,
-    NotProven { why: AnyReason },
+    NotProven {
+        why: AnyReason,
+    },
     /// The entry that announces the next order could not be made durable, and that order was dropped.
-    NotRecorded { why: AnyReason },
+    NotRecorded {
+        why: AnyReason,
+    },
     /// The first signal.
     Cancelled,
 }
@@ -136,6 +153,7 @@ enum Cut {
 }
 
 /// One host's trial.
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent thing that was done once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
     tried: StorePath,
@@ -167,6 +185,7 @@ impl Hash for Trial {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "each is a way through `handle`, and some of them order nothing")]
 impl Trial {
     /// Begins the trial of this system; every host of the fleet is held for as long as it may take.
     #[must_use]
@@ -197,7 +216,9 @@ impl Trial {
             TrialInput::Silent { why } if matches!(self.out, TrialOrder::Await(_)) => self.over(TrialEnd::Lost { why }),
             TrialInput::LoggedIn(sight) if self.out == TrialOrder::LogIn => self.logged_in(sight),
             TrialInput::NoLogin { why } if self.out == TrialOrder::LogIn => self.fire(Cut::Failed(why)),
-            TrialInput::Proven if self.out == TrialOrder::Prove => Some(self.go_to(TrialStage::Keeping, TrialOrder::Keep)),
+            TrialInput::Proven if self.out == TrialOrder::Prove => {
+                Some(self.go_to(TrialStage::Keeping, TrialOrder::Keep))
+            }
             TrialInput::NotProven { why } if self.out == TrialOrder::Prove => self.fire(Cut::Failed(why)),
             // The order to go was dropped, and nothing before it needs the record: the old boot's guard puts it back.
             TrialInput::NotRecorded { .. } if self.out == TrialOrder::Go => self.turn_back(Cut::Cancelled),
@@ -238,7 +259,7 @@ impl Trial {
             TrialSight::Leaving { is_alive } => awaited == Awaited::Rest || (!is_alive && !self.tended),
             TrialSight::OldArmed { is_alive } => awaited == Awaited::Return || (!is_alive && !self.tended),
             TrialSight::OldFiring => awaited == Awaited::Return,
-            TrialSight::InTrial { is_alive, .. } => awaited != Awaited::End || (!is_alive && !(self.tended && self.left)),
+            TrialSight::InTrial { is_alive, .. } => awaited != Awaited::End || !(*is_alive || self.tended && self.left),
             TrialSight::Firing => awaited != Awaited::End,
             TrialSight::Unguarded => !self.left,
         }
@@ -328,7 +349,9 @@ impl Trial {
                 self.stage = TrialStage::Over;
                 self.remains = match answer {
                     TrialAnswer::Done => None,
-                    TrialAnswer::Refused { why } | TrialAnswer::Failed { why } | TrialAnswer::Unknown { why } => Some(why),
+                    TrialAnswer::Refused { why } | TrialAnswer::Failed { why } | TrialAnswer::Unknown { why } => {
+                        Some(why)
+                    }
                 };
                 None
             }
@@ -339,9 +362,14 @@ impl Trial {
     fn seen(&mut self, sight: TrialSight) -> Option<TrialOrder> {
         let on_its_way = self.stage == TrialStage::Trying;
         match sight {
-            TrialSight::Leaving { is_alive: false } if !self.tended => self.tend(),
+            TrialSight::Leaving { is_alive: false }
+            | TrialSight::OldArmed { is_alive: false }
+            | TrialSight::InTrial { is_alive: false, .. }
+                if !self.tended =>
+            {
+                self.tend()
+            }
             TrialSight::Leaving { .. } => Some(self.go_to(TrialStage::Trying, TrialOrder::Await(Awaited::Return))),
-            TrialSight::OldArmed { is_alive: false } if !self.tended => self.tend(),
             // The order to go did not come, or its guard could not carry it out.
             TrialSight::OldArmed { .. } => self.turn_back(Cut::Failed(TryingReason::DidNotGo.into())),
             TrialSight::OldFiring => {
@@ -349,7 +377,6 @@ impl Trial {
                 Some(self.go_to(TrialStage::Back, TrialOrder::Await(Awaited::Rest)))
             }
             TrialSight::OldAtRest { restored } => self.at_rest(restored),
-            TrialSight::InTrial { is_alive: false, .. } if !self.tended => self.tend(),
             TrialSight::InTrial { is_alive: false, .. } | TrialSight::Unguarded => {
                 self.left = true;
                 self.cut.get_or_insert(Cut::Failed(TryingReason::CameUpUnguarded.into()));

@@ -32,22 +32,22 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             (Some((known, _)), _) => known.run.clone(),
             (None, run) => run?,
         };
-        let began = self.clock.now();
+        let start = self.clock.now();
         let longest = self.request.fleet.hosts.iter().map(|host| self.trial_times(host).back_by_itself).max();
         // An older entry of the record says that a part of it is over.
         let since = away.as_ref().map_or(Duration::ZERO, |(known, _)| known.since);
-        let until = began + longest.unwrap_or_default().saturating_sub(since);
+        let until = start + longest.unwrap_or_default().saturating_sub(since);
         let mut missing: BTreeSet<HostName> = away.into_iter().map(|(_, host)| host).collect();
         let mut ends: BTreeMap<HostName, FoundRolling> = BTreeMap::new();
         let mut told = BTreeSet::new();
         loop {
-            let mut waits = !missing.is_empty();
+            let mut goes_on = !missing.is_empty();
             for host in &self.request.fleet.hosts {
                 let Some(standing) = surveyed.get(&host.name).map(|one| one.facts.standing.clone()) else { continue };
                 let Some(left) = TrialLeft::of(&run, &standing) else { continue };
-                waits |= self.mend_trial(host, &run, &standing, &left, &mut ends, &mut told).await;
+                goes_on |= self.mend_trial(host, &run, &standing, &left, &mut ends, &mut told).await;
             }
-            if !waits || self.clock.now() >= until {
+            if !goes_on || self.clock.now() >= until {
                 break;
             }
             if told.insert(None) {
@@ -66,7 +66,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             surveyed.retain(|host, _| !gone.contains(host));
         }
         for host in missing {
-            let waited_s = self.clock.now().saturating_sub(began).as_secs();
+            let waited_s = self.clock.now().saturating_sub(start).as_secs();
             let cause = TryingReason::NotSeenSince.into();
             self.events.publish(Event::failed(Some(&host), TryingReason::TrialOverdue { waited_s, cause }));
         }

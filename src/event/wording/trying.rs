@@ -10,7 +10,9 @@ impl fmt::Display for TryingReason {
                 formatter,
                 "is rebooted into its new system at once, because that cannot be tried here first: {cause}"
             ),
-            Self::NobodyJudges => formatter.write_str("fleetdeploy runs on it, and nobody else would say that it is well"),
+            Self::NobodyJudges => {
+                formatter.write_str("fleetdeploy runs on it, and nobody else would say that it is well")
+            }
             Self::DidNotGo => formatter.write_str("did not go into its trial: it is on the boot that it was on"),
             Self::NotThereYet => formatter.write_str("it answers, and its guard is still at work or waits"),
             Self::NotPutBack => formatter.write_str(
@@ -43,10 +45,9 @@ impl fmt::Display for TryingReason {
             Self::BackFor { tried, cause } => {
                 write!(formatter, "has tried {tried}, and runs again what it booted before: {cause}")
             }
-            Self::BackByItsGuard { tried, trace } => write!(
-                formatter,
-                "has tried {tried}, and its guard brought it back to what it booted before: {trace}"
-            ),
+            Self::BackByItsGuard { tried, trace } => {
+                write!(formatter, "has tried {tried}, and its guard brought it back to what it booted before: {trace}")
+            }
             Self::BackWithoutATrace { tried } => write!(
                 formatter,
                 "was to try {tried}, and runs what it booted before without a word of its guard: the new system \

@@ -221,11 +221,7 @@ impl Tried {
         Standing {
             boot_id: boot_id(self.boot),
             uptime: 1,
-            systems: Systems {
-                current: path(self.current),
-                profile: path(Sys::New),
-                boot_default: path(self.default),
-            },
+            systems: Systems { current: path(self.current), profile: path(Sys::New), boot_default: path(self.default) },
             booted: path(self.booted),
             generation: 1,
             loader: BootLoader::SystemdBoot,
@@ -482,8 +478,7 @@ impl Tried {
             Unit::Installs => {
                 let untouched = mistake == Some(Mistake::BelievesItUntouched);
                 if self.registered && !self.broken && !untouched {
-                    self.default =
-                        if mistake == Some(Mistake::PutsBackWhatWasTried) { Sys::New } else { self.before };
+                    self.default = if mistake == Some(Mistake::PutsBackWhatWasTried) { Sys::New } else { self.before };
                 }
                 self.unit = Unit::Leaves;
             }

@@ -7,7 +7,8 @@ use super::world::{Said, Trials, World};
 use crate::words::Sys;
 
 pub(crate) const KERNEL: &str = "the old system is never activated on the tried one's kernel";
-pub(crate) const NEXT_BOOT: &str = "a next boot of ours has the old system behind it, its survivor, and a guard before it";
+pub(crate) const NEXT_BOOT: &str =
+    "a next boot of ours has the old system behind it, its survivor, and a guard before it";
 pub(crate) const PUT_BACK: &str = "the old boot's guard leaves the boot default as it was before";
 pub(crate) const PROVEN: &str = "what was proven stays the boot default";
 pub(crate) const KEEPS: &str = "nothing is kept but under the guard of its trial";
@@ -17,14 +18,13 @@ pub(crate) const NO_RETURN: &str = "no signal turns back what is being kept";
 pub(crate) const FURTHER: &str = "a further host is begun only after one that was kept";
 pub(crate) const SAID: &str = "what is said of the host is so at that moment";
 pub(crate) const HELD: &str = "the hold outlasts the trial";
-pub(crate) const REST: &str = "at rest the boot default is as it was, or what was proven, or the old system and that is remembered";
+pub(crate) const REST: &str =
+    "at rest the boot default is as it was, or what was proven, or the old system and that is remembered";
 pub(crate) const WAY_OUT: &str = "from every state a command leads out, or a power cycle";
 
 pub(crate) fn all() -> Vec<Property<Trials>> {
     vec![
-        Property::always(KERNEL, |_, world: &World| {
-            !(world.host.booted == Sys::New && world.host.current == Sys::Old)
-        }),
+        Property::always(KERNEL, |_, world: &World| !(world.host.booted == Sys::New && world.host.current == Sys::Old)),
         Property::always(NEXT_BOOT, |_, world: &World| {
             let host = &world.host;
             let by_another = world.past.installed_by_another;
@@ -54,7 +54,7 @@ pub(crate) fn all() -> Vec<Property<Trials>> {
         Property::always(WAY_OUT, |trials: &Trials, world: &World| {
             let is_clean = |host: &Tried| host.rests() && host.next != Next::Ours && !host.lease && !host.survivor;
             // A power cut before the default has moved is the reboot of today, into what nobody has tried.
-            let is_as_today = |host: &Tried| host.default == Sys::New && !host.line && !host.is_reached();
+            let is_as_today = |host: &Tried| host.boot > 0 && !host.line && !host.is_reached();
             let is_out = |host: &Tried| is_as_today(host) || is_clean(host) && !world.held;
             !is_the_end(trials, world) || (world.station.is_none() && is_out(&world.host))
         }),

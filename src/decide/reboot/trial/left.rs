@@ -73,10 +73,8 @@ impl TrialLeft {
         };
         let boot_default = standing.systems.known_boot_default().cloned();
         Some(if standing.booted == systems.tried {
-            match is_proven && standing.systems.all_are(&systems.tried) {
-                true => Self::Kept,
-                false => Self::Unproven { boot_default },
-            }
+            let is_kept = is_proven && standing.systems.all_are(&systems.tried);
+            if is_kept { Self::Kept } else { Self::Unproven { boot_default } }
         } else if standing.booted != systems.booted {
             Self::Elsewhere { booted: standing.booted.clone() }
         } else if boot_default.as_ref() == Some(&systems.tried) {

@@ -74,8 +74,7 @@ impl TrialSight {
         let is_proven = survivor.is_some_and(|survivor| survivor.proven);
         let guard = OwnGuard::of(&plan.run, &standing.guard);
         if same_boot(&standing.boot_id, &plan.boot_id) {
-            let is_leaving =
-                trial.go.as_ref().is_some_and(|going| going.run == plan.run && going.failed.is_none());
+            let is_leaving = trial.go.as_ref().is_some_and(|going| going.run == plan.run && going.failed.is_none());
             return match guard {
                 _ if is_leaving => Self::Leaving { is_alive: guard != OwnGuard::Armed { is_alive: false } },
                 OwnGuard::Armed { is_alive } => Self::OldArmed { is_alive },

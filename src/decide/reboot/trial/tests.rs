@@ -68,6 +68,7 @@ fn keeping() -> Trial {
 }
 
 /// Cleans, and is over.
+#[expect(clippy::needless_pass_by_value, reason = "what has just been answered")]
 fn ends(trial: &mut Trial, order: Option<TrialOrder>) -> TrialEnd {
     assert!(matches!(order, Some(TrialOrder::Clean { .. })), "{order:?}");
     assert_eq!(trial.end(), None);
@@ -325,15 +326,9 @@ fn what_is_proven_stays_whatever_came_of_the_answers() {
     // The end was not heard of: it is asked for once more, and then its clock ends it.
     let mut ending = keeping();
     let _ = done(&mut ending);
-    assert_eq!(
-        answer(&mut ending, TrialAnswer::Unknown { why: why("silent") }),
-        Some(TrialOrder::Await(Awaited::End))
-    );
+    assert_eq!(answer(&mut ending, TrialAnswer::Unknown { why: why("silent") }), Some(TrialOrder::Await(Awaited::End)));
     assert_eq!(see(&mut ending, TrialSight::Kept { ended: false }), Some(TrialOrder::End));
-    assert_eq!(
-        answer(&mut ending, TrialAnswer::Unknown { why: why("silent") }),
-        Some(TrialOrder::Await(Awaited::End))
-    );
+    assert_eq!(answer(&mut ending, TrialAnswer::Unknown { why: why("silent") }), Some(TrialOrder::Await(Awaited::End)));
     assert!(passes(&ending, &TrialSight::Kept { ended: false }));
     let clean = see(&mut ending, TrialSight::Kept { ended: true });
     assert_eq!(ends(&mut ending, clean), TrialEnd::Kept);
