@@ -49,7 +49,7 @@ fn a_good_system_is_the_boot_default_again_once_it_was_booted_and_proven() {
     wait_for_doing(&run, "proving its links");
     let in_trial = stands(&fleet);
     assert_eq!(in_trial, [&new, &new, &new, &old].map(String::clone), "a reset would bring the old one");
-    let refused = fleet.start_any("laptop2", &["push", "homelab", "--on", "vps"]).ended();
+    let refused = fleet.start_any("laptop2", &["push", "homelab", "--on", "vps", "--without", "homeserver"]).ended();
     refused.assert_ended(1, Outcome::Refused);
     refused.assert_says(Some("vps"), &["is in a trial of run"]);
     run.ended().assert_ended(0, Outcome::Rebooted);
@@ -104,7 +104,7 @@ fn a_trial_whose_workstation_died_and_whose_power_was_cut_is_on_the_old_system_a
     wait_for_doing(&run, "proving its links");
     run.signal("KILL");
     run.died();
-    let seen = fleet.start_any("laptop2", &["push", "homelab", "--on", "vps"]).ended();
+    let seen = fleet.start_any("laptop2", &["push", "homelab", "--on", "vps", "--without", "homeserver"]).ended();
     seen.assert_says(Some("vps"), &["is in a trial of run"]);
     fleet.power("vps", "cut");
     until(seconds(60), "vps boots again", || (fleet.boots("vps") == 3).then_some(()));
