@@ -96,7 +96,8 @@ async fn held() -> Host {
             [ ! -e \"$FLEETDEPLOY_ROOT/no-guard\" ] || exit 1
             : >\"$FLEETDEPLOY_ROOT/lives\" ;;
         esac
-        echo \"run ${*##*/}\" >>\"$FLEETDEPLOY_ROOT/log\"",
+        all=\"$*\"
+        case $all in *guard.sh*) echo guard ;; *job.sh*) echo \"job ${all##*job.sh }\" ;; esac >>\"$FLEETDEPLOY_ROOT/log\"",
     );
     host.program(
         "bootctl",
@@ -108,6 +109,7 @@ async fn held() -> Host {
         echo \"watchdog ${*##* }\" >>\"$FLEETDEPLOY_ROOT/log\"",
     );
     host.program("uname", "echo x86_64");
+    host.program("nix-env", "echo nix-env >>\"$FLEETDEPLOY_ROOT/log\"");
     for idle in ["sync", "sleep"] {
         host.program(idle, "exit 0");
     }
@@ -261,7 +263,7 @@ async fn arming_lays_down_all_that_guards_the_trial_and_moves_nothing_of_the_loa
         assert_eq!(host.text("run/fleetdeploy/plan"), format!("{plan}boot_id {BOOT_ID}\n"));
         assert!(exists(&host, HOLD), "the hold stays");
         assert_eq!(host.text("proc/sys/kernel/panic"), "30\n");
-        assert_eq!(host.text("log"), "run guard.sh\n", "asked again it starts none");
+        assert_eq!(host.text("log"), "guard\n", "asked again it starts none");
     }
     assert_eq!((host.text("boot-default"), exists(&host, OURS)), (B.to_owned(), false));
     let left = format!("trial_left r-1 {A} {B} {B} 900 - ada@laptop\n");
@@ -298,7 +300,7 @@ async fn arming_is_refused_where_anything_is_not_as_it_must_be_and_leaves_nothin
         let host = held().await;
         change(&host);
         assert_eq!(refusal(&host, "arm_trial.sh", words).await, reason, "{words}");
-        assert!(!exists(&host, FOLDER) && !host.text("log").contains("run "), "{reason} {words}");
+        assert!(!exists(&host, FOLDER) && !host.text("log").contains("guard"), "{reason} {words}");
     }
     let _ = generation;
     // What cannot be started, or written, looks armed to nobody.
@@ -366,10 +368,7 @@ async fn to_register_makes_what_was_booted_the_default_and_then_writes_our_entry
     let host = armed().await;
     let register = "r-1 BOOT register 100 5 LIB JOB";
     assert_eq!(refusal(&host, "trial_step.sh", register).await, "");
-    assert_eq!(
-        host.text("log"),
-        format!("run job.sh r-1 99999999999999 register {}\n", &B[B.rfind('/').unwrap() + 1..])
-    );
+    assert_eq!(host.text("log"), format!("job r-1 99999999999999 register {B}\n"));
     host.remove("log");
     assert_eq!(job(&host, "register").await, "0", "{}", host.text("run/fleetdeploy/jobs/register.log"));
     assert_eq!((host.text("log").as_str(), host.text("boot-default").trim()), ("boot 1\n", A));
@@ -454,7 +453,7 @@ async fn a_step_of_a_trial_begins_in_its_own_boot_alone_and_beside_nothing_else(
         change(&host);
         let words = format!("r-1 {OTHER_BOOT} {kind} 100 5 LIB JOB");
         assert_eq!(refusal(&host, "trial_step.sh", &words).await, reason, "{kind}");
-        assert_eq!(host.text("log").contains("run job.sh"), reason.is_empty(), "{kind}");
+        assert_eq!(host.text("log").contains("job r-1 "), reason.is_empty(), "{kind}");
     }
 }
 
@@ -581,7 +580,7 @@ async fn the_boot_of_a_trial_arms_the_guard_from_what_outlived_the_reboot() {
     assert!(plan.starts_with("run r-1\n") && plan.ends_with(&format!("\nboot_id {OTHER_BOOT}\n")), "{plan}");
     assert_eq!(
         (host.text("run/fleetdeploy/guard.sh").as_str(), host.text("log").as_str()),
-        ("LIB\nGUARD\n", "run guard.sh\n")
+        ("LIB\nGUARD\n", "guard\n")
     );
     let said = standing(&host).await;
     assert!(said.contains("guard armed r-1 900\ntrial_run r-1\n"), "{said}");
@@ -589,10 +588,10 @@ async fn the_boot_of_a_trial_arms_the_guard_from_what_outlived_the_reboot() {
     // A soft-reboot runs it again; a guard that has died is started, and no deadline moves.
     host.write("proc/uptime", "700.00 1.00\n");
     assert!(begin(&host).await);
-    assert_eq!(host.text("log"), "run guard.sh\n", "one lives");
+    assert_eq!(host.text("log"), "guard\n", "one lives");
     host.remove("lives");
     assert_eq!((begin(&host).await, token(&host).as_str()), (true, "armed-900"));
-    assert_eq!(host.text("log"), "run guard.sh\nrun guard.sh\n");
+    assert_eq!(host.text("log"), "guard\nguard\n");
     host.remove("lives");
     fire(&host);
     assert_eq!((begin(&host).await, token(&host).as_str()), (true, "fired-900"));
@@ -696,7 +695,8 @@ async fn a_trial_that_is_proven_ends_without_a_reboot_and_is_answered_from_the_t
     assert!(host.text("log").contains("watchdog 60000000\n"));
     let said = standing(&host).await;
     assert!(
-        said.contains("guard disarmed r-1\ntrial_run r-1\ntrial_over yes\n") && said.contains(" proven,over "),
+        said.contains("guard disarmed r-1\njob keep exited 0\ntrial_run r-1\ntrial_over yes\n")
+            && said.contains(" proven,over "),
         "{said}"
     );
 
@@ -872,7 +872,7 @@ async fn firing_and_tending_change_the_token_and_the_unit_alone() {
     host.remove("lives");
     assert!(standing(&host).await.contains("guard dead r-1 1300\n"));
     assert_eq!((refusal(&host, "tend.sh", "r-1 BOOT").await.as_str(), token(&host).as_str()), ("", "armed-1300"));
-    assert_eq!(host.text("log"), "run guard.sh\n");
+    assert_eq!(host.text("log"), "guard\n");
     for _ in 0..2 {
         assert_eq!((refusal(&host, "fire.sh", "r-1 BOOT").await.as_str(), token(&host).as_str()), ("", "fired-1300"));
     }
