@@ -435,7 +435,9 @@ fn compare(test: &str, second_half: bool) {
     assert_eq!(refusals(&push(&fleet, &held)), found);
     first.signal("INT");
     first.signal("CONT");
-    assert_eq!(first.ended().status, Some(130));
+    // What it waited for when it was stopped may be over its limit when it goes on.
+    let ended = first.ended().status;
+    assert!(matches!(ended, Some(130 | 1)), "{ended:?}");
     fleet.set("vps", "build", "null");
     assert!(differing.is_empty(), "{}", differing.join("\n"));
     fleet.assert_untouched();
