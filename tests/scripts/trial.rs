@@ -97,7 +97,10 @@ async fn held() -> Host {
             : >\"$FLEETDEPLOY_ROOT/lives\" ;;
         esac
         all=\"$*\"
-        case $all in *guard.sh*) echo guard ;; *job.sh*) echo \"job ${all##*job.sh }\" ;; esac >>\"$FLEETDEPLOY_ROOT/log\"",
+        case $all in
+        *guard.sh*) echo guard ;;
+        *job.sh*) echo \"job ${all##*job.sh }\" ;;
+        esac >>\"$FLEETDEPLOY_ROOT/log\"",
     );
     host.program(
         "bootctl",
