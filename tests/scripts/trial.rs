@@ -31,6 +31,9 @@ const LOADER: &str = r#"
     look_for_boot_place() { boot_missing=$(cat "$root/boot-missing" 2>/dev/null); }
 "#;
 
+/// What is otherwise on a host.
+type Change = fn(&Host);
+
 const FIRE: &str = r#"
     tries=2
     nap() { :; }
@@ -280,8 +283,6 @@ async fn arming_lays_down_all_that_guards_the_trial_and_moves_nothing_of_the_loa
 
 #[tokio::test]
 async fn arming_is_refused_where_anything_is_not_as_it_must_be_and_leaves_nothing() {
-    let generation = "nix/var/nix/profiles/system-1-link";
-    type Change = fn(&Host);
     let rows: [(&str, &str, Change); 15] = [
         ("other_boot", &ARM.replace("BOOT", OTHER_BOOT), |_| {}),
         ("too_late", &ARM.replace("1020", "999"), |_| {}),
@@ -305,7 +306,6 @@ async fn arming_is_refused_where_anything_is_not_as_it_must_be_and_leaves_nothin
         assert_eq!(refusal(&host, "arm_trial.sh", words).await, reason, "{words}");
         assert!(!exists(&host, FOLDER) && !host.text("log").contains("guard"), "{reason} {words}");
     }
-    let _ = generation;
     // What cannot be started, or written, looks armed to nobody.
     let host = held().await;
     host.write("no-guard", "");
@@ -392,8 +392,6 @@ async fn to_register_makes_what_was_booted_the_default_and_then_writes_our_entry
 
 #[tokio::test]
 async fn registering_fails_where_anything_is_not_known_to_be_right() {
-    type Change = fn(&Host);
-    let own = "boot/loader/entries/nixos-generation-2.conf";
     let rows: [(&str, bool, Change); 9] = [
         ("102", false, |host| host.remove("boot/loader/entries/nixos-generation-2.conf")),
         ("102", false, |host| {
@@ -410,7 +408,6 @@ async fn registering_fails_where_anything_is_not_known_to_be_right() {
             host.program("mv", "case $* in *fleetdeploy-trial.conf) exit 1 ;; esac; exec /bin/mv \"$@\"");
         }),
     ];
-    let _ = own;
     for (status, moves, change) in rows {
         let host = armed().await;
         change(&host);
@@ -423,7 +420,6 @@ async fn registering_fails_where_anything_is_not_known_to_be_right() {
 
 #[tokio::test]
 async fn a_step_of_a_trial_begins_in_its_own_boot_alone_and_beside_nothing_else() {
-    type Change = fn(&Host);
     let old: [(&str, &str, Change); 9] = [
         ("other_boot", "r-1 OTHER register 100 5 LIB JOB", |_| {}),
         ("no_guard", "r-2 BOOT register 100 5 LIB JOB", |_| {}),
@@ -462,7 +458,6 @@ async fn a_step_of_a_trial_begins_in_its_own_boot_alone_and_beside_nothing_else(
 
 #[tokio::test]
 async fn go_is_an_order_under_a_guard_that_has_time_and_is_given_once() {
-    type Change = fn(&Host);
     let rows: [(&str, &str, Change); 9] = [
         ("other_boot", OTHER_BOOT, |_| {}),
         ("no_guard", BOOT_ID, |host| host.remove("lives")),
@@ -522,7 +517,6 @@ async fn a_guard_that_is_to_go_sets_the_next_boot_and_reboots_as_often_as_it_is_
 
 #[tokio::test]
 async fn what_cannot_go_says_why_and_waits_for_its_deadline_with_the_default_that_it_had() {
-    type Change = fn(&Host);
     let rows: [(&str, Option<&str>, Change); 5] = [
         ("the next boot cannot be set, or is not read back as it was set", None, |host| host.write("forgets", "")),
         ("the boot default is ", None, |host| host.write("boot-default", B)),
@@ -615,7 +609,6 @@ async fn in_a_container_the_line_is_that_of_its_first_process_and_its_clock_bega
 
 #[tokio::test]
 async fn a_boot_that_is_not_the_trial_or_has_lost_what_guards_it_is_ended_and_one_that_is_over_is_not() {
-    type Change = fn(&Host);
     let rows: [(bool, &str, Change); 9] = [
         (false, "", |host| host.write("proc/cmdline", "fleetdeploy.trial=r-2\n")),
         (false, "", |host| host.write("proc/cmdline", "quiet\n")),
@@ -634,7 +627,7 @@ async fn a_boot_that_is_not_the_trial_or_has_lost_what_guards_it_is_ended_and_on
         host.program("cp", "exec /bin/cp \"$@\" 2>/dev/null");
         change(&host);
         assert_eq!((begin(&host).await, token(&host).as_str()), (goes_on, left), "{at}");
-        assert_eq!(exists(&host, "lives"), false, "{at}");
+        assert!(!exists(&host, "lives"), "{at}");
         if exists(&host, &format!("{FOLDER}/proven")) || exists(&host, &format!("{FOLDER}/over")) {
             assert!(exists(&host, "run/fleetdeploy-trial-over"), "{at}");
         }
@@ -668,7 +661,6 @@ async fn keeping_makes_what_was_tried_the_default_and_writes_last_that_it_is_pro
     assert_eq!((host.text("log").as_str(), host.text("boot-default").trim()), ("boot 2\n", B));
     assert!(exists(&host, &format!("{FOLDER}/proven")) && !exists(&host, &format!("{FOLDER}/proven.new")));
     assert!(standing(&host).await.contains(&format!("trial_left r-1 {A} {B} {B} 900 proven ada@laptop\n")));
-    type Change = fn(&Host);
     let rows: [(&str, Change); 6] = [
         ("1", |host| host.write("fails-2", "")),
         ("94", |host| host.write("stays", "")),
@@ -703,7 +695,6 @@ async fn a_trial_that_is_proven_ends_without_a_reboot_and_is_answered_from_the_t
         "{said}"
     );
 
-    type Change = fn(&Host);
     let rows: [(&str, &str, Change); 6] = [
         ("other_boot", BOOT_ID, |_| {}),
         ("other", OTHER_BOOT, |host| host.remove(&format!("{FOLDER}/proven"))),
@@ -784,7 +775,6 @@ async fn a_guard_that_fires_in_the_old_boot_puts_the_loader_back_and_lets_this_b
 
 #[tokio::test]
 async fn a_guard_that_fires_in_the_trial_reboots_whatever_else_fails_and_activates_nothing() {
-    type Change = fn(&Host);
     let rows: [(&str, Change); 6] = [
         ("REBOOT\n", |_| {}),
         // A step that failed half-way, or a person.
