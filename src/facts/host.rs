@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::facts::job::JobState;
 use crate::facts::provenance::SystemOrigin;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::{BootFiles, BootLoader, NextBoot, Roots, Systems};
@@ -120,20 +121,6 @@ impl JobKind {
             Self::Rollback => "rollback",
         }
     }
-}
-
-/// The state of a detached step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum JobState {
-    /// It was never started here on this boot.
-    None,
-    Running,
-    Exited {
-        status: i32,
-    },
-    /// It was started, is not running and left no status: it was killed.
-    Lost,
 }
 
 /// The short facts that every step's answer carries.

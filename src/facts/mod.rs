@@ -5,6 +5,7 @@ pub mod attr_path;
 pub mod file_limit;
 pub mod fit;
 pub mod host;
+pub mod job;
 pub mod links;
 pub mod package_change;
 pub mod plan;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::host::JobState;
+use crate::facts::job::JobState;
 use crate::facts::store_path::StorePath;
 
 /// How the boot loader is told to start an entry once.

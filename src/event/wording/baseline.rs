@@ -8,8 +8,13 @@ use crate::inventory::model::Place;
 impl fmt::Display for BaselineLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let because = |cause: Option<&AbsentHub>| cause.map(|cause| format!(", {cause}")).unwrap_or_default();
-        let before = |probed: bool| if probed { "is already down" } else { "could not be looked at" };
-        let before = |probed| format!("{}, before anything was changed", before(probed));
+        let before = |probed: bool| {
+            if probed {
+                "is already down, before anything was changed"
+            } else {
+                "could not be looked at, before anything was changed"
+            }
+        };
         match self {
             Self::LinkDown { link, cause } => write!(formatter, "{link} is down{}", because(cause.as_ref())),
             Self::LinkNotProbed { link, cause } => {

@@ -158,7 +158,7 @@ fn a_survey_becomes_facts() {
         busy: vec!["a switch is under way".into(), "nixos-upgrade is due in 10 min".into()],
         boot_missing: None,
         boot_files: None,
-        trial: crate::facts::trial::TrialFacts::default(),
+        trial: crate::facts::trial::TrialFacts { upgrade_in: Some(600), ..crate::facts::trial::TrialFacts::default() },
         boot_note: Some("an EFI variable chooses the entry nixos-generation-1.conf".into()),
         notes: vec![
             "an EFI variable chooses the entry nixos-generation-1.conf".into(),

@@ -165,7 +165,7 @@ write_survivor() {
     done
     unset IFS
     set +f
-    mkdir -p "$folder" && ln -sfn "$old" "$folder/old" && ln -sfn "$new" "$folder/new" || return
+    mkdir -p "$folder" 2>/dev/null && ln -sfn "$old" "$folder/old" && ln -sfn "$new" "$folder/new" || return
     # Of a trial that was cut off here.
     rm -f "$folder/plan" "$folder/entry" "$folder/kept-by-firmware" "$folder/trace" "$folder/proven" "$folder/over" \
         "$folder/failed"
