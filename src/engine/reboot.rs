@@ -19,15 +19,13 @@ use super::own_machine::OwnMachine;
 use super::probing::Probing;
 use super::shutdown::Shutdown;
 use crate::decide::asking::Continuity;
-use crate::decide::reboot::trial::{TrialOrder, TrialPlan};
+use crate::decide::reboot::trial::{ToTry, TrialOrder, TrialPlan};
 use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::vocabulary::Signal;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::reboot::{RebootActivity, RollingReason};
-use crate::event::reason::trial::TrialRefusal;
-use crate::event::reason::trying::TryingReason;
 use crate::event::stream::Events;
 use crate::event::waiting::{AfterWait, WaitedFor};
 use crate::event::{Event, Phase};
@@ -338,33 +336,19 @@ impl RebootDriver<'_> {
         Ok(Before { plan: Arc::new(plan), kernels, clocks, own, trials })
     }
 
-    /// Returns what is to be tried on a host: its boot default, where that is not what it booted, and nothing is in the
-    /// way. If something is, it says what.
+    /// Returns what is to be tried on a host. If something is in the way, it says what.
     fn trial_of(&self, name: &HostName, facts: &Facts, is_own: bool) -> Option<TrialPlan> {
-        let (standing, systems) = (&facts.standing, &facts.standing.systems);
-        let (booted, tried) = (&standing.booted, &systems.profile);
-        let before = systems.known_boot_default()?;
-        let is_again = standing.trial.remembered(tried, booted).is_some() && systems.current == *booted;
-        let is_drift = !(systems.all_are(tried) || is_again && before == booted);
-        if !self.tries || booted == tried || is_drift {
+        if !self.tries {
             return None;
         }
-        let host = self.fleet_host(name);
-        let cause: AnyReason = if is_own {
-            TryingReason::NobodyJudges.into()
-        } else if let Some(refusal) = TrialRefusal::all(host, facts).into_iter().next() {
-            refusal.into()
-        } else {
-            return Some(TrialPlan {
-                run: self.run.to_owned(),
-                boot_id: standing.boot_id.clone(),
-                booted: booted.clone(),
-                tried: tried.clone(),
-                before: before.clone(),
-            });
-        };
-        self.inquiry.tell(Event::warned(Some(name), TryingReason::RebootedUntried { cause }));
-        None
+        match ToTry::of(self.run, self.fleet_host(name), facts, is_own) {
+            ToTry::Nothing => None,
+            ToTry::Plan(plan) => Some(plan),
+            ToTry::Not(why) => {
+                self.inquiry.tell(Event::warned(Some(name), why));
+                None
+            }
+        }
     }
 
     fn fleet_host(&self, name: &HostName) -> &Host {

@@ -109,6 +109,8 @@ fn a_trial_whose_workstation_died_and_whose_power_was_cut_is_on_the_old_system_a
     fleet.power("vps", "cut");
     until(seconds(60), "vps boots again", || (fleet.boots("vps") == 3).then_some(()));
     assert_eq!(stands(&fleet), [&old, &old, &new, &old].map(String::clone));
+    // The tunnel through it comes up a little later.
+    fleet.assert_reachable();
     let recovered = fleet.recover("laptop2", &["homelab"]);
     recovered.assert_ended(0, Outcome::PartlyRebooted);
     recovered.assert_says(None, &["went back: vps"]);

@@ -9,12 +9,13 @@ pub mod sight;
 pub mod times;
 
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::trying::TryingReason;
 use crate::facts::store_path::StorePath;
 
-pub use sight::{TrialPlan, TrialSight};
+pub use sight::{ToTry, TrialPlan, TrialSight};
 
 /// An order for the driver. One is under way at a time; each has one answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -263,6 +264,14 @@ impl Trial {
             TrialSight::Firing => awaited != Awaited::End,
             TrialSight::Unguarded => !self.left,
         }
+    }
+
+    /// Says of a wait whose time is over how long it was, and what came of the last look; `None`: the host answered, and
+    /// nothing was settled.
+    #[must_use]
+    pub fn overdue(waited: Duration, last: Option<AnyReason>) -> AnyReason {
+        let cause = last.unwrap_or_else(|| TryingReason::NotThereYet.into());
+        TryingReason::TrialOverdue { waited_s: waited.as_secs(), cause }.into()
     }
 
     fn go_to(&mut self, stage: TrialStage, order: TrialOrder) -> TrialOrder {

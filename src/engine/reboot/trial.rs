@@ -205,14 +205,13 @@ impl RebootDriver<'_> {
                     if trial.is_settled_by(awaited, &sight) {
                         return TrialInput::Seen(sight);
                     }
-                    TryingReason::NotThereYet.into()
+                    None
                 }
-                Err(why) => why,
+                Err(why) => Some(why),
             };
             let now = BootClock.now();
             if now >= until {
-                let waited_s = now.saturating_sub(begun).as_secs();
-                return TrialInput::Silent { why: TryingReason::TrialOverdue { waited_s, cause: last }.into() };
+                return TrialInput::Silent { why: Trial::overdue(now.saturating_sub(begun), last) };
             }
             if !is_late && now >= begun + expected {
                 is_late = true;

@@ -3,7 +3,7 @@
 //!
 //! It changes nothing on any host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::reboot::RollingClaim;
@@ -43,7 +43,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         match rolling {
             RollingClaim::None | RollingClaim::SaidByOne { .. } => {}
             RollingClaim::Ends { run, begun } => {
-                return Err(Recovered::Rolling(self.end_rolling(run, begun.as_ref(), &surveyed).await));
+                return Err(Recovered::Rolling(
+                    self.end_rolling(run, begun.as_ref(), &surveyed, BTreeMap::new()).await,
+                ));
             }
             RollingClaim::Holds { run, hosts } => return Err(self.held_by(&run, &hosts)),
         }

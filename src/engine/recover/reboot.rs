@@ -124,11 +124,14 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         run: String,
         begun: Option<&UnfinishedReboot>,
         surveyed: &SurveyedHosts,
+        trials: BTreeMap<HostName, FoundRolling>,
     ) -> RollingEnded {
         let fleet = &self.request.fleet.hosts;
         let standing = |host: &Host| surveyed.get(&host.name).map(|one| one.facts.standing.clone());
         let answers = fleet.iter().map(|host| (host.name.clone(), standing(host))).collect();
-        let hosts = found(&run, begun, &answers);
+        let mut hosts = found(&run, begun, &answers);
+        // Of a host that was tried more is known than that it has rebooted.
+        hosts.extend(trials);
         for (host, found) in &hosts {
             self.events.publish(Event::HostFound { host: host.clone(), text: found.clone().into() });
         }

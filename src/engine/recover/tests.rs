@@ -854,3 +854,78 @@ fn where_a_run_comes_from_is_what_its_hosts_agree_on() {
     assert_eq!(told([Some((RUN, "ada")), Some((RUN, "eve"))]), None);
     assert_eq!(told([Some((OTHER, "ada")), None]), None);
 }
+
+/// How `vps` stands in a trial of the run that holds it, or after it.
+fn tried(change: impl FnOnce(&mut Standing)) -> Facts {
+    let path = |name: &str| StorePath::new(format!("/nix/store/{}-{name}", "0".repeat(32))).unwrap();
+    let (booted, tried) = (path("old"), path("new"));
+    let mut facts = held(&[]);
+    let standing = &mut facts.standing;
+    standing.boot_id = "trial".to_owned();
+    standing.booted = tried.clone();
+    standing.systems = Systems { boot_default: booted.clone(), ..Systems::all(&tried) };
+    standing.guard = GuardState::Armed { run: OTHER.to_owned(), deadline: 1300 };
+    standing.trial.line = Some(OTHER.to_owned());
+    standing.trial.survivors = vec![crate::facts::trial::TrialSurvivor {
+        run: OTHER.to_owned(),
+        owner: "ada@laptop".to_owned(),
+        systems: Some(crate::facts::trial::TrialSystems { booted, before: tried.clone(), tried }),
+        seconds: 300,
+        kept_by_firmware: false,
+        proven: false,
+        over: false,
+        failed: None,
+        trace: None,
+    }];
+    change(standing);
+    facts
+}
+
+/// It is never taken over: the clock on its host ends it, and what is left is cleaned then.
+#[tokio::test]
+async fn a_trial_that_nobody_drives_is_waited_for_and_says_how_it_ended() {
+    let back = |standing: &mut Standing| {
+        let old = standing.systems.boot_default.clone();
+        let profile = standing.systems.profile.clone();
+        (standing.boot_id, standing.guard, standing.trial.line) = ("back".to_owned(), GuardState::None, None);
+        (standing.booted, standing.systems) = (old.clone(), Systems { profile, ..Systems::all(&old) });
+    };
+    let bare = |standing: &mut Standing| standing.guard = GuardState::None;
+    let kept = |standing: &mut Standing| {
+        bare(standing);
+        standing.trial.survivors[0].proven = true;
+        standing.systems = Systems::all(&standing.booted);
+    };
+    let home = || std::iter::repeat_with(|| Some(held(&[]))).take(4).collect::<Vec<_>>();
+    for (last, found, code) in [
+        (tried(back), FoundRolling::TrialWentBack, "trial-went-back"),
+        (tried(bare), FoundRolling::TrialUnproven, "trial-unproven"),
+        (tried(kept), FoundRolling::RebootDone, "reboot-done"),
+    ] {
+        // It goes down in between.
+        let answers = [("home", home()), ("vps", vec![Some(tried(|_| ())), None, Some(last)])];
+        let (told, recovered) = told_by(answers, &request(), &mut Records::default()).await;
+        assert_eq!(told, ["still-in-trial", "waits-for-trial", "reboot-not-begun", code]);
+        let [home, vps] = ["home", "vps"].map(|name| HostName::new(name).unwrap());
+        let hosts = [(home, FoundRolling::RebootNotBegun), (vps, found)].into();
+        assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
+    }
+}
+
+/// Its record says that it went, and nobody sees it come back.
+#[tokio::test]
+async fn a_host_that_stays_away_from_its_trial_is_lost_once_it_must_be_back_by_itself() {
+    let vps = HostName::new("vps").unwrap();
+    let rolling = UnfinishedReboot {
+        hosts: [(vps.clone(), "boot".to_owned())].into(),
+        told: [vps.clone()].into(),
+        tried: Some(vps.clone()),
+    };
+    let known = RecordedRun { run: OTHER.to_owned(), rolling: Some(rolling), ..known() };
+    let request = RecoverRequest { known: Some(known), ..request() };
+    let home = std::iter::repeat_with(|| Some(held(&[]))).take(2000).collect();
+    let (told, recovered) = told_by([("home", home), ("vps", vec![])], &request, &mut Records::default()).await;
+    assert_eq!(told, ["silent-in-recovery", "waits-for-trial", "away-from-reboot"]);
+    let hosts = [(vps, FoundRolling::AwayFromReboot { told: Some(true) })].into();
+    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
+}

@@ -71,9 +71,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             self.events.publish(Event::failed(Some(&host), TryingReason::TrialOverdue { waited_s, cause }));
         }
         let begun = known.filter(|known| known.run == run).and_then(|known| known.rolling.as_ref());
-        let mut ended = self.end_rolling(run, begun, surveyed).await;
-        ended.hosts.extend(ends);
-        Some(ended)
+        Some(self.end_rolling(run, begun, surveyed, ends).await)
     }
 
     /// Does for one host what a recovery may do; returns whether there is something to wait for.

@@ -111,7 +111,12 @@ impl fmt::Display for RollingEnd {
         match self {
             Self::RebootsEnded(ended) => ended.fmt(formatter),
             Self::RollingEndedByRecovery { run, rebooted, went_back, told_only, not_rebooted, away } => {
-                write!(formatter, "rolling reboot {run} is ended, and nothing was done to any host")?;
+                let done = if went_back.is_empty() {
+                    "nothing was done to any host"
+                } else {
+                    "what was left of its trial is cleaned away"
+                };
+                write!(formatter, "rolling reboot {run} is ended, and {done}")?;
                 let parts = [
                     ("rebooted", rebooted),
                     ("went back", went_back),

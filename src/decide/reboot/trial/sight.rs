@@ -1,9 +1,11 @@
 //! What a look at a host means to its trial.
 
 use crate::event::reason::any::AnyReason;
+use crate::event::reason::trial::TrialRefusal;
 use crate::event::reason::trying::TryingReason;
-use crate::facts::host::{GuardState, Standing, same_boot};
+use crate::facts::host::{Facts, GuardState, Standing, same_boot};
 use crate::facts::store_path::StorePath;
+use crate::inventory::model::Host;
 
 /// What is to be tried on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,45 @@ pub struct TrialPlan {
     pub tried: StorePath,
     /// The boot default when it begins: what is tried, or what booted last where it is tried once more.
     pub before: StorePath,
+}
+
+/// What a rolling reboot does about a host's new system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToTry {
+    /// What a reboot brings was booted last, or it is not known what it is.
+    Nothing,
+    /// It cannot be tried, for this reason.
+    Not(TryingReason),
+    Plan(TrialPlan),
+}
+
+impl ToTry {
+    /// `is_own`: fleetdeploy runs on this machine.
+    #[must_use]
+    pub fn of(run: &str, host: &Host, facts: &Facts, is_own: bool) -> Self {
+        let (standing, systems) = (&facts.standing, &facts.standing.systems);
+        let (booted, tried) = (&standing.booted, &systems.profile);
+        let Some(before) = systems.known_boot_default() else { return Self::Nothing };
+        let is_again = standing.trial.remembered(tried, booted).is_some() && systems.current == *booted;
+        let is_drift = !(systems.all_are(tried) || is_again && before == booted);
+        if booted == tried || is_drift {
+            return Self::Nothing;
+        }
+        let cause: AnyReason = if is_own {
+            TryingReason::NobodyJudges.into()
+        } else if let Some(refusal) = TrialRefusal::all(host, facts).into_iter().next() {
+            refusal.into()
+        } else {
+            return Self::Plan(TrialPlan {
+                run: run.to_owned(),
+                boot_id: standing.boot_id.clone(),
+                booted: booted.clone(),
+                tried: tried.clone(),
+                before: before.clone(),
+            });
+        };
+        Self::Not(TryingReason::RebootedUntried { cause })
+    }
 }
 
 /// How a host shows itself.

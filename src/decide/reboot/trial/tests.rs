@@ -511,3 +511,100 @@ fn every_other_boot_is_told_as_what_it_is() {
     assert!(other(&|at| at.trial.line = Some("r-2".into())));
     assert!(other(&|at| at.booted = system("x")));
 }
+
+#[test]
+fn a_wait_that_is_over_says_what_came_of_the_last_look() {
+    let overdue = |last| Trial::overdue(std::time::Duration::from_secs(90), last);
+    for (last, says) in [(None, "still at work"), (Some(why("no route")), "no route")] {
+        let said = overdue(last);
+        crate::codes::keep_judged([said.clone()]);
+        let said = said.to_string();
+        assert!(said.contains("within 90 s") && said.contains(says) && said.contains("off and on"), "{said}");
+    }
+}
+
+/// What becomes of the new system of the first host of the fleet of the status, by its facts.
+fn to_try(is_own: bool, change: impl FnOnce(&mut crate::facts::host::Facts)) -> ToTry {
+    let fleet = crate::decide::status::tests::fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
+    let mut facts = crate::decide::status::tests::well().facts;
+    facts.standing.booted = system("booted");
+    facts.standing.systems = Systems::all(&system("tried"));
+    change(&mut facts);
+    let said = ToTry::of("r-1", &fleet.hosts[0], &facts, is_own);
+    if let ToTry::Not(why) = &said {
+        crate::codes::keep_judged([why.clone()]);
+    }
+    said
+}
+
+#[test]
+fn what_was_not_booted_is_tried_where_the_host_can_do_that() {
+    let ToTry::Plan(plan) = to_try(false, |_| ()) else { panic!("{:?}", to_try(false, |_| ())) };
+    assert_eq!((plan.booted, plan.tried, plan.before), (system("booted"), system("tried"), system("tried")));
+    assert_eq!(to_try(false, |facts| facts.standing.booted = system("tried")), ToTry::Nothing);
+    let drift = |facts: &mut crate::facts::host::Facts| {
+        facts.standing.systems = Systems { profile: system("tried"), ..Systems::all(&system("booted")) };
+    };
+    assert_eq!(to_try(false, drift), ToTry::Nothing, "drift");
+    // The same, where a trial is remembered.
+    let again = to_try(false, |facts| {
+        drift(facts);
+        facts.standing.trial.survivors = vec![survivor(|of| of.failed = Some("no login".into()))];
+    });
+    let ToTry::Plan(plan) = again else { panic!("{again:?}") };
+    assert_eq!((plan.booted, plan.tried, plan.before), (system("booted"), system("tried"), system("booted")));
+}
+
+#[test]
+fn what_cannot_be_tried_says_why() {
+    let own = TryingReason::RebootedUntried { cause: TryingReason::NobodyJudges.into() };
+    assert_eq!(to_try(true, |_| ()), ToTry::Not(own));
+    let init = to_try(false, |facts| facts.standing.loader = crate::facts::systems::BootLoader::Init);
+    let ToTry::Not(why) = init else { panic!("{init:?}") };
+    assert!(why.to_string().ends_with("as a container"), "{why}");
+}
+
+#[test]
+fn a_trial_that_nobody_drives_is_waited_for_tended_or_cleaned() {
+    use super::left::{TrialLeft, TrialRemedy};
+    let left = |change: &dyn Fn(&mut crate::facts::host::Standing)| {
+        let mut standing = standing();
+        standing.boot_id = "two.1".into();
+        standing.booted = system("tried");
+        standing.systems = Systems { boot_default: system("booted"), ..Systems::all(&system("tried")) };
+        standing.trial =
+            TrialStanding { line: Some("r-1".into()), survivors: vec![survivor(|_| ())], ..Default::default() };
+        change(&mut standing);
+        TrialLeft::of("r-1", &standing)
+    };
+    let remedy = |change: &dyn Fn(&mut crate::facts::host::Standing)| left(change).map(|left| left.remedy());
+    let dead = || GuardState::Dead { run: "r-1".into(), deadline: 1 };
+    assert_eq!(remedy(&|at| at.guard = armed()), Some(TrialRemedy::Wait));
+    assert_eq!(remedy(&|at| at.guard = dead()), Some(TrialRemedy::Tend));
+    assert_eq!(remedy(&|at| at.guard = GuardState::Firing { run: "r-1".into() }), Some(TrialRemedy::Wait));
+    let going = |guard: GuardState| {
+        remedy(&|at| {
+            at.trial.go = Some(TrialGo { run: "r-1".into(), failed: None });
+            at.guard = guard.clone();
+        })
+    };
+    assert_eq!((going(armed()), going(dead())), (Some(TrialRemedy::Wait), Some(TrialRemedy::Tend)));
+    assert!(matches!(left(&|_| ()), Some(TrialLeft::Unproven { .. })));
+    let proven = |at: &mut crate::facts::host::Standing| at.trial.survivors = vec![survivor(|of| of.proven = true)];
+    assert!(matches!(left(&proven), Some(TrialLeft::Unproven { .. })), "its default was moved since");
+    let kept = |at: &mut crate::facts::host::Standing| {
+        proven(at);
+        at.systems = Systems::all(&system("tried"));
+    };
+    assert_eq!(left(&kept), Some(TrialLeft::Kept));
+    assert_eq!(remedy(&kept), Some(TrialRemedy::Clean));
+    assert_eq!(left(&|at| at.booted = system("booted")), Some(TrialLeft::WentBack { trace: None }));
+    let as_before = |at: &mut crate::facts::host::Standing| {
+        (at.booted, at.systems) = (system("booted"), Systems::all(&system("tried")));
+    };
+    assert_eq!(left(&as_before), Some(TrialLeft::NotBegun));
+    assert_eq!(left(&|at| at.booted = system("x")), Some(TrialLeft::Elsewhere { booted: system("x") }));
+    // What has ended is remembered, and nothing is left to do; and what is not of this run is not its.
+    assert_eq!(left(&|at| at.trial.survivors = vec![survivor(|of| of.failed = Some("no".into()))]), None);
+    assert_eq!(left(&|at| at.trial = TrialStanding::default()), None);
+}
