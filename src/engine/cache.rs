@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::mutex::lock;
 use super::push::Push;
 use super::sending::CopyMeter;
+use crate::decide::cached::cache_host;
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
 use crate::event::activity::Doing;
@@ -103,9 +104,7 @@ impl Push<'_> {
 
     /// The host of the fleet that is the cache, and that has let this run in.
     pub(super) fn host_of_cache(&self, cache: &Cache) -> Option<&HostName> {
-        let CacheFilling::Store(store) = &cache.by else { return None };
-        let name = store.strip_prefix("ssh-ng://")?;
-        self.request.scope.fleet.hosts.iter().map(|host| &host.name).find(|host| host.as_str() == name)
+        cache_host(&self.request.scope.fleet, cache)
     }
 
     /// Lets the host fetch from the cache by itself.
@@ -153,7 +152,7 @@ impl Push<'_> {
 }
 
 /// What the person calls it, without a login.
-fn name_of(cache: &Cache) -> String {
+pub(super) fn name_of(cache: &Cache) -> String {
     match &cache.by {
         CacheFilling::Store(store) => url_without_login(store),
         CacheFilling::Command(command) => command.words(),
