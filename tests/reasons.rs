@@ -460,7 +460,12 @@ async fn a_builder_that_is_not_reached_and_a_key_that_does_not_sign_are_named() 
         assert_eq!(desk.tells(&office, wanted).await.status, Some(i32::from(!is_one)), "{key:?}");
     }
     nix("echo 'error: it is tired' >&2; exit 1");
-    desk.tells(&office, &["system-not-signed"]).await;
+    let ended = desk.tells(&office, &["system-not-signed"]).await.stdout_text();
+    // How long it may take is said while it does.
+    let lines = ended.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let signing: Vec<Value> = lines.filter(|event| event["doing"] == "signing").collect();
+    let [row] = signing.as_slice() else { panic!("{ended}") };
+    assert_eq!((row["host"].as_str(), row["within_ms"].as_u64()), (Some("nas"), Some(600_000)));
 }
 
 /// Together they do not evaluate, and nobody is left the time to find the host to blame.

@@ -54,6 +54,8 @@ pub enum Doing {
     WaitingForCopy {
         at_once: u16,
     },
+    /// What is to be copied is signed, for hosts that trust no login of ours.
+    Signing,
     Copying,
     /// What several hosts need is put into the cache of the fleet.
     FillingCache,

@@ -39,6 +39,7 @@ impl fmt::Display for Doing {
             Self::WaitingToLogIn { at_once } => {
                 return write!(formatter, "waiting for its turn to connect: {at_once} at once");
             }
+            Self::Signing => "signing",
             Self::Copying => "copying",
             Self::FillingCache => "filling the cache",
             Self::FetchingFromCache => "fetching from the cache",
