@@ -60,6 +60,8 @@ pub enum Doing {
     /// What several hosts need is put into the cache of the fleet.
     FillingCache,
     FetchingFromCache,
+    /// What came into the cache before without a signature is signed there.
+    SigningInCache,
     AskingCaches,
     AskedForItsNix,
     InstallingLoader,

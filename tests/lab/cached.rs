@@ -228,6 +228,13 @@ fn a_static_cache_brings_what_is_signed_and_one_that_dies_in_the_middle_or_is_fu
     assert_eq!(failed(&unsigned, "copy-untrusted"), ["web"]);
     fleet.assert_untouched();
 
+    // The same is signed from now on. It came into the cache without a signature, and web has seen it so.
+    fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &signed));
+    let pushed = fleet.push(&["homelab", "--on", "web"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(!has(&pushed, "cache-not-fetched") && sent_to(&pushed, "web") < 100_000, "{}", pushed.words(None));
+    fleet.assert_on_new(&["web"]);
+
     // It dies while vps fetches.
     change(&mut fleet, "4");
     serve(&fleet, "limit_rate 50k;");

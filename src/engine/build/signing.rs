@@ -17,10 +17,10 @@ use crate::inventory::model::{Host, HostName};
 use crate::nix;
 
 /// How long reading a key may take.
-const KEY_LIMIT: Duration = Duration::from_secs(10);
+pub(in crate::engine) const KEY_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long signing the systems in one store may take: a signature is a moment's work, and a closure has thousands.
-const SIGN_LIMIT: Duration = Duration::from_secs(600);
+pub(in crate::engine) const SIGN_LIMIT: Duration = Duration::from_secs(600);
 
 impl Inquiry<'_> {
     /// Refuses if a key that is to sign cannot do so.

@@ -12,11 +12,15 @@ impl fmt::Display for CacheNote {
                     "the cache {cache} does not take the new systems, so each is copied from here: {said}"
                 )
             }
-            Self::CacheNotFetched { cache, said } if said.is_empty() => {
+            Self::CacheNotFetched { cache, said, .. } if said.is_empty() => {
                 write!(formatter, "fetching from {cache} did not end in its time: what is missing is copied from here")
             }
-            Self::CacheNotFetched { cache, said } => {
-                write!(formatter, "it cannot fetch from {cache}, so what is missing is copied from here: {said}")
+            Self::CacheNotFetched { cache, said, unsigned } => {
+                write!(formatter, "it cannot fetch from {cache}, so what is missing is copied from here: {said}")?;
+                match unsigned {
+                    Some(why) => write!(formatter, "; and it cannot be signed there: {why}"),
+                    None => Ok(()),
+                }
             }
             Self::OwnCachesSilent { caches } => {
                 let caches = caches.join(", ");
@@ -32,7 +36,9 @@ impl Worded for CacheNote {
             Self::CacheNotFetched { said, .. } if said.contains("not signed by any of the keys") => Some(
                 "sign what is built here, and name the public key: `cache: {..., public_key: NAME:...}`".to_owned(),
             ),
-            Self::CacheNotFilled { .. } | Self::CacheNotFetched { .. } | Self::OwnCachesSilent { .. } => None,
+            Self::CacheNotFilled { .. }
+            | Self::CacheNotFetched { .. }
+            | Self::OwnCachesSilent { .. } => None,
         }
     }
 }
