@@ -1,6 +1,9 @@
 //! Judges what a fleet's cache brings to a host: for the push, which lets the host fetch, and for `doctor`, which asks
 //! what becomes of a copy that the host's Nix would refuse for its trust.
 
+use std::time::Duration;
+
+use crate::event::reason::cache::CacheNote;
 use crate::inventory::model::{Cache, CacheFilling, Fleet, Host, HostName};
 
 /// Who signs what a host gets from the cache.
@@ -53,6 +56,37 @@ fn may_sign(cache: &Cache) -> bool {
     signs || !is_folder && is_served
 }
 
+/// How fetching from the cache has gone in this run, so that not each host waits for one that is dead.
+#[derive(Debug, Default)]
+pub struct CacheCourse {
+    /// How many hosts in a row have got nothing in the end.
+    in_vain: u8,
+}
+
+/// So many hosts have to say it: what one cannot reach may be its own fault.
+const IN_VAIN: u8 = 2;
+
+/// From when on a fetch without a result is a wait that is worth being spared. What is refused is refused at once, and
+/// a cache that does not answer takes 10 s: two tries of 5 s.
+const LONG_WAIT: Duration = Duration::from_secs(8);
+
+impl CacheCourse {
+    /// Takes how a host has fetched, and how long that took.
+    pub fn take(&mut self, is_fetched: bool, took: Duration) {
+        if is_fetched {
+            self.in_vain = 0;
+        } else if took >= LONG_WAIT {
+            self.in_vain = self.in_vain.saturating_add(1);
+        }
+    }
+
+    /// Says why a host that has not begun does without this cache, if it does.
+    #[must_use]
+    pub fn given_up(&self, cache: &str) -> Option<CacheNote> {
+        (self.in_vain >= IN_VAIN).then(|| CacheNote::CacheGivenUp { cache: cache.to_owned() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -62,21 +96,23 @@ mod tests {
     use super::*;
     use crate::inventory::model::Inventory;
 
-    const KEYS: [&str; 2] = ["home-1:aaaa", "cache.nixos.org-1:bbbb"];
+    /// 32 bytes in base64.
+    const BYTES: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-    /// Judges web, whose Nix trusts the second key, where the first one signs if `signs` says so.
+    /// Judges web, whose Nix trusts the key of cache.nixos.org, where home-1 signs here if `signs` says so.
     fn judged(cache: &str, of_host: &str, signs: bool) -> String {
         let text = format!(
             "hosts: {{vps: {{}}, web: {{{of_host}}}}}\nfleets: {{lab: {{flake: ., hosts: all, cache: {{{cache}}}}}}}\n"
         );
+        let text = text.replace("KEY", BYTES);
         let inventory = Inventory::parse(Path::new("inventory.yaml"), Path::new("/"), &text).unwrap().inventory;
-        let [ours, theirs] = KEYS.map(str::to_owned);
+        let [ours, theirs] = ["home-1", "cache.nixos.org-1"].map(|name| format!("{name}:{BYTES}"));
         let fleet = &inventory.fleets["lab"];
         let web = fleet.hosts.iter().find(|host| host.name.as_str() == "web").unwrap();
         let signing = if signs { vec![ours] } else { Vec::new() };
         match cache_trust(fleet, web, &signing, &[theirs]) {
             CacheTrust::Missing => "no".to_owned(),
-            CacheTrust::SignedHere(key) => key.to_owned(),
+            CacheTrust::SignedHere(key) => key.replace(BYTES, "KEY"),
             CacheTrust::SignedThere => "who serves it".to_owned(),
         }
     }
@@ -84,26 +120,43 @@ mod tests {
     #[test]
     fn a_cache_brings_what_is_signed_by_a_key_that_the_host_takes_there() {
         let folder = "to: 'file:///srv/cache?compression=zstd', from: 'http://x:8081'";
-        let with_key = |cache: &str| format!("{cache}, public_key: 'home-1:aaaa'");
-        assert_eq!(judged(&with_key(folder), "", true), "home-1:aaaa");
+        let with_key = |cache: &str| format!("{cache}, public_key: 'home-1:KEY'");
+        assert_eq!(judged(&with_key(folder), "", true), "home-1:KEY");
         // The host does not take that key, or nothing signs what comes into the folder.
         assert_eq!(judged(folder, "", true), "no");
         assert_eq!(judged(&with_key(folder), "", false), "no");
         // What others build never comes there, and the cache fetches nothing from itself.
         assert_eq!(judged(&with_key(folder), "build_on: vps", true), "no");
         assert_eq!(judged(&with_key("to: 'ssh-ng://web', from: 'ssh-ng://web'"), "", true), "no");
-        assert_eq!(judged(&with_key("to: 'ssh-ng://vps', from: 'ssh-ng://vps'"), "", true), "home-1:aaaa");
+        assert_eq!(judged(&with_key("to: 'ssh-ng://vps', from: 'ssh-ng://vps'"), "", true), "home-1:KEY");
         assert_eq!(judged(&with_key("to: 'ssh-ng://vps', from: 'ssh-ng://vps'"), "", false), "no");
+    }
+
+    #[test]
+    fn a_cache_for_which_two_hosts_have_waited_in_vain_is_given_up_until_one_gets_something() {
+        let long = Duration::from_secs(65);
+        let mut course = CacheCourse::default();
+        let mut after = |is_fetched, took| {
+            course.take(is_fetched, took);
+            let given_up = course.given_up("http://vps:5000");
+            crate::codes::keep_judged(given_up.clone());
+            given_up.is_some()
+        };
+        // Another one has been refused at once, which costs nothing.
+        let at_once = Duration::from_secs(1);
+        assert_eq!([after(false, long), after(false, at_once), after(false, long)], [false, false, true]);
+        // One that was under way meanwhile.
+        assert_eq!([after(true, long), after(false, long), after(false, long)], [false, false, true]);
     }
 
     #[test]
     fn who_serves_a_cache_may_sign_what_it_gives() {
         for cache in [
-            "to: 'ssh-ng://vps', from: 'http://vps:5000', public_key: 'vps-1:cccc'",
+            "to: 'ssh-ng://vps', from: 'http://vps:5000', public_key: 'vps-1:KEY'",
             "to: 'ssh-ng://vps', from: 'http://vps:5000'",
             "command: [attic, push, home, --stdin], from: 'https://attic.example.org/home'",
             "command: [cachix, push, home]",
-            "to: 'file:///srv/cache?secret-key=/root/key', from: 'http://x:8081', public_key: 'x-1:cccc'",
+            "to: 'file:///srv/cache?secret-key=/root/key', from: 'http://x:8081', public_key: 'x-1:KEY'",
         ] {
             assert_eq!(judged(cache, "", false), "who serves it", "{cache}");
         }

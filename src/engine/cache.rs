@@ -6,14 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::build::{KEY_LIMIT, SIGN_LIMIT, store_of};
 use super::causes::chain;
 use super::mutex::lock;
 use super::push::Push;
 use super::sending::CopyMeter;
-use crate::decide::cached::cache_host;
+use crate::decide::cached::{CacheCourse, cache_host};
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
 use crate::event::activity::Doing;
@@ -42,6 +45,7 @@ pub(super) struct Filled<'a> {
     /// What became of signing them there, by key. Of several hosts that miss a signature one signs, and the others wait
     /// for that.
     signed: tokio::sync::Mutex<BTreeMap<PathBuf, Result<bool, String>>>,
+    course: Mutex<CacheCourse>,
 }
 
 impl Push<'_> {
@@ -101,7 +105,7 @@ impl Push<'_> {
                     self.inquiry.tell(measured);
                 }
                 let systems = paths.into_iter().collect();
-                Some(Filled { cache, host, systems, signed: tokio::sync::Mutex::default() })
+                Some(Filled { cache, host, systems, signed: tokio::sync::Mutex::default(), course: Mutex::default() })
             }
             Err(error) => {
                 let note = CacheNote::CacheNotFilled { cache: name_of(cache), said: error.to_string() };
@@ -120,7 +124,16 @@ impl Push<'_> {
     pub(super) async fn fetch_from(&self, filled: &Filled<'_>, host: &Host, new: &StorePath) {
         let Some(from) = filled.cache.from.clone().filter(|_| filled.host != Some(&host.name)) else { return };
         let cache = url_without_login(&from);
+        if let Some(note) = lock(&filled.course).given_up(&cache) {
+            self.inquiry.warn(Some(&host.name), note);
+            return;
+        }
+        let begun = Instant::now();
         let mut fetched = self.fetch(filled, host, new, &from).await;
+        // Where the host itself is not heard of, that is no fault of the cache.
+        if let Ok(missed) = &fetched {
+            lock(&filled.course).take(missed.is_none(), begun.elapsed());
+        }
         let mut unsigned = None;
         if matches!(&fetched, Ok(Some(said)) if answer::lacks_signature(said)) {
             match self.sign_in_cache(filled, host).await {

@@ -25,6 +25,8 @@ pub enum CacheNote {
         #[serde(skip_serializing_if = "Option::is_none")]
         unsigned: Option<String>,
     },
+    /// Other hosts have waited for it for nothing, so that this one does not ask it.
+    CacheGivenUp { cache: String },
     /// Of the host's own binary caches these do not answer, so that it fetches from none.
     OwnCachesSilent { caches: Vec<String> },
 }

@@ -22,6 +22,11 @@ impl fmt::Display for CacheNote {
                     None => Ok(()),
                 }
             }
+            Self::CacheGivenUp { cache } => write!(
+                formatter,
+                "it is not sent to {cache}, for which other hosts have waited in vain: what is missing is copied from \
+                 here"
+            ),
             Self::OwnCachesSilent { caches } => {
                 let caches = caches.join(", ");
                 write!(formatter, "its binary caches do not all answer ({caches}): everything is copied from here")
@@ -38,6 +43,7 @@ impl Worded for CacheNote {
             ),
             Self::CacheNotFilled { .. }
             | Self::CacheNotFetched { .. }
+            | Self::CacheGivenUp { .. }
             | Self::OwnCachesSilent { .. } => None,
         }
     }
