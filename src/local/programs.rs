@@ -22,9 +22,9 @@ pub(super) fn remember(program: &OsStr) {
     }
 }
 
-/// Returns the PATH of a child, where it is not ours: behind ours, the folders in which earlier children of this run were
-/// found. They are there before anything has vanished, since a program may vanish in the moment in which it is started,
-/// and one that runs (ssh for a jump, nix for a copy) looks for others later.
+/// Returns the PATH of a child, where it is not ours: behind ours, the folders in which earlier children of this run
+/// were found. They are there before anything has vanished, since a program may vanish in the moment in which it is
+/// started, and one that runs (ssh for a jump, nix for a copy) looks for others later.
 pub(super) fn path() -> Option<OsString> {
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let path = std::env::var_os("PATH")?;
