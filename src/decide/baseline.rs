@@ -13,6 +13,9 @@ use crate::facts::links::{Link, LinkAnswer, LinkId, Round};
 use crate::facts::plan::{LoginBefore, Plan};
 use crate::inventory::model::{Fleet, HostName, Place};
 
+/// How many links of a kind are named.
+const LINKS_NAMED: usize = 8;
+
 /// What the findings are to be weighed by.
 #[derive(Debug, Clone, Copy)]
 pub struct BaselineTerms<'a> {
@@ -55,7 +58,7 @@ pub fn judge(
         (false, true) => Some(Refusal::RequiredLinkHopeless),
         (false, false) => None,
     };
-    findings.extend(of_links);
+    findings.extend(folded(of_links));
     JudgedBaseline { findings, down, refusal }
 }
 
@@ -76,17 +79,16 @@ fn of_link(plan: &Plan, round: &Round, id: LinkId, terms: BaselineTerms<'_>) -> 
         LinkAnswer::Up { .. } | LinkAnswer::Down { .. } | LinkAnswer::Unknown => None,
     };
     let link = LinkName { why, ..LinkName::from(one) };
+    let probed = *round.answer(id) != LinkAnswer::Unknown;
     let cause = absent::likely_cause(terms.fleet, one, terms.skipped);
     let reason = match cause {
-        cause if !terms.changes && *round.answer(id) == LinkAnswer::Unknown => {
-            BaselineLink::LinkNotProbed { link, cause }
-        }
+        cause if !terms.changes && !probed => BaselineLink::LinkNotProbed { link, cause },
         cause if !terms.changes => BaselineLink::LinkDown { link, cause },
-        cause if terms.accepts_broken => BaselineLink::LinkDownAccepted { link, cause },
-        None if is_mendable(plan, one) => BaselineLink::LinkDownMendable { link },
-        None => BaselineLink::LinkDownHopeless { link },
+        cause if terms.accepts_broken => BaselineLink::LinkDownAccepted { link, probed, cause },
+        None if is_mendable(plan, one) => BaselineLink::LinkDownMendable { link, probed },
+        None => BaselineLink::LinkDownHopeless { link, probed },
         // It is not known whether a host that takes no part could mend the link.
-        Some(cause) => BaselineLink::LinkDownAbsentHub { link, cause },
+        Some(cause) => BaselineLink::LinkDownAbsentHub { link, probed, cause },
     };
     match reason {
         BaselineLink::LinkDownHopeless { .. } | BaselineLink::LinkDownAbsentHub { .. } => {
@@ -96,8 +98,29 @@ fn of_link(plan: &Plan, round: &Round, id: LinkId, terms: BaselineTerms<'_>) -> 
         | BaselineLink::LinkNotProbed { .. }
         | BaselineLink::LinkDownAccepted { .. }
         | BaselineLink::LinkDownMendable { .. }
-        | BaselineLink::LinkNotTried { .. } => Finding::warning(None, reason),
+        | BaselineLink::LinkNotTried { .. }
+        | BaselineLink::MoreLinks { .. } => Finding::warning(None, reason),
     }
+}
+
+/// Names of a large mesh so many links of each kind, and counts the others: nobody reads thousands of lines.
+fn folded(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut of_kind: BTreeMap<Option<String>, (usize, Weight)> = BTreeMap::new();
+    let mut named = Vec::new();
+    for finding in findings {
+        let code = finding.text.code().map(ToOwned::to_owned);
+        let (count, _) = of_kind.entry(code).or_insert((0, finding.weight));
+        *count += 1;
+        if *count <= LINKS_NAMED {
+            named.push(finding);
+        }
+    }
+    let others = of_kind.into_iter().filter(|(_, (count, _))| *count > LINKS_NAMED);
+    named.extend(others.map(|(code, (count, weight))| {
+        let as_in = code.unwrap_or_default();
+        Finding { weight, ..Finding::warning(None, BaselineLink::MoreLinks { as_in, more: count - LINKS_NAMED }) }
+    }));
+    named
 }
 
 /// Says of which required links it is not known whether they would refuse a push, because nobody has looked at them.
@@ -217,6 +240,43 @@ fleets:
         assert!(named.count() >= 2, "{judged:#?}");
         assert_eq!(judged.refusal, Some(Refusal::RequiredLinkHopeless));
         assert!(said(&judged).contains(&("link-down-absent-hub", Weight::Refusal)));
+    }
+
+    #[test]
+    fn a_link_whose_probe_could_not_be_made_is_not_said_to_be_down() {
+        let fleet = fleet(LAB);
+        let nobody = BTreeSet::new();
+        let terms = BaselineTerms { fleet: &fleet, skipped: &nobody, changes: true, accepts_broken: false };
+        let plan = plan(&fleet, &["home"]);
+        let words = |round: &Round| -> Vec<bool> {
+            let judged = judge(&plan, round, &BTreeMap::new(), terms);
+            assert_eq!(judged.refusal, Some(Refusal::RequiredLinkHopeless), "not known is not up");
+            judged.findings.iter().map(|finding| finding.text.to_string().contains("is already down")).collect()
+        };
+        assert_eq!(words(&Round::default()), [false, false]);
+        let down = Round {
+            answers: [0, 1].map(|link| (link, LinkAnswer::Down { why: String::new() })).into(),
+            ..Round::default()
+        };
+        assert_eq!(words(&down), [true, true]);
+    }
+
+    /// A mesh of 64 hosts that could not be measured told of 4,218 links, a line each.
+    #[test]
+    fn of_many_links_that_are_down_eight_of_a_kind_are_named_and_the_others_counted() {
+        let mut checks = String::new();
+        for port in 1..=20 {
+            checks += &format!("      - {{tcp: {port}, to: home, from: vps}}\n");
+        }
+        let fleet = fleet(&LAB.replace("      - {tcp: 22, to: home, from: vps}\n", &checks));
+        let nobody = BTreeSet::new();
+        let terms = BaselineTerms { fleet: &fleet, skipped: &nobody, changes: true, accepts_broken: false };
+        let judged = judge(&plan(&fleet, &["home"]), &Round::default(), &BTreeMap::new(), terms);
+        let said = said(&judged);
+        assert_eq!(said.iter().filter(|(code, _)| *code == "link-down-mendable").count(), 8);
+        assert_eq!(said.last(), Some(&("more-links", Weight::Warning)));
+        assert!(judged.findings.last().unwrap().text.to_string().contains("12 more links"));
+        assert_eq!((said.len(), judged.down.len()), (10, 21), "the one that nobody can mend, too");
     }
 
     #[test]

@@ -28,17 +28,38 @@ pub enum BaselineLink {
     /// A person accepts it as it is.
     LinkDownAccepted {
         link: LinkName,
+        /// Whether its probe could be made: else the link is not known to be down.
+        probed: bool,
         /// What may be the cause, as far as that is known.
         cause: Option<AbsentHub>,
     },
     /// This push may mend it; otherwise it goes back.
-    LinkDownMendable { link: LinkName },
+    LinkDownMendable {
+        link: LinkName,
+        /// Whether its probe could be made: else the link is not known to be down.
+        probed: bool,
+    },
     /// No host that this push changes can mend it.
-    LinkDownHopeless { link: LinkName },
+    LinkDownHopeless {
+        link: LinkName,
+        /// Whether its probe could be made: else the link is not known to be down.
+        probed: bool,
+    },
     /// It would be looked at by a program that the inventory names, and such a one was not run.
     LinkNotTried { link: LinkName },
     /// A host that takes no part may be the cause of it, and whether it could mend it is not known.
-    LinkDownAbsentHub { link: LinkName, cause: AbsentHub },
+    LinkDownAbsentHub {
+        link: LinkName,
+        /// Whether its probe could be made: else the link is not known to be down.
+        probed: bool,
+        cause: AbsentHub,
+    },
+    /// Of many links the same is to be said as of those that were named.
+    MoreLinks {
+        /// What was said of the ones that were named: a code of this list.
+        as_in: String,
+        more: usize,
+    },
 }
 
 /// What a new login has shown, before anything has changed.

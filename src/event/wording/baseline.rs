@@ -8,27 +8,40 @@ use crate::inventory::model::Place;
 impl fmt::Display for BaselineLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let because = |cause: Option<&AbsentHub>| cause.map(|cause| format!(", {cause}")).unwrap_or_default();
-        let down = "is already down, before anything was changed";
+        let before = |probed: bool| {
+            if probed {
+                "is already down, before anything was changed"
+            } else {
+                "could not be looked at, before anything was changed"
+            }
+        };
         match self {
             Self::LinkDown { link, cause } => write!(formatter, "{link} is down{}", because(cause.as_ref())),
             Self::LinkNotProbed { link, cause } => {
                 write!(formatter, "{link} cannot be looked at{}", because(cause.as_ref()))
             }
-            Self::LinkDownAccepted { link, cause } => {
-                let because = because(cause.as_ref());
+            Self::LinkDownAccepted { link, probed, cause } => {
+                let (down, because) = (before(*probed), because(cause.as_ref()));
                 write!(formatter, "{link} {down}{because}: accepted, as asked (--allow-broken)")
             }
-            Self::LinkDownMendable { link } => write!(
+            Self::LinkDownMendable { link, probed: true } => write!(
                 formatter,
-                "{link} {down}: unless this push mends it, it will be rolled back (--allow-broken accepts it as it is)"
+                "{link} {}: unless this push mends it, it will be rolled back (--allow-broken accepts it as it is)",
+                before(true)
             ),
-            Self::LinkDownHopeless { link } => {
-                write!(formatter, "{link} {down}, and no host that this push changes can mend it")
+            Self::LinkDownMendable { link, probed: false } => {
+                write!(formatter, "{link} {}: unless it is up after this push, that will be rolled back", before(false))
+            }
+            Self::LinkDownHopeless { link, probed } => {
+                write!(formatter, "{link} {}, and no host that this push changes can mend it", before(*probed))
             }
             Self::LinkNotTried { link } => {
                 write!(formatter, "{link} was not looked at: it runs a program of the inventory")
             }
-            Self::LinkDownAbsentHub { link, cause } => write!(formatter, "{link} {down}, {cause}"),
+            Self::LinkDownAbsentHub { link, probed, cause } => write!(formatter, "{link} {}, {cause}", before(*probed)),
+            Self::MoreLinks { more, .. } => {
+                write!(formatter, "the same is so of {more} more links: the matrix has them")
+            }
         }
     }
 }
@@ -43,7 +56,10 @@ impl Worded for BaselineLink {
             Self::LinkNotTried { .. } => {
                 Some("a push runs it, and is refused if it fails and no host that the push changes can mend it")
             }
-            Self::LinkDown { .. } | Self::LinkNotProbed { .. } | Self::LinkDownAccepted { .. } => None,
+            Self::LinkDown { .. }
+            | Self::LinkNotProbed { .. }
+            | Self::LinkDownAccepted { .. }
+            | Self::MoreLinks { .. } => None,
         }
     }
 
@@ -56,7 +72,8 @@ impl Worded for BaselineLink {
             Self::LinkDown { .. }
             | Self::LinkNotProbed { .. }
             | Self::LinkDownAccepted { .. }
-            | Self::LinkDownMendable { .. } => None,
+            | Self::LinkDownMendable { .. }
+            | Self::MoreLinks { .. } => None,
         }
     }
 }
