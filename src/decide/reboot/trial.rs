@@ -147,7 +147,7 @@ enum TrialStage {
 
 /// Why a trial that is under way will not be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Cut {
+enum TurnedBack {
     Refused(AnyReason),
     Failed(AnyReason),
     Cancelled,
@@ -172,7 +172,7 @@ pub struct Trial {
     asked_to_end_again: bool,
     /// Why the clean-up did not come through.
     remains: Option<AnyReason>,
-    cut: Option<Cut>,
+    cut: Option<TurnedBack>,
     end: Option<TrialEnd>,
 }
 
@@ -216,13 +216,13 @@ impl Trial {
             TrialInput::Seen(sight) if matches!(self.out, TrialOrder::Await(_)) => self.seen(sight),
             TrialInput::Silent { why } if matches!(self.out, TrialOrder::Await(_)) => self.over(TrialEnd::Lost { why }),
             TrialInput::LoggedIn(sight) if self.out == TrialOrder::LogIn => self.logged_in(sight),
-            TrialInput::NoLogin { why } if self.out == TrialOrder::LogIn => self.fire(Cut::Failed(why)),
+            TrialInput::NoLogin { why } if self.out == TrialOrder::LogIn => self.fire(TurnedBack::Failed(why)),
             TrialInput::Proven if self.out == TrialOrder::Prove => {
                 Some(self.go_to(TrialStage::Keeping, TrialOrder::Keep))
             }
-            TrialInput::NotProven { why } if self.out == TrialOrder::Prove => self.fire(Cut::Failed(why)),
+            TrialInput::NotProven { why } if self.out == TrialOrder::Prove => self.fire(TurnedBack::Failed(why)),
             // The order to go was dropped, and nothing before it needs the record: the old boot's guard puts it back.
-            TrialInput::NotRecorded { .. } if self.out == TrialOrder::Go => self.turn_back(Cut::Cancelled),
+            TrialInput::NotRecorded { .. } if self.out == TrialOrder::Go => self.turn_back(TurnedBack::Cancelled),
             // An answer to an order that is not waited for any more.
             _ => None,
         };
@@ -266,8 +266,8 @@ impl Trial {
         }
     }
 
-    /// Says of a wait whose time is over how long it was, and what came of the last look; `None`: the host answered, and
-    /// nothing was settled.
+    /// Says of a wait whose time is over how long it was, and what came of the last look; `None`: the host answered,
+    /// and nothing was settled.
     #[must_use]
     pub fn overdue(waited: Duration, last: Option<AnyReason>) -> AnyReason {
         let cause = last.unwrap_or_else(|| TryingReason::NotThereYet.into());
@@ -299,13 +299,13 @@ impl Trial {
     }
 
     /// The old boot's guard acts now. Nothing of the new system was started, so there is no reboot in it.
-    fn turn_back(&mut self, cut: Cut) -> Option<TrialOrder> {
+    fn turn_back(&mut self, cut: TurnedBack) -> Option<TrialOrder> {
         self.cut.get_or_insert(cut);
         Some(self.go_to(TrialStage::Back, TrialOrder::Fire))
     }
 
     /// The trial's guard acts now.
-    fn fire(&mut self, cut: Cut) -> Option<TrialOrder> {
+    fn fire(&mut self, cut: TurnedBack) -> Option<TrialOrder> {
         self.cut.get_or_insert(cut);
         Some(self.go_to(TrialStage::WentBack, TrialOrder::Fire))
     }
@@ -313,37 +313,41 @@ impl Trial {
     fn cancel(&mut self) -> Option<TrialOrder> {
         self.cancelled = true;
         // Any other order that is out is answered in a short time, or by the host's own clock.
-        if self.out == TrialOrder::Prove && self.stage == TrialStage::Trying { self.fire(Cut::Cancelled) } else { None }
+        if self.out == TrialOrder::Prove && self.stage == TrialStage::Trying {
+            self.fire(TurnedBack::Cancelled)
+        } else {
+            None
+        }
     }
 
     fn answered(&mut self, answer: TrialAnswer) -> Option<TrialOrder> {
         match self.stage {
             TrialStage::Arming => match answer {
-                TrialAnswer::Done if self.cancelled => self.turn_back(Cut::Cancelled),
+                TrialAnswer::Done if self.cancelled => self.turn_back(TurnedBack::Cancelled),
                 TrialAnswer::Done => Some(self.go_to(TrialStage::Registering, TrialOrder::Register)),
-                not => self.turn_back(Cut::of(not)),
+                not => self.turn_back(TurnedBack::of(not)),
             },
             TrialStage::Registering => match answer {
-                TrialAnswer::Done if self.cancelled => self.turn_back(Cut::Cancelled),
+                TrialAnswer::Done if self.cancelled => self.turn_back(TurnedBack::Cancelled),
                 TrialAnswer::Done => Some(self.go_to(TrialStage::Going, TrialOrder::Go)),
-                not => self.turn_back(Cut::of(not)),
+                not => self.turn_back(TurnedBack::of(not)),
             },
             TrialStage::Going => match answer {
                 TrialAnswer::Done => Some(self.go_to(TrialStage::Trying, TrialOrder::Await(Awaited::Return))),
                 // It may have been read, so there is no way back before the host was seen.
                 TrialAnswer::Unknown { why } => {
                     self.go_unknown = true;
-                    self.cut = Some(Cut::Failed(why));
+                    self.cut = Some(TurnedBack::Failed(why));
                     Some(self.go_to(TrialStage::Trying, TrialOrder::Await(Awaited::Return)))
                 }
-                not => self.turn_back(Cut::of(not)),
+                not => self.turn_back(TurnedBack::of(not)),
             },
             // Its guard may be alive or not: the next look says it.
             TrialStage::Trying => Some(TrialOrder::Await(Awaited::Return)),
             TrialStage::Keeping => match answer {
                 TrialAnswer::Done => Some(self.go_to(TrialStage::Ending, TrialOrder::End)),
                 TrialAnswer::Refused { why } | TrialAnswer::Failed { why } | TrialAnswer::Unknown { why } => {
-                    self.fire(Cut::Failed(TryingReason::NotKept { cause: why }.into()))
+                    self.fire(TurnedBack::Failed(TryingReason::NotKept { cause: why }.into()))
                 }
             },
             TrialStage::Ending => match answer {
@@ -380,18 +384,18 @@ impl Trial {
             }
             TrialSight::Leaving { .. } => Some(self.go_to(TrialStage::Trying, TrialOrder::Await(Awaited::Return))),
             // The order to go did not come, or its guard could not carry it out.
-            TrialSight::OldArmed { .. } => self.turn_back(Cut::Failed(TryingReason::DidNotGo.into())),
+            TrialSight::OldArmed { .. } => self.turn_back(TurnedBack::Failed(TryingReason::DidNotGo.into())),
             TrialSight::OldFiring => {
-                self.cut.get_or_insert(Cut::Failed(TryingReason::DidNotGo.into()));
+                self.cut.get_or_insert(TurnedBack::Failed(TryingReason::DidNotGo.into()));
                 Some(self.go_to(TrialStage::Back, TrialOrder::Await(Awaited::Rest)))
             }
             TrialSight::OldAtRest { restored } => self.at_rest(restored),
             TrialSight::InTrial { is_alive: false, .. } | TrialSight::Unguarded => {
                 self.left = true;
-                self.cut.get_or_insert(Cut::Failed(TryingReason::CameUpUnguarded.into()));
+                self.cut.get_or_insert(TurnedBack::Failed(TryingReason::CameUpUnguarded.into()));
                 Some(self.go_to(TrialStage::WentBack, TrialOrder::Leave))
             }
-            TrialSight::InTrial { .. } if !on_its_way || self.cancelled => self.fire(Cut::Cancelled),
+            TrialSight::InTrial { .. } if !on_its_way || self.cancelled => self.fire(TurnedBack::Cancelled),
             TrialSight::InTrial { .. } => {
                 // It came up after all, so the answer that was missed does not matter any more.
                 (self.cut, self.go_unknown) = (None, false);
@@ -414,20 +418,20 @@ impl Trial {
 
     /// The old boot, and its guard is through.
     fn at_rest(&mut self, restored: bool) -> Option<TrialOrder> {
-        let cut = self.cut.clone().unwrap_or_else(|| Cut::Failed(TryingReason::DidNotGo.into()));
+        let cut = self.cut.clone().unwrap_or_else(|| TurnedBack::Failed(TryingReason::DidNotGo.into()));
         self.clean(match cut {
             _ if !restored => TrialEnd::Wrong { why: TryingReason::NotPutBack.into() },
-            Cut::Refused(why) => TrialEnd::Refused { why },
-            Cut::Failed(why) => TrialEnd::Failed { why },
-            Cut::Cancelled => TrialEnd::Cancelled,
+            TurnedBack::Refused(why) => TrialEnd::Refused { why },
+            TurnedBack::Failed(why) => TrialEnd::Failed { why },
+            TurnedBack::Cancelled => TrialEnd::Cancelled,
         })
     }
 
     fn why_back(&self, trace: Option<String>) -> AnyReason {
         let tried = self.tried.clone();
         match (&self.cut, trace) {
-            (Some(Cut::Cancelled), _) => TryingReason::BackBySignal { tried }.into(),
-            (Some(Cut::Failed(cause) | Cut::Refused(cause)), _) if !self.go_unknown => {
+            (Some(TurnedBack::Cancelled), _) => TryingReason::BackBySignal { tried }.into(),
+            (Some(TurnedBack::Failed(cause) | TurnedBack::Refused(cause)), _) if !self.go_unknown => {
                 TryingReason::BackFor { tried, cause: cause.clone() }.into()
             }
             (_, Some(trace)) => TryingReason::BackByItsGuard { tried, trace }.into(),
@@ -442,15 +446,15 @@ impl Trial {
 
     fn logged_in(&mut self, sight: TrialSight) -> Option<TrialOrder> {
         match sight {
-            TrialSight::InTrial { is_alive: true, .. } if self.cancelled => self.fire(Cut::Cancelled),
-            TrialSight::InTrial { is_alive: true, lacks: Some(lacks) } => self.fire(Cut::Failed(lacks)),
+            TrialSight::InTrial { is_alive: true, .. } if self.cancelled => self.fire(TurnedBack::Cancelled),
+            TrialSight::InTrial { is_alive: true, lacks: Some(lacks) } => self.fire(TurnedBack::Failed(lacks)),
             TrialSight::InTrial { is_alive: true, lacks: None } => Some(TrialOrder::Prove),
             other => self.seen(other),
         }
     }
 }
 
-impl Cut {
+impl TurnedBack {
     fn of(answer: TrialAnswer) -> Self {
         match answer {
             TrialAnswer::Refused { why } => Self::Refused(why),

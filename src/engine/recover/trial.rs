@@ -1,5 +1,5 @@
-//! Ends a trial whose rolling reboot has died: waits for the end that its host's own clock brings, and cleans then. It is
-//! never taken over, because its run may be alive.
+//! Ends a trial whose rolling reboot has died: waits for the end that its host's own clock brings, and cleans then. It
+//! is never taken over, because its run may be alive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::facts::host::Standing;
 use crate::inventory::model::{Host, HostName};
 
 impl<S: Surveyor> RecoveryRun<'_, S> {
-    /// Ends the trial that is found on the hosts, or that this workstation knows of, and then its rolling reboot; `None`:
-    /// there is none. It comes before all other claims: lease and guard of the host that is tried, and the holds of the
-    /// others, look like a push of two stories.
+    /// Ends the trial that is found on the hosts, or that this workstation knows of, and then its rolling reboot;
+    /// `None`: there is none. It comes before all other claims: lease and guard of the host that is tried, and the
+    /// holds of the others, look like a push of two stories.
     pub(super) async fn end_trial(
         &self,
         surveyed: &mut SurveyedHosts,

@@ -59,8 +59,8 @@ impl Worded for Claim {
                 forget(fleet, run)
             ),
             Self::InTrial { fleet, .. } => format!(
-                "wait for it to end; if whoever began it is gone: `fleetdeploy recover {fleet}` waits for that end, and \
-                 cleans up then"
+                "wait for it to end; if whoever began it is gone: `fleetdeploy recover {fleet}` waits for that end, \
+                 and cleans up then"
             ),
             Self::GuardDeadElsewhere { fleet, run } => format!(
                 "look at fleetdeploy-guard.service in its journal; `fleetdeploy recover {fleet}` arms it anew; {}",

@@ -61,7 +61,8 @@ impl fmt::Display for TryingReason {
             ),
             Self::WaitsForTrial { run, wait_s } => write!(
                 formatter,
-                "a trial of run {run} is not over: its host ends it by its own clock, and is waited for, {wait_s} s at most"
+                "a trial of run {run} is not over: its host ends it by its own clock, and is waited for, {wait_s} \
+                 s at most"
             ),
             Self::StillInTrial { run, fires_in_s, in_trial: true } => {
                 write!(formatter, "is in a trial of run {run}, back on what it booted before in {fires_in_s} s")
