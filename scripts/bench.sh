@@ -16,6 +16,7 @@ usage: scripts/bench.sh COMMAND [OPTIONS]
   uplink      what leaves the workstation over a line of 20 Mbit/s, and how long that takes
   workstation what a push of many simulated hosts costs the workstation
   evaluation  how long the evaluation of 8 and of --largest hosts takes, with one and two workers, and how much memory
+  sources     the memory of the workstation while --sizes hosts are evaluated and signed, and eight are copied to
   inventory   how long `inventory check`, a TAB and `inventory graph` take for thousands of hosts
 
   --binary PATH     the fleetdeploy to measure (default target/release/fleetdeploy, then target/debug/fleetdeploy)
@@ -24,7 +25,7 @@ usage: scripts/bench.sh COMMAND [OPTIONS]
   --links KIND      `none`, or `mesh`, the links of the VPN (default)            [processes, floor]
   --same            push what runs already                                       [processes]
   --cpu PERCENT     of one processor, for every host: 20 is a Raspberry Pi or so [processes, floor]
-  --sizes LIST      of the simulated fleets (default 8,64,100,200,500)           [workstation]
+  --sizes LIST      of the simulated fleets (default 8,64,100,200,500)           [workstation, sources]
   --cases LIST      of two,slow,eight,mesh,same,dozens,many (default: all)       [bounds]
   --largest N       the number of hosts in `many` (default 64)                   [bounds, evaluation]
   --only-largest    that number of hosts alone                                   [evaluation]
@@ -62,7 +63,7 @@ export runs hosts links same cpu binary cases largest only_largest details sizes
 
 case $command in
 workstation) exec "$code/workstation.sh" ;;
-phases | processes | floor | bounds | evaluation | inventory | uplink)
+phases | processes | floor | bounds | evaluation | inventory | uplink | sources)
     binary=$(readlink -m "$binary")
     [ -x "$binary" ] || { echo "no $binary: cargo build --release --locked" >&2 && exit 1; }
     ;;
@@ -70,6 +71,6 @@ help | -h | --help) usage && exit ;;
 *) usage >&2 && exit 2 ;;
 esac
 case $command in
-phases | bounds | evaluation | inventory | uplink) exec "$code/$command.sh" ;;
+phases | bounds | evaluation | inventory | uplink | sources) exec "$code/$command.sh" ;;
 *) exec "$code/processes.sh" "$command" ;;
 esac

@@ -880,6 +880,11 @@ async fn settings_of_the_fleet_and_of_the_flake_that_is_let_reach_the_build() {
     ] {
         let mut keeping = Keeping::new("settings");
         keeping.edit("{\n  outputs", "{\n  nixConfig.cores = 977;\n  outputs");
+        // Its own input is nowhere, and the fleet has another in its place.
+        keeping.edit("outputs = { self }", "inputs.word.url = \"path:/nowhere\"; outputs = { self, word }");
+        let word = tempfile::tempdir().unwrap();
+        std::fs::write(word.path().join("flake.nix"), "{ outputs = _: { }; }").unwrap();
+        keeping.terms.override_inputs.insert("word".into(), format!("path:{}", word.path().display()));
         keeping.terms.options = options.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         keeping.terms.accept_flake_config = accepts;
         let Evaluation { targets, settings, .. } = keeping.evaluate(&["cores"]).await.evaluation;

@@ -404,6 +404,23 @@ async fn a_command_that_is_interrupted_before_it_was_sent_says_so_of_each_host()
     assert_eq!(ended.status, Some(130), "{}", ended.stdout_text());
 }
 
+#[tokio::test]
+async fn a_command_that_only_looks_says_once_that_it_was_interrupted_and_that_nothing_was_touched() {
+    let desk = Desk::new();
+    let config = SSH.lines().next().unwrap();
+    desk.program("ssh", &format!("{config}\nkill -INT $PPID; exec sleep 60"));
+    let version = NIX.lines().nth(1).unwrap();
+    desk.program("nix", &format!("case $* in {version} *) kill -INT $PPID; exec sleep 60 ;; esac"));
+    for command in ["build", "check", "diff", "doctor", "status"] {
+        let ended = desk.tells(&[command, "homelab"], &["interrupted-untouched"]).await;
+        assert_eq!(ended.status, Some(130), "{command}: {}", ended.stdout_text());
+        let said = ended.stdout_text().matches("\"code\":\"interrupted-untouched\"").count();
+        assert_eq!(said, 1, "{command}: {}", ended.stdout_text());
+    }
+    let looked = desk.tells(&["guard", "status", "homelab"], &["interrupted-untouched"]).await;
+    assert_eq!(looked.status, Some(130), "{}", looked.stdout_text());
+}
+
 /// Who builds elsewhere needs a login there, and who signs a key.
 #[tokio::test]
 async fn a_builder_that_is_not_reached_and_a_key_that_does_not_sign_are_named() {
@@ -443,7 +460,12 @@ async fn a_builder_that_is_not_reached_and_a_key_that_does_not_sign_are_named() 
         assert_eq!(desk.tells(&office, wanted).await.status, Some(i32::from(!is_one)), "{key:?}");
     }
     nix("echo 'error: it is tired' >&2; exit 1");
-    desk.tells(&office, &["system-not-signed"]).await;
+    let ended = desk.tells(&office, &["system-not-signed"]).await.stdout_text();
+    // How long it may take is said while it does.
+    let lines = ended.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let signing: Vec<Value> = lines.filter(|event| event["doing"] == "signing").collect();
+    let [row] = signing.as_slice() else { panic!("{ended}") };
+    assert_eq!((row["host"].as_str(), row["within_ms"].as_u64()), (Some("nas"), Some(600_000)));
 }
 
 /// Together they do not evaluate, and nobody is left the time to find the host to blame.

@@ -23,49 +23,7 @@ sed -i "s/@NUMBERS@/$numbers/; s/@ROUNDS@/$rounds/" "$ws/root/bench/flake.nix"
     echo "  many: {hosts: all, flake: .}"
 } >"$ws/root/bench/inventory.yaml"
 
-# The most memory that the processes named nix have at once, all together, in MB, while a command runs; and its seconds.
-cat >"$ws/root/bench/measure" <<'MEASURE'
-#!/usr/bin/env python3
-import os, subprocess, sys, threading, time
-
-most, over = 0, threading.Event()
-
-# Below a process, by its children alone: all of /proc takes too long on a busy machine.
-def resident(process):
-    total = 0
-    try:
-        with open(f"/proc/{process}/comm") as name:
-            if name.read().strip() == "nix":
-                with open(f"/proc/{process}/statm") as sizes:
-                    total += int(sizes.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        for thread in os.listdir(f"/proc/{process}/task"):
-            with open(f"/proc/{process}/task/{thread}/children") as children:
-                total += sum(resident(child) for child in children.read().split())
-    except OSError:
-        pass
-    return total
-
-def watch(process):
-    global most
-    os.nice(-15)
-    while not over.is_set():
-        most = max(most, resident(process))
-        time.sleep(0.02)
-
-begin = time.monotonic()
-started = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-watching = threading.Thread(target=watch, args=(started.pid,))
-watching.start()
-said = started.stderr.read()
-status = started.wait()
-took = time.monotonic() - begin
-over.set()
-watching.join()
-if status:
-    sys.exit(said.decode())
-print(f"{took:.2f} {most / 1e6:.0f}")
-MEASURE
-chmod +x "$ws/root/bench/measure"
+cp "$code/measure" "$ws/root/bench/"
 
 measured() {
     label=$1 times=$2

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::shared::fleet_context::FleetContext;
 use super::shared::history::{colour, print};
+use super::shared::query::interrupted;
 use super::{CommandResult, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::AskedHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
@@ -69,6 +70,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &DoctorArgs)
     let asked = tokio::select! {
         asked = asking => Ok(asked),
         signal = shutdown.requested() => {
+            events.publish(interrupted(signal));
             if let Some(workspace) = &workspace {
                 workspace.close().await;
             }

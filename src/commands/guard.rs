@@ -11,6 +11,7 @@ use super::shared::conclusion::millis;
 use super::shared::fleet_context::{FleetContext, owner};
 use super::shared::history::{clock, colour, print};
 use super::shared::push_record::{started, take};
+use super::shared::query::interrupted;
 use super::{CommandResult, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
@@ -195,7 +196,10 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, command: &GuardCommand)
     let mut records = Records { state: &state, lock, known, events: &events, recording: None };
     let looked = tokio::select! {
         looked = guards.look() => Ok(looked),
-        signal = shutdown.requested() => Err(signal),
+        signal = shutdown.requested() => {
+            events.publish(interrupted(signal));
+            Err(signal)
+        }
     };
     let said = match (looked, command) {
         (Err(signal), _) => {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::shared::fleet_context::FleetContext;
 use super::shared::history::{clock, colour, print};
+use super::shared::query::interrupted;
 use super::{CommandResult, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::{
     ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs, parse_fleet, parse_pattern,
@@ -103,7 +104,10 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
     let asking = status(&reach, &context.fleet.hosts, phase, &events).collect::<Vec<_>>();
     let asked = tokio::select! {
         asked = async { tokio::join!(building.boxed_local(), asking) } => Ok(asked),
-        signal = shutdown.requested() => Err(signal),
+        signal = shutdown.requested() => {
+            events.publish(interrupted(signal));
+            Err(signal)
+        }
     };
     reach.close().await;
     let (ending, hosts) = match asked {

@@ -71,6 +71,13 @@ pub enum Copying {
     SignedUnread {
         file: String,
     },
+    /// The same, and the fleet's cache brings the host what it takes there.
+    ByCache {
+        /// What it fetches from, without a login.
+        cache: String,
+        /// The public key that signs here, if it is not what serves the cache.
+        key: Option<String>,
+    },
     /// The host's Nix trusts neither the login nor a key of this workstation.
     Untrusted {
         /// The public key that signs what is built here, if one does.
@@ -345,6 +352,9 @@ impl Patient<'_> {
             Copying::Signed { key } => DoctorFinding::fine(HostHealth::SignatureTrusted { login, key: key.clone() }),
             Copying::SignedUnread { file } => {
                 DoctorFinding::warning(HostHealth::SignatureUnread { login, file: file.clone() })
+            }
+            Copying::ByCache { cache, key } => {
+                DoctorFinding::warning(HostHealth::OnlyByCache { login, cache: cache.clone(), key: key.clone() })
             }
             Copying::Untrusted { key } => {
                 DoctorFinding::blocker(HostHealth::LoginNotTrusted { login, key: key.clone() })

@@ -4,6 +4,7 @@
 pub mod absent;
 pub mod asking;
 pub mod baseline;
+pub mod cached;
 pub mod doctor;
 pub mod exec;
 pub mod fit;

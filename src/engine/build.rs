@@ -5,6 +5,7 @@ mod rows;
 mod signing;
 
 pub(super) use groups::store_of;
+pub(super) use signing::{KEY_LIMIT, SIGN_LIMIT};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;

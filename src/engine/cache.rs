@@ -4,12 +4,19 @@
 //! Nothing here is needed for a push, and nothing here is believed: the copy that follows asks the host what is missing
 //! and brings that. So whatever fails here is a warning.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::build::{KEY_LIMIT, SIGN_LIMIT, store_of};
+use super::causes::chain;
 use super::mutex::lock;
 use super::push::Push;
 use super::sending::CopyMeter;
+use crate::decide::cached::{CacheCourse, cache_host};
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
 use crate::event::activity::Doing;
@@ -28,11 +35,17 @@ const CACHES_ANSWER: Duration = Duration::from_secs(20);
 const LONGEST_STILL: Duration = Duration::from_secs(64);
 
 /// A cache that has got the new systems.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Filled<'a> {
     cache: &'a Cache,
     /// The host of this run that is the cache.
     host: Option<&'a HostName>,
+    /// What was put there.
+    systems: BTreeSet<StorePath>,
+    /// What became of signing them there, by key. Of several hosts that miss a signature one signs, and the others wait
+    /// for that.
+    signed: tokio::sync::Mutex<BTreeMap<PathBuf, Result<bool, String>>>,
+    course: Mutex<CacheCourse>,
 }
 
 impl Push<'_> {
@@ -91,7 +104,8 @@ impl Push<'_> {
                 if let Some(measured) = meter.measured(host, None) {
                     self.inquiry.tell(measured);
                 }
-                Some(Filled { cache, host })
+                let systems = paths.into_iter().collect();
+                Some(Filled { cache, host, systems, signed: tokio::sync::Mutex::default(), course: Mutex::default() })
             }
             Err(error) => {
                 let note = CacheNote::CacheNotFilled { cache: name_of(cache), said: error.to_string() };
@@ -103,34 +117,87 @@ impl Push<'_> {
 
     /// The host of the fleet that is the cache, and that has let this run in.
     pub(super) fn host_of_cache(&self, cache: &Cache) -> Option<&HostName> {
-        let CacheFilling::Store(store) = &cache.by else { return None };
-        let name = store.strip_prefix("ssh-ng://")?;
-        self.request.scope.fleet.hosts.iter().map(|host| &host.name).find(|host| host.as_str() == name)
+        cache_host(&self.request.scope.fleet, cache)
     }
 
     /// Lets the host fetch from the cache by itself.
-    pub(super) async fn fetch_from(&self, filled: Filled<'_>, host: &Host, new: &StorePath) {
+    pub(super) async fn fetch_from(&self, filled: &Filled<'_>, host: &Host, new: &StorePath) {
         let Some(from) = filled.cache.from.clone().filter(|_| filled.host != Some(&host.name)) else { return };
+        let cache = url_without_login(&from);
+        if let Some(note) = lock(&filled.course).given_up(&cache) {
+            self.inquiry.warn(Some(&host.name), note);
+            return;
+        }
+        let begun = Instant::now();
+        let mut fetched = self.fetch(filled, host, new, &from).await;
+        // Where the host itself is not heard of, that is no fault of the cache.
+        if let Ok(missed) = &fetched {
+            lock(&filled.course).take(missed.is_none(), begun.elapsed());
+        }
+        let mut unsigned = None;
+        if matches!(&fetched, Ok(Some(said)) if answer::lacks_signature(said)) {
+            match self.sign_in_cache(filled, host).await {
+                Ok(true) => fetched = self.fetch(filled, host, new, &from).await,
+                Ok(false) => {}
+                Err(said) => unsigned = Some(said),
+            }
+        }
+        if let Some(said) = fetched.unwrap_or_else(|cause| Some(cause.to_string())) {
+            self.inquiry.warn(Some(&host.name), CacheNote::CacheNotFetched { cache, said, unsigned });
+        }
+    }
+
+    /// Returns why not all has come, or `None`.
+    async fn fetch(
+        &self,
+        filled: &Filled<'_>,
+        host: &Host,
+        new: &StorePath,
+        from: &str,
+    ) -> Result<Option<String>, Cause> {
         let limit = host.limits.copy / 2;
         self.inquiry.tell(Event::moved_within(&host.name, Doing::FetchingFromCache, limit));
         let public_key = filled.cache.public_key.clone();
-        let (new, store) = (new.clone(), from.clone());
+        let (new, store) = (new.clone(), from.to_owned());
         let script = RemoteStep::Fetch { new, from: store, public_key, limit, longest_still: LONGEST_STILL }.script();
-        let fetched = match self.inquiry.reach.run(&host.name, &script, limit + host.limits.step).await {
+        match self.inquiry.reach.run(&host.name, &script, limit + host.limits.step).await {
             Ok(raw) => answer::fetched(&raw.lines).map_err(|error| Cause::from(&error)),
             Err(error) => Err(Cause::from(&error)),
+        }
+    }
+
+    /// Signs by the host's key what the cache has: some of it may have come there before there was a key, and is not
+    /// sent again. Returns whether it was signed now or by another host's wish, and why it cannot be.
+    async fn sign_in_cache(&self, filled: &Filled<'_>, host: &Host) -> Result<bool, String> {
+        let (Some(key), CacheFilling::Store(store)) = (&host.nix.sign_key, &filled.cache.by) else { return Ok(false) };
+        self.inquiry.tell(Event::moved_within(&host.name, Doing::SigningInCache, SIGN_LIMIT));
+        let mut signed = filled.signed.lock().await;
+        if let Some(known) = signed.get(key) {
+            return known.clone();
+        }
+        let is_taken = match &filled.cache.public_key {
+            // The hosts take another one, and so this would change nothing.
+            Some(taken) => nix::public_key(key, KEY_LIMIT).await.is_ok_and(|public| public == *taken),
+            None => true,
         };
-        let said = match fetched {
-            Ok(None) => return,
-            Ok(Some(said)) => said,
-            Err(cause) => cause.to_string(),
+        let paths: BTreeSet<&StorePath> = filled.systems.iter().collect();
+        let done = match filled.host {
+            _ if !is_taken => Ok(false),
+            Some(machine) => {
+                let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
+                let to = store_of(machine, &ssh_options);
+                nix::sign(key, &paths, Some(to), SIGN_LIMIT).await.map(|()| true)
+            }
+            None => nix::sign_in_store(key, &paths, store, SIGN_LIMIT).await.map(|()| true),
         };
-        self.inquiry.warn(Some(&host.name), CacheNote::CacheNotFetched { cache: url_without_login(&from), said });
+        let done = done.map_err(|error| chain(&error));
+        signed.insert(key.clone(), done.clone());
+        done
     }
 
     /// Whether the copy lets the host fetch from the caches of its own configuration. A cache that does not answer
     /// would hold the copy up for minutes: Nix has no way to bound that over ssh (docs/facts.md, "Binary caches").
-    pub(super) async fn fetches_by_itself(&self, host: &Host, filled: Option<Filled<'_>>) -> bool {
+    pub(super) async fn fetches_by_itself(&self, host: &Host, filled: Option<&Filled<'_>>) -> bool {
         match host.nix.substitute_on_destination {
             Substitute::Always => return true,
             Substitute::Auto => {}
@@ -153,7 +220,7 @@ impl Push<'_> {
 }
 
 /// What the person calls it, without a login.
-fn name_of(cache: &Cache) -> String {
+pub(super) fn name_of(cache: &Cache) -> String {
     match &cache.by {
         CacheFilling::Store(store) => url_without_login(store),
         CacheFilling::Command(command) => command.words(),

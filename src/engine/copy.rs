@@ -99,7 +99,7 @@ impl Push<'_> {
                         })
                         .await;
                 }
-                let fits = self.copy_one(view, new, &of_run, &weighed, filled).await;
+                let fits = self.copy_one(view, new, &of_run, &weighed, filled.as_ref()).await;
                 order.is_through(&view.host.name);
                 fits
             };
@@ -115,7 +115,7 @@ impl Push<'_> {
         new: &StorePath,
         of_run: &[HostName],
         weighed: &Weighed,
-        filled: Option<Filled<'_>>,
+        filled: Option<&Filled<'_>>,
     ) -> bool {
         let host = view.host;
         let name = &host.name;

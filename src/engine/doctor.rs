@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use futures::StreamExt;
 
 use super::ask::{Gathered, NoAnswer, gather};
+use super::cache::name_of;
 use super::causes::chain;
 use super::clock::{BootClock, Clock};
 use super::host_survey::Answered;
@@ -17,6 +18,7 @@ use super::orders::HostClock;
 use super::survey::FleetSurvey;
 use crate::decide::absent::{self, Silence};
 use crate::decide::baseline;
+use crate::decide::cached::{CacheTrust, cache_trust};
 use crate::decide::doctor::{
     Copying, DoctorFinding, Examined, FleetFindings, Severity, Visit, another_system, as_pushed, of_hosts,
 };
@@ -26,7 +28,7 @@ use crate::event::reason::doctor::Stake;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::facts::links::Link;
-use crate::inventory::model::{Host, HostName};
+use crate::inventory::model::{Fleet, Host, HostName, url_without_login};
 use crate::nix;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::{AskUnits, RemoteStep};
@@ -166,7 +168,9 @@ impl Inquiry<'_> {
         match nix::ping(Some(store), host.limits.connect + LIMIT).await {
             Ok(_) if machine == Some(&host.name) => Copying::BuiltThere,
             Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
-            Ok(nix::Pinged { trusted: Some(false), .. }) => untrusted(&signing, &examined.trusted_keys),
+            Ok(nix::Pinged { trusted: Some(false), .. }) => {
+                untrusted(&self.scope.fleet, host, &signing, &examined.trusted_keys)
+            }
             Ok(nix::Pinged { trusted: None, .. }) => Copying::NotTold,
             Err(error) => {
                 let said = chain(&error);
@@ -184,16 +188,24 @@ struct Examination {
     copying: Option<Copying>,
 }
 
-/// Says whether signatures let a copy through to a host that does not trust the login.
-fn untrusted(signing: &nix::SigningKeys, trusted_there: &[String]) -> Copying {
+/// Says whether signatures let a copy through to a host that does not trust the login, or the cache brings it all.
+fn untrusted(fleet: &Fleet, host: &Host, signing: &nix::SigningKeys, trusted_there: &[String]) -> Copying {
     if let Some(key) = signing.public.iter().find(|key| trusted_there.contains(key)) {
         let name = key.split_once(':').map_or(key.as_str(), |(name, _)| name);
         return Copying::Signed { key: name.to_owned() };
     }
-    match signing.unread.first() {
-        Some(file) => Copying::SignedUnread { file: file.display().to_string() },
-        None => Copying::Untrusted { key: signing.public.first().cloned() },
+    let by_cache = |key: Option<&str>| {
+        let cache = fleet.cache.as_ref()?;
+        let from = cache.from.as_ref().map_or_else(|| name_of(cache), |from| url_without_login(from));
+        Some(Copying::ByCache { cache: from, key: key.map(str::to_owned) })
+    };
+    let unread = || Some(Copying::SignedUnread { file: signing.unread.first()?.display().to_string() });
+    match cache_trust(fleet, host, &signing.public, trusted_there) {
+        CacheTrust::SignedHere(key) => by_cache(Some(key)),
+        CacheTrust::SignedThere => unread().or_else(|| by_cache(None)),
+        CacheTrust::Missing => unread(),
     }
+    .unwrap_or_else(|| Copying::Untrusted { key: signing.public.first().cloned() })
 }
 
 /// By which keys this workstation's Nix signs.

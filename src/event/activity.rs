@@ -54,10 +54,14 @@ pub enum Doing {
     WaitingForCopy {
         at_once: u16,
     },
+    /// What is to be copied is signed, for hosts that trust no login of ours.
+    Signing,
     Copying,
     /// What several hosts need is put into the cache of the fleet.
     FillingCache,
     FetchingFromCache,
+    /// What came into the cache before without a signature is signed there.
+    SigningInCache,
     AskingCaches,
     AskedForItsNix,
     InstallingLoader,

@@ -1,14 +1,16 @@
 //! Puts systems and all that they need into a binary cache, or another store: by one `nix copy`, or by a command of the
 //! person's own.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::copy::{CopyError, Destination, LONGEST_LINE, MOST_OF_OTHERS, copy_all};
-use super::invoke::{Heard, follow, message_of, nix, run_with_ticks};
+use super::invoke::{AskError, Heard, ask, follow, message_of, nix, run_with_ticks};
 use super::plain::{plain, without_credentials};
+use super::signing::at_home;
 use super::tracker::Tracker;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HookCommand;
@@ -80,19 +82,36 @@ pub async fn fill_store(
     hear: impl FnMut(Heard<'_>) + Send,
 ) -> Result<(), FillError> {
     let options = ["copy", "--no-check-sigs", "--log-format", "internal-json"].into_iter().chain(HTTP_OPTIONS);
-    let own = std::env::var("NIX_SSHOPTS").unwrap_or_default();
-    let invocation = nix(limit)
-        .longest_line(LONGEST_LINE)
-        .env("NIX_SSHOPTS", format!("{SSH_OPTIONS} {own}").trim_end())
-        .args(options)
-        .args(["--to", store, "--"])
-        .args(paths);
+    let invocation =
+        over_ssh(nix(limit)).longest_line(LONGEST_LINE).args(options).args(["--to", store, "--"]).args(paths);
     let stands = Notify::new();
     let (finished, tracker) = tokio::select! {
         followed = follow(invocation, Tracker::default(), MOST_OF_OTHERS, listening(&stands, hear)) => followed,
         () = stands.notified() => return Err(FillError::Still(LONGEST_STILL)),
     };
     if finished?.succeeded() { Ok(()) } else { Err(FillError::Failed(tracker.message())) }
+}
+
+/// Signs these systems, and all that they need, in such a store, as far as that key has not signed it there yet: what a
+/// store has already, a copy does not bring once more, and so not the signatures that it has got meanwhile.
+///
+/// # Errors
+/// See [`AskError`]; what is signed stays so.
+pub async fn sign_in_store(
+    key: &Path,
+    systems: &BTreeSet<&StorePath>,
+    store: &str,
+    limit: Duration,
+) -> Result<(), AskError> {
+    let sign = over_ssh(nix(limit)).args(["store", "sign", "--recursive"]).args(HTTP_OPTIONS);
+    let sign = sign.arg("--key-file").arg(at_home(key)).args(["--store", store, "--"]).args(systems);
+    ask("nix store sign", sign).await.map(drop)
+}
+
+/// Takes the person's own options for ssh, too.
+fn over_ssh(invocation: Invocation) -> Invocation {
+    let own = std::env::var("NIX_SSHOPTS").unwrap_or_default();
+    invocation.env("NIX_SSHOPTS", format!("{SSH_OPTIONS} {own}").trim_end())
 }
 
 /// Runs the person's command in the inventory's folder, with the paths on its stdin, one a line.

@@ -181,9 +181,9 @@ impl<'run> Evaluator<'run> {
             if !printed.is_empty() {
                 hear(EvalNews::Printed { host: None, lines: printed });
             }
-            let url = self.look.metadata.as_ref().map(|metadata| metadata.locked_url.clone());
+            let flake = self.look.metadata.clone();
             if let Some(evaluation) = self.evaluate_once(&names, hear).await? {
-                return self.with_settings_of_flake(evaluation, url).await;
+                return self.with_settings_of_flake(evaluation, flake).await;
             }
         }
         Err(EvalError::Changing { source_name: source_name(source) })
@@ -193,12 +193,12 @@ impl<'run> Evaluator<'run> {
     async fn with_settings_of_flake(
         &self,
         mut evaluation: Evaluation,
-        url: Option<String>,
+        flake: Option<FlakeMetadata>,
     ) -> Result<Evaluation, EvalError> {
-        let Some(url) = url.filter(|_| self.request.terms.accept_flake_config) else { return Ok(evaluation) };
+        let Some(flake) = flake.filter(|_| self.request.terms.accept_flake_config) else { return Ok(evaluation) };
         let limit = self.deadline.saturating_duration_since(Instant::now());
         let nix = nix(limit).args(["--option", "accept-flake-config", "false"]).folder(self.request.base);
-        let mut settings = flake_settings(nix, &url).await.map_err(|error| {
+        let mut settings = flake_settings(nix, &flake).await.map_err(|error| {
             let message = error.to_string();
             EvalError::Source { source_name: source_name(self.request.source), message }
         })?;

@@ -25,7 +25,7 @@ pub mod version;
 
 pub use build::{BuildError, BuildStore, FailedBuild, build, build_log};
 pub use builder::BuilderTrouble;
-pub use cache::{FillError, fill_by_command, fill_host, fill_store};
+pub use cache::{FillError, fill_by_command, fill_host, fill_store, sign_in_store};
 pub use closure::{Closure, closure, store_graph};
 pub use copy::{CopyError, Destination, copy, printed_before};
 pub use diff::diff;

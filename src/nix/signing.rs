@@ -91,7 +91,7 @@ pub async fn sign(
 }
 
 /// Nix takes a path as it stands.
-fn at_home(path: &Path) -> PathBuf {
+pub(super) fn at_home(path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::var_os("HOME")) {
         (Ok(below), Some(home)) => Path::new(&home).join(below),
         _ => path.to_owned(),

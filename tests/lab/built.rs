@@ -45,11 +45,12 @@ pub(crate) fn failed(pushed: &Pushed, code: &str) -> Vec<String> {
 }
 
 /// What `doctor` says of how the systems come to this host.
-fn judged(fleet: &Fleet, host: &str) -> String {
+pub(crate) fn judged(fleet: &Fleet, host: &str) -> String {
     let asked = fleet.query(&["doctor", "homelab"]);
     let answer = answer(&asked.lines);
     let of_host = answer["hosts"].as_array().unwrap().iter().find(|asked| asked["host"] == host).unwrap();
-    let codes = ["built-there", "copy-taken", "login-not-trusted", "sign-key-unusable", "signature-trusted"];
+    let codes =
+        ["built-there", "copy-taken", "login-not-trusted", "only-by-cache", "sign-key-unusable", "signature-trusted"];
     let found = of_host["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap());
     found.filter(|code| codes.contains(code)).collect::<Vec<_>>().join(" ")
 }

@@ -5,7 +5,7 @@ use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::sending::SendingWay;
 use pretty_assertions::assert_eq;
 
-use crate::built::{failed, trusts};
+use crate::built::{failed, judged, trusts};
 use crate::fleet::{Fleet, Setup};
 use crate::pushed::Pushed;
 use crate::wait::{seconds, until};
@@ -205,6 +205,7 @@ fn a_static_cache_brings_what_is_signed_and_one_that_dies_in_the_middle_or_is_fu
     let asks = format!("nix-store --realise {system} --option extra-substituters {NGINX_URL} --max-jobs 0");
     assert_eq!(fleet.host("web", &format!("{asks} >/dev/null 2>&1 || echo not there")).trim(), "not there");
     fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &signed));
+    assert_eq!(judged(&fleet, "web"), "only-by-cache");
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(0, Outcome::Committed);
     assert!(!has(&pushed, "cache-not-fetched") && !has(&pushed, "cache-not-filled"), "{}", pushed.words(None));
@@ -219,12 +220,20 @@ fn a_static_cache_brings_what_is_signed_and_one_that_dies_in_the_middle_or_is_fu
     // Without a signature nothing comes from there, and by such a login nothing from here either.
     change(&mut fleet, "3");
     fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &cache));
+    assert_eq!(judged(&fleet, "web"), "login-not-trusted");
     let unsigned = fleet.push(&["homelab", "--on", "web"]);
     unsigned.assert_ended(1, Outcome::Refused);
     unsigned.assert_says(Some("web"), &["not signed by any of the keys"]);
     assert!(has(&unsigned, "cache-not-fetched"), "{}", unsigned.words(None));
     assert_eq!(failed(&unsigned, "copy-untrusted"), ["web"]);
     fleet.assert_untouched();
+
+    // The same is signed from now on. It came into the cache without a signature, and web has seen it so.
+    fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &signed));
+    let pushed = fleet.push(&["homelab", "--on", "web"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(!has(&pushed, "cache-not-fetched") && sent_to(&pushed, "web") < 100_000, "{}", pushed.words(None));
+    fleet.assert_on_new(&["web"]);
 
     // It dies while vps fetches.
     change(&mut fleet, "4");

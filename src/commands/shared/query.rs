@@ -5,8 +5,10 @@ use super::fleet_context::FleetContext;
 use super::history::print;
 use crate::commands::Trouble;
 use crate::commands::{CommandResult, farewell};
+use crate::decide::vocabulary::Signal;
 use crate::engine::shutdown::Shutdown;
 use crate::event::Event;
+use crate::event::reason::command_end::CommandEnd;
 use crate::event::reason::refusal::Refusal;
 use crate::event::stream::Events;
 use crate::exit::{Ending, status};
@@ -19,6 +21,11 @@ pub(crate) struct Reply {
     pub(crate) yes: bool,
     pub(crate) answer: serde_json::Value,
     pub(crate) page: String,
+}
+
+/// Says of a command that only looks, or has only looked so far, that a signal has ended it.
+pub(crate) fn interrupted(signal: Signal) -> Event {
+    Event::failed(None, CommandEnd::InterruptedUntouched { signal })
 }
 
 /// A query that has begun.
@@ -57,6 +64,7 @@ impl Query {
                 }
             },
             signal = shutdown.requested() => {
+                self.events.publish(interrupted(signal));
                 workspace.close().await;
                 Ending::QueryInterrupted(signal)
             }

@@ -257,6 +257,13 @@ fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     assert_eq!(severity, Severity::Blocker);
     assert!(mend.unwrap().starts_with("nix.settings.trusted-public-keys = [ \"laptop-1:abc=\" ];"));
     assert_eq!(first("deploy", &Copying::Signed { key: "laptop-1".into() }), (Severity::Fine, None));
+    // A push commits there as long as the cache gives.
+    for key in [Some("laptop-1:abc=".to_owned()), None] {
+        let by_cache = Copying::ByCache { cache: "http://vps:5000".into(), key: key.clone() };
+        let (severity, mend) = first("deploy", &by_cache);
+        let untrusted = first("deploy", &Copying::Untrusted { key });
+        assert_eq!((severity, mend), (Severity::Warning, untrusted.1));
+    }
     let unread = Copying::SignedUnread { file: "/etc/nix/key".into() };
     assert_eq!(first("deploy", &unread).0, Severity::Warning);
     assert_eq!(first("deploy", &Copying::NotTold).0, Severity::Warning);

@@ -9,6 +9,7 @@ use crate::engine::causes::chain;
 use crate::engine::inquiry::{Inquiry, Phased, refuse_if};
 use crate::engine::mutex::lock;
 use crate::event::Event;
+use crate::event::activity::Doing;
 use crate::event::reason::build::BuildFault;
 use crate::event::reason::refusal::Refusal;
 use crate::facts::store_path::StorePath;
@@ -16,10 +17,10 @@ use crate::inventory::model::{Host, HostName};
 use crate::nix;
 
 /// How long reading a key may take.
-const KEY_LIMIT: Duration = Duration::from_secs(10);
+pub(in crate::engine) const KEY_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long signing the systems in one store may take: a signature is a moment's work, and a closure has thousands.
-const SIGN_LIMIT: Duration = Duration::from_secs(600);
+pub(in crate::engine) const SIGN_LIMIT: Duration = Duration::from_secs(600);
 
 impl Inquiry<'_> {
     /// Refuses if a key that is to sign cannot do so.
@@ -45,6 +46,10 @@ impl Inquiry<'_> {
             let copied: BTreeSet<&HostName> =
                 of.into_iter().filter(|host| machine(host).as_ref() != Some(*host)).collect();
             for (machine, systems) in by_machine(systems, machine, &copied) {
+                let is_signed = |host: &&HostName| there.get(*host).map(|there| &there.machine) == machine.as_ref();
+                for host in copied.iter().copied().filter(is_signed) {
+                    self.tell(Event::moved_within(host, Doing::Signing, SIGN_LIMIT));
+                }
                 failed |= !self.sign_in(key, machine.as_ref(), &systems).await;
             }
         }

@@ -21,7 +21,12 @@ pub enum CacheNote {
         /// Its own words; absent: it did not end in its time.
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
+        /// Why it could not be signed there, where that was missing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unsigned: Option<String>,
     },
+    /// Other hosts have waited for it for nothing, so that this one does not ask it.
+    CacheGivenUp { cache: String },
     /// Of the host's own binary caches these do not answer, so that it fetches from none.
     OwnCachesSilent { caches: Vec<String> },
 }

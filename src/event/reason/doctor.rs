@@ -79,6 +79,15 @@ pub enum HostHealth {
         #[serde(skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
+    /// Its Nix takes no unsigned paths from the user that logs in: what comes to it comes by the fleet's cache alone.
+    OnlyByCache {
+        login: String,
+        /// What it fetches from, without a login.
+        cache: String,
+        /// The public key that signs here, and that the host takes for the cache; absent: what serves it has to sign.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
     /// Its Nix does not say whether it trusts the user that logs in.
     LoginTrustUntold { login: String },
     /// Its Nix does not answer a copy.

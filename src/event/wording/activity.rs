@@ -39,9 +39,11 @@ impl fmt::Display for Doing {
             Self::WaitingToLogIn { at_once } => {
                 return write!(formatter, "waiting for its turn to connect: {at_once} at once");
             }
+            Self::Signing => "signing",
             Self::Copying => "copying",
             Self::FillingCache => "filling the cache",
             Self::FetchingFromCache => "fetching from the cache",
+            Self::SigningInCache => "signing what the cache has",
             Self::WaitingForCopy { at_once } => {
                 return write!(formatter, "waiting for its turn to be copied to: {at_once} at once");
             }

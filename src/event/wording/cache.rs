@@ -12,12 +12,21 @@ impl fmt::Display for CacheNote {
                     "the cache {cache} does not take the new systems, so each is copied from here: {said}"
                 )
             }
-            Self::CacheNotFetched { cache, said } if said.is_empty() => {
+            Self::CacheNotFetched { cache, said, .. } if said.is_empty() => {
                 write!(formatter, "fetching from {cache} did not end in its time: what is missing is copied from here")
             }
-            Self::CacheNotFetched { cache, said } => {
-                write!(formatter, "it cannot fetch from {cache}, so what is missing is copied from here: {said}")
+            Self::CacheNotFetched { cache, said, unsigned } => {
+                write!(formatter, "it cannot fetch from {cache}, so what is missing is copied from here: {said}")?;
+                match unsigned {
+                    Some(why) => write!(formatter, "; and it cannot be signed there: {why}"),
+                    None => Ok(()),
+                }
             }
+            Self::CacheGivenUp { cache } => write!(
+                formatter,
+                "it is not sent to {cache}, for which other hosts have waited in vain: what is missing is copied from \
+                 here"
+            ),
             Self::OwnCachesSilent { caches } => {
                 let caches = caches.join(", ");
                 write!(formatter, "its binary caches do not all answer ({caches}): everything is copied from here")
@@ -32,7 +41,10 @@ impl Worded for CacheNote {
             Self::CacheNotFetched { said, .. } if said.contains("not signed by any of the keys") => Some(
                 "sign what is built here, and name the public key: `cache: {..., public_key: NAME:...}`".to_owned(),
             ),
-            Self::CacheNotFilled { .. } | Self::CacheNotFetched { .. } | Self::OwnCachesSilent { .. } => None,
+            Self::CacheNotFilled { .. }
+            | Self::CacheNotFetched { .. }
+            | Self::CacheGivenUp { .. }
+            | Self::OwnCachesSilent { .. } => None,
         }
     }
 }

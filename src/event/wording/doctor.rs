@@ -41,6 +41,14 @@ impl fmt::Display for HostHealth {
             Self::LoginNotTrusted { login, key: Some(_) } => {
                 write!(formatter, "its Nix trusts neither {} nor the key that signs here", in_nix(login))
             }
+            Self::OnlyByCache { login, cache, key } => {
+                let login = in_nix(login);
+                write!(formatter, "its Nix does not trust {login}: its system comes by the cache {cache} alone, ")?;
+                match key.as_ref().map(|key| key.split_once(':').map_or(key.as_str(), |(name, _)| name)) {
+                    Some(name) => write!(formatter, "signed by {name}"),
+                    None => formatter.write_str("if what that gives is signed by a key that the host takes"),
+                }
+            }
             Self::LoginTrustUntold { login } => {
                 write!(formatter, "its Nix does not say whether it trusts {}", in_nix(login))
             }
@@ -97,14 +105,14 @@ impl Worded for HostHealth {
                  convert-secret-to-public <{0}`, as root",
                 in_nix(file)
             ),
-            Self::LoginNotTrusted { login, key: Some(key) } => {
+            Self::LoginNotTrusted { login, key: Some(key) } | Self::OnlyByCache { login, key: Some(key), .. } => {
                 format!(
                     "nix.settings.trusted-public-keys = [ \"{}\" ];  # or, which makes it as good as root: {}",
                     in_nix(key),
                     trusted(login)
                 )
             }
-            Self::LoginNotTrusted { login, key: None } => format!(
+            Self::LoginNotTrusted { login, key: None } | Self::OnlyByCache { login, key: None, .. } => format!(
                 "sign what is built here: {SIGN_HERE} and there nix.settings.trusted-public-keys = [ \"its public \
                  key\" ]; or build it there: `build_on: target`  # or, which makes it as good as root: {}",
                 trusted(login)
@@ -165,6 +173,9 @@ impl Worded for HostHealth {
             Self::SystemdOlderThanTried { .. } => "nobody has tried the guard with it",
             Self::SignatureUnread { .. } | Self::LoginNotTrusted { .. } | Self::LoginTrustUntold { .. } => {
                 "a host takes what is signed by a key that it trusts, and anything from a user that it trusts"
+            }
+            Self::OnlyByCache { .. } => {
+                "a cache may fail, and what is copied from here it does not take: such a push is refused"
             }
             Self::CopyUnanswered { .. } => "the new system comes to it by `nix copy`",
             Self::CacheSilent { .. } => "a copy waits for it, for minutes",

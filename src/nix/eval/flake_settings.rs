@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::metadata::FlakeMetadata;
 use crate::facts::attr_path::nix_string;
 use crate::inventory::model::{NixSettings, TAKEN_SETTINGS};
 use crate::local::process::Invocation;
@@ -11,14 +12,22 @@ use crate::nix::plain::{cut, plain};
 
 const COMMAND: &str = "nix eval";
 
-/// Asks for the settings of the flake at `url`. `nix` is one that takes over no setting of a flake.
+/// Asks for the settings of a flake. `nix` is one that takes over no setting of a flake.
+///
+/// Nix itself reads them from the file alone, before any input, and lets nothing stand there that needs more. As a
+/// flake it would fetch the inputs of the lock file, without those that a fleet overrides, and call its outputs.
 ///
 /// # Errors
 /// See [`AskError`].
-pub(super) async fn flake_settings(nix: Invocation, url: &str) -> Result<NixSettings, AskError> {
-    // A tree with changes has no locked reference, and only an impure evaluation takes another.
-    let expression =
-        format!("(import ((builtins.getFlake {}).outPath + \"/flake.nix\")).nixConfig or {{ }}", nix_string(url));
+pub(super) async fn flake_settings(nix: Invocation, flake: &FlakeMetadata) -> Result<NixSettings, AskError> {
+    // A Nix that copies no tree to the store before something is read of it has the file elsewhere.
+    let elsewhere = format!("(builtins.getFlake {}).outPath + \"/flake.nix\"", nix_string(&flake.locked_url));
+    let file = match flake.file.as_deref().map(nix_string) {
+        Some(file) => format!("if builtins.pathExists {file} then {file} else {elsewhere}"),
+        None => elsewhere,
+    };
+    // Only an impure evaluation reads a file by its path.
+    let expression = format!("(import ({file})).nixConfig or {{ }}");
     let question = nix.args(["eval", "--json", "--impure", "--expr", &expression]);
     read(&ask(COMMAND, question).await?)
 }

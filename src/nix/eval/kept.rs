@@ -255,6 +255,7 @@ mod tests {
             locked_url: url.to_owned(),
             locked: json!({ "narHash": "sha256-x" }),
             locks: json!({ "nodes": lock }),
+            file: None,
         };
         let attr = |text: &str| AttrPath::parse(text).unwrap();
         let nix = |text: &str| NixVersion::parse(text).unwrap();

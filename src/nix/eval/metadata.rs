@@ -24,6 +24,8 @@ pub(super) struct FlakeMetadata {
     pub(super) locked: Value,
     /// The lock file as it is used: with the inputs that are overridden.
     pub(super) locks: Value,
+    /// Its `flake.nix`, in the store.
+    pub(super) file: Option<String>,
 }
 
 /// The same as Nix writes it. Source: docs/facts.md, "What nix tells of a flake".
@@ -35,6 +37,7 @@ struct MetadataAnswer {
     revision: Option<String>,
     dirty_revision: Option<String>,
     last_modified: Option<u64>,
+    path: Option<String>,
     #[serde(default)]
     locked: Value,
     #[serde(default)]
@@ -81,7 +84,10 @@ impl FlakeMetadata {
             dirty_revision: said.dirty_revision,
             last_modified: said.last_modified,
         };
-        Ok(Self { source, locked_url: said.url, locked: said.locked, locks: said.locks })
+        // A flake may be a folder of its tree.
+        let folder = said.locked.get("dir").and_then(Value::as_str).map(|folder| format!("/{folder}"));
+        let file = said.path.map(|path| format!("{path}{}/flake.nix", folder.unwrap_or_default()));
+        Ok(Self { source, locked_url: said.url, locked: said.locked, locks: said.locks, file })
     }
 }
 
@@ -111,6 +117,16 @@ mod tests {
         assert_eq!(dirty.dirty_revision.as_deref(), Some("07b9198bd9273a4902b94c33251253908398486b-dirty"));
         assert_eq!((dirty.revision, dirty.locked_url.as_str()), (None, "git+file:///fleet"));
         assert_ne!(dirty.nar_hash, clean.nar_hash);
+    }
+
+    #[test]
+    fn its_file_lies_in_the_store_and_in_the_folder_that_the_flake_is() {
+        let file = |answer: &str| FlakeMetadata::read(answer).unwrap().file;
+        let tree = "/nix/store/628xk5dkklmhrbyq7k7xa0qapfxcvgkj-source";
+        assert_eq!(file(CLEAN), Some(format!("{tree}/flake.nix")));
+        let of_folder = CLEAN.replace(r#""locked":{"#, r#""locked":{"dir":"nix/fleet","#);
+        assert_eq!(file(&of_folder), Some(format!("{tree}/nix/fleet/flake.nix")));
+        assert_eq!(file(DIRTY), None);
     }
 
     #[test]

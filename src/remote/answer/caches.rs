@@ -16,6 +16,12 @@ pub fn own_caches(lines: &Lines) -> OwnCaches {
     OwnCaches { all: texts(lines, "cache"), silent: texts(lines, "cache_silent") }
 }
 
+/// Whether these words of a host say that what it was to fetch has no signature which it takes.
+#[must_use]
+pub fn lacks_signature(said: &str) -> bool {
+    said.contains("not signed by any of the keys")
+}
+
 /// Reads the answer of `fetch`: `None` is that all has come, and else its last words.
 ///
 /// # Errors
@@ -58,6 +64,7 @@ mod tests {
         let end = "error: build of '/nix/store/x-top' failed";
         let said = lines(&[("status", "1"), ("log", "these 3 paths:"), ("log", refused), ("log", end)]);
         assert_eq!(fetched(&said).unwrap(), Some(format!("{refused}; {end}")));
+        assert!(lacks_signature(refused) && !lacks_signature(end));
         let still = "error: nothing has moved for 64 s";
         let said = lines(&[("status", "143"), ("log", still), ("log", "error: interrupted by the user")]);
         assert_eq!(fetched(&said).unwrap(), Some(still.to_owned()));

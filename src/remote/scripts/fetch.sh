@@ -18,12 +18,13 @@ extra-trusted-public-keys = $fetch_key"
     # Whoever has no key gets no question, and whoever does not answer is not waited for.
     NIX_SSHOPTS='-oBatchMode=yes -oConnectTimeout=5 -oServerAliveInterval=10'
     export NIX_CONFIG NIX_SSHOPTS
-    # The cache has just been filled: an answer of an hour ago that it lacks something counts for nothing.
+    # The cache has just been filled: what it said before counts for nothing, that it lacks something (kept for an
+    # hour), or has it without a signature (for a month).
     fetch_log=$(
         # A shell says of a child that it was ended.
         exec 2>/dev/null
         timeout -k 5 "$fetch_limit" nix-store --realise --option max-jobs 0 --option builders '' \
-            --option narinfo-cache-negative-ttl 0 \
+            --option narinfo-cache-negative-ttl 0 --option narinfo-cache-positive-ttl 0 \
             --option connect-timeout 5 --option stalled-download-timeout 30 --option download-attempts 2 \
             "$fetch_new" 2>&1 </dev/null &
         fetch_run=$!
