@@ -33,14 +33,20 @@ may_clean() {
     goes_nowhere && nothing_at_work
 }
 
-# In the old boot, where the guard has fired and could not do it.
+# In the old boot, where the guard has fired and could not do it. Only what register has done is undone: what a person
+# has switched to meanwhile stays.
 put_loader_right() {
     of_trial "$run" || return 0
     read_line_run
     read_plan boot_id
     [ "$line_run" != "$run" ] && same_boot "$planned" && ever_started register && load_old || return 0
+    read_plan booted
+    right_booted=$planned
+    read_plan tried
     read_systems
-    [ "$boot_default" = "$old_boot" ] || restore_boot 180
+    case $profile:$boot_default in
+    "$planned:" | "$planned:$right_booted") [ "$boot_default" = "$old_boot" ] || restore_boot 180 ;;
+    esac
 }
 
 clean() {
