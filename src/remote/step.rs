@@ -199,7 +199,8 @@ pub enum RemoteStep {
     Tend { run: String, boot_id: String },
     /// The trial ends on what was tried, without a reboot.
     EndTrial { run: String, boot_id: String },
-    /// Takes away what a trial has left; where it ended on the old system a mark of that stays, with `why`.
+    /// Takes away what a trial has left; where nothing was proven, and the old system is the boot default, a mark of
+    /// that stays, with `why`.
     CleanTrial { run: String, why: String },
     /// Keeps the names of units that made the run roll back.
     Remember { speaker: Speaker, units: Vec<String> },

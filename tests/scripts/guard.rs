@@ -7,11 +7,11 @@ use pretty_assertions::assert_eq;
 
 use crate::{A, B, BOOT_ID, C, Host, shells};
 
-pub(crate) const GUARD: [&str; 8] = with_boot("guard.sh");
-const JOB: [&str; 8] = with_boot("job.sh");
+pub(crate) const GUARD: [&str; 4] = with_boot("guard.sh");
+const JOB: [&str; 4] = with_boot("job.sh");
 
-const fn with_boot(last: &'static str) -> [&'static str; 8] {
-    ["lib.sh", "boot.sh", "boot_systemd.sh", "boot_grub.sh", "boot_others.sh", "boot_files.sh", "restore.sh", last]
+const fn with_boot(last: &'static str) -> [&'static str; 4] {
+    ["lib.sh", "boot.sh", "restore.sh", last]
 }
 
 /// A loader that is what these three files say, for what does not depend on how it is read.

@@ -357,10 +357,10 @@ async fn an_arming_that_is_killed_anywhere_leaves_nothing_armed_but_what_is_whol
         if !killed {
             break;
         }
-        // Nobody need know of it: once its lease is over, or at once, it is armed anew, or goes on.
+        // Nobody need know of it: it is armed anew, or goes on, and what was before is as it was.
         std::fs::remove_dir_all(host.path("counting")).unwrap();
-        let again = refusal(&host, "arm_trial.sh", ARM).await;
-        assert!(["", "foreign_lease"].contains(&again.as_str()), "killed at {at}: {again}");
+        assert_eq!(refusal(&host, "arm_trial.sh", ARM).await, "", "killed at {at}");
+        assert!(host.text(&format!("{FOLDER}/plan")).contains("\npanic 0\n"), "killed at {at}");
         at += 1;
     }
     assert!(at > 5, "nothing was killed");
@@ -535,6 +535,27 @@ async fn what_cannot_go_says_why_and_waits_for_its_deadline_with_the_default_tha
         assert!(host.text("run/fleetdeploy/go-failed").starts_with(lack), "{}", host.text("run/fleetdeploy/go-failed"));
         assert_eq!((host.text("log"), token(&host)), (String::new(), "armed-1300".to_owned()), "{lack}");
         assert_eq!(host.text("next-boot"), next_boot.unwrap_or_default(), "{lack}");
+    }
+}
+
+/// A script of ours that is long: the order stands, and the deadline that has passed meanwhile does not count.
+#[tokio::test]
+async fn a_guard_that_is_to_go_and_gets_no_lock_goes_later_and_does_not_fire() {
+    for shell in shells() {
+        let host = going().await;
+        host.write("proc/uptime", "2000.00 1.00\n");
+        let flock = ["/usr/bin/flock", "/bin/flock"].into_iter().find(|path| std::path::Path::new(path).exists());
+        host.program(
+            "flock",
+            &format!(
+                "echo >>\"$FLEETDEPLOY_ROOT/asked\"; [ \"$(wc -l <\"$FLEETDEPLOY_ROOT/asked\")\" -gt 2 ] || exit 1
+                exec {} \"$@\"",
+                flock.unwrap()
+            ),
+        );
+        guard(&host, shell, FIRE).await;
+        assert_eq!((token(&host).as_str(), exists(&host, "run/fleetdeploy/go-failed")), ("armed-1300", false));
+        assert_eq!((host.text("log").as_str(), host.text("boot-default").trim()), ("REBOOT\n", A), "{shell}");
     }
 }
 
@@ -821,6 +842,76 @@ async fn a_guard_that_fires_in_the_trial_reboots_whatever_else_fails_and_activat
     assert_eq!(host.text("boot-default").trim(), B);
 }
 
+/// The line alone says that this is a trial.
+#[tokio::test]
+async fn in_a_trial_whose_plan_is_lost_the_guard_reboots_all_the_same_unless_it_is_proven() {
+    for shell in shells() {
+        let host = in_trial().await;
+        host.write("run/fleetdeploy/plan", "r\n");
+        fire(&host);
+        guard(&host, shell, FIRE).await;
+        assert_eq!(host.text("log"), "REBOOT\n", "{shell}");
+    }
+    let host = proven().await;
+    host.write("run/fleetdeploy/plan", "r\n");
+    fire(&host);
+    guard(&host, "bash", FIRE).await;
+    assert_eq!((host.text("log").as_str(), exists(&host, "run/fleetdeploy-trial-over")), ("", true));
+}
+
+/// Nothing of it would let go of the host otherwise but the power.
+#[tokio::test]
+async fn a_trial_without_a_guard_is_left_by_a_reboot_of_its_own_run() {
+    host_reboots(true, |host| host.remove("lives")).await;
+    host_reboots(true, |host| {
+        host.remove("lives");
+        host.write("next-boot", "fleetdeploy-trial.conf");
+    })
+    .await;
+    // It came up without one, and the hold is over.
+    host_reboots(true, |host| {
+        host.remove("lives");
+        std::fs::remove_dir_all(host.path("run/fleetdeploy")).unwrap();
+        host.remove(HOLD);
+    })
+    .await;
+    host_reboots(false, |_| {}).await;
+    host_reboots(false, |host| {
+        host.remove("lives");
+        host.write("next-boot", "windows.conf");
+    })
+    .await;
+    host_reboots(false, |host| {
+        host.remove("lives");
+        host.write("next-boot", "fleetdeploy-trial.conf");
+        host.write("stuck", "");
+    })
+    .await;
+    host_reboots(false, |host| {
+        host.remove("lives");
+        host.write("run/fleetdeploy/lease", "r-2 1 bob@desk\n");
+    })
+    .await;
+    // One that was kept is rebooted as any other host.
+    host_reboots(false, |host| {
+        host.remove("lives");
+        host.write("run/fleetdeploy-trial-over", "");
+    })
+    .await;
+}
+
+async fn host_reboots(expected: bool, change: Change) {
+    let host = in_trial().await;
+    change(&host);
+    let systemctl = std::fs::read_to_string(host.path("fake/systemctl")).unwrap();
+    let reboots = "case $1 in reboot) echo reboot >>\"$FLEETDEPLOY_ROOT/log\" ;; esac";
+    host.program("systemctl", &format!("{reboots}\n{systemctl}"));
+    let refused = refusal(&host, "reboot.sh", &format!("r-1 {OTHER_BOOT} B B A")).await;
+    assert_eq!(refused.is_empty(), expected, "{refused}");
+    assert_eq!(host.text("log").contains("reboot"), expected, "{refused}");
+    assert!(!expected || !exists(&host, "next-boot"));
+}
+
 #[tokio::test]
 async fn a_guard_that_is_killed_while_it_fires_does_all_of_it_when_it_is_started_again() {
     let words = format!("{LOADER}\n{FIRE}");
@@ -913,6 +1004,31 @@ async fn cleaning_takes_all_of_a_trial_that_is_over_and_remembers_one_that_went_
     assert!(!exists(&host, FOLDER));
 }
 
+/// The guard gave up in the old boot, and a person has switched since: what is cleaned is the trial, and no more.
+#[tokio::test]
+async fn a_late_clean_up_leaves_a_person_s_own_switch() {
+    for is_theirs in [true, false] {
+        let host = registered().await;
+        host.write("fails-2", "");
+        fire(&host);
+        guard(&host, "bash", FIRE).await;
+        for file in ["lives", "fails-2", "log"] {
+            host.remove(file);
+        }
+        assert_eq!(host.text("boot-default").trim(), A, "it could not be put back");
+        if is_theirs {
+            host.remove("nix/var/nix/profiles/system");
+            host.link("nix/var/nix/profiles/system-3-link", C);
+            host.link("nix/var/nix/profiles/system", "system-3-link");
+            host.write("boot-default", C);
+        }
+        assert_eq!(refusal(&host, "clean_trial.sh", "r-1 why").await, "");
+        let (default, log) = if is_theirs { (C, "") } else { (B, "boot 2\n") };
+        assert_eq!((host.text("boot-default").trim(), host.text("log").as_str()), (default, log));
+        assert!(!exists(&host, FOLDER));
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_cleaned_under_a_guard_or_from_under_another_run_s_trial() {
     let host = armed().await;
@@ -939,6 +1055,10 @@ async fn nothing_is_cleaned_under_a_guard_or_from_under_another_run_s_trial() {
     std::fs::create_dir(host.path("run/fleetdeploy-trial-over")).unwrap();
     assert!(refusal(&host, "clean_trial.sh", "r-1 why").await.starts_with("failed cannot write"));
     assert!(exists(&host, FOLDER));
+    // What came up without its guard is not proven, and the next reboot brings the old system.
+    std::fs::remove_dir(host.path("run/fleetdeploy-trial-over")).unwrap();
+    assert_eq!(refusal(&host, "clean_trial.sh", "r-1 why").await, "");
+    assert_eq!(host.text(&format!("{FOLDER}/failed")), "why\n");
 }
 
 /// The lease of its own trial is not another's; and what holds the host is renewed beside its guard.

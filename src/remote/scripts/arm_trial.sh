@@ -41,7 +41,8 @@ arm() {
             ;;
         esac
     fi
-    if read_lease && [ "$lease_kind" = run ]; then
+    # One of its own, without a token, is of an arming that was cut off.
+    if read_lease && [ "$lease_kind" = run ] && { [ "$lease_run" != "$run" ] || ! of_trial "$run"; }; then
         refuse foreign_lease "run $lease_run of $lease_owner holds this host"
         return 0
     fi
@@ -139,7 +140,12 @@ arm_anew() {
 
 # On the disk as a whole, before anything leans on it. The plan comes last: without it there is no survivor.
 write_survivor() {
-    read -r survivor_panic <"$root/proc/sys/kernel/panic" || survivor_panic=0
+    survivor_panic=''
+    if of_trial "$run"; then
+        read_plan panic
+        survivor_panic=$planned
+    fi
+    [ -n "$survivor_panic" ] || read -r survivor_panic <"$root/proc/sys/kernel/panic" || survivor_panic=0
     survivor_watchdog=$(exec timeout 10 busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1 \
         org.freedesktop.systemd1.Manager RuntimeWatchdogUSec 2>/dev/null)
     survivor_watchdog=${survivor_watchdog#t }

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # clean_trial RUN WHY: takes away what the trial has left here: the next boot, our entry, in the old boot what the
-# loader was moved to, and at last what outlives a reboot. Where it ended on the old system a mark of that stays, with
-# WHY.
+# loader was moved to, and at last what outlives a reboot. Where nothing was proven, and a reboot brings the old system,
+# a mark of that stays, with WHY.
 #
 # Refused while a guard of any run is armed or at work, or a step is, or the order to go is being followed. What belongs
 # to the trial of another run stays. Done already is done.
@@ -33,14 +33,20 @@ may_clean() {
     goes_nowhere && nothing_at_work
 }
 
-# In the old boot, where the guard has fired and could not do it.
+# In the old boot, where the guard has fired and could not do it. Only what register has done is undone: what a person
+# has switched to meanwhile stays.
 put_loader_right() {
     of_trial "$run" || return 0
     read_line_run
     read_plan boot_id
     [ "$line_run" != "$run" ] && same_boot "$planned" && ever_started register && load_old || return 0
+    read_plan booted
+    right_booted=$planned
+    read_plan tried
     read_systems
-    [ "$boot_default" = "$old_boot" ] || restore_boot 180
+    case $profile:$boot_default in
+    "$planned:" | "$planned:$right_booted") [ "$boot_default" = "$old_boot" ] || restore_boot 180 ;;
+    esac
 }
 
 clean() {
@@ -85,11 +91,16 @@ clean_values() {
 
 # It goes last, and all at once, or is a mark from then on.
 clean_survivor() {
-    [ -d "$folder" ] || return 0
+    rm -rf "$trials/.gone"
+    if [ ! -d "$folder" ]; then
+        rmdir "$trials" 2>/dev/null
+        return 0
+    fi
     read_plan tried "$folder/plan"
     clean_tried=$planned
-    if [ -n "$clean_tried" ] && [ "$booted" != "$clean_tried" ] && [ "$current" = "$booted" ] &&
-        [ "$profile" = "$clean_tried" ]; then
+    # Whatever is booted: what a reboot brings is not what the profile says, and only this tells why.
+    if [ -n "$clean_tried" ] && [ "$profile" = "$clean_tried" ] && [ "$boot_default" != "$clean_tried" ] &&
+        [ ! -e "$folder/proven" ]; then
         if ! write_failed; then
             fail_to_write
             return 1
@@ -100,7 +111,7 @@ clean_survivor() {
         return 0
     fi
     # Under another name first: half of it would be taken for one that guards.
-    if ! { rm -rf "$trials/.gone" && mv -T "$folder" "$trials/.gone" && rm -rf "$trials/.gone"; }; then
+    if ! { mv -T "$folder" "$trials/.gone" && rm -rf "$trials/.gone"; }; then
         fail "cannot remove $folder"
         return 1
     fi
@@ -112,7 +123,7 @@ clean_survivor() {
 write_failed() {
     [ ! -e "$folder/failed" ] || return 0
     {
-        printf '%s\n' "${why:-it came up on the old system}" | tr -d '\000-\011\013-\037\177' | head -n 1
+        printf '%s\n' "${why:-it was not proven}" | tr -d '\000-\011\013-\037\177' | head -n 1
     } 2>/dev/null >"$folder/failed.new" && [ -s "$folder/failed.new" ] && timeout -k 1 10 sync "$folder/failed.new" &&
         mv -f "$folder/failed.new" "$folder/failed" && timeout -k 1 10 sync "$folder"
 }

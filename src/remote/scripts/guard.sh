@@ -37,6 +37,8 @@ main() {
         action) guard_action=$main_value ;;
         esac
     done <"$place/plan"
+    # Its own text says so, whatever became of the plan.
+    case $(command -v fire_trial) in fire_trial) guard_action=trial ;; esac
     # bash can wait without a new process, which a host out of memory may not give; dash cannot.
     if [ -n "${BASH_VERSION-}" ]; then
         [ -p "$place/nap" ] || mkfifo "$place/nap"
@@ -48,7 +50,7 @@ main() {
         fired) fire && exit 0 ;;
         armed)
             # guard_trial.sh
-            [ "$guard_action" != trial ] || attend
+            [ "$guard_action" != trial ] || attend || continue
             read_uptime
             # A look takes CPU, and a host waits for its guard as a rule for nothing. It is in time all the same: a
             # deadline is never brought forward, and a nap that a suspended host outslept has a second or two left.

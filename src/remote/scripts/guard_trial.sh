@@ -5,7 +5,7 @@
 # Needs lib.sh, boot.sh, boot_once.sh, trials.sh and restore.sh.
 # shellcheck disable=SC2034,SC2154 # their variables, and guard.sh's
 
-# attend: at each look while the token is armed.
+# attend: at each look while the token is armed; fails where the deadline does not matter, and is to be looked again.
 attend() {
     if [ -z "${attended-}" ]; then
         load_old || return 0
@@ -24,6 +24,7 @@ attend() {
         # The tried system's own setting comes after this unit's beginning.
         set_panic 30
         [ -n "${next_boot_is_empty-}" ] || look_at_next_boot
+        return 0
         ;;
     esac
 }
@@ -45,17 +46,21 @@ look_at_next_boot() {
 
 # ---- the old boot: the order to go ----
 
-# Sets our entry as the next boot, and reboots, as often as this is started: the deadline does not matter then.
+# Sets our entry as the next boot, and reboots, as often as this is started: the deadline does not matter then. It does
+# again once that has failed.
 follow_order() {
     with_lock choose_trial
     case $? in
     0)
         timeout -k 1 "$sync_limit" sync
         reboot_this_host
+        return 1
         ;;
     # No lock: the order stands.
-    75) ;;
-    *) nap 1 ;;
+    75)
+        nap 1
+        return 1
+        ;;
     esac
 }
 
@@ -90,10 +95,13 @@ choose_trial() {
 # fire_trial: the plan is a trial's.
 fire_trial() {
     if ! load_old; then
-        # Damaged, or no memory. In a trial a reboot needs no plan.
+        # Damaged, or gone. In a trial a reboot needs no plan, and the line alone says that this is one.
         read_line_run
-        [ "${line_run:--}" != "$run" ] || reboot_this_host
-        exit 1
+        if [ -z "$line_run" ] || [ -e "$trial_over" ]; then exit 1; fi
+        folder=$trials/$line_run
+        [ -e "$folder/proven" ] || reboot_this_host
+        with_lock stop_trying "$folder"
+        return 0
     fi
     folder=$roots/$run
     read_plan booted

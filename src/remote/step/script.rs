@@ -184,7 +184,7 @@ impl RemoteStep {
             }
             Self::Reboot { run, boot_id, expected } => {
                 let arguments = [run.clone(), boot_id.clone()].into_iter().chain(expected.arguments()).collect();
-                ("reboot", &[LIB, BOOT, include_str!("../scripts/reboot.sh")], arguments)
+                ("reboot", &[LIB, BOOT, ONCE, include_str!("../scripts/reboot.sh")], arguments)
             }
             Self::Hold { run, owner, boot_id, latest, lasts } => {
                 let latest = latest.map_or_else(|| "-".to_owned(), |latest| latest.to_string());
