@@ -76,7 +76,7 @@ fn a_trial_and_a_workstation_that_dies() {
 
 #[test]
 fn a_trial_and_any_one_fault() {
-    explore("1 trial, any 1 fault", trials(&ALL, 1, 0), &["NotBegun", "Rebooted", "Refused", "WentBack", "Wrong"]);
+    explore("1 trial, any 1 fault", trials(&ALL, 1, 0), &[]);
 }
 
 #[test]
