@@ -79,8 +79,8 @@ pub enum HostHealth {
         #[serde(skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
-    /// Its Nix takes no unsigned paths from the user that logs in, and trusts a binary cache that this workstation fetches
-    /// from: it takes what was built and signed there.
+    /// Its Nix takes no unsigned paths from the user that logs in, and trusts a binary cache that this workstation
+    /// fetches from: it takes what was built and signed there.
     OnlySignedElsewhere {
         login: String,
         /// The name of the cache's key.
