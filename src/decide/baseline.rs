@@ -264,11 +264,9 @@ fleets:
     /// A mesh of 64 hosts that could not be measured told of 4,218 links, a line each.
     #[test]
     fn of_many_links_that_are_down_eight_of_a_kind_are_named_and_the_others_counted() {
-        let mut checks = String::new();
-        for port in 1..=20 {
-            checks += &format!("      - {{tcp: {port}, to: home, from: vps}}\n");
-        }
-        let fleet = fleet(&LAB.replace("      - {tcp: 22, to: home, from: vps}\n", &checks));
+        let checks: Vec<String> =
+            (1..=20).map(|port| format!("      - {{tcp: {port}, to: home, from: vps}}")).collect();
+        let fleet = fleet(&LAB.replace("      - {tcp: 22, to: home, from: vps}", &checks.join("\n")));
         let nobody = BTreeSet::new();
         let terms = BaselineTerms { fleet: &fleet, skipped: &nobody, changes: true, accepts_broken: false };
         let judged = judge(&plan(&fleet, &["home"]), &Round::default(), &BTreeMap::new(), terms);
