@@ -78,6 +78,12 @@ pub enum Copying {
         /// The public key that signs here, if it is not what serves the cache.
         key: Option<String>,
     },
+    /// The host's Nix trusts neither the login nor a key that signs here, and one of a binary cache which this
+    /// workstation fetches from.
+    SignedElsewhere {
+        /// Its name.
+        key: String,
+    },
     /// The host's Nix trusts neither the login nor a key of this workstation.
     Untrusted {
         /// The public key that signs what is built here, if one does.
@@ -355,6 +361,9 @@ impl Patient<'_> {
             }
             Copying::ByCache { cache, key } => {
                 DoctorFinding::warning(HostHealth::OnlyByCache { login, cache: cache.clone(), key: key.clone() })
+            }
+            Copying::SignedElsewhere { key } => {
+                DoctorFinding::warning(HostHealth::OnlySignedElsewhere { login, key: key.clone() })
             }
             Copying::Untrusted { key } => {
                 DoctorFinding::blocker(HostHealth::LoginNotTrusted { login, key: key.clone() })

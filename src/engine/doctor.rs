@@ -191,8 +191,7 @@ struct Examination {
 /// Says whether signatures let a copy through to a host that does not trust the login, or the cache brings it all.
 fn untrusted(fleet: &Fleet, host: &Host, signing: &nix::SigningKeys, trusted_there: &[String]) -> Copying {
     if let Some(key) = signing.public.iter().find(|key| trusted_there.contains(key)) {
-        let name = key.split_once(':').map_or(key.as_str(), |(name, _)| name);
-        return Copying::Signed { key: name.to_owned() };
+        return Copying::Signed { key: name_of_key(key) };
     }
     let by_cache = |key: Option<&str>| {
         let cache = fleet.cache.as_ref()?;
@@ -205,7 +204,15 @@ fn untrusted(fleet: &Fleet, host: &Host, signing: &nix::SigningKeys, trusted_the
         CacheTrust::SignedThere => unread().or_else(|| by_cache(None)),
         CacheTrust::Missing => unread(),
     }
+    .or_else(|| {
+        let key = signing.fetched.iter().find(|key| trusted_there.contains(key))?;
+        Some(Copying::SignedElsewhere { key: name_of_key(key) })
+    })
     .unwrap_or_else(|| Copying::Untrusted { key: signing.public.first().cloned() })
+}
+
+fn name_of_key(key: &str) -> String {
+    key.split_once(':').map_or(key, |(name, _)| name).to_owned()
 }
 
 /// By which keys this workstation's Nix signs.

@@ -22,6 +22,8 @@ pub struct SigningKeys {
     pub public: Vec<String>,
     /// Files of `secret-key-files` that this user cannot read; the Nix daemon may.
     pub unread: Vec<PathBuf>,
+    /// Those of binary caches that this workstation fetches from: what comes from there has their signatures.
+    pub fetched: Vec<String>,
 }
 
 /// Asks for them. Nothing is signed by this, and no secret leaves this machine. Without an answer there are none.
@@ -32,7 +34,9 @@ pub async fn signing_keys(limit: Duration) -> SigningKeys {
         Err(_) => ask("nix show-config", nix(limit).args(["show-config", "--json"])).await,
         shown => shown,
     };
-    for file in shown.map(|shown| key_files(&shown)).unwrap_or_default() {
+    let settings: Value = shown.ok().and_then(|shown| serde_json::from_str(&shown).ok()).unwrap_or_default();
+    keys.fetched = keys_of_caches(&settings);
+    for file in key_files(&settings) {
         match public_key(&file, limit).await {
             Ok(key) => keys.public.push(key),
             Err(_) => keys.unread.push(file),
@@ -98,10 +102,20 @@ pub(super) fn at_home(path: &Path) -> PathBuf {
     }
 }
 
-fn key_files(shown: &str) -> Vec<PathBuf> {
-    let shown: Value = serde_json::from_str(shown).unwrap_or_default();
-    let files = shown["secret-key-files"]["value"].as_array().cloned().unwrap_or_default();
-    files.iter().filter_map(Value::as_str).map(PathBuf::from).collect()
+/// The words of a setting of Nix that is a list.
+fn words<'a>(settings: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
+    settings[name]["value"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn key_files(settings: &Value) -> Vec<PathBuf> {
+    words(settings, "secret-key-files").map(PathBuf::from).collect()
+}
+
+/// The key of cache.nixos.org, which all have, signs no system of a person's own.
+fn keys_of_caches(settings: &Value) -> Vec<String> {
+    let fetches = words(settings, "substituters").next().is_some();
+    let keys = words(settings, "trusted-public-keys").filter(|key| !key.starts_with("cache.nixos.org-1:"));
+    keys.filter(|_| fetches).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -114,9 +128,17 @@ mod tests {
     #[test]
     fn the_files_of_keys_are_read_from_nix_s_own_settings() {
         let shown = r#"{"secret-key-files":{"aliases":[],"defaultValue":[],"description":"","documentDefault":true,
-            "experimentalFeature":null,"value":["/etc/nix/key.private"]},"sandbox":{"value":false}}"#;
-        assert_eq!(key_files(shown), [PathBuf::from("/etc/nix/key.private")]);
-        assert_eq!(key_files(&shown.replace(r#"["/etc/nix/key.private"]"#, "[]")), Vec::<PathBuf>::new());
-        assert_eq!(key_files("warning: no"), Vec::<PathBuf>::new());
+            "experimentalFeature":null,"value":["/etc/nix/key.private"]},"sandbox":{"value":false},
+            "substituters":{"value":["https://ci"]},"trusted-public-keys":{"value":["cache.nixos.org-1:x","ci-1:y"]}}"#;
+        let read = |shown: &str| {
+            let settings = serde_json::from_str(shown).unwrap_or_default();
+            (key_files(&settings), keys_of_caches(&settings))
+        };
+        let (files, keys) = (vec![PathBuf::from("/etc/nix/key.private")], vec!["ci-1:y".to_owned()]);
+        assert_eq!(read(shown), (files.clone(), keys.clone()));
+        assert_eq!(read(&shown.replace(r#"["/etc/nix/key.private"]"#, "[]")), (Vec::new(), keys));
+        // Who fetches nothing has nothing that is signed elsewhere.
+        assert_eq!(read(&shown.replace(r#"["https://ci"]"#, "[]")), (files, Vec::new()));
+        assert_eq!(read("warning: no"), (Vec::new(), Vec::new()));
     }
 }

@@ -102,7 +102,8 @@ fn a_login_that_nobody_trusts_needs_a_signature_and_is_pushed_to_with_one() {
     let judged = || {
         let asked = fleet.query(&["doctor", "homelab"]);
         let all = answer(&asked.lines)["hosts"][0]["findings"].as_array().unwrap().clone();
-        let codes = ["login-not-trusted", "signature-trusted", "signature-unread", "copy-taken"];
+        let codes =
+            ["login-not-trusted", "only-signed-elsewhere", "signature-trusted", "signature-unread", "copy-taken"];
         let about = |finding: &&Value| codes.contains(&finding["code"].as_str().unwrap());
         let found: Vec<Value> = all.iter().filter(about).cloned().collect();
         assert_eq!(found.len(), 1, "{all:#?}");
@@ -114,6 +115,18 @@ fn a_login_that_nobody_trusts_needs_a_signature_and_is_pushed_to_with_one() {
     let (status, severity, what, mend) = judged();
     assert_eq!((status, severity.as_str()), (Some(1), "blocker"), "{what}");
     assert!(mend.starts_with("sign what is built here"), "{mend}");
+
+    // What somebody else has built and signed, and the workstation has fetched, the host takes: that a push sees.
+    fleet.ws("nix key generate-secret --key-name ci-1 >/root/ci; cp /etc/nix/nix.conf /root/aside");
+    let ci = fleet.ws("nix key convert-secret-to-public </root/ci").trim().to_owned();
+    fleet.ws(&format!("echo 'extra-trusted-public-keys = {ci}' >>/etc/nix/nix.conf"));
+    trust(&ci);
+    assert_eq!(judged().1, "blocker", "it fetches nothing");
+    fleet.ws("echo 'substituters = file:///root/ci-cache' >>/etc/nix/nix.conf");
+    let (status, severity, what, _) = judged();
+    assert_eq!((status, severity.as_str()), (Some(0), "warning"), "{what}");
+    fleet.ws("cp /root/aside /etc/nix/nix.conf");
+    trust("");
 
     fleet.ws("nix key generate-secret --key-name laptop-1 >/root/key");
     fleet.ws("echo 'secret-key-files = /root/key' >>/etc/nix/nix.conf");

@@ -264,6 +264,9 @@ fn what_nix_says_of_a_copy_is_judged_by_the_login() {
         let untrusted = first("deploy", &Copying::Untrusted { key });
         assert_eq!((severity, mend), (Severity::Warning, untrusted.1));
     }
+    // Nor is it known what a cache has built.
+    let elsewhere = Copying::SignedElsewhere { key: "ci-1".into() };
+    assert_eq!(first("deploy", &elsewhere), (Severity::Warning, first("deploy", &Copying::Untrusted { key: None }).1));
     let unread = Copying::SignedUnread { file: "/etc/nix/key".into() };
     assert_eq!(first("deploy", &unread).0, Severity::Warning);
     assert_eq!(first("deploy", &Copying::NotTold).0, Severity::Warning);

@@ -79,6 +79,13 @@ pub enum HostHealth {
         #[serde(skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
+    /// Its Nix takes no unsigned paths from the user that logs in, and trusts a binary cache that this workstation
+    /// fetches from: it takes what was built and signed there.
+    OnlySignedElsewhere {
+        login: String,
+        /// The name of the cache's key.
+        key: String,
+    },
     /// Its Nix takes no unsigned paths from the user that logs in: what comes to it comes by the fleet's cache alone.
     OnlyByCache {
         login: String,

@@ -24,8 +24,8 @@ impl fmt::Display for CacheNote {
             }
             Self::CacheGivenUp { cache } => write!(
                 formatter,
-                "it is not sent to {cache}, for which other hosts have waited in vain: what is missing is copied from \
-                 here"
+                "it does not ask the cache {cache}, for which other hosts have waited in vain: what is missing is \
+                 copied from here"
             ),
             Self::OwnCachesSilent { caches } => {
                 let caches = caches.join(", ");

@@ -41,6 +41,13 @@ impl fmt::Display for HostHealth {
             Self::LoginNotTrusted { login, key: Some(_) } => {
                 write!(formatter, "its Nix trusts neither {} nor the key that signs here", in_nix(login))
             }
+            Self::OnlySignedElsewhere { login, key } => write!(
+                formatter,
+                "its Nix does not trust {}: it takes what was fetched here from a cache that signs as {}, and nothing \
+                 that is built here",
+                in_nix(login),
+                in_nix(key)
+            ),
             Self::OnlyByCache { login, cache, key } => {
                 let login = in_nix(login);
                 write!(formatter, "its Nix does not trust {login}: its system comes by the cache {cache} alone, ")?;
@@ -112,7 +119,9 @@ impl Worded for HostHealth {
                     trusted(login)
                 )
             }
-            Self::LoginNotTrusted { login, key: None } | Self::OnlyByCache { login, key: None, .. } => format!(
+            Self::LoginNotTrusted { login, key: None }
+            | Self::OnlyByCache { login, key: None, .. }
+            | Self::OnlySignedElsewhere { login, .. } => format!(
                 "sign what is built here: {SIGN_HERE} and there nix.settings.trusted-public-keys = [ \"its public \
                  key\" ]; or build it there: `build_on: target`  # or, which makes it as good as root: {}",
                 trusted(login)
@@ -171,7 +180,10 @@ impl Worded for HostHealth {
             Self::NixVersionUnknown => "the new system is copied into its store by its own Nix",
             Self::NixOlderThanTried { .. } => "nobody has tried a copy to it",
             Self::SystemdOlderThanTried { .. } => "nobody has tried the guard with it",
-            Self::SignatureUnread { .. } | Self::LoginNotTrusted { .. } | Self::LoginTrustUntold { .. } => {
+            Self::SignatureUnread { .. }
+            | Self::OnlySignedElsewhere { .. }
+            | Self::LoginNotTrusted { .. }
+            | Self::LoginTrustUntold { .. } => {
                 "a host takes what is signed by a key that it trusts, and anything from a user that it trusts"
             }
             Self::OnlyByCache { .. } => {
