@@ -3,7 +3,7 @@
 use crate::event::reason::boot::{BootRefusal, WayOut};
 use crate::event::reason::trial::{TrialOutlook, TrialRefusal};
 use crate::facts::host::Facts;
-use crate::facts::systems::BootLoader;
+use crate::facts::systems::{BootFiles, BootLoader};
 use crate::facts::trial::TrialLack;
 use crate::inventory::model::{GuardAction, Host};
 
@@ -50,6 +50,10 @@ impl TrialRefusal {
         } else if host.guard_action == GuardAction::SwitchBack {
             all.push(Self::TrialGuardSwitchesBack);
         }
+        // The host demands it of both systems before it moves anything (`job_trial.sh`).
+        if let Some(BootFiles::Unproven { why }) = &facts.boot_files {
+            all.push(Self::TrialFilesNotCompared { why: why.clone() });
+        }
         if let Some(seconds) = facts.trial.upgrade_in.filter(|seconds| *seconds < SOON) {
             all.push(Self::TrialUpgradeDue { seconds });
         }
@@ -91,6 +95,7 @@ impl TrialRefusal {
                 Self::TrialLoaderChanges { before: before.clone(), after: after.clone() }
             }
             TrialLack::Machine { machine } => Self::TrialMachineUnknown { machine: machine.clone() },
+            TrialLack::LineUnknown => Self::TrialLineUnknown,
             TrialLack::ImportsNone => Self::TrialImportsNone,
             TrialLack::CrashKernel => Self::TrialCrashKernel,
             TrialLack::Confidential { kind } => Self::TrialMachineConfidential { kind: kind.clone() },
@@ -114,7 +119,7 @@ mod tests {
     use super::*;
     use crate::decide::status::tests::{fleet, well};
     use crate::event::reason::Worded as _;
-    use crate::facts::systems::{BootFiles, NextBoot};
+    use crate::facts::systems::NextBoot;
     use crate::facts::trial::{TrialFacts, TrialMeans};
     use crate::inventory::model::Fleet;
 
@@ -187,6 +192,7 @@ mod tests {
                 TrialLack::Machine { machine: text("riscv64") },
                 TrialRefusal::TrialMachineUnknown { machine: text("riscv64") },
             ),
+            (TrialLack::LineUnknown, TrialRefusal::TrialLineUnknown),
             (TrialLack::ImportsNone, TrialRefusal::TrialImportsNone),
             (TrialLack::CrashKernel, TrialRefusal::TrialCrashKernel),
             (
@@ -240,6 +246,10 @@ mod tests {
             let old = TrialRefusal::TrialSystemdTooOld { version: version.into(), oldest: 256 };
             assert_eq!(said == not([old]), is_old, "{version}: {said:?}");
         }
+        let why = "the kernel is longer than the store's: signed, or with secrets".to_owned();
+        let unproven = BootFiles::Unproven { why: why.clone() };
+        let said_of_files = said(|facts| facts.boot_files = Some(unproven));
+        assert_eq!(said_of_files, not([TrialRefusal::TrialFilesNotCompared { why }]));
         for (seconds, is_due) in [(3600, false), (3599, true), (-5, true)] {
             let said = said(|facts| facts.trial.upgrade_in = Some(seconds));
             assert_eq!(said == not([TrialRefusal::TrialUpgradeDue { seconds }]), is_due, "{said:?}");

@@ -62,6 +62,8 @@ pub enum TrialLack {
     Machine {
         machine: String,
     },
+    /// The kernel's line of its boot default was not looked up.
+    LineUnknown,
     /// The options of its boot default keep systemd from taking anything from the kernel's line.
     ImportsNone,
     /// A kernel that a panic would start is loaded, or asked for.

@@ -71,7 +71,8 @@ async fn what_systemd_boot_lacks_is_named() {
     };
     assert!(said(&with("rw,nosuid", "rw")).await.contains(&"trial_means efi-variable".to_owned()), "{EFI}");
     let image = Image::generation(3, B).bytes();
-    let rows: [(Tree, &str); 10] = [
+    let rows: [(Tree, &str); 11] = [
+        (systemd_boot().file("boot/loader/entries/Other.conf", "title other\n"), "line-unknown"),
         (systemd_boot().without("sys/firmware/efi/efivars"), "no-variables"),
         (systemd_boot().without("sys/firmware/efi/efivars").folder("sys/firmware/efi/efivars"), "other-loader"),
         (with("ro,nosuid", "rw"), "read-only"),

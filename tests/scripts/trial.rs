@@ -26,7 +26,8 @@ const LOADER: &str = r#"
         [ "$next_boot" != fleetdeploy-trial.conf ] || next_boot_system=$(sed -n 's/.*init=\(.*\)\/init.*/\1/p' \
             "$root/boot/loader/entries/fleetdeploy-trial.conf" 2>/dev/null)
     }
-    empty_next_boot() { [ ! -e "$root/stuck" ] && rm -f "$root/next-boot"; }
+    empty_next_boot() { delete_efi_variable LoaderEntryOneShot "$systemd_boot_vendor"; }
+    delete_efi_variable() { [ ! -e "$root/stuck" ] && rm -f "$root/next-boot" "$root$efi_variables/$1-$2"; }
     look_at_boot_files() { boot_files=$(cat "$root/boot-files-${1##*.}" 2>/dev/null || echo whole); }
     look_for_boot_place() { boot_missing=$(cat "$root/boot-missing" 2>/dev/null); }
 "#;
@@ -190,7 +191,8 @@ fn reboot(host: &Host, system: &str, line: &str) {
 
 async fn begin(host: &Host) -> bool {
     let words = format!("(main \"$root/{FOLDER}\")");
-    let finished = host.run("sh", &["lib.sh", "trials.sh", "begin.sh"], &words).await;
+    let files = ["lib.sh", "boot.sh", "boot_once.sh", "trials.sh", "begin.sh"];
+    let finished = host.run("sh", &files, &words).await;
     assert_eq!(finished.stderr_text(), "");
     finished.succeeded()
 }
@@ -238,6 +240,14 @@ fn exists(host: &Host, path: &str) -> bool {
     host.path(path).symlink_metadata().is_ok()
 }
 
+fn variable(name: &str) -> String {
+    format!("sys/firmware/efi/efivars/{name}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f")
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    [7, 0, 0, 0].into_iter().chain(text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes)).collect()
+}
+
 #[tokio::test]
 async fn arming_lays_down_all_that_guards_the_trial_and_moves_nothing_of_the_loader() {
     let host = held().await;
@@ -283,7 +293,7 @@ async fn arming_lays_down_all_that_guards_the_trial_and_moves_nothing_of_the_loa
 
 #[tokio::test]
 async fn arming_is_refused_where_anything_is_not_as_it_must_be_and_leaves_nothing() {
-    let rows: [(&str, &str, Change); 15] = [
+    let rows: [(&str, &str, Change); 14] = [
         ("other_boot", &ARM.replace("BOOT", OTHER_BOOT), |_| {}),
         ("too_late", &ARM.replace("1020", "999"), |_| {}),
         ("ended", ARM, |host| host.remove(HOLD)),
@@ -292,7 +302,6 @@ async fn arming_is_refused_where_anything_is_not_as_it_must_be_and_leaves_nothin
         ("foreign_guard", ARM, |host| host.write("run/fleetdeploy/token/armed-2000", "")),
         ("foreign_guard", ARM, |host| host.write("lives", "")),
         ("busy", ARM, |host| host.write("works", "")),
-        ("busy", ARM, |host| host.write("run/fleetdeploy/go", format!("r-2 {BOOT_ID}\n"))),
         ("moved", &ARM.replace(" A B ", &format!(" {C} B ")), |_| {}),
         ("moved", ARM, |host| host.write("boot-default", C)),
         ("moved", ARM, |host| host.write("next-boot", "windows.conf")),
@@ -392,7 +401,7 @@ async fn to_register_makes_what_was_booted_the_default_and_then_writes_our_entry
 
 #[tokio::test]
 async fn registering_fails_where_anything_is_not_known_to_be_right() {
-    let rows: [(&str, bool, Change); 9] = [
+    let rows: [(&str, bool, Change); 10] = [
         ("102", false, |host| host.remove("boot/loader/entries/nixos-generation-2.conf")),
         ("102", false, |host| {
             let own = "boot/loader/entries/nixos-generation-2.conf";
@@ -402,8 +411,9 @@ async fn registering_fails_where_anything_is_not_known_to_be_right() {
         ("1", true, |host| host.write("fails-1", "")),
         ("94", true, |host| host.write("stays", "")),
         ("94", true, |host| host.write("next-boot", "windows.conf")),
-        ("97", true, |host| host.write("boot-files-1", "bad the initrd is missing")),
-        ("97", true, |host| host.write("boot-files-2", "unproven the initrd is longer than the store's")),
+        ("102", false, |host| host.write("boot-files-1", "bad the initrd is missing")),
+        ("102", false, |host| host.write("boot-files-2", "unproven the initrd is longer than the store's")),
+        ("102", false, |host| host.remove("boot/loader/entries/nixos-generation-1.conf")),
         ("103", true, |host| {
             host.program("mv", "case $* in *fleetdeploy-trial.conf) exit 1 ;; esac; exec /bin/mv \"$@\"");
         }),
@@ -415,6 +425,14 @@ async fn registering_fails_where_anything_is_not_known_to_be_right() {
         assert_eq!(host.text("log"), if moves { "boot 1\n" } else { "" }, "{status}");
         assert!(!exists(&host, &format!("{FOLDER}/entry")), "{status}: nothing goes by it");
         assert!(refusal(&host, "go.sh", "r-1 BOOT").await.starts_with("other"), "{status}");
+        // What could not be tried has moved nothing, and nothing is put back.
+        host.remove("log");
+        host.remove("fails-1");
+        host.remove("boot-missing");
+        fire(&host);
+        guard(&host, "bash", FIRE).await;
+        let moves_back = !["102", "99"].contains(&status);
+        assert_eq!(host.text("log").contains("boot 2\n"), moves_back, "{status}");
     }
 }
 
@@ -517,11 +535,14 @@ async fn a_guard_that_is_to_go_sets_the_next_boot_and_reboots_as_often_as_it_is_
 
 #[tokio::test]
 async fn what_cannot_go_says_why_and_waits_for_its_deadline_with_the_default_that_it_had() {
-    let rows: [(&str, Option<&str>, Change); 5] = [
+    let rows: [(&str, Option<&str>, Change); 6] = [
         ("the next boot cannot be set, or is not read back as it was set", None, |host| host.write("forgets", "")),
         ("the boot default is ", None, |host| host.write("boot-default", B)),
         ("our boot entry is gone", None, |host| host.remove(OURS)),
         ("our boot entry is not as it was written", None, |host| host.write(OURS, "options init=/x/init\n")),
+        ("the firmware's own next boot is set", None, |host| {
+            host.write("sys/firmware/efi/efivars/BootNext-8be4df61-93ca-11d2-aa0d-00e098032b8c", "x");
+        }),
         ("the next boot is windows.conf, and not of our making", Some("windows.conf"), |host| {
             host.write("next-boot", "windows.conf");
         }),
@@ -644,11 +665,13 @@ async fn a_boot_that_is_not_the_trial_or_has_lost_what_guards_it_is_ended_and_on
     for (at, (goes_on, left, change)) in rows.into_iter().enumerate() {
         let host = registered().await;
         reboot(&host, B, "fleetdeploy.trial=r-1");
+        host.write(&variable("LoaderEntryOneShot"), utf16("fleetdeploy-trial.conf"));
         // What is not there cannot be copied; said on no screen.
         host.program("cp", "exec /bin/cp \"$@\" 2>/dev/null");
         change(&host);
         assert_eq!((begin(&host).await, token(&host).as_str()), (goes_on, left), "{at}");
         assert!(!exists(&host, "lives"), "{at}");
+        assert_eq!(exists(&host, &variable("LoaderEntryOneShot")), goes_on, "{at}: it would be booted again and again");
         if exists(&host, &format!("{FOLDER}/proven")) || exists(&host, &format!("{FOLDER}/over")) {
             assert!(exists(&host, "run/fleetdeploy-trial-over"), "{at}");
         }
@@ -657,11 +680,6 @@ async fn a_boot_that_is_not_the_trial_or_has_lost_what_guards_it_is_ended_and_on
 
 #[tokio::test]
 async fn a_guard_in_the_trial_empties_a_next_boot_that_was_kept_and_sees_to_it_that_a_panic_reboots() {
-    let vendor = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
-    let variable = |name: &str| format!("sys/firmware/efi/efivars/{name}-{vendor}");
-    let utf16 = |text: &str| {
-        [7, 0, 0, 0].into_iter().chain(text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes)).collect::<Vec<u8>>()
-    };
     let words = FIRE.replace("nap() { :; }", "naps=0; nap() { naps=$((naps + 1)); [ $naps -lt 3 ] || exit 0; }");
     for (entry, kept) in [("fleetdeploy-trial.conf", true), ("windows.conf", false)] {
         let host = in_trial().await;
@@ -784,6 +802,23 @@ async fn a_guard_that_fires_in_the_old_boot_puts_the_loader_back_and_lets_this_b
     fire(&host);
     guard(&host, "bash", FIRE).await;
     assert!(exists(&host, OURS) && exists(&host, &format!("{FOLDER}/plan")));
+    // A person has switched since: that overrules all that was registered.
+    let host = registered().await;
+    host.remove("nix/var/nix/profiles/system");
+    host.link("nix/var/nix/profiles/system-3-link", C);
+    host.link("nix/var/nix/profiles/system", "system-3-link");
+    host.write("boot-default", C);
+    fire(&host);
+    guard(&host, "bash", FIRE).await;
+    assert_eq!((host.text("log").as_str(), host.text("boot-default").trim()), ("", C));
+    let trace = host.text(&format!("{FOLDER}/trace"));
+    assert!(trace.contains(&format!("somebody has moved this host to {C}, and that stays")), "{trace}");
+    // Its plan is lost: what outlives it says the same.
+    let host = registered().await;
+    host.write("run/fleetdeploy/plan", "r\n");
+    fire(&host);
+    guard(&host, "bash", FIRE).await;
+    assert_eq!((host.text("log").as_str(), exists(&host, "run/fleetdeploy/lease")), ("boot 2\n", false));
     // An order that came with the deadline is not followed any more.
     let host = going().await;
     fire(&host);

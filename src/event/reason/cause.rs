@@ -448,7 +448,7 @@ impl Cause {
             StepFailure::Said(said) => Self::HostReportsFailure { said },
             StepFailure::Unwritable(said) => Self::HostUnwritable { said },
             StepFailure::Job(kind, end) => Self::JobFailed { cause: JobFailure::by_log(kind.word(), end, log) },
-            StepFailure::Trial(job, end) => Self::JobFailed { cause: JobFailure::by_log(job.word(), end, log) },
+            StepFailure::Trial(job, end) => Self::JobFailed { cause: JobFailure::of_trial(job, end, log) },
         }
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
 use crate::facts::step_answer::JobEnd;
+use crate::facts::trial::TrialJob;
 
 /// What switch-to-configuration prints where the boot loader's installer has failed.
 ///
@@ -98,6 +99,12 @@ pub enum JobFailure {
     },
     /// The program of the new system that activates it has crashed.
     SwitchProgramCrashed { step: &'static str, status: i32 },
+    /// A step of a trial did not come to its end.
+    TrialStepFailed {
+        step: &'static str,
+        /// The last line of its log; empty: there was none.
+        said: String,
+    },
     /// It ended with a status that nothing is known of.
     JobStatusUnknown { step: &'static str, status: i32 },
 }
@@ -131,6 +138,18 @@ impl JobFailure {
         }
     }
 
+    /// Says what this end of a step of a trial means: its own log has the words.
+    #[must_use]
+    pub fn of_trial(job: TrialJob, end: JobEnd, log: &[String]) -> Self {
+        match end {
+            JobEnd::Status(94 | 95 | 97 | 102..=104) => {
+                let said = log.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
+                Self::TrialStepFailed { step: job.word(), said: said.unwrap_or_default().to_owned() }
+            }
+            _ => Self::by_log(job.word(), end, log),
+        }
+    }
+
     /// Says what this end of a step means, by the end of its log where the status alone does not tell.
     #[must_use]
     pub fn by_log(step: &'static str, end: JobEnd, log: &[String]) -> Self {
@@ -159,6 +178,19 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+
+    #[test]
+    fn what_ended_a_step_of_a_trial_is_said_in_the_words_of_its_log() {
+        let log = lines("boot default: /nix/store/x (systemd-boot)\nits kernel's line has crashkernel=\n");
+        let of = |status| {
+            let failure = JobFailure::of_trial(TrialJob::Register, JobEnd::Status(status), &log);
+            crate::codes::keep_judged([failure.clone()]);
+            failure.to_string()
+        };
+        assert_eq!(of(102), "`register` did not come to its end: its kernel's line has crashkernel=");
+        assert_eq!(of(99), JobFailure::NoPlaceForLoader.to_string());
+        assert_eq!(of(5), "`register` ended with status 5");
+    }
 
     fn lines(text: &str) -> Vec<String> {
         text.lines().map(str::to_owned).collect()

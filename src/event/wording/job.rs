@@ -30,6 +30,10 @@ impl fmt::Display for JobFailure {
             Self::SwitchProgramCrashed { step, status } => {
                 return write!(formatter, "switch-to-configuration crashed in `{step}` (status {status})");
             }
+            Self::TrialStepFailed { step, said } => {
+                write!(formatter, "`{step}` did not come to its end")?;
+                return if said.is_empty() { Ok(()) } else { write!(formatter, ": {said}") };
+            }
             Self::JobStatusUnknown { step, status } => {
                 return write!(formatter, "`{step}` ended with status {status}");
             }

@@ -77,6 +77,13 @@ impl fmt::Display for TrialRefusal {
             Self::TrialMachineUnknown { machine } => {
                 write!(formatter, "how long the kernel's line may be is not known of {machine}")
             }
+            Self::TrialLineUnknown => {
+                formatter.write_str("its boot default has an entry of which the kernel's line was not looked up")
+            }
+            Self::TrialFilesNotCompared { why } => write!(
+                formatter,
+                "kernel and initrd of its boot default cannot be compared ({why}), and half of one would hang in a boot"
+            ),
             Self::TrialImportsNone => formatter
                 .write_str("its kernel's line has import_credentials of systemd, so that no guard is taken from it"),
             Self::TrialCrashKernel => formatter
@@ -162,6 +169,8 @@ impl Worded for TrialRefusal {
             | Self::TrialOtherLoaderStarted
             | Self::TrialGrubNotYet
             | Self::TrialMachineUnknown { .. }
+            | Self::TrialLineUnknown
+            | Self::TrialFilesNotCompared { .. }
             | Self::TrialImportsNone
             | Self::TrialCrashKernel
             | Self::TrialMachineConfidential { .. }

@@ -97,6 +97,7 @@ fn lack(text: &str) -> TrialLack {
             TrialLack::LoaderChanges { before, after }
         }
         "machine" => TrialLack::Machine { machine: whole() },
+        "line-unknown" => TrialLack::LineUnknown,
         "imports-none" => TrialLack::ImportsNone,
         "crash-kernel" => TrialLack::CrashKernel,
         "confidential" => TrialLack::Confidential { kind: whole() },

@@ -107,8 +107,6 @@ arm_anew() {
         rm -rf "$place/token" "$place/jobs" "$place/fired-at" "$place/reactivated"
         token_state=none
     fi
-    # A trial that has ended on the old system is remembered until a push begins.
-    for arm_failed in "$trials"/*/failed; do [ ! -e "$arm_failed" ] || rm -rf "${arm_failed%/failed}"; done
     # A second arming is a way back, and never fails for what is there already and cannot be written anew.
     armed_before=no
     [ ! -e "$roots/$run/plan" ] || armed_before=yes
@@ -128,7 +126,11 @@ arm_anew() {
         if [ -e "$place/fired-at" ] || [ -e "$place/reactivated" ]; then
             rm -f "$place/fired-at" "$place/reactivated"
         fi
-        start_guard && return
+        if start_guard; then
+            # A trial that has ended on the old system is remembered until a push begins.
+            for arm_failed in "$trials"/*/failed; do [ ! -e "$arm_failed" ] || rm -rf "${arm_failed%/failed}"; done
+            return
+        fi
     else
         fail_to_write
     fi

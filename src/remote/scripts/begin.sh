@@ -4,7 +4,8 @@
 #
 # begin FOLDER. Status 0: a guard lives, or the trial is over. Any other: there is none, and systemd reboots at once
 # (FailureAction=), into the boot default. It looks at nothing of the boot loader: /boot is not mounted yet, and where
-# it is to be mounted by a look, that look would hang. Needs lib.sh and trials.sh, which stand before it in its file.
+# it is to be mounted by a look, that look would hang. Needs lib.sh, boot.sh, boot_once.sh and trials.sh, which stand
+# before it in its file.
 # shellcheck disable=SC2034,SC2154 # their variables, and theirs to read
 
 main() {
@@ -17,8 +18,15 @@ main() {
         begin_status=$?
         [ "$begin_status" -eq 75 ] || break
     done
-    [ "$begin_status" -eq 0 ] || exit 1
-    exit 0
+    [ "$begin_status" -ne 0 ] || exit 0
+    drop_next_boot
+    exit 1
+}
+
+# A firmware that keeps it would bring this again and again. The variable is there without any partition.
+drop_next_boot() {
+    read_efi_variable LoaderEntryOneShot && [ "$efi_value" = "$trial_entry" ] || return 0
+    delete_efi_variable LoaderEntryOneShot "$systemd_boot_vendor"
 }
 
 begin() {
@@ -28,12 +36,12 @@ begin() {
     # As far as it goes: the token comes first, the file after it.
     disarmed) return 0 ;;
     armed)
-        begin_guard armed
+        begin_guard
         return
         ;;
     # What a guard that has fired leaves is never worse than a reboot.
     fired)
-        begin_guard fired
+        begin_guard
         return 0
         ;;
     esac
@@ -45,7 +53,7 @@ begin() {
     begin_run=$planned
     read_line_run
     is_run "$begin_run" && [ "$line_run" = "$begin_run" ] || return
-    begin_anew && begin_guard armed
+    begin_anew && begin_guard
 }
 
 begin_anew() {
@@ -68,5 +76,5 @@ begin_guard() {
     unit_lives fleetdeploy-guard.service && return
     read_plan run
     run=$planned
-    start_guard "$1"
+    start_guard fired
 }

@@ -87,12 +87,12 @@ write_trial_entry() {
     [ -n "$written_default" ] && [ -z "$next_boot" ] && find_own_entry "$1" || return
     written_file=${entry_file%/*}/$trial_entry
     # Without a sort-key it stands behind all that have one, and is not the first of the menu where a default is gone.
-    {
-        echo "title $trial_title"
-        grep -v -E '^[[:space:]]*(title|version|sort-key|machine-id)[[:space:]]' "$entry_file"
-        echo "options $2"
-    } >"$written_file.new" || return
-    written_text=$(exec cat "$written_file.new")
+    written_keys='title|version|sort-key|machine-id'
+    written_text=$(exec grep -v -E "^[[:space:]]*($written_keys)[[:space:]]" "$entry_file") || return
+    written_text="title $trial_title
+$written_text
+options $2"
+    printf '%s\n' "$written_text" 2>/dev/null >"$written_file.new" || return
     timeout -k 1 20 sync "$written_file.new" && mv -f "$written_file.new" "$written_file" &&
         timeout -k 1 20 sync -f "$written_file" || return
     entry_file=$written_file
@@ -140,15 +140,20 @@ set_trial_once() {
     return 1
 }
 
-# unset_trial_once: if the next boot is our entry it is emptied; anything else is left.
+# unset_trial_once: if the next boot is our entry it is emptied; anything else is left, also beside it.
 unset_trial_once() {
     read_boot_default
-    [ "$next_boot" != "$trial_entry" ] || empty_next_boot
+    [ "$next_boot" = "$trial_entry" ] || return 0
+    delete_efi_variable LoaderEntryOneShot "$systemd_boot_vendor"
+    read_boot_default
+    [ "$next_boot" != "$trial_entry" ]
 }
 
 # remove_trial_entry: the next boot first; an entry that would still be started stays, and so does what guards it.
 remove_trial_entry() {
     unset_trial_once || return
+    # It was written, and lies where nothing is mounted now.
+    if [ -z "$boot_esp" ] && [ -e "${folder-}/entry" ]; then return 1; fi
     for entry_place in "$boot_esp" $boot_extra; do
         entry_file=$root$entry_place/loader/entries/$trial_entry
         # A full partition has left the one and not the other.

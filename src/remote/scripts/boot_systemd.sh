@@ -84,6 +84,8 @@ find_extra() {
 read_systemd_boot() {
     if [ -z "$boot_esp" ]; then
         boot_note="systemd-boot has no files"
+        # What is to be booted once is known without them.
+        ! read_efi_variable LoaderEntryOneShot || next_boot=$efi_value
         return
     fi
     find_extra

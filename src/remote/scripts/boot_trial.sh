@@ -80,6 +80,9 @@ trial_of_systemd_boot() {
         lacks image
     elif [ -n "$boot_line" ]; then
         put trial_line "${#boot_line}"
+    elif [ -n "$trial_means" ]; then
+        # Found by the loader's own order, and not looked into.
+        lacks line-unknown
     fi
 }
 

@@ -76,8 +76,10 @@ choose_trial() {
         choose_lack="our boot entry is gone"
     else
         read_past_cache "$entry_file"
-        if [ "$past_cache" != "$(exec cat "$folder/entry" 2>/dev/null)" ]; then
+        if [ -z "$past_cache" ] || [ "$past_cache" != "$(exec cat "$folder/entry" 2>/dev/null)" ]; then
             choose_lack="our boot entry is not as it was written"
+        elif [ -e "$root$efi_variables/BootNext-$firmware_vendor" ]; then
+            choose_lack="the firmware's own next boot is set, and not by us"
         elif [ -n "$next_boot" ] && ! boots_once "$new"; then
             choose_lack="the next boot is $next_boot, and not of our making"
         elif ! set_trial_once "$new"; then
@@ -97,7 +99,13 @@ fire_trial() {
     if ! load_old; then
         # Damaged, or gone. In a trial a reboot needs no plan, and the line alone says that this is one.
         read_line_run
-        if [ -z "$line_run" ] || [ -e "$trial_over" ]; then exit 1; fi
+        if [ -z "$line_run" ] || [ -e "$trial_over" ]; then
+            # In the old boot what outlives it says the same.
+            set -- "$trials"/*/plan
+            { [ $# -eq 1 ] && [ -e "$1" ] && write_lines "$place/plan" "$(exec cat "$1")" && load_old; } || return 0
+            fire_trial
+            return
+        fi
         folder=$trials/$line_run
         [ -e "$folder/proven" ] || reboot_this_host
         with_lock stop_trying "$folder"
@@ -121,7 +129,7 @@ fire_trial() {
 }
 
 turn_down() {
-    ! is_going || write_lines "$place/go-failed" "the deadline came first"
+    ! read_go || [ -n "$go_failed" ] || write_lines "$place/go-failed" "the deadline came first"
 }
 
 # In the old boot: nothing but the loader was touched, and that is as it was before.
@@ -134,11 +142,18 @@ fire_before() {
         with_lock take_entry_away >>"$fire_log" 2>&1
         take_status=$?
         restored=yes
-        # A next boot of ours that cannot be emptied has its entry and its guard, and the boot default behind it.
-        restore_boot "$boot_limit" >>"$fire_log" 2>&1 || restored=no
+        read_systems
+        fire_says="the boot default is $old_boot again"
+        if [ -n "$boot_default" ] && [ "$profile" != "$new" ] && [ "$boot_default" = "$profile" ]; then
+            # All that register has done is overruled by it.
+            fire_says="somebody has moved this host to $profile, and that stays"
+        else
+            # A next boot of ours that cannot be emptied has its entry and its guard, and the boot default behind it.
+            restore_boot "$boot_limit" >>"$fire_log" 2>&1 || restored=no
+        fi
         if [ "$take_status $restored" = '0 yes' ]; then
             with_lock give_up
-            trace "the boot default is $boot_default again, and nothing of the trial is booted; no reboot"
+            trace "$fire_says, and nothing of the trial is booted; no reboot"
             return 0
         fi
         fire_left="the boot default is ${boot_default:-not known}${next_boot:+, the next boot $next_boot}"
@@ -198,6 +213,7 @@ put_loader_back() {
 }
 
 empty_ours() {
+    look_at_next_boot
     read_systems
     [ -n "$next_boot" ] || return 0
     echo "the next boot was $next_boot"

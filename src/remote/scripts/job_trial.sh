@@ -16,9 +16,10 @@ run_register() {
         echo "nothing was installed: $boot_missing"
         return "$no_boot_place"
     fi
-    register_more=$(trial_parameters "$trials/$run" "$run") || return 102
+    register_more=$(trial_parameters "$trials/$run" "$run") || return "$not_to_be_tried"
     # Before anything is moved.
-    judge_own_entry || return 102
+    { judge_own_entry && look_at_own_files "$new" && look_at_own_files "$old"; } || return "$not_to_be_tried"
+    read_systems
     remove_stale_loader_files
     switch_to "$old" boot 0 NIXOS_NO_CHECK=1 || return
     within 30 sync
@@ -27,14 +28,12 @@ run_register() {
     [ "$boot_default|$next_boot" = "$old|" ] || return 94
     are_whole "$old" || return 97
     # Its installer has written it anew.
-    judge_own_entry || return 102
+    judge_own_entry || return 103
     if ! write_trial_entry "$new" "$register_more"; then
         echo "our own entry cannot be written, or is not read back as it was written"
         return 103
     fi
-    # The reader takes the files of an entry from these.
-    boot_default=$new boot_image='' boot_partition=$root$entry_place boot_initrds=$entry_initrds
-    boot_kernel=$boot_partition$entry_kernel
+    entry_is_default "$new"
     are_whole "$new" || return 97
     # What the guard looks for before it goes, and what is kept must be like.
     printf '%s\n' "$written_text" 2>/dev/null >"$folder/entry" && within 10 sync "$folder/entry" "$folder" || return 95
@@ -47,6 +46,22 @@ judge_own_entry() {
         return 1
     fi
     judge_options "$register_more"
+}
+
+# look_at_own_files SYSTEM: whether kernel and initrd of the loader's own entry for it are whole.
+look_at_own_files() {
+    if ! find_own_entry "$1"; then
+        echo "the loader has no entry with a kernel for $1"
+        return 1
+    fi
+    entry_is_default "$1"
+    are_whole "$1"
+}
+
+# entry_is_default SYSTEM: the reader takes the files of an entry from these; until read_systems.
+entry_is_default() {
+    boot_default=$1 boot_image='' boot_partition=$root$entry_place boot_initrds=$entry_initrds
+    boot_kernel=$boot_partition$entry_kernel
 }
 
 # are_whole SYSTEM: kernel and initrd of the entry that was read last are the store's. What is not known is not enough

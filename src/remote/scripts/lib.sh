@@ -578,9 +578,12 @@ read_go() {
     ! read_line "$place/go-failed" || go_failed=$line
 }
 
-# is_going: whether it was given, and the guard has not said that it cannot do it.
+# is_going: whether it was given, and the guard, whose token is armed, has not said that it cannot do it.
 is_going() {
-    read_go && [ -z "$go_failed" ]
+    read_go && [ -z "$go_failed" ] || return 1
+    read_token
+    read_plan run
+    [ "$token_state $planned" = "armed $go_run" ]
 }
 
 # read_plan KEY [FILE]: $planned is that value of the plan that arm left, a line for each where there are several. No
@@ -619,7 +622,7 @@ set_panic() {
 
 # ---- the guard ----
 
-# start_guard [STATE]: it runs, and its token is armed, or what STATE says.
+# start_guard [fired]: it runs, and its token is armed; with `fired` also where it has fired meanwhile.
 #
 # The guard is a service, not a timer: a timer's countdown begins anew with every daemon-reload. Without the default
 # dependencies a shutdown does not stop it, so that it can force a reboot that hangs; an administrator's own reboot is
@@ -643,8 +646,10 @@ start_guard() {
         "$planned" "$place/guard.sh"
     guard_status=$? guard_said=$said
     read_token
+    # Its deadline was over, and it was at once through.
+    [ "$guard_status" -ne 0 ] || [ "$token_state" != "${1-}" ] || return 0
     # The kernel's word takes no process. Where it is not there, systemd is asked.
-    if [ "$token_state" = "${1-armed}" ] && {
+    if [ "$token_state" = armed ] && {
         { [ "$guard_status" -eq 0 ] && has_processes fleetdeploy-guard.service; } ||
             unit_lives fleetdeploy-guard.service
     }; then

@@ -7,6 +7,8 @@
 
 # The status of a step that found no place to install a boot loader into, before it had changed anything.
 no_boot_place=99
+# The status of `register` where this system cannot be tried, before it had changed anything.
+not_to_be_tried=102
 
 # load_old: what the plan says this host ran and booted, and how its boot loader is read.
 load_old() {
@@ -135,7 +137,10 @@ loader_is_untouched() {
     for untouched_kind in switch reactivate register keep; do
         ever_started "$untouched_kind" || continue
         read_job "$untouched_kind"
-        [ "$job_state" = "exited $no_boot_place" ] || return 1
+        case $untouched_kind:$job_state in
+        *":exited $no_boot_place" | "register:exited $not_to_be_tried") ;;
+        *) return 1 ;;
+        esac
     done
 }
 

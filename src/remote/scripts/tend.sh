@@ -19,6 +19,6 @@ tend() {
         return 0
         ;;
     esac
-    unit_lives fleetdeploy-guard.service || start_guard "$token_state"
+    unit_lives fleetdeploy-guard.service || start_guard fired
     return 0
 }

@@ -68,9 +68,8 @@ stop_trying() {
     { true 2>/dev/null >"$1/over" && within 10 sync "$1"; } || put volatile "that the trial is over could not be kept"
     panic_back
     watchdog_back
-    read_plan run
-    stop_run=$planned
-    if read_lease && [ "$lease_kind $lease_run" = "run $stop_run" ]; then rm -f "$place/lease"; fi
+    # By its epoch: the plan may be lost.
+    if read_lease && [ "$lease_kind $lease_epoch" = "run $trial_epoch" ]; then rm -f "$place/lease"; fi
 }
 
 # watchdog_back: PID 1's hardware watchdog, as it was in the old boot.
