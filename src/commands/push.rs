@@ -90,9 +90,9 @@ pub struct PushArgs {
     /// As `fleetdeploy reboot` does it: each is proven back before the next, whatever `--waves` says of the test.
     #[arg(long)]
     pub reboot: bool,
-    /// With --reboot: reboot into the new systems at once, and do not try them first, as `fleetdeploy reboot` would
+    /// With --reboot: try the new systems once before they are what a reboot brings, as `fleetdeploy reboot --trial`
     #[arg(long, requires = "reboot")]
-    pub no_trial: bool,
+    pub trial: bool,
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -> CommandResult {
@@ -103,7 +103,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -
         global,
         mode,
         &context,
-        Wanted { reboot: arguments.reboot.then_some(!arguments.no_trial), clean: arguments.source.clean, ..wanted },
+        Wanted { reboot: arguments.reboot.then_some(arguments.trial), clean: arguments.source.clean, ..wanted },
     )
     .await
 }

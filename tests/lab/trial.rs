@@ -32,7 +32,7 @@ fn stands(fleet: &Fleet) -> [String; 4] {
 }
 
 fn tries(fleet: &Fleet, workstation: &str) -> Pushing {
-    fleet.start_any(workstation, &["reboot", "homelab", "--on", "vps"])
+    fleet.start_any(workstation, &["reboot", "homelab", "--trial", "--on", "vps"])
 }
 
 fn wait_for_doing(run: &Pushing, words: &str) {
