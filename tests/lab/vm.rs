@@ -2,7 +2,7 @@
 //! of.
 //!
 //! Each boot takes some 20 seconds of a processor, and minutes where eight others want it: `scripts/test.sh --boot`
-//! runs them, and two of their trials belong to each run of `scripts/test.sh`.
+//! runs them.
 
 use fleetdeploy::event::Outcome;
 use fleetdeploy::remote::step::RemoteStep;
