@@ -1,4 +1,4 @@
-//! The explorations of a trial: a small one for every day, larger ones by name.
+//! The explorations of a trial, small enough for every day.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -82,10 +82,4 @@ fn a_trial_and_any_one_fault() {
 #[test]
 fn a_trial_any_one_fault_and_a_death() {
     explore("1 trial, any 1 fault, 1 death", trials(&ALL, 1, 1), &[]);
-}
-
-#[test]
-#[ignore = "minutes: run by name, with --release"]
-fn a_trial_any_two_faults_and_a_death() {
-    explore("1 trial, any 2 faults, 1 death", trials(&ALL, 2, 1), &[]);
 }

@@ -527,9 +527,8 @@ impl Tried {
             // Where the firmware keeps its next boot, it goes on and on.
             Cold::Panics if self.next == Next::Ours || self.default == Sys::New => self.up = false,
             Cold::Panics => self.reboots(past, mistake),
-            Cold::Bare => {}
             Cold::Good | Cold::Mute | Cold::Lame if self.line => self.begins(past, mistake),
-            Cold::Good | Cold::Mute | Cold::Lame => {}
+            Cold::Bare | Cold::Good | Cold::Mute | Cold::Lame => {}
         }
     }
 
