@@ -4,6 +4,7 @@
 
 use fleetdeploy::event::{Event, HostOutcome, Outcome};
 use pretty_assertions::assert_eq;
+use serde_json::json;
 
 use super::{selected, with_a_vm};
 use crate::fleet::{Fleet, text};
@@ -14,6 +15,11 @@ const BACK: HostOutcome = HostOutcome::RolledBack { by_guard: true };
 const TRIAL_ENTRY: &str = "fleetdeploy-trial.conf";
 /// All that a trial leaves beside the roots and on the menu.
 const LEFT: &str = "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null; ls /boot/loader/entries | grep -v nixos; true";
+/// It takes the network down where it is started by a boot, and not by a switch: see [`WARM`].
+const DARK_FROM_COLD: &str = "[Unit]\nAfter=network-addresses-eth0.service\nBefore=sshd.service\n\
+                              ConditionPathExists=!/run/warm\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+                              ExecStart=/bin/sh -c 'ip link set eth0 down'\n";
+const WARM: &str = "touch /run/warm";
 /// The order to reboot waits for it, so that what is done in a shutdown is done in time on a busy machine, too.
 const STOPS_SLOWLY: &str = "systemd-run --quiet --unit=stops-slowly -p TimeoutStopSec=90 \
                             sh -c 'trap \"\" TERM; while :; do sleep 1; done'";
@@ -138,7 +144,8 @@ fn a_foreign_next_boot_and_a_kernel_that_is_cut_short_refuse_before_anything_is_
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
 fn no_network_from_cold_is_left_by_the_guard_and_a_power_cut_in_a_trial_brings_the_old_system() {
     let fleet = with_a_vm("vmdark", "web:systemd-boot");
-    fleet.set("web", "boot", "\"no-network\"");
+    fleet.set("web", "raw_units", &json!({ "cold.service": DARK_FROM_COLD }).to_string());
+    fleet.host("web", WARM);
     let (old, new) = switch(&fleet, "2", "6.12.9");
     let run = tries(&fleet);
     wait_for_doing(&run, "told to reboot");
@@ -154,7 +161,7 @@ fn no_network_from_cold_is_left_by_the_guard_and_a_power_cut_in_a_trial_brings_t
     ended.assert_says(Some("web"), &["its guard brought it back to what it booted before"]);
     assert_went_back(&fleet, &ended, &old, &new);
 
-    fleet.set("web", "boot", "\"ok\"");
+    fleet.set("web", "raw_units", "{}");
     let (old, new) = switch(&fleet, "3", "6.12.9");
     let run = tries(&fleet);
     wait_for_doing(&run, "is up; logging in anew");
