@@ -18,6 +18,7 @@ const LEFT: &str = "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null; ls /boot
 /// It takes the network down where it is started by a boot, and not by a switch: see [`WARM`].
 const DARK_FROM_COLD: &str = "[Unit]\nAfter=network-addresses-eth0.service\nBefore=sshd.service\n\
                               ConditionPathExists=!/run/warm\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+                              Environment=PATH=/usr/bin:/bin:/usr/sbin:/sbin\n\
                               ExecStart=/bin/sh -c 'ip link set eth0 down'\n";
 const WARM: &str = "touch /run/warm";
 /// The order to reboot waits for it, so that what is done in a shutdown is done in time on a busy machine, too.
