@@ -912,6 +912,32 @@ async fn a_trial_that_nobody_drives_is_waited_for_and_says_how_it_ended() {
     }
 }
 
+/// The push's guards do not wait for a clean-up that is refused while they are armed.
+#[tokio::test]
+async fn what_is_left_of_a_trial_keeps_no_push_from_being_recovered() {
+    let at_rest = || {
+        tried(|standing| {
+            let old = standing.systems.boot_default.clone();
+            (standing.booted, standing.systems, standing.trial.line) = (old.clone(), Systems::all(&old), None);
+            standing.guard = GuardState::Armed { run: RUN.to_owned(), deadline: 1300 };
+        })
+    };
+    let surveyed = |standing: fn(&mut Facts)| {
+        let mut surveyed = claimed(&[("home", &[RUN], None), ("vps", &[], None)]);
+        let mut found = at_rest();
+        standing(&mut found);
+        surveyed.values_mut().last().unwrap().facts = found;
+        surveyed
+    };
+    let (request, told, events) = (request(), Told::default(), Events::new(None));
+    let recovery = RecoveryRun { request: &request, surveyor: &told, clock: told.clock(), events: &events };
+    let ended = recovery.end_trial(&mut surveyed(|_| ()), &BTreeSet::new()).await;
+    assert_eq!(ended, None, "the push's guard is armed there");
+    let mut alone = surveyed(|facts| facts.standing.guard = GuardState::None);
+    let ended = recovery.end_trial(&mut alone, &BTreeSet::new()).await;
+    assert_eq!(ended.map(|ended| ended.run), Some(OTHER.to_owned()));
+}
+
 /// Its record says that it went, and nobody sees it come back.
 #[tokio::test]
 async fn a_host_that_stays_away_from_its_trial_is_lost_once_it_must_be_back_by_itself() {

@@ -13,13 +13,16 @@ use crate::event::Event;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::reboot::FoundRolling;
 use crate::event::reason::trying::TryingReason;
-use crate::facts::host::Standing;
+use crate::facts::host::{GuardState, Standing, Uptime};
 use crate::inventory::model::{Host, HostName};
+
+/// For how long a clean-up that is refused is tried again: something else may be at work there for a moment.
+const CLEANED_WITHIN: Duration = Duration::from_secs(60);
 
 impl<S: Surveyor> RecoveryRun<'_, S> {
     /// Ends the trial that is found on the hosts, or that this workstation knows of, and then its rolling reboot;
-    /// `None`: there is none. It comes before all other claims: lease and guard of the host that is tried, and the
-    /// holds of the others, look like a push of two stories.
+    /// `None`: there is none, or a push is to be recovered, whose guards do not wait for it. It comes before all other
+    /// claims: lease and guard of the host that is tried, and the holds of the others, look like a push of two stories.
     pub(super) async fn end_trial(
         &self,
         surveyed: &mut SurveyedHosts,
@@ -27,7 +30,11 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
     ) -> Option<RollingEnded> {
         let known = self.request.known.as_ref().filter(|known| known.rolling.is_some());
         let away = known.and_then(|known| Some((known, known.rolling.as_ref()?.tried.clone()?)));
-        let away = away.filter(|(_, host)| silent.contains(host));
+        let away = away.filter(|(_, host)| silent.contains(host) && !self.request.without.contains(host));
+        if self.is_after_a_push(surveyed) {
+            self.tell_of_trials(surveyed);
+            return None;
+        }
         let run = match (&away, self.run_of_trial(surveyed)) {
             (Some((known, _)), _) => known.run.clone(),
             (None, run) => run?,
@@ -45,7 +52,9 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             for host in &self.request.fleet.hosts {
                 let Some(standing) = surveyed.get(&host.name).map(|one| one.facts.standing.clone()) else { continue };
                 let Some(left) = TrialLeft::of(&run, &standing) else { continue };
-                goes_on |= self.mend_trial(host, &run, &standing, &left, &mut ends, &mut told).await;
+                let is_patient = self.clock.now() < start + CLEANED_WITHIN;
+                goes_on |= self.mend_trial(host, &run, &standing, &left, &mut ends, &mut told).await
+                    && (is_patient || left.remedy() != TrialRemedy::Clean);
             }
             if !goes_on || self.clock.now() >= until {
                 break;
@@ -70,6 +79,12 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             let cause = TryingReason::NotSeenSince.into();
             self.events.publish(Event::failed(Some(&host), TryingReason::TrialOverdue { waited_s, cause }));
         }
+        for (host, one) in surveyed.iter() {
+            // What is not cleaned is told as it stands, and a trial that goes on is not over.
+            if let Some(left) = TrialLeft::of(&run, &one.facts.standing) {
+                ends.entry(host.clone()).or_insert(found(&left));
+            }
+        }
         let begun = known.filter(|known| known.run == run).and_then(|known| known.rolling.as_ref());
         Some(self.end_rolling(run, begun, surveyed, ends).await)
     }
@@ -91,26 +106,20 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         if let TrialLeft::Armed { deadline, in_trial, .. } = left
             && told.insert(Some(host.name.clone()))
         {
-            let fires_in_s = deadline.saturating_sub(standing.uptime);
-            let armed = TryingReason::StillInTrial { run: run.to_owned(), fires_in_s, in_trial: *in_trial };
-            self.events.publish(Event::warned(Some(&host.name), armed));
+            self.events.publish(Event::warned(Some(&host.name), still_in_trial(run, standing, *deadline, *in_trial)));
         }
         let remedy = left.remedy();
         if remedy == TrialRemedy::Wait {
             return true;
         }
-        let found = match left {
-            TrialLeft::Kept => Some(FoundRolling::RebootDone),
-            TrialLeft::WentBack { .. } => Some(FoundRolling::TrialWentBack),
-            TrialLeft::NotBegun => Some(FoundRolling::RebootNotBegun),
-            TrialLeft::Unproven { .. } | TrialLeft::Elsewhere { .. } => Some(FoundRolling::TrialUnproven),
-            TrialLeft::Armed { .. } | TrialLeft::Leaving { .. } | TrialLeft::Firing => None,
-        };
         match self.surveyor.mend_trial(host, run, &standing.boot_id, remedy, &why).await {
             Ok(()) => {
-                ends.extend(found.map(|found| (host.name.clone(), found)));
                 // A guard that lives again has its deadline before it.
-                remedy == TrialRemedy::Tend
+                if remedy == TrialRemedy::Tend {
+                    return true;
+                }
+                ends.insert(host.name.clone(), found(left));
+                false
             }
             Err(cause) => {
                 let cause: AnyReason = cause.into();
@@ -118,6 +127,32 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                     self.events.publish(Event::warned(Some(&host.name), TryingReason::TrialRemains { cause }));
                 }
                 true
+            }
+        }
+    }
+
+    /// Returns whether a push is to be recovered: by this workstation's record, or by a guard of another run than the
+    /// trials that are there. A trial that is at rest, or that one host tells of, must not keep it until its guards
+    /// have fired.
+    fn is_after_a_push(&self, surveyed: &SurveyedHosts) -> bool {
+        let is_push_guard = |standing: &Standing| match &standing.guard {
+            GuardState::Armed { run, .. } | GuardState::Dead { run, .. } | GuardState::Firing { run } => {
+                TrialLeft::of(run, standing).is_none()
+            }
+            GuardState::None | GuardState::Fired { .. } | GuardState::Disarmed { .. } => false,
+        };
+        self.request.known.as_ref().is_some_and(|known| known.rolling.is_none())
+            || surveyed.values().any(|one| is_push_guard(&one.facts.standing))
+    }
+
+    /// Says of each host that is in a trial of a run that it is; nothing is waited for.
+    fn tell_of_trials(&self, surveyed: &SurveyedHosts) {
+        for (host, one) in surveyed {
+            let standing = &one.facts.standing;
+            if let GuardState::Armed { run, .. } | GuardState::Dead { run, .. } = &standing.guard
+                && let Some(TrialLeft::Armed { deadline, in_trial, .. }) = TrialLeft::of(run, standing)
+            {
+                self.events.publish(Event::warned(Some(host), still_in_trial(run, standing, deadline, in_trial)));
             }
         }
     }
@@ -135,5 +170,23 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
 
     fn trial_times(&self, host: &Host) -> TrialTimes {
         TrialTimes::of(&host.limits, host.boot_time, self.request.fleet.settle.max(SETTLE_AFTER_BOOT))
+    }
+}
+
+fn still_in_trial(run: &str, standing: &Standing, deadline: Uptime, in_trial: bool) -> TryingReason {
+    TryingReason::StillInTrial { run: run.to_owned(), fires_in_s: deadline.saturating_sub(standing.uptime), in_trial }
+}
+
+/// How the host is told of in the end; one whose trial goes on is proven by nobody yet.
+fn found(left: &TrialLeft) -> FoundRolling {
+    match left {
+        TrialLeft::Kept => FoundRolling::RebootDone,
+        TrialLeft::WentBack { .. } => FoundRolling::TrialWentBack,
+        TrialLeft::NotBegun => FoundRolling::RebootNotBegun,
+        TrialLeft::Unproven { .. }
+        | TrialLeft::Elsewhere { .. }
+        | TrialLeft::Armed { .. }
+        | TrialLeft::Leaving { .. }
+        | TrialLeft::Firing => FoundRolling::TrialUnproven,
     }
 }

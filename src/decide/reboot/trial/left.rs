@@ -15,9 +15,9 @@ pub enum TrialLeft {
     Firing,
     /// What was tried is proven, and stays.
     Kept,
-    /// The host runs again what booted last, and its profile is what was tried.
+    /// The host has booted what it booted last before, that is its boot default, and its profile is what was tried.
     WentBack { trace: Option<String> },
-    /// Nothing has become of it: the host is as it was before.
+    /// Nothing has become of it, or somebody has switched the host to something else since: nothing is to be put back.
     NotBegun,
     /// It runs what was tried, which was not proven.
     Unproven {
@@ -77,10 +77,11 @@ impl TrialLeft {
             if is_kept { Self::Kept } else { Self::Unproven { boot_default } }
         } else if standing.booted != systems.booted {
             Self::Elsewhere { booted: standing.booted.clone() }
-        } else if boot_default.as_ref() == Some(&systems.tried) {
-            Self::NotBegun
-        } else {
+        } else if boot_default.as_ref() == Some(&systems.booted) && standing.systems.profile == systems.tried {
             Self::WentBack { trace: survivor.trace.clone() }
+        } else {
+            // Its guard has put back what was there, or a person has switched it to something else since.
+            Self::NotBegun
         })
     }
 
