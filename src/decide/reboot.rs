@@ -133,7 +133,7 @@ pub enum HostEnd {
     Wrong { why: AnyReason },
     /// Its new system was tried, or may have been, and it runs again what it booted before.
     WentBack { why: AnyReason },
-    /// It was not rebooted: it said no.
+    /// It was not rebooted: it said no, or what should have led to it failed and was put back.
     Refused { why: AnyReason },
     /// Its turn did not come.
     NotBegun,
@@ -451,15 +451,27 @@ impl RollingReboot {
         effects: &mut Vec<RebootEffect>,
     ) {
         let name = self.plan.host(host).name.clone();
+        let is_clean = remains.is_none();
         if let Some(cause) = remains {
             effects.push(RebootEffect::Tell(Event::warned(Some(&name), TryingReason::TrialRemains { cause })));
         }
         let end = match end {
             TrialEnd::Kept => HostEnd::Rebooted,
-            TrialEnd::Refused { why } => HostEnd::Refused { why },
+            // It holds this host still, and stands where it stood: its wave begins once more, without a trial.
+            TrialEnd::CannotTry { why } if is_clean && self.brings_what_is_tried(host) && !self.is_to_stop() => {
+                let cause = why;
+                effects.push(RebootEffect::Tell(Event::warned(Some(&name), TryingReason::RebootedUntried { cause })));
+                self.tried.remove(&host);
+                self.away.remove(&host);
+                self.begin_wave(effects);
+                return;
+            }
+            TrialEnd::CannotTry { why } => HostEnd::Refused { why: TryingReason::CannotTry { cause: why }.into() },
+            // What failed was put back, or else it is wrong: it is on the boot that it was on, as it was.
+            TrialEnd::Refused { why } | TrialEnd::Failed { why } => HostEnd::Refused { why },
             TrialEnd::Cancelled => HostEnd::NotBegun,
             TrialEnd::WentBack { why } => HostEnd::WentBack { why },
-            TrialEnd::Failed { why } | TrialEnd::Wrong { why } | TrialEnd::Lost { why } => HostEnd::Wrong { why },
+            TrialEnd::Wrong { why } | TrialEnd::Lost { why } => HostEnd::Wrong { why },
         };
         let told = match &end {
             HostEnd::Rebooted => Some(Event::HostDone { host: name, phase: Phase::Reboot }),
@@ -474,6 +486,11 @@ impl RollingReboot {
         self.ends.insert(host, end);
         self.wave += 1;
         self.begin_wave(effects);
+    }
+
+    /// Returns whether a reboot would bring what is to be tried, and not what booted last.
+    fn brings_what_is_tried(&self, host: HostId) -> bool {
+        self.tried.get(&host).is_some_and(|plan| plan.before == plan.tried)
     }
 
     /// Ends a host's reboot: nothing more is to come of it.

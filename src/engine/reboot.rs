@@ -19,7 +19,7 @@ use super::own_machine::OwnMachine;
 use super::probing::Probing;
 use super::shutdown::Shutdown;
 use crate::decide::asking::Continuity;
-use crate::decide::reboot::trial::{ToTry, TrialOrder, TrialPlan};
+use crate::decide::reboot::trial::{ToTry, TrialOrder};
 use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::vocabulary::Signal;
@@ -29,7 +29,7 @@ use crate::event::reason::reboot::{RebootActivity, RollingReason};
 use crate::event::stream::Events;
 use crate::event::waiting::{AfterWait, WaitedFor};
 use crate::event::{Event, Phase};
-use crate::facts::host::{Facts, Standing, same_boot};
+use crate::facts::host::{Standing, same_boot};
 use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::Size;
 use crate::inventory::model::{Host, HostName};
@@ -316,39 +316,37 @@ impl RebootDriver<'_> {
         if !views.iter().any(|view| view.selected) {
             return Err(RollingReason::NobodyToReboot.into());
         }
+        let machine = OwnMachine::read();
+        let is_own = |machine_id: &str, boot_id: &str| machine.as_ref().is_some_and(|own| own.is(machine_id, boot_id));
+        let mut trials = BTreeMap::new();
+        let mut brings_older = false;
+        for (name, facts) in views.iter().filter(|view| view.selected).map(|view| (&view.host.name, view.facts)) {
+            let is_own = is_own(&facts.machine_id, &facts.standing.boot_id);
+            match ToTry::of(self.run, self.fleet_host(name), facts, is_own, self.tries) {
+                ToTry::Nothing => {}
+                ToTry::Plan(plan) => drop(trials.insert(name.clone(), plan)),
+                ToTry::Not(why) => self.inquiry.tell(Event::warned(Some(name), why)),
+                ToTry::NotAgain(why) if self.inquiry.scope.allowed.drift => {
+                    self.inquiry.tell(Event::warned(Some(name), why));
+                }
+                ToTry::NotAgain(why) => {
+                    brings_older = true;
+                    self.inquiry.tell(Event::failed(Some(name), why));
+                }
+            }
+        }
+        if brings_older {
+            return Err(RollingReason::RebootNotAllowed.into());
+        }
         let plan = plan(&views, self.inquiry.links(&survey));
         self.inquiry.tell(Event::PhaseStarted { phase: Phase::Baseline });
         let Baseline { plan, .. } = self.inquiry.baseline(plan, &survey.skipped, false, AskUnits::Yes).await;
         let kernels = surveyed.iter().map(|(host, one)| (host.clone(), one.facts.kernel.clone())).collect();
         let clocks = plan.hosts.iter().map(|host| surveyed[&host.name].clock).collect();
-        let machine = OwnMachine::read();
-        let is_own = |id: &HostId| {
-            let host = plan.host(*id);
-            machine.as_ref().is_some_and(|own| own.is(&host.machine_id, &host.boot_id))
-        };
-        let own = plan.ids().find(is_own);
-        let selected = plan.ids().filter(|id| hosts.contains(&plan.host(*id).name));
-        let trials = selected.filter_map(|id| {
-            let facts = &surveyed[&plan.host(id).name].facts;
-            Some((id, self.trial_of(&plan.host(id).name, facts, Some(id) == own)?))
-        });
-        let trials = Trials::new(trials.collect());
+        let own = plan.ids().find(|id| is_own(&plan.host(*id).machine_id, &plan.host(*id).boot_id));
+        let trials = plan.ids().filter_map(|id| Some((id, trials.remove(&plan.host(id).name)?))).collect();
+        let trials = Trials::new(trials);
         Ok(Before { plan: Arc::new(plan), kernels, clocks, own, trials })
-    }
-
-    /// Returns what is to be tried on a host. If something is in the way, it says what.
-    fn trial_of(&self, name: &HostName, facts: &Facts, is_own: bool) -> Option<TrialPlan> {
-        if !self.tries {
-            return None;
-        }
-        match ToTry::of(self.run, self.fleet_host(name), facts, is_own) {
-            ToTry::Nothing => None,
-            ToTry::Plan(plan) => Some(plan),
-            ToTry::Not(why) => {
-                self.inquiry.tell(Event::warned(Some(name), why));
-                None
-            }
-        }
     }
 
     fn fleet_host(&self, name: &HostName) -> &Host {

@@ -156,13 +156,14 @@ impl TrialStanding {
         self.go.as_ref().is_some_and(|go| go.failed.is_none())
     }
 
-    /// Returns the trial that has ended on the old system, as long as that says something: what was tried is the
-    /// profile still, and was not booted since.
+    /// Returns a trial that was in vain, as long as that says something: what was tried is the profile still, and what
+    /// was booted before it is what the host runs. Also one that never wrote down how it ended, as after a power cut:
+    /// `arm_trial.sh` judges the same.
     #[must_use]
     pub fn remembered(&self, profile: &StorePath, booted: &StorePath) -> Option<&TrialSurvivor> {
         let tried_in_vain = |survivor: &&TrialSurvivor| {
-            let tried = survivor.systems.as_ref().map(|systems| &systems.tried);
-            survivor.failed.is_some() && tried == Some(profile) && tried != Some(booted)
+            let systems = survivor.systems.as_ref();
+            profile != booted && systems.is_some_and(|of| of.tried == *profile && of.booted == *booted)
         };
         self.survivors.iter().find(tried_in_vain)
     }
@@ -235,7 +236,9 @@ mod tests {
         assert!(failed.remembered(&path("d"), &path("b")).is_some());
         assert!(failed.remembered(&path("d"), &path("d")).is_none());
         assert!(failed.remembered(&path("x"), &path("b")).is_none());
-        assert!(of(None).remembered(&path("d"), &path("b")).is_none());
+        assert!(failed.remembered(&path("d"), &path("x")).is_none());
+        // The power was cut before anybody could write down how it ended.
+        assert!(of(None).remembered(&path("d"), &path("b")).is_some());
         assert!(failed.of("r-1").is_some() && failed.of("r-2").is_none());
     }
 

@@ -3,7 +3,8 @@
 use fleetdeploy::event::{Event, HostOutcome, Outcome};
 use pretty_assertions::assert_eq;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Setup};
+use crate::inventory::Inventory;
 use crate::pushed::Pushing;
 use crate::wait::{seconds, until};
 
@@ -12,9 +13,13 @@ const BOOTED: &str = "readlink /run/booted-system";
 /// All that a trial leaves beside the roots and on the menu.
 const LEFT: &str = "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null; ls /boot/loader/entries | grep -v nixos; true";
 
+/// A link whose other end the test takes away and gives back: `homeserver` is not rebooted.
+const HELD: &str = "- vpn: mesh\n- tcp: 8080\n  to: homeserver\n  from: vps\n";
+
 /// `vps` runs a new system that it has not booted, and that a reboot would bring.
 fn switched(test: &str) -> Fleet {
-    let fleet = Fleet::up(test);
+    let params = r#"{"homeserver": {"app": true}}"#;
+    let fleet = Fleet::made(test, &Setup { params, ..Setup::default() });
     fleet.change(&["vps"]);
     assert!(fleet.rebuild_by_hand("vps", "switch").status.success());
     fleet
@@ -39,19 +44,35 @@ fn wait_for_doing(run: &Pushing, words: &str) {
     run.wait_for(words, |event| matches!(event, Event::HostMoved { doing, .. } if doing == words).then_some(()));
 }
 
+/// The same; it is in its trial, and not proven before [`let_it_be_proven`].
+fn tries_and_is_held(fleet: &Fleet) -> Pushing {
+    fleet.write_inventory(&Inventory { checks: HELD, ..Inventory::default() });
+    // Long enough for all that a busy machine does meanwhile.
+    let run = fleet.start_any("laptop", &["reboot", "homelab", "--trial", "--on", "vps", "--settle", "240s"]);
+    // The links were seen before that, and are not looked at again before the proof.
+    wait_for_doing(&run, "arming a guard for its trial");
+    fleet.host("homeserver", "systemctl stop app.service");
+    wait_for_doing(&run, "proving its links");
+    run
+}
+
+fn let_it_be_proven(fleet: &Fleet) {
+    fleet.host("homeserver", "systemctl start app.service");
+}
+
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_good_system_is_the_boot_default_again_once_it_was_booted_and_proven() {
     let fleet = switched("trialgood");
     let (old, new) = (old(&fleet), fleet.system("vps"));
     assert_eq!(stands(&fleet), [&old, &new, &new, &new].map(String::clone));
-    let run = tries(&fleet, "laptop");
-    wait_for_doing(&run, "proving its links");
+    let run = tries_and_is_held(&fleet);
     let in_trial = stands(&fleet);
     assert_eq!(in_trial, [&new, &new, &new, &old].map(String::clone), "a reset would bring the old one");
     let refused = fleet.start_any("laptop2", &["push", "homelab", "--on", "vps", "--without", "homeserver"]).ended();
     refused.assert_ended(1, Outcome::Refused);
     refused.assert_says(Some("vps"), &["is in a trial of run"]);
+    let_it_be_proven(&fleet);
     run.ended().assert_ended(0, Outcome::Rebooted);
     assert_eq!(stands(&fleet), [&new; 4].map(String::clone));
     assert_eq!((fleet.boots("vps"), fleet.host("vps", LEFT)), (2, String::new()));
@@ -77,6 +98,11 @@ fn ctrl_c_in_a_trial_waits_for_the_host_and_sends_it_back_and_it_may_be_tried_ag
     assert_eq!(stands(&fleet), [&old, &old, &new, &old].map(String::clone));
     assert!(fleet.host("vps", LEFT).starts_with(".trial"), "{}", fleet.host("vps", LEFT));
     assert_eq!(fleet.boots("vps"), 3);
+    // A reboot would bring what booted last, and nobody would learn that.
+    let untried = fleet.start_any("laptop", &["reboot", "homelab", "--on", "vps"]).ended();
+    untried.assert_ended(1, Outcome::Refused);
+    untried.assert_says(Some("vps"), &["is not known to boot"]);
+    assert_eq!(fleet.boots("vps"), 3);
     tries(&fleet, "laptop").ended().assert_ended(0, Outcome::Rebooted);
     assert_eq!(stands(&fleet), [&new; 4].map(String::clone));
     assert_eq!(fleet.host("vps", LEFT), "");
@@ -100,8 +126,7 @@ fn a_firmware_that_forgets_the_next_boot_brings_the_old_system_and_that_is_said(
 fn a_trial_whose_workstation_died_and_whose_power_was_cut_is_on_the_old_system_and_any_other_ends_it() {
     let fleet = switched("trialdied");
     let (old, new) = (old(&fleet), fleet.system("vps"));
-    let run = tries(&fleet, "laptop");
-    wait_for_doing(&run, "proving its links");
+    let run = tries_and_is_held(&fleet);
     run.signal("KILL");
     run.died();
     let seen = fleet.start_any("laptop2", &["push", "homelab", "--on", "vps", "--without", "homeserver"]).ended();

@@ -92,7 +92,8 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
     let text = RollingEnd::RollingEndedByRecovery {
         run: run.clone(),
         rebooted: named(&|found| *found == FoundRolling::RebootDone),
-        went_back: named(&|found| matches!(found, FoundRolling::TrialWentBack | FoundRolling::TrialUnproven)),
+        went_back: named(&|found| *found == FoundRolling::TrialWentBack),
+        unproven: named(&|found| *found == FoundRolling::TrialUnproven),
         told_only: named(&|found| *found == FoundRolling::RebootToldOnly),
         not_rebooted: named(&|found| *found == FoundRolling::RebootNotBegun),
         away: named(&FoundRolling::is_away),

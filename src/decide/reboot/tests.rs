@@ -568,6 +568,69 @@ fn a_trial_that_cannot_be_recorded_is_turned_back_and_no_host_is_begun_any_more(
     assert!(rolling.ends().values().all(|end| *end == HostEnd::NotBegun));
 }
 
+/// `register` has looked, moved nothing, and cannot try it; then all of it is cleaned.
+fn cannot_try(rolling: &mut RollingReboot, cleaned: TrialAnswer) -> Vec<RebootEffect> {
+    let answered = |order, answer| TrialInput::Answered { order, answer };
+    let _ = start(rolling);
+    let _ = done(rolling, 1, TrialOrder::Arm);
+    let why = AnyReason::without_code("its line is too long");
+    let _ = tried(rolling, 1, answered(TrialOrder::Register, TrialAnswer::CannotTry { why }));
+    let _ = done(rolling, 1, TrialOrder::Fire);
+    let effects = tried(rolling, 1, TrialInput::Seen(TrialSight::OldAtRest { restored: true }));
+    let over = tried(rolling, 1, answered(orders(&effects)[0].clone(), cleaned));
+    given(rolling, over)
+}
+
+#[test]
+fn a_host_that_cannot_try_is_rebooted_as_without_trials() {
+    let fleet = fleet(3);
+    let mut rolling = trying(&fleet, &[1, 2], &[1], &[]);
+    let effects = cannot_try(&mut rolling, TrialAnswer::Done);
+    assert_eq!((reboots(&effects), orders(&effects)), (vec![1], vec![]), "{effects:?}");
+    let told = |effect: &RebootEffect| match effect {
+        RebootEffect::Tell(Event::Warned { text, .. }) => text.code() == Some("rebooted-untried"),
+        _ => false,
+    };
+    assert!(effects.iter().any(told), "{effects:?}");
+    let hosts = vec![fleet.host(HostId(1)).name.clone()];
+    assert!(effects.contains(&RebootEffect::Record(RebootEntry::Rebooting { hosts })), "{effects:?}");
+    let _ = give(&mut rolling, back(&fleet, 1));
+    assert_eq!(reboots(&prove(&mut rolling, &good(&fleet, &[1]))), [2]);
+    assert_eq!(rolling.ends()[&HostId(1)], HostEnd::Rebooted);
+}
+
+#[test]
+fn a_host_that_cannot_try_is_not_rebooted_where_that_would_bring_what_booted_last_or_something_is_left() {
+    let fleet = fleet(3);
+    let is_refused = |mut rolling: RollingReboot, cleaned| {
+        let effects = cannot_try(&mut rolling, cleaned);
+        assert!(is_over(&effects) && reboots(&effects).is_empty(), "{effects:?}");
+        let HostEnd::Refused { why } = &rolling.ends()[&HostId(1)] else { panic!("{:?}", rolling.ends()) };
+        crate::codes::keep_judged([why.clone()]);
+        assert_eq!(why.code(), Some("cannot-try"));
+    };
+    let mut again = trying(&fleet, &[1, 2], &[1], &[]);
+    again.tried.get_mut(&HostId(1)).expect("it is to be tried").before = system("booted");
+    is_refused(again, TrialAnswer::Done);
+    let why = AnyReason::without_code("busy");
+    is_refused(trying(&fleet, &[1, 2], &[1], &[]), TrialAnswer::Failed { why });
+}
+
+#[test]
+fn what_failed_before_the_order_to_go_and_was_put_back_was_not_rebooted() {
+    let fleet = fleet(3);
+    let mut rolling = trying(&fleet, &[1, 2], &[1], &[]);
+    let _ = start(&mut rolling);
+    let _ = done(&mut rolling, 1, TrialOrder::Arm);
+    let why = AnyReason::without_code("the disk is full");
+    let failed = TrialAnswer::Failed { why: why.clone() };
+    let _ = tried(&mut rolling, 1, TrialInput::Answered { order: TrialOrder::Register, answer: failed });
+    let _ = done(&mut rolling, 1, TrialOrder::Fire);
+    let effects = tried(&mut rolling, 1, TrialInput::Seen(TrialSight::OldAtRest { restored: true }));
+    assert!(is_over(&done(&mut rolling, 1, orders(&effects)[0].clone())));
+    assert_eq!(rolling.ends()[&HostId(1)], HostEnd::Refused { why });
+}
+
 #[test]
 fn what_a_trial_may_have_left_is_said() {
     let fleet = fleet(3);

@@ -68,6 +68,10 @@ pub enum TrialAnswer {
     Refused {
         why: AnyReason,
     },
+    /// The host has looked, moved nothing, and cannot try it.
+    CannotTry {
+        why: AnyReason,
+    },
     /// It was tried, and did not do what it should.
     Failed {
         why: AnyReason,
@@ -116,6 +120,8 @@ pub enum TrialEnd {
     Kept,
     /// The host refused; it stands where it stood, on the boot that it was on.
     Refused { why: AnyReason },
+    /// The host cannot try it, and stands where it stood.
+    CannotTry { why: AnyReason },
     /// A step failed; the host is on the boot that it was on, and its boot default is what it was.
     Failed { why: AnyReason },
     /// A signal, or the record: the host is on the boot that it was on, and its boot default is what it was.
@@ -149,6 +155,7 @@ enum TrialStage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum TurnedBack {
     Refused(AnyReason),
+    CannotTry(AnyReason),
     Failed(AnyReason),
     Cancelled,
 }
@@ -250,6 +257,13 @@ impl Trial {
         !matches!(self.stage, TrialStage::Arming | TrialStage::Registering | TrialStage::Back)
     }
 
+    /// Returns whether every order that is due now speaks of the boot on which it began: on any other one it would end
+    /// what has come up well.
+    #[must_use]
+    pub fn is_on_its_first_boot(&self) -> bool {
+        matches!(self.stage, TrialStage::Arming | TrialStage::Registering | TrialStage::Going | TrialStage::Back)
+    }
+
     /// Returns whether this sight settles what is waited for; another one is looked past.
     #[must_use]
     pub fn is_settled_by(&self, awaited: Awaited, sight: &TrialSight) -> bool {
@@ -258,7 +272,7 @@ impl Trial {
             TrialSight::Kept { ended } => *ended || !self.asked_to_end_again,
             // The order to go was read after all: then the host is waited for.
             TrialSight::Leaving { is_alive } => awaited == Awaited::Rest || (!is_alive && !self.tended),
-            TrialSight::OldArmed { is_alive } => awaited == Awaited::Return || (!is_alive && !self.tended),
+            TrialSight::OldArmed { is_alive, .. } => awaited == Awaited::Return || (!is_alive && !self.tended),
             TrialSight::OldFiring => awaited == Awaited::Return,
             TrialSight::InTrial { is_alive, .. } => awaited != Awaited::End || !(*is_alive || self.tended && self.left),
             TrialSight::Firing => awaited != Awaited::End,
@@ -270,8 +284,11 @@ impl Trial {
     /// and nothing was settled.
     #[must_use]
     pub fn overdue(waited: Duration, last: Option<AnyReason>) -> AnyReason {
-        let cause = last.unwrap_or_else(|| TryingReason::NotThereYet.into());
-        TryingReason::TrialOverdue { waited_s: waited.as_secs(), cause }.into()
+        let waited_s = waited.as_secs();
+        match last {
+            Some(cause) => TryingReason::TrialOverdue { waited_s, cause }.into(),
+            None => TryingReason::TrialStandsStill { waited_s }.into(),
+        }
     }
 
     fn go_to(&mut self, stage: TrialStage, order: TrialOrder) -> TrialOrder {
@@ -289,6 +306,7 @@ impl Trial {
         let why = match &end {
             TrialEnd::Kept | TrialEnd::Cancelled => String::new(),
             TrialEnd::Refused { why }
+            | TrialEnd::CannotTry { why }
             | TrialEnd::Failed { why }
             | TrialEnd::WentBack { why }
             | TrialEnd::Wrong { why }
@@ -346,7 +364,10 @@ impl Trial {
             TrialStage::Trying => Some(TrialOrder::Await(Awaited::Return)),
             TrialStage::Keeping => match answer {
                 TrialAnswer::Done => Some(self.go_to(TrialStage::Ending, TrialOrder::End)),
-                TrialAnswer::Refused { why } | TrialAnswer::Failed { why } | TrialAnswer::Unknown { why } => {
+                TrialAnswer::Refused { why }
+                | TrialAnswer::CannotTry { why }
+                | TrialAnswer::Failed { why }
+                | TrialAnswer::Unknown { why } => {
                     self.fire(TurnedBack::Failed(TryingReason::NotKept { cause: why }.into()))
                 }
             },
@@ -362,9 +383,10 @@ impl Trial {
                 self.stage = TrialStage::Over;
                 self.remains = match answer {
                     TrialAnswer::Done => None,
-                    TrialAnswer::Refused { why } | TrialAnswer::Failed { why } | TrialAnswer::Unknown { why } => {
-                        Some(why)
-                    }
+                    TrialAnswer::Refused { why }
+                    | TrialAnswer::CannotTry { why }
+                    | TrialAnswer::Failed { why }
+                    | TrialAnswer::Unknown { why } => Some(why),
                 };
                 None
             }
@@ -376,7 +398,7 @@ impl Trial {
         let on_its_way = self.stage == TrialStage::Trying;
         match sight {
             TrialSight::Leaving { is_alive: false }
-            | TrialSight::OldArmed { is_alive: false }
+            | TrialSight::OldArmed { is_alive: false, .. }
             | TrialSight::InTrial { is_alive: false, .. }
                 if !self.tended =>
             {
@@ -384,9 +406,11 @@ impl Trial {
             }
             TrialSight::Leaving { .. } => Some(self.go_to(TrialStage::Trying, TrialOrder::Await(Awaited::Return))),
             // The order to go did not come, or its guard could not carry it out.
-            TrialSight::OldArmed { .. } => self.turn_back(TurnedBack::Failed(TryingReason::DidNotGo.into())),
+            TrialSight::OldArmed { said, .. } => {
+                self.turn_back(TurnedBack::Failed(TryingReason::DidNotGo { said }.into()))
+            }
             TrialSight::OldFiring => {
-                self.cut.get_or_insert(TurnedBack::Failed(TryingReason::DidNotGo.into()));
+                self.cut.get_or_insert(TurnedBack::Failed(TryingReason::DidNotGo { said: None }.into()));
                 Some(self.go_to(TrialStage::Back, TrialOrder::Await(Awaited::Rest)))
             }
             TrialSight::OldAtRest { restored } => self.at_rest(restored),
@@ -418,10 +442,12 @@ impl Trial {
 
     /// The old boot, and its guard is through.
     fn at_rest(&mut self, restored: bool) -> Option<TrialOrder> {
-        let cut = self.cut.clone().unwrap_or_else(|| TurnedBack::Failed(TryingReason::DidNotGo.into()));
+        let never_went = || TurnedBack::Failed(TryingReason::DidNotGo { said: None }.into());
+        let cut = self.cut.clone().unwrap_or_else(never_went);
         self.clean(match cut {
             _ if !restored => TrialEnd::Wrong { why: TryingReason::NotPutBack.into() },
             TurnedBack::Refused(why) => TrialEnd::Refused { why },
+            TurnedBack::CannotTry(why) => TrialEnd::CannotTry { why },
             TurnedBack::Failed(why) => TrialEnd::Failed { why },
             TurnedBack::Cancelled => TrialEnd::Cancelled,
         })
@@ -430,8 +456,12 @@ impl Trial {
     fn why_back(&self, trace: Option<String>) -> AnyReason {
         let tried = self.tried.clone();
         match (&self.cut, trace) {
+            // It was not told to go, or has not gone: something else has restarted it.
+            _ if self.is_on_its_first_boot() => TryingReason::RestartedUntried { tried }.into(),
             (Some(TurnedBack::Cancelled), _) => TryingReason::BackBySignal { tried }.into(),
-            (Some(TurnedBack::Failed(cause) | TurnedBack::Refused(cause)), _) if !self.go_unknown => {
+            (Some(TurnedBack::Failed(cause) | TurnedBack::Refused(cause) | TurnedBack::CannotTry(cause)), _)
+                if !self.go_unknown =>
+            {
                 TryingReason::BackFor { tried, cause: cause.clone() }.into()
             }
             (_, Some(trace)) => TryingReason::BackByItsGuard { tried, trace }.into(),
@@ -458,6 +488,7 @@ impl TurnedBack {
     fn of(answer: TrialAnswer) -> Self {
         match answer {
             TrialAnswer::Refused { why } => Self::Refused(why),
+            TrialAnswer::CannotTry { why } => Self::CannotTry(why),
             TrialAnswer::Failed { why } | TrialAnswer::Unknown { why } => Self::Failed(why),
             TrialAnswer::Done => Self::Cancelled,
         }

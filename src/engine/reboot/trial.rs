@@ -18,7 +18,7 @@ use crate::event::reason::trying::TryingReason;
 use crate::event::waiting::AfterWait;
 use crate::facts::host::Standing;
 use crate::facts::plan::{HostId, HostPlan};
-use crate::facts::step_answer::StepOutcome;
+use crate::facts::step_answer::{JobEnd, StepAnswer, StepFailure, StepOutcome};
 use crate::facts::trial::TrialJob;
 use crate::inventory::model::Host;
 use crate::remote::answer;
@@ -29,6 +29,9 @@ const KEEPING: Duration = Duration::from_secs(30);
 
 /// The same for `register`, so that the order to go comes in time.
 const REGISTERING: Duration = Duration::from_secs(60);
+
+/// The status of `register` where the host cannot be tried, and nothing was moved (`not_to_be_tried` in `restore.sh`).
+const NOT_TO_BE_TRIED: i32 = 102;
 
 /// Beyond a detached step's own limit: the look at what became of it.
 const AFTER_STEP: Duration = Duration::from_secs(30);
@@ -76,7 +79,7 @@ impl RebootDriver<'_> {
             TrialOrder::Await(awaited) => self.await_sight(id, host, awaited, trial, before).await,
             TrialOrder::LogIn => return self.log_in(id, host, before).await,
             order => {
-                let answer = self.step_of_trial(id, host, &order, before).await;
+                let answer = self.step_of_trial(id, host, &order, trial.as_ref(), before).await;
                 TrialInput::Answered { order, answer }
             }
         };
@@ -84,7 +87,14 @@ impl RebootDriver<'_> {
     }
 
     /// Sends a step until the host has answered or its time is over. Each is done once, however often it is sent.
-    async fn step_of_trial(&self, id: HostId, host: &Host, order: &TrialOrder, before: &Before) -> TrialAnswer {
+    async fn step_of_trial(
+        &self,
+        id: HostId,
+        host: &Host,
+        order: &TrialOrder,
+        trial: Option<&Trial>,
+        before: &Before,
+    ) -> TrialAnswer {
         let plan = before.plan.host(id);
         let times = self.times_of(host);
         let answer = host.limits.connect + host.limits.step;
@@ -93,8 +103,10 @@ impl RebootDriver<'_> {
             TrialOrder::Register => (RebootActivity::RegisteringTrial, answer + host.limits.switch + AFTER_STEP),
             TrialOrder::Go => (RebootActivity::Told, answer),
             TrialOrder::Keep => (RebootActivity::KeepingTrial, answer + host.limits.switch + AFTER_STEP),
-            TrialOrder::End | TrialOrder::Tend => (RebootActivity::KeepingTrial, answer),
-            TrialOrder::Fire | TrialOrder::Leave => (RebootActivity::GoingBack, answer),
+            TrialOrder::End => (RebootActivity::KeepingTrial, answer),
+            TrialOrder::Tend => (RebootActivity::TendingGuard, answer),
+            TrialOrder::Leave => (RebootActivity::Told, answer),
+            TrialOrder::Fire => (RebootActivity::GoingBack, answer),
             // It puts the loader right where the guard could not.
             TrialOrder::Clean { .. } => (RebootActivity::CleaningTrial, answer + host.limits.switch),
             TrialOrder::Await(_) | TrialOrder::LogIn | TrialOrder::Prove => (RebootActivity::LoggingIn, answer),
@@ -102,7 +114,9 @@ impl RebootDriver<'_> {
         self.inquiry.tell(Event::moved_until(&host.name, activity, Some(time), None));
         let until = BootClock.now() + time;
         let clock = before.clocks[id.0];
-        let (run, boot_id) = (self.run.to_owned(), before.trials.boot_of(id, plan));
+        let is_on_its_first_boot = trial.is_some_and(Trial::is_on_its_first_boot);
+        let boot_id = if is_on_its_first_boot { plan.boot_id.clone() } else { before.trials.boot_of(id, plan) };
+        let run = self.run.to_owned();
         let job = |kind, spare| RemoteStep::TrialJob {
             run: run.clone(),
             boot_id: boot_id.clone(),
@@ -113,7 +127,7 @@ impl RebootDriver<'_> {
         let step = match order {
             TrialOrder::Arm => {
                 let Some(tried) = before.trials.plans.get(&id) else {
-                    return TrialAnswer::Refused { why: TryingReason::DidNotGo.into() };
+                    return TrialAnswer::Refused { why: TryingReason::DidNotGo { said: None }.into() };
                 };
                 RemoteStep::ArmTrial {
                     run,
@@ -137,7 +151,7 @@ impl RebootDriver<'_> {
             TrialOrder::Leave => RemoteStep::Reboot { run, boot_id, expected: Expected::default() },
             TrialOrder::Clean { why } => RemoteStep::CleanTrial { run, why: why.clone() },
             TrialOrder::Await(_) | TrialOrder::LogIn | TrialOrder::Prove => {
-                return TrialAnswer::Refused { why: TryingReason::DidNotGo.into() };
+                return TrialAnswer::Refused { why: TryingReason::DidNotGo { said: None }.into() };
             }
         };
         let script = step.script();
@@ -149,7 +163,7 @@ impl RebootDriver<'_> {
                 Some(Ok(raw)) => match answer::step_answer(&raw.lines) {
                     Ok(answer) => {
                         before.trials.saw(id, &answer.standing);
-                        return of_outcome(answer.outcome);
+                        return answered(order, answer, may_have_run);
                     }
                     Err(error) => {
                         may_have_run = true;
@@ -184,7 +198,7 @@ impl RebootDriver<'_> {
         before: &Before,
     ) -> TrialInput {
         let (Some(trial), Some(plan)) = (trial, before.trials.plans.get(&id)) else {
-            return TrialInput::Silent { why: TryingReason::DidNotGo.into() };
+            return TrialInput::Silent { why: TryingReason::DidNotGo { said: None }.into() };
         };
         let times = self.times_of(host);
         let (activity, expected, longest) = match awaited {
@@ -234,7 +248,7 @@ impl RebootDriver<'_> {
                 RebootInput::Tried { host: id, input, boot_id: Some(standing.boot_id) }
             }
             (Ok(_), None) => {
-                let why = AnyReason::from(TryingReason::DidNotGo);
+                let why = AnyReason::from(TryingReason::DidNotGo { said: None });
                 RebootInput::Tried { host: id, input: TrialInput::NoLogin { why }, boot_id: None }
             }
             (Err(cause), _) => {
@@ -245,11 +259,56 @@ impl RebootDriver<'_> {
     }
 }
 
-fn of_outcome(outcome: StepOutcome) -> TrialAnswer {
-    let is_refused = matches!(outcome, StepOutcome::Refused { .. });
-    match Cause::of_outcome(outcome) {
-        None => TrialAnswer::Done,
-        Some(cause) if is_refused => TrialAnswer::Refused { why: cause.into() },
-        Some(cause) => TrialAnswer::Failed { why: cause.into() },
+/// Says what the host's answer means. `may_have_run`: the step was sent before, and the answer to that was lost.
+fn answered(order: &TrialOrder, answer: StepAnswer, may_have_run: bool) -> TrialAnswer {
+    let StepAnswer { outcome, log, .. } = answer;
+    match outcome {
+        StepOutcome::Done => TrialAnswer::Done,
+        // The guard may have read the first copy, and have rebooted: then the boot that refuses is the trial's.
+        StepOutcome::Refused { reason, text } if *order == TrialOrder::Go && may_have_run => {
+            TrialAnswer::Unknown { why: Cause::refused(reason, text).into() }
+        }
+        StepOutcome::Refused { reason, text } => TrialAnswer::Refused { why: Cause::refused(reason, text).into() },
+        StepOutcome::Failed { failure } => {
+            let cannot_try = failure == StepFailure::Trial(TrialJob::Register, JobEnd::Status(NOT_TO_BE_TRIED));
+            let why = Cause::failed_by_log(failure, &log).into();
+            if cannot_try { TrialAnswer::CannotTry { why } } else { TrialAnswer::Failed { why } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::facts::step_answer::RefusalReason;
+
+    fn answer(outcome: StepOutcome) -> StepAnswer {
+        let standing = crate::decide::status::tests::well().facts.standing;
+        StepAnswer { outcome, standing, log: vec!["the kernel's line is too long".into(), String::new()] }
+    }
+
+    #[test]
+    fn an_order_to_go_that_may_have_been_read_is_never_refused() {
+        let refused = || answer(StepOutcome::Refused { reason: RefusalReason::OtherBoot, text: "it is two".into() });
+        let of = |order, may_have_run| answered(&order, refused(), may_have_run);
+        assert!(matches!(of(TrialOrder::Go, true), TrialAnswer::Unknown { .. }));
+        assert!(matches!(of(TrialOrder::Go, false), TrialAnswer::Refused { .. }));
+        assert!(matches!(of(TrialOrder::Fire, true), TrialAnswer::Refused { .. }));
+    }
+
+    #[test]
+    fn what_register_has_not_moved_cannot_be_tried_and_says_why() {
+        let failed = |job, status| {
+            let failure = StepFailure::Trial(job, JobEnd::Status(status));
+            answered(&TrialOrder::Register, answer(StepOutcome::Failed { failure }), false)
+        };
+        let TrialAnswer::CannotTry { why } = failed(TrialJob::Register, 102) else { panic!("it can be tried") };
+        assert!(why.to_string().contains("the kernel's line is too long"), "{why}");
+        for (job, status) in [(TrialJob::Register, 103), (TrialJob::Keep, 102)] {
+            assert!(matches!(failed(job, status), TrialAnswer::Failed { .. }), "{job:?} {status}");
+        }
+        assert_eq!(answered(&TrialOrder::Register, answer(StepOutcome::Done), true), TrialAnswer::Done);
     }
 }

@@ -100,10 +100,12 @@ pub enum RollingEnd {
         #[serde(rename = "of_run")]
         run: String,
         rebooted: Vec<HostName>,
-        /// Their new systems were tried, and they run again what they booted before, or are on a boot that was not
-        /// proven.
+        /// Their new systems were tried, and they run again what they booted before.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         went_back: Vec<HostName>,
+        /// A person must look at these: they are on a boot that their trial has not proven.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unproven: Vec<HostName>,
         /// Told to reboot, and on the boot that they were on.
         told_only: Vec<HostName>,
         not_rebooted: Vec<HostName>,
@@ -211,5 +213,7 @@ pub enum RebootActivity {
     /// What was tried becomes the boot default.
     KeepingTrial,
     GoingBack,
+    /// Its guard was dead.
+    TendingGuard,
     CleaningTrial,
 }

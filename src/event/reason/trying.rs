@@ -16,10 +16,18 @@ pub enum TryingReason {
     RebootedUntried { cause: AnyReason },
     /// It is the machine that fleetdeploy runs on, so that nobody could judge a trial.
     NobodyJudges,
+    /// A reboot would bring what booted last, and not the profile, which was tried here before.
+    BootsOlder { tried: StorePath, booted: StorePath },
+    /// The same, and the profile cannot be tried again.
+    BootsOlderUntried { tried: StorePath, booted: StorePath, cause: AnyReason },
+    /// The host has looked, moved nothing, and cannot try it.
+    CannotTry { cause: AnyReason },
     /// It was not told to go, or its guard could not carry that out.
-    DidNotGo,
-    /// It answers, and the trial is still on its way.
-    NotThereYet,
+    DidNotGo {
+        /// Why its guard could not. Absent: nothing is known of that.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        said: Option<String>,
+    },
     /// The guard of the old boot is through, and the boot default is not what it was.
     NotPutBack,
     /// What was tried did not become the boot default.
@@ -45,6 +53,10 @@ pub enum TryingReason {
         #[serde(skip_serializing_if = "Option::is_none")]
         line: Option<String>,
     },
+    /// The host runs what is to be tried, and not as this trial.
+    BootedBesideTrial { tried: StorePath },
+    /// The host was restarted by something else before it went into its trial.
+    RestartedUntried { tried: StorePath },
     /// It was tried, and was sent back by a signal.
     BackBySignal { tried: StorePath },
     /// It was tried, and was sent back because of what was seen.
@@ -55,6 +67,8 @@ pub enum TryingReason {
     BackWithoutATrace { tried: StorePath },
     /// The host is out of reach, past the time at which it must be back by itself.
     TrialOverdue { waited_s: u64, cause: AnyReason },
+    /// The host answers past that time, and its trial is not over.
+    TrialStandsStill { waited_s: u64 },
     /// A recovery waits for the end of a trial.
     WaitsForTrial {
         #[serde(rename = "of_run")]

@@ -110,8 +110,8 @@ impl fmt::Display for RollingEnd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RebootsEnded(ended) => ended.fmt(formatter),
-            Self::RollingEndedByRecovery { run, rebooted, went_back, told_only, not_rebooted, away } => {
-                let done = if went_back.is_empty() {
+            Self::RollingEndedByRecovery { run, rebooted, went_back, unproven, told_only, not_rebooted, away } => {
+                let done = if went_back.is_empty() && unproven.is_empty() {
                     "nothing was done to any host"
                 } else {
                     "what was left of its trial is cleaned away"
@@ -120,6 +120,7 @@ impl fmt::Display for RollingEnd {
                 let parts = [
                     ("rebooted", rebooted),
                     ("went back", went_back),
+                    ("LOOK NOW, not proven", unproven),
                     ("told to reboot, and did not", told_only),
                     ("not rebooted", not_rebooted),
                     ("LOOK NOW, no answer", away),
@@ -195,6 +196,7 @@ impl fmt::Display for RebootActivity {
             Self::RegisteringTrial => "making its new system an entry of its own",
             Self::MayHang => "silent; it may hang, or goes back by itself",
             Self::KeepingTrial => "keeping its new system",
+            Self::TendingGuard => "starting its guard again",
             Self::GoingBack => "waiting for its guard to bring it back",
             Self::CleaningTrial => "cleaning up after its trial",
         })

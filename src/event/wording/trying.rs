@@ -13,8 +13,23 @@ impl fmt::Display for TryingReason {
             Self::NobodyJudges => {
                 formatter.write_str("fleetdeploy runs on it, and nobody else would say that it is well")
             }
-            Self::DidNotGo => formatter.write_str("did not go into its trial: it is on the boot that it was on"),
-            Self::NotThereYet => formatter.write_str("it answers, and its guard is still at work or waits"),
+            Self::BootsOlder { tried, booted } => {
+                write!(formatter, "has tried {tried} before, which is not known to boot: a reboot would bring {booted}")
+            }
+            Self::BootsOlderUntried { tried, booted, cause } => write!(
+                formatter,
+                "has tried {tried} before, which is not known to boot: a reboot would bring {booted}, and it cannot be \
+                 tried again: {cause}"
+            ),
+            Self::CannotTry { cause } => {
+                write!(formatter, "cannot try its new system, and nothing was moved there: {cause}")
+            }
+            Self::DidNotGo { said: None } => {
+                formatter.write_str("did not go into its trial: it is on the boot that it was on")
+            }
+            Self::DidNotGo { said: Some(said) } => {
+                write!(formatter, "did not go into its trial, and is on the boot that it was on: {said}")
+            }
             Self::NotPutBack => formatter.write_str(
                 "did not go into its trial, and its guard could not put the boot default back to what it was",
             ),
@@ -39,6 +54,14 @@ impl fmt::Display for TryingReason {
             Self::BootedNeither { booted, line: None } => {
                 write!(formatter, "came up on something else than it was to try: {booted}, and in no trial")
             }
+            Self::BootedBesideTrial { tried } => write!(
+                formatter,
+                "has come up on {tried}, and not in its trial: by an entry of its own, which nothing guards or proves"
+            ),
+            Self::RestartedUntried { tried } => write!(
+                formatter,
+                "has restarted before it went into its trial, and runs what it booted before: {tried} was not tried"
+            ),
             Self::BackBySignal { tried } => {
                 write!(formatter, "runs what it booted before, and {tried} was not tried to the end")
             }
@@ -59,6 +82,11 @@ impl fmt::Display for TryingReason {
                 "has not come back from its trial within {waited_s} s: {cause}; switch it off and on: it boots what it \
                  booted before"
             ),
+            Self::TrialStandsStill { waited_s } => write!(
+                formatter,
+                "answers, and its trial has not ended within {waited_s} s: do not switch it off, because its boot \
+                 default may just be written; `fleetdeploy recover` waits for the end of it"
+            ),
             Self::WaitsForTrial { run, wait_s } => write!(
                 formatter,
                 "a trial of run {run} is not over: its host ends it by its own clock, and is waited for, {wait_s} \
@@ -72,7 +100,7 @@ impl fmt::Display for TryingReason {
             }
             Self::NotSeenSince => formatter.write_str("it does not answer"),
             Self::TrialRemains { cause } => {
-                write!(formatter, "may still have something of its trial, which the next command cleans: {cause}")
+                write!(formatter, "may still have something of its trial, which `fleetdeploy recover` cleans: {cause}")
             }
         }
     }
@@ -82,9 +110,16 @@ impl Worded for TryingReason {
     fn mend(&self) -> Option<String> {
         match self {
             Self::RebootedUntried { cause } => cause.mend(),
+            Self::BootsOlder { .. } => {
+                Some("give --trial to try it again, or --accept-drift to reboot into what booted last".to_owned())
+            }
+            Self::BootsOlderUntried { .. } => Some("give --accept-drift to reboot into what booted last".to_owned()),
+            Self::CannotTry { .. } => Some("reboot it into its new system without --trial".to_owned()),
             Self::NobodyJudges
-            | Self::DidNotGo
-            | Self::NotThereYet
+            | Self::DidNotGo { .. }
+            | Self::BootedBesideTrial { .. }
+            | Self::RestartedUntried { .. }
+            | Self::TrialStandsStill { .. }
             | Self::NotPutBack
             | Self::NotKept { .. }
             | Self::CameUpUnguarded

@@ -27,20 +27,27 @@ pub enum ToTry {
     Nothing,
     /// It cannot be tried, for this reason.
     Not(TryingReason),
+    /// A reboot would bring what booted last, although the profile was tried here before and is not known to boot; and
+    /// it is not to be tried again.
+    NotAgain(TryingReason),
     Plan(TrialPlan),
 }
 
 impl ToTry {
-    /// `is_own`: fleetdeploy runs on this machine.
+    /// `is_own`: fleetdeploy runs on this machine. `tries`: a person wants new systems to be tried.
     #[must_use]
-    pub fn of(run: &str, host: &Host, facts: &Facts, is_own: bool) -> Self {
+    pub fn of(run: &str, host: &Host, facts: &Facts, is_own: bool, tries: bool) -> Self {
         let (standing, systems) = (&facts.standing, &facts.standing.systems);
         let (booted, tried) = (&standing.booted, &systems.profile);
         let Some(before) = systems.known_boot_default() else { return Self::Nothing };
         let is_again = standing.trial.remembered(tried, booted).is_some() && systems.current == *booted;
-        let is_drift = !(systems.all_are(tried) || is_again && before == booted);
-        if booted == tried || is_drift {
+        let brings_older = is_again && before == booted;
+        if booted == tried || !(systems.all_are(tried) || brings_older) {
             return Self::Nothing;
+        }
+        if !tries {
+            let older = || TryingReason::BootsOlder { tried: tried.clone(), booted: booted.clone() };
+            return if brings_older { Self::NotAgain(older()) } else { Self::Nothing };
         }
         let cause: AnyReason = if is_own {
             TryingReason::NobodyJudges.into()
@@ -55,6 +62,13 @@ impl ToTry {
                 before: before.clone(),
             });
         };
+        if brings_older {
+            return Self::NotAgain(TryingReason::BootsOlderUntried {
+                tried: tried.clone(),
+                booted: booted.clone(),
+                cause,
+            });
+        }
         Self::Not(TryingReason::RebootedUntried { cause })
     }
 }
@@ -65,7 +79,11 @@ pub enum TrialSight {
     /// The old boot; its guard sets the next boot, or reboots already. A dead one has to be started again.
     Leaving { is_alive: bool },
     /// The old boot under its guard, which was not asked to go, or could not.
-    OldArmed { is_alive: bool },
+    OldArmed {
+        is_alive: bool,
+        /// Why it could not, in the words of the host.
+        said: Option<String>,
+    },
     /// The old boot; its guard is putting back.
     OldFiring,
     /// The old boot without a guard of this trial that waits or works.
@@ -115,10 +133,13 @@ impl TrialSight {
         let is_proven = survivor.is_some_and(|survivor| survivor.proven);
         let guard = OwnGuard::of(&plan.run, &standing.guard);
         if same_boot(&standing.boot_id, &plan.boot_id) {
-            let is_leaving = trial.go.as_ref().is_some_and(|going| going.run == plan.run && going.failed.is_none());
+            let own_go = trial.go.as_ref().filter(|going| going.run == plan.run);
+            let is_leaving = own_go.is_some_and(|going| going.failed.is_none());
             return match guard {
                 _ if is_leaving => Self::Leaving { is_alive: guard != OwnGuard::Armed { is_alive: false } },
-                OwnGuard::Armed { is_alive } => Self::OldArmed { is_alive },
+                OwnGuard::Armed { is_alive } => {
+                    Self::OldArmed { is_alive, said: own_go.and_then(|going| going.failed.clone()) }
+                }
                 OwnGuard::Firing => Self::OldFiring,
                 OwnGuard::Fired | OwnGuard::Disarmed | OwnGuard::None => {
                     Self::OldAtRest { restored: standing.systems.known_boot_default() == Some(&plan.before) }
@@ -143,6 +164,9 @@ impl TrialSight {
             _ if standing.booted == plan.tried && is_proven => Self::Other { why: moved(standing).into() },
             OwnGuard::Fired if is_in_trial => Self::Other { why: TryingReason::GuardStayed.into() },
             OwnGuard::None if is_in_trial => Self::Unguarded,
+            _ if standing.booted == plan.tried => {
+                Self::Other { why: TryingReason::BootedBesideTrial { tried: plan.tried.clone() }.into() }
+            }
             _ => Self::Other {
                 why: TryingReason::BootedNeither { booted: standing.booted.clone(), line: trial.line.clone() }.into(),
             },

@@ -5,6 +5,7 @@ use pretty_assertions::assert_eq;
 use super::*;
 use crate::decide::reboot::tests::standing;
 use crate::decide::transaction::tests::system;
+use crate::event::reason::Worded as _;
 use crate::facts::host::GuardState;
 use crate::facts::systems::{NextBoot, Systems};
 use crate::facts::trial::{TrialGo, TrialStanding, TrialSurvivor, TrialSystems};
@@ -49,6 +50,10 @@ fn gone() -> Trial {
     trial
 }
 
+fn old_armed() -> TrialSight {
+    TrialSight::OldArmed { is_alive: true, said: None }
+}
+
 fn in_trial() -> TrialSight {
     TrialSight::InTrial { is_alive: true, lacks: None }
 }
@@ -76,6 +81,7 @@ fn ends(trial: &mut Trial, order: Option<TrialOrder>) -> TrialEnd {
     let end = trial.end().cloned().expect("it is over");
     let said = match &end {
         TrialEnd::Refused { why }
+        | TrialEnd::CannotTry { why }
         | TrialEnd::Failed { why }
         | TrialEnd::WentBack { why }
         | TrialEnd::Wrong { why }
@@ -115,11 +121,42 @@ fn what_fails_before_the_order_to_go_is_put_back_by_the_old_boots_guard() {
             }
             assert_eq!(next, Some(TrialOrder::Fire));
             assert_eq!(done(&mut trial), Some(TrialOrder::Await(Awaited::Rest)));
-            assert!(passes(&trial, &TrialSight::OldFiring) && passes(&trial, &TrialSight::OldArmed { is_alive: true }));
+            assert!(passes(&trial, &TrialSight::OldFiring) && passes(&trial, &old_armed()));
             let clean = see(&mut trial, rest.clone());
             assert_eq!(ends(&mut trial, clean), end, "{steps}");
         }
     }
+}
+
+#[test]
+fn what_the_host_cannot_try_is_told_apart_from_what_it_refuses() {
+    let mut trial = trial();
+    let _ = done(&mut trial);
+    assert_eq!(answer(&mut trial, TrialAnswer::CannotTry { why: why("no room") }), Some(TrialOrder::Fire));
+    assert!(trial.is_on_its_first_boot());
+    let _ = done(&mut trial);
+    let clean = see(&mut trial, TrialSight::OldAtRest { restored: true });
+    assert_eq!(ends(&mut trial, clean), TrialEnd::CannotTry { why: why("no room") });
+}
+
+#[test]
+fn orders_of_the_old_boot_are_for_that_boot_alone() {
+    let mut trial = trial();
+    assert!(trial.is_on_its_first_boot());
+    let _ = (done(&mut trial), done(&mut trial));
+    assert!(trial.out == TrialOrder::Go && trial.is_on_its_first_boot());
+    assert!(!gone().is_on_its_first_boot() && !keeping().is_on_its_first_boot());
+}
+
+#[test]
+fn a_host_that_something_else_has_restarted_before_it_went_has_tried_nothing() {
+    let mut trial = trial();
+    let _ = done(&mut trial);
+    let _ = answer(&mut trial, TrialAnswer::Unknown { why: why("silent") });
+    let _ = done(&mut trial);
+    let clean = see(&mut trial, TrialSight::BackOnOld { trace: None });
+    let said = TryingReason::RestartedUntried { tried: system("tried") };
+    assert_eq!(ends(&mut trial, clean), TrialEnd::WentBack { why: said.into() });
 }
 
 #[test]
@@ -144,13 +181,13 @@ fn an_order_to_go_without_an_answer_is_waited_for_and_then_it_is_seen_what_becam
     assert_eq!(see(&mut unknown(), in_trial()), Some(TrialOrder::LogIn));
     // It did not: the order cannot come any more once the guard has fired.
     let mut stayed = unknown();
-    assert_eq!(see(&mut stayed, TrialSight::OldArmed { is_alive: true }), Some(TrialOrder::Fire));
+    assert_eq!(see(&mut stayed, old_armed()), Some(TrialOrder::Fire));
     let _ = done(&mut stayed);
     let clean = see(&mut stayed, TrialSight::OldAtRest { restored: true });
     assert_eq!(ends(&mut stayed, clean), TrialEnd::Failed { why: why("silent") });
     // It came just before the guard was told to act, and the host refused that.
     let mut late = unknown();
-    let _ = see(&mut late, TrialSight::OldArmed { is_alive: true });
+    let _ = see(&mut late, old_armed());
     assert_eq!(
         answer(&mut late, TrialAnswer::Refused { why: why("go is under way") }),
         Some(TrialOrder::Await(Awaited::Rest))
@@ -165,10 +202,19 @@ fn an_order_to_go_without_an_answer_is_waited_for_and_then_it_is_seen_what_becam
 
 #[test]
 fn a_guard_that_could_not_go_ends_it_on_the_old_boot() {
+    let mut told = gone();
+    let said = Some("the next boot is windows.conf".to_owned());
+    let armed = TrialSight::OldArmed { is_alive: true, said: said.clone() };
+    assert_eq!(see(&mut told, armed), Some(TrialOrder::Fire));
+    let _ = done(&mut told);
+    let clean = see(&mut told, TrialSight::OldAtRest { restored: true });
+    let end = ends(&mut told, clean);
+    let TrialEnd::Failed { why } = &end else { panic!("{end:?}") };
+    assert!(why.to_string().ends_with("windows.conf"), "{why}");
     let mut trial = gone();
     assert_eq!(see(&mut trial, TrialSight::OldFiring), Some(TrialOrder::Await(Awaited::Rest)));
     let clean = see(&mut trial, TrialSight::OldAtRest { restored: true });
-    assert_eq!(ends(&mut trial, clean), TrialEnd::Failed { why: TryingReason::DidNotGo.into() });
+    assert_eq!(ends(&mut trial, clean), TrialEnd::Failed { why: TryingReason::DidNotGo { said: None }.into() });
 }
 
 #[test]
@@ -251,7 +297,7 @@ fn a_trial_without_its_guard_is_left_by_a_reboot_and_one_with_a_dead_guard_gets_
     // One that does not stay alive is as good as none.
     assert_eq!(trial.handle(TrialInput::LoggedIn(dead())), Some(TrialOrder::Leave));
     let mut old = gone();
-    assert_eq!(see(&mut old, TrialSight::OldArmed { is_alive: false }), Some(TrialOrder::Tend));
+    assert_eq!(see(&mut old, TrialSight::OldArmed { is_alive: false, said: None }), Some(TrialOrder::Tend));
     assert_eq!(done(&mut old), Some(TrialOrder::Await(Awaited::Return)));
     assert_eq!(see(&mut old, in_trial()), Some(TrialOrder::LogIn));
     // On its way, with the next boot set: nobody else would reboot it.
@@ -421,17 +467,18 @@ fn new(change: impl FnOnce(&mut crate::facts::host::Standing)) -> TrialSight {
 #[test]
 fn the_old_boot_is_told_by_its_guard_and_by_the_order_to_go() {
     let go = |failed: Option<&str>| Some(TrialGo { run: "r-1".into(), failed: failed.map(str::to_owned) });
-    assert_eq!(old(|_| ()), TrialSight::OldArmed { is_alive: true });
+    assert_eq!(old(|_| ()), old_armed());
     assert_eq!(
         old(|at| at.guard = GuardState::Dead { run: "r-1".into(), deadline: 1 }),
-        TrialSight::OldArmed { is_alive: false }
+        TrialSight::OldArmed { is_alive: false, said: None }
     );
     assert_eq!(old(|at| at.trial.go = go(None)), TrialSight::Leaving { is_alive: true });
     let dead = GuardState::Dead { run: "r-1".into(), deadline: 1 };
     assert_eq!(old(|at| (at.trial.go, at.guard) = (go(None), dead)), TrialSight::Leaving { is_alive: false });
-    assert_eq!(old(|at| at.trial.go = go(Some("the loader"))), TrialSight::OldArmed { is_alive: true });
+    let said = Some("the loader".to_owned());
+    assert_eq!(old(|at| at.trial.go = go(Some("the loader"))), TrialSight::OldArmed { is_alive: true, said });
     let of_another = Some(TrialGo { run: "r-2".into(), failed: None });
-    assert_eq!(old(|at| at.trial.go = of_another), TrialSight::OldArmed { is_alive: true });
+    assert_eq!(old(|at| at.trial.go = of_another), old_armed());
     assert_eq!(old(|at| at.guard = GuardState::Firing { run: "r-1".into() }), TrialSight::OldFiring);
     for guard in [GuardState::Fired { run: "r-1".into() }, GuardState::None, GuardState::Firing { run: "r-2".into() }] {
         assert_eq!(old(|at| at.guard = guard.clone()), TrialSight::OldAtRest { restored: false });
@@ -506,34 +553,41 @@ fn every_other_boot_is_told_as_what_it_is() {
     let traced = back(&|at| at.trial.survivors = vec![survivor(|of| of.trace = Some("fired".into()))]);
     assert_eq!(traced, TrialSight::BackOnOld { trace: Some("fired".into()) });
     let other = |change: &dyn Fn(&mut crate::facts::host::Standing)| match new(|at| change(at)) {
-        TrialSight::Other { why } => why.code() == Some("booted-neither"),
-        _ => false,
+        TrialSight::Other { why } => {
+            crate::codes::keep_judged([why.clone()]);
+            why.code().unwrap_or_default().to_owned()
+        }
+        sight => panic!("{sight:?}"),
     };
-    assert!(other(&|at| at.trial.line = None), "its own entry, or a crash kernel");
-    assert!(other(&|at| at.trial.line = Some("r-2".into())));
-    assert!(other(&|at| at.booted = system("x")));
+    assert_eq!(other(&|at| at.trial.line = None), "booted-beside-trial", "its own entry, or a crash kernel");
+    assert_eq!(other(&|at| at.trial.line = Some("r-2".into())), "booted-beside-trial");
+    assert_eq!(other(&|at| at.booted = system("x")), "booted-neither");
 }
 
 #[test]
 fn a_wait_that_is_over_says_what_came_of_the_last_look() {
     let overdue = |last| Trial::overdue(std::time::Duration::from_secs(90), last);
-    for (last, says) in [(None, "still at work"), (Some(why("no route")), "no route")] {
+    for (last, says) in [(None, "do not switch it off"), (Some(why("no route")), "no route; switch it off and on")] {
         let said = overdue(last);
         crate::codes::keep_judged([said.clone()]);
         let said = said.to_string();
-        assert!(said.contains("within 90 s") && said.contains(says) && said.contains("off and on"), "{said}");
+        assert!(said.contains("within 90 s") && said.contains(says), "{said}");
     }
 }
 
 /// What becomes of the new system of the first host of the fleet of the status, by its facts.
 fn to_try(is_own: bool, change: impl FnOnce(&mut crate::facts::host::Facts)) -> ToTry {
+    to_try_where(is_own, true, change)
+}
+
+fn to_try_where(is_own: bool, tries: bool, change: impl FnOnce(&mut crate::facts::host::Facts)) -> ToTry {
     let fleet = crate::decide::status::tests::fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
     let mut facts = crate::decide::status::tests::well().facts;
     facts.standing.booted = system("booted");
     facts.standing.systems = Systems::all(&system("tried"));
     change(&mut facts);
-    let said = ToTry::of("r-1", &fleet.hosts[0], &facts, is_own);
-    if let ToTry::Not(why) = &said {
+    let said = ToTry::of("r-1", &fleet.hosts[0], &facts, is_own, tries);
+    if let ToTry::Not(why) | ToTry::NotAgain(why) = &said {
         crate::codes::keep_judged([why.clone()]);
     }
     said
@@ -548,13 +602,24 @@ fn what_was_not_booted_is_tried_where_the_host_can_do_that() {
         facts.standing.systems = Systems { profile: system("tried"), ..Systems::all(&system("booted")) };
     };
     assert_eq!(to_try(false, drift), ToTry::Nothing, "drift");
-    // The same, where a trial is remembered.
-    let again = to_try(false, |facts| {
-        drift(facts);
-        facts.standing.trial.survivors = vec![survivor(|of| of.failed = Some("no login".into()))];
-    });
-    let ToTry::Plan(plan) = again else { panic!("{again:?}") };
-    assert_eq!((plan.booted, plan.tried, plan.before), (system("booted"), system("tried"), system("booted")));
+    assert_eq!(to_try_where(false, false, |_| ()), ToTry::Nothing, "nobody wants it");
+    // The same, where a trial is remembered: also where the power was cut, and nobody wrote down how it ended.
+    for failed in [Some("no login".to_owned()), None] {
+        let remembered = |facts: &mut crate::facts::host::Facts| {
+            drift(facts);
+            facts.standing.trial.survivors = vec![survivor(|of| of.failed = failed.clone())];
+        };
+        let again = to_try(false, remembered);
+        let ToTry::Plan(plan) = again else { panic!("{again:?}") };
+        assert_eq!((plan.booted, plan.tried, plan.before), (system("booted"), system("tried"), system("booted")));
+        // A reboot would bring what booted last, and nobody would learn that.
+        let untried = to_try_where(false, false, remembered);
+        let ToTry::NotAgain(why) = untried else { panic!("{untried:?}") };
+        assert_eq!(why.mend().map(|mend| mend.contains("--trial")), Some(true), "{why}");
+        let cannot = to_try(true, remembered);
+        let ToTry::NotAgain(why) = cannot else { panic!("{cannot:?}") };
+        assert_eq!(why.mend().map(|mend| mend.contains("--trial")), Some(false), "{why}");
+    }
 }
 
 #[test]

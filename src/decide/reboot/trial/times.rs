@@ -8,8 +8,10 @@ use crate::inventory::model::Limits;
 /// (`reboot_wait`, `force_wait` and the rest in `guard.sh`).
 const LADDER: Duration = Duration::from_secs(240 + 150 + 30);
 
-/// How long a guard that has fired in a trial may take before that: it ends `keep`, has the loader installed, syncs.
-const FIRING: Duration = Duration::from_secs(60 + 240 + 30);
+/// How long a guard that has fired may take before that, where the scripts let each part be as long as it may
+/// (`guard_trial.sh`): the lock, the end of `keep` and of its unit, the trace, the loader's installer, the next boot that
+/// is emptied, the files that are read, the trace once more, the last sync.
+const FIRING: Duration = Duration::from_secs(20 + 60 + 50 + 30 + 270 + 30 + 60 + 30 + 30);
 
 /// What the guard of the old boot has beyond its orders: an installer that is ended, and one that puts back.
 const SPARE_BEFORE: Duration = Duration::from_secs(120);
@@ -83,10 +85,10 @@ mod tests {
         assert_eq!(times.old_guard, seconds(90 + 240 + 120));
         assert_eq!(times.seconds, seconds(120 + 135 + 150 + 240 + 90));
         assert_eq!(times.may_hang, seconds(540));
-        assert_eq!(times.back_by_itself, seconds(2 * 540 + 735 + 330));
+        assert_eq!(times.back_by_itself, seconds(2 * 540 + 735 + 580));
         assert_eq!(times.hold, times.old_guard + times.back_by_itself + seconds(135 + 150));
-        assert_eq!(times.rest(), times.old_guard + seconds(330));
-        assert_eq!(times.end(), seconds(735 + 330 + 540));
+        assert_eq!(times.rest(), times.old_guard + seconds(580));
+        assert_eq!(times.end(), seconds(735 + 580 + 540));
         // What the trial waits for comes before the whole is over.
         assert!(times.end() < times.back_by_itself);
     }
