@@ -108,7 +108,7 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<StatusTr
         }
         // A system that another run has moved is that run's affair.
         if let Some(drift) = drift(&facts.standing.systems) {
-            add(ShortTrouble::Drift, drift);
+            add(ShortTrouble::Drift, tried_in_vain(fleet, host, facts).unwrap_or(drift));
         }
     }
     // A /boot that is gone, or a next boot that a person has set, is also in the way of the end of a run that holds the
@@ -161,6 +161,15 @@ fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<StatusTrouble> {
     findings.into_iter().filter(|finding| finding.weight == survey::Weight::Refusal).map(claim).collect()
 }
 
+/// What an installer would make of the profile here must not be a person's next step.
+fn tried_in_vain(fleet: &str, host: &Host, facts: &Facts) -> Option<Ailment> {
+    let standing = &facts.standing;
+    let survivor = standing.trial.remembered(&standing.systems.profile, &standing.booted)?;
+    let tried = standing.systems.profile.clone();
+    let (run, fleet) = (survivor.run.clone(), fleet.to_owned());
+    Some(Ailment::TriedInVain { tried, run, fleet, host: host.name.clone() })
+}
+
 /// Says where a host's three systems differ, and what brings them together; `None`: they are one, or it is not known.
 #[must_use]
 pub fn drift(systems: &Systems) -> Option<Ailment> {
@@ -189,7 +198,7 @@ pub(crate) mod tests {
     use crate::facts::store_path::StorePath;
     use crate::facts::systems::{BootFiles, BootLoader, NextBoot};
     use crate::facts::traces::{EndMark, EndSide, Ended, RunMark};
-    use crate::facts::trial::{TrialFacts, TrialMeans};
+    use crate::facts::trial::{TrialFacts, TrialMeans, TrialSurvivor, TrialSystems};
     use crate::inventory::model::{Fleet, Inventory};
 
     pub(crate) fn system(hash: char, version: &str) -> StorePath {
@@ -275,6 +284,35 @@ pub(crate) mod tests {
         let troubles = troubles("lab", &fleet.hosts[0], &condition);
         crate::codes::keep_judged(troubles.iter().map(|trouble| trouble.text.clone()));
         troubles.into_iter().map(|trouble| trouble.short.to_string()).collect()
+    }
+
+    /// Its profile was tried once, and the host has booted what it booted before.
+    fn tried_in_vain(host: &mut Condition) {
+        let (booted, tried) = (system('a', "1"), system('b', "2"));
+        let systems = TrialSystems { booted: booted.clone(), tried: tried.clone(), before: tried.clone() };
+        host.facts.standing.trial.survivors = vec![TrialSurvivor {
+            run: "r-1".into(),
+            owner: "ada@laptop".into(),
+            systems: Some(systems),
+            seconds: 600,
+            kept_by_firmware: false,
+            proven: false,
+            over: true,
+            failed: Some("no login".into()),
+            trace: None,
+        }];
+        host.facts.standing.booted = booted.clone();
+        host.facts.standing.systems = Systems { profile: tried, ..Systems::all(&booted) };
+    }
+
+    #[test]
+    fn nobody_is_told_to_make_a_system_the_boot_default_that_was_tried_in_vain() {
+        assert_eq!(shorts(tried_in_vain), ["drift"]);
+        let fleet = fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
+        let mut condition = well();
+        tried_in_vain(&mut condition);
+        let mend = troubles("lab", &fleet.hosts[0], &condition)[0].text.mend().unwrap();
+        assert!(!mend.contains("installs the boot loader") && mend.contains("reboot lab --trial --on vps"), "{mend}");
     }
 
     #[test]

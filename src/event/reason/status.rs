@@ -26,6 +26,15 @@ pub enum Ailment {
     BootDefaultStandsAlone { current: StorePath, profile: StorePath, boot_default: StorePath },
     /// The profile says something else than what runs and a reboot brings.
     ProfileStandsAlone { current: StorePath, profile: StorePath, boot_default: StorePath },
+    /// The profile says a system that was tried once in a boot, and was not proven there.
+    TriedInVain {
+        tried: StorePath,
+        #[serde(rename = "of_run")]
+        run: String,
+        fleet: String,
+        #[serde(rename = "on_host")]
+        host: HostName,
+    },
     /// What runs, what the profile says and what a reboot brings are three systems.
     SystemsAllDiffer { current: StorePath, profile: StorePath, boot_default: StorePath },
     /// A run was ended on it while other hosts of the run were missing.

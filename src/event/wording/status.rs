@@ -35,6 +35,11 @@ impl fmt::Display for Ailment {
                     told(current)
                 )
             }
+            Self::TriedInVain { tried, run, .. } => write!(
+                formatter,
+                "the profile says {tried}, which run {run} has tried to boot and not proven: a reboot brings what the \
+                 host booted last, and the next installer makes the tried one the boot default"
+            ),
             Self::SystemsAllDiffer { current, profile, boot_default } => {
                 let told = |system| told(system, [current, profile, boot_default]);
                 write!(
@@ -80,6 +85,9 @@ impl Worded for Ailment {
             Self::ProfileStandsAlone { current, .. } => {
                 format!("{LOADER_ANEW}; or back: `nix-env -p /nix/var/nix/profiles/system --set {current}`")
             }
+            Self::TriedInVain { fleet, host, .. } => {
+                format!("push a system that boots, or try it once more: fleetdeploy reboot {fleet} --trial --on {host}")
+            }
             Self::SystemsAllDiffer { .. } => format!("`nixos-rebuild switch` to what it is to run; {AS_IT_IS}"),
             Self::EndedWithoutOthers { fleet, .. } => format!("fleetdeploy recover {fleet}, when it is back"),
             Self::BusyThere { .. } => return None,
@@ -100,6 +108,7 @@ impl Worded for Ailment {
             | Self::CurrentStandsAlone { .. }
             | Self::BootDefaultStandsAlone { .. }
             | Self::ProfileStandsAlone { .. }
+            | Self::TriedInVain { .. }
             | Self::SystemsAllDiffer { .. }
             | Self::EndedWithoutOthers { .. }
             | Self::BusyThere { .. }

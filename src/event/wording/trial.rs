@@ -82,8 +82,7 @@ impl fmt::Display for TrialRefusal {
             }
             Self::TrialFilesNotCompared { said } => write!(
                 formatter,
-                "kernel and initrd of its boot default cannot be compared ({said}), and half of one would hang in a \
-                 boot"
+                "kernel and initrd of its boot default cannot be compared ({said}), and half of one would hang"
             ),
             Self::TrialImportsNone => formatter
                 .write_str("its kernel's line has import_credentials of systemd, so that no guard is taken from it"),
