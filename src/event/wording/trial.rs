@@ -80,9 +80,10 @@ impl fmt::Display for TrialRefusal {
             Self::TrialLineUnknown => {
                 formatter.write_str("its boot default has an entry of which the kernel's line was not looked up")
             }
-            Self::TrialFilesNotCompared { why } => write!(
+            Self::TrialFilesNotCompared { fault } => write!(
                 formatter,
-                "kernel and initrd of its boot default cannot be compared ({why}), and half of one would hang in a boot"
+                "kernel and initrd of its boot default cannot be compared ({fault}), and half of one would hang in a \
+                 boot"
             ),
             Self::TrialImportsNone => formatter
                 .write_str("its kernel's line has import_credentials of systemd, so that no guard is taken from it"),
