@@ -101,11 +101,10 @@ impl RebootDriver<'_> {
         let (activity, time) = match order {
             TrialOrder::Arm => (RebootActivity::ArmingTrial, answer),
             TrialOrder::Register => (RebootActivity::RegisteringTrial, answer + host.limits.switch + AFTER_STEP),
-            TrialOrder::Go => (RebootActivity::Told, answer),
+            TrialOrder::Go | TrialOrder::Leave => (RebootActivity::Told, answer),
             TrialOrder::Keep => (RebootActivity::KeepingTrial, answer + host.limits.switch + AFTER_STEP),
             TrialOrder::End => (RebootActivity::KeepingTrial, answer),
             TrialOrder::Tend => (RebootActivity::TendingGuard, answer),
-            TrialOrder::Leave => (RebootActivity::Told, answer),
             TrialOrder::Fire => (RebootActivity::GoingBack, answer),
             // It puts the loader right where the guard could not.
             TrialOrder::Clean { .. } => (RebootActivity::CleaningTrial, answer + host.limits.switch),

@@ -82,8 +82,7 @@ impl fmt::Display for TrialRefusal {
             }
             Self::TrialFilesNotCompared { fault } => write!(
                 formatter,
-                "kernel and initrd of its boot default cannot be compared ({fault}), and half of one would hang in a \
-                 boot"
+                "kernel and initrd of its boot default cannot be compared ({fault}): half of one would hang in a boot"
             ),
             Self::TrialImportsNone => formatter
                 .write_str("its kernel's line has import_credentials of systemd, so that no guard is taken from it"),

@@ -34,9 +34,9 @@ pub enum ToTry {
 }
 
 impl ToTry {
-    /// `is_own`: fleetdeploy runs on this machine. `tries`: a person wants new systems to be tried.
+    /// `is_own`: fleetdeploy runs on this machine. `is_asked_for`: a person wants new systems to be tried.
     #[must_use]
-    pub fn of(run: &str, host: &Host, facts: &Facts, is_own: bool, tries: bool) -> Self {
+    pub fn of(run: &str, host: &Host, facts: &Facts, is_own: bool, is_asked_for: bool) -> Self {
         let (standing, systems) = (&facts.standing, &facts.standing.systems);
         let (booted, tried) = (&standing.booted, &systems.profile);
         let Some(before) = systems.known_boot_default() else { return Self::Nothing };
@@ -45,7 +45,7 @@ impl ToTry {
         if booted == tried || !(systems.all_are(tried) || brings_older) {
             return Self::Nothing;
         }
-        if !tries {
+        if !is_asked_for {
             let older = || TryingReason::BootsOlder { tried: tried.clone(), booted: booted.clone() };
             return if brings_older { Self::NotAgain(older()) } else { Self::Nothing };
         }
