@@ -52,7 +52,7 @@ impl TrialRefusal {
         }
         // The host demands it of both systems before it moves anything (`job_trial.sh`).
         if let Some(BootFiles::Unproven { why }) = &facts.boot_files {
-            all.push(Self::TrialFilesNotCompared { said: why.clone() });
+            all.push(Self::TrialFilesNotCompared { fault: why.clone() });
         }
         if let Some(seconds) = facts.trial.upgrade_in.filter(|seconds| *seconds < SOON) {
             all.push(Self::TrialUpgradeDue { seconds });
@@ -249,7 +249,7 @@ mod tests {
         let why = "the kernel is longer than the store's: signed, or with secrets".to_owned();
         let unproven = BootFiles::Unproven { why: why.clone() };
         let said_of_files = said(|facts| facts.boot_files = Some(unproven));
-        assert_eq!(said_of_files, not([TrialRefusal::TrialFilesNotCompared { said: why }]));
+        assert_eq!(said_of_files, not([TrialRefusal::TrialFilesNotCompared { fault: why }]));
         for (seconds, is_due) in [(3600, false), (3599, true), (-5, true)] {
             let said = said(|facts| facts.trial.upgrade_in = Some(seconds));
             assert_eq!(said == not([TrialRefusal::TrialUpgradeDue { seconds }]), is_due, "{said:?}");

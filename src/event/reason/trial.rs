@@ -58,7 +58,7 @@ pub enum TrialRefusal {
     /// The kernel's line of its boot default was not looked up.
     TrialLineUnknown,
     /// Kernel and initrd of its boot default cannot be compared with the system's own.
-    TrialFilesNotCompared { said: String },
+    TrialFilesNotCompared { fault: String },
     /// The options of its boot default keep systemd from taking a guard from the kernel's line.
     TrialImportsNone,
     /// A panic would start another kernel, and not go back.

@@ -80,9 +80,9 @@ impl fmt::Display for TrialRefusal {
             Self::TrialLineUnknown => {
                 formatter.write_str("its boot default has an entry of which the kernel's line was not looked up")
             }
-            Self::TrialFilesNotCompared { said } => write!(
+            Self::TrialFilesNotCompared { fault } => write!(
                 formatter,
-                "kernel and initrd of its boot default cannot be compared ({said}), and half of one would hang"
+                "kernel and initrd of its boot default cannot be compared ({fault}): half of one would hang in a boot"
             ),
             Self::TrialImportsNone => formatter
                 .write_str("its kernel's line has import_credentials of systemd, so that no guard is taken from it"),

@@ -34,19 +34,19 @@ pub enum ToTry {
 }
 
 impl ToTry {
-    /// `is_own`: fleetdeploy runs on this machine. `tries`: a person wants new systems to be tried.
+    /// `is_own`: fleetdeploy runs on this machine. `is_asked_for`: a person wants new systems to be tried.
     #[must_use]
-    pub fn of(run: &str, host: &Host, facts: &Facts, is_own: bool, tries: bool) -> Self {
+    pub fn of(run: &str, host: &Host, facts: &Facts, is_own: bool, is_asked_for: bool) -> Self {
         let (standing, systems) = (&facts.standing, &facts.standing.systems);
-        let (booted, new) = (&standing.booted, &systems.profile);
+        let (booted, tried) = (&standing.booted, &systems.profile);
         let Some(before) = systems.known_boot_default() else { return Self::Nothing };
-        let is_again = standing.trial.remembered(new, booted).is_some() && systems.current == *booted;
+        let is_again = standing.trial.remembered(tried, booted).is_some() && systems.current == *booted;
         let brings_older = is_again && before == booted;
-        if booted == new || !(systems.all_are(new) || brings_older) {
+        if booted == tried || !(systems.all_are(tried) || brings_older) {
             return Self::Nothing;
         }
-        if !tries {
-            let older = || TryingReason::BootsOlder { tried: new.clone(), booted: booted.clone() };
+        if !is_asked_for {
+            let older = || TryingReason::BootsOlder { tried: tried.clone(), booted: booted.clone() };
             return if brings_older { Self::NotAgain(older()) } else { Self::Nothing };
         }
         let cause: AnyReason = if is_own {
@@ -58,13 +58,13 @@ impl ToTry {
                 run: run.to_owned(),
                 boot_id: standing.boot_id.clone(),
                 booted: booted.clone(),
-                tried: new.clone(),
+                tried: tried.clone(),
                 before: before.clone(),
             });
         };
         if brings_older {
             return Self::NotAgain(TryingReason::BootsOlderUntried {
-                tried: new.clone(),
+                tried: tried.clone(),
                 booted: booted.clone(),
                 cause,
             });

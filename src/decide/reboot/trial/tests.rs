@@ -580,13 +580,13 @@ fn to_try(is_own: bool, change: impl FnOnce(&mut crate::facts::host::Facts)) -> 
     to_try_where(is_own, true, change)
 }
 
-fn to_try_where(is_own: bool, tries: bool, change: impl FnOnce(&mut crate::facts::host::Facts)) -> ToTry {
+fn to_try_where(is_own: bool, is_asked_for: bool, change: impl FnOnce(&mut crate::facts::host::Facts)) -> ToTry {
     let fleet = crate::decide::status::tests::fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
     let mut facts = crate::decide::status::tests::well().facts;
     facts.standing.booted = system("booted");
     facts.standing.systems = Systems::all(&system("tried"));
     change(&mut facts);
-    let said = ToTry::of("r-1", &fleet.hosts[0], &facts, is_own, tries);
+    let said = ToTry::of("r-1", &fleet.hosts[0], &facts, is_own, is_asked_for);
     if let ToTry::Not(why) | ToTry::NotAgain(why) = &said {
         crate::codes::keep_judged([why.clone()]);
     }

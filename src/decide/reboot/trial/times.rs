@@ -9,8 +9,8 @@ use crate::inventory::model::Limits;
 const LADDER: Duration = Duration::from_secs(240 + 150 + 30);
 
 /// How long a guard that has fired may take before that, where the scripts let each part be as long as it may
-/// (`guard_trial.sh`): the lock, the end of `keep` and of its unit, the trace, the loader's installer, the next boot
-/// that is emptied, the files that are read, the trace once more, the last sync.
+/// (`guard_trial.sh`): the lock, the end of `keep` and of its unit, the trace, the loader's installer, the next boot,
+/// the files that are read, the trace once more, the last sync.
 const FIRING: Duration = Duration::from_secs(20 + 60 + 50 + 30 + 270 + 30 + 60 + 30 + 30);
 
 /// What the guard of the old boot has beyond its orders: an installer that is ended, and one that puts back.
