@@ -214,9 +214,9 @@ on_booted_hosts() { # THREADS WHICH
 # beside them, and are named whatever comes of it. A host that was not where it must be is a finding, and stays one.
 alone() {
     local failed which
-    mapfile -t failed < <(sed 's/\x1b\[[0-9;]*m//g' "$logs/$lab" |
+    mapfile -t failed < <(sed 's/\x1b\[[0-9;]*m//g' "$logs/log" |
         sed -n '/^ *Summary \[/,$ s/^ *[A-Z-]* \[.*\] ([^)]*) fleetdeploy::lab //p' | sort -u)
-    [ ${#failed[@]} -ge 1 ] && [ ${#failed[@]} -le 4 ] && ! grep -q "not every host is on" "$logs/$lab" || return
+    [ ${#failed[@]} -ge 1 ] && [ ${#failed[@]} -le 4 ] && ! grep -q "not every host is on" "$logs/log" || return
     which=$(printf ' or test(=%s)' "${failed[@]}")
     step "$lab that failed, alone" on_booted_hosts 1 "${which# or }" || return
     status=$before flaky=${#failed[@]}
