@@ -130,17 +130,20 @@ impl Push<'_> {
         }
         let begun = Instant::now();
         let mut fetched = self.fetch(filled, host, new, &from).await;
-        // Where the host itself is not heard of, that is no fault of the cache.
-        if let Ok(missed) = &fetched {
-            lock(&filled.course).take(missed.is_none(), begun.elapsed());
-        }
+        let lacks_signature = matches!(&fetched, Ok(Some(said)) if answer::lacks_signature(said));
         let mut unsigned = None;
-        if matches!(&fetched, Ok(Some(said)) if answer::lacks_signature(said)) {
+        if lacks_signature {
             match self.sign_in_cache(filled, host).await {
                 Ok(true) => fetched = self.fetch(filled, host, new, &from).await,
                 Ok(false) => {}
                 Err(said) => unsigned = Some(said),
             }
+        }
+        // Where the host itself is not heard of, that is no fault of the cache; nor is what it has unsigned.
+        match &fetched {
+            Ok(Some(_)) if lacks_signature => {}
+            Ok(missed) => lock(&filled.course).take(missed.is_none(), begun.elapsed()),
+            Err(_) => {}
         }
         if let Some(said) = fetched.unwrap_or_else(|cause| Some(cause.to_string())) {
             self.inquiry.warn(Some(&host.name), CacheNote::CacheNotFetched { cache, said, unsigned });
