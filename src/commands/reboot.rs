@@ -42,7 +42,7 @@ Examples:
 
 Exit status:
   0  every selected host was rebooted and is proven back
-  1  a host said no: it was not rebooted, nor any that was still to come
+  1  a host said no, or went back from its trial; none that was still to come was rebooted
   2  usage or inventory
   3  a host did not come back as it should; look now
   130, 143, 129  interrupted: every host that was rebooted is back, the others were not")]

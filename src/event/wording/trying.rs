@@ -114,7 +114,9 @@ impl Worded for TryingReason {
                 Some("give --trial to try it again, or --accept-drift to reboot into what booted last".to_owned())
             }
             Self::BootsOlderUntried { .. } => Some("give --accept-drift to reboot into what booted last".to_owned()),
-            Self::CannotTry { .. } => Some("reboot it into its new system without --trial".to_owned()),
+            Self::CannotTry { .. } => {
+                Some("push a system that boots, or give --accept-drift to reboot into what booted last".to_owned())
+            }
             Self::NobodyJudges
             | Self::DidNotGo { .. }
             | Self::BootedBesideTrial { .. }
