@@ -273,27 +273,12 @@ impl Invocation {
         }
     }
 
-    fn start(&self) -> Result<ProcessGroup, ProcessError> {
-        let spawned = match self.command().and_then(|mut command| command.spawn()) {
-            // A program may leave PATH between the look and its start.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.command().and_then(|mut command| command.spawn())
-            }
-            spawned => spawned,
-        };
-        let inner = spawned
-            .map_err(|source| ProcessError::Start { program: self.program.to_string_lossy().into_owned(), source })?;
-        if let (Some(to), Some(id)) = (&self.id, inner.id()) {
-            to.store(id, Ordering::Relaxed);
-        }
-        programs::remember(&self.program);
-        Ok(ProcessGroup { inner: Some(inner) })
-    }
-
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts children")]
-    fn command(&self) -> std::io::Result<tokio::process::Command> {
+    fn start(&self) -> Result<ProcessGroup, ProcessError> {
+        let cannot_start =
+            |source| ProcessError::Start { program: self.program.to_string_lossy().into_owned(), source };
         let stderr = match &self.stderr {
-            Some(file) => Stdio::from(file.try_clone()?),
+            Some(file) => Stdio::from(file.try_clone().map_err(cannot_start)?),
             None => Stdio::piped(),
         };
         let mut command = tokio::process::Command::new(&self.program);
@@ -309,7 +294,12 @@ impl Invocation {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        Ok(command)
+        let inner = command.spawn().map_err(cannot_start)?;
+        if let (Some(to), Some(id)) = (&self.id, inner.id()) {
+            to.store(id, Ordering::Relaxed);
+        }
+        programs::remember(&self.program);
+        Ok(ProcessGroup { inner: Some(inner) })
     }
 }
 

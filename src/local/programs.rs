@@ -22,13 +22,13 @@ pub(super) fn remember(program: &OsStr) {
     }
 }
 
-/// Returns the PATH of a child, where it is not ours: with the folders of programs that have vanished from that. The
-/// child, and what it starts, then finds what earlier ones of this run have found. Only then: with a PATH of its own a
-/// child is made by fork(2), which copies the tables of all memory (std, `sys/process/unix/unix.rs`).
+/// Returns the PATH of a child, where it is not ours: behind ours, the folders in which earlier children of this run
+/// were found. They are there before anything has vanished, since a program may vanish in the moment in which it is
+/// started, and one that runs (ssh for a jump, nix for a copy) looks for others later.
 pub(super) fn path() -> Option<OsString> {
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let path = std::env::var_os("PATH")?;
-    with_vanished(&path, &known)
+    with_known(&path, &known)
 }
 
 /// Returns whether a program that this run has started once is gone: from PATH, and from where it was.
@@ -41,15 +41,18 @@ fn gone(program: &OsStr, file: &Path, path: Option<OsString>) -> bool {
     !is_program(file) && path.and_then(|path| find(program, &path)).is_none()
 }
 
-fn with_vanished(path: &OsStr, known: &BTreeMap<OsString, PathBuf>) -> Option<OsString> {
-    let vanished = known.iter().filter(|(name, file)| find(name, path).is_none() && is_program(file));
-    // A file with another name would not be found in its folder.
-    let folders = vanished.filter(|(name, file)| file.file_name() == Some(name)).filter_map(|(_, file)| file.parent());
-    let folders: Vec<&Path> = folders.collect();
-    if folders.is_empty() {
-        return None;
+fn with_known(path: &OsStr, known: &BTreeMap<OsString, PathBuf>) -> Option<OsString> {
+    let mut folders: Vec<PathBuf> = std::env::split_paths(path).collect();
+    let of_path = folders.len();
+    for (name, file) in known {
+        // A file with another name would not be found in its folder.
+        if let (true, Some(folder)) = (file.file_name() == Some(name), file.parent())
+            && !folders.iter().any(|listed| listed == folder)
+        {
+            folders.push(folder.to_owned());
+        }
     }
-    std::env::join_paths(std::env::split_paths(path).chain(folders.into_iter().map(Path::to_owned))).ok()
+    (folders.len() > of_path).then(|| std::env::join_paths(folders).ok())?
 }
 
 fn is_name(program: &OsStr) -> bool {
@@ -91,14 +94,15 @@ mod tests {
         assert_eq!(find(OsStr::new("ssh"), &path), Some(at("store/ssh")));
         assert_eq!(find(OsStr::new("nix"), &path), None);
         let known = BTreeMap::from([("ssh".into(), at("store/ssh")), ("gone".into(), at("store/gone"))]);
-        assert_eq!(with_vanished(&path, &known), None);
+        let of_child = with_known(&path, &known).unwrap();
+        assert_eq!(find(OsStr::new("ssh"), &of_child), Some(at("store/ssh")));
+        assert_eq!(with_known(at("store").as_os_str(), &known), None, "it is there already");
+        // In the moment in which the child is started.
         std::fs::remove_file(at("profile/ssh")).unwrap();
+        assert_eq!(find(OsStr::new("ssh"), &of_child), Some(at("store/ssh")));
         assert!(!gone(OsStr::new("ssh"), &at("store/ssh"), Some(path.clone())), "it is where it was");
         assert!(gone(OsStr::new("ssh"), &at("store/gone"), Some(path.clone())));
         assert!(!gone(OsStr::new("ssh"), &at("store/gone"), Some(at("store").into())), "another is there");
-        let mended = with_vanished(&path, &known).unwrap();
-        assert_eq!(std::env::split_paths(&mended).last(), Some(at("store")));
-        assert_eq!(find(OsStr::new("ssh"), &mended), Some(at("store/ssh")));
         assert!(is_name(OsStr::new("ssh")) && !is_name(OsStr::new("./ssh")));
     }
 }
