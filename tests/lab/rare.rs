@@ -118,8 +118,10 @@ fn a_copy_that_does_not_come_to_its_end_refuses_the_push_and_one_that_was_collec
         pushed.assert_ended(1, Outcome::Refused);
     }
     // It is gone after the build, and there is no other.
-    let link = "ln -sf \"$(command -v $tool)\" /root/few";
-    fleet.ws(&format!("mkdir -p /root/few; for tool in sh ssh nix-store rm cat; do {link}; done"));
+    // Links would lead to a folder in which a nix is.
+    let tool =
+        "printf '#!/bin/sh\\nexec %s \"$@\"\\n' \"$(command -v $tool)\" >/root/few/$tool; chmod 755 /root/few/$tool";
+    fleet.ws(&format!("mkdir -p /root/few; for tool in sh ssh nix-store rm cat; do {tool}; done"));
     let own = fleet.ws("command -v nix").trim().to_owned();
     let build = format!("{own} \"$@\"; end=$?; rm \"$0\"; exit $end");
     let script = format!("case \" $* \" in *' build '*) {build} ;; esac\nexec {own} \"$@\"\n");
