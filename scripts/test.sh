@@ -219,7 +219,7 @@ real_nix() (
 on_booted_hosts() { # THREADS WHICH
     cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads "$1" -E "$2"
 }
-# Twelve fleets are a load of their own, and what it delays may fail. The few that did are tried once more with nothing
+# Ten fleets are a load of their own, and what it delays may fail. The few that did are tried once more with nothing
 # beside them, and are named whatever comes of it. A host that was not where it must be is a finding, and stays one.
 alone() {
     local failed which
@@ -258,7 +258,7 @@ else
             not_run "tests on hosts with a firmware" "it is that of an x86_64 machine, and this is none"
         fi
         before=$status
-        step "$lab" on_booted_hosts 12 "$which" || alone
+        step "$lab" on_booted_hosts 10 "$which" || alone
         [ -z "$boot" ] || step "EFI variables of a real firmware" scripts/lab/efi.sh
     else
         not_run "$lab" "their file systems could not be built"
