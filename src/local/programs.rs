@@ -35,8 +35,8 @@ pub(super) fn path() -> Option<OsString> {
 /// there by the child, since it is no plain name, or its folder depends on that of the child, or it is nowhere.
 ///
 /// A child that is started by its name and has a PATH of its own is made by fork(2), which copies the page tables of
-/// this program. By a path it is made by posix_spawn(3). The file is not followed: what is called by a link may look at
-/// the folder in which it was called.
+/// this program. By a path it is made by `posix_spawn(3)`. The file is not followed: what is called by a link may look
+/// at the folder in which it was called.
 pub(super) fn file(program: &OsStr, path_of_child: Option<&OsStr>) -> Option<PathBuf> {
     let path = path_of_child.map(OsStr::to_owned).or_else(|| std::env::var_os("PATH"))?;
     file_in(program, &path)

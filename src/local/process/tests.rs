@@ -121,7 +121,7 @@ async fn a_program_that_is_not_there_is_named() {
     assert_eq!(error.to_string(), "cannot start `no-such-program-here`");
 }
 
-/// By a path it is made by posix_spawn(3), whatever its PATH; by its name it has what it would have had from a shell.
+/// By a path it is made by `posix_spawn(3)`, whatever its PATH; by its name it has what it would have had from a shell.
 #[tokio::test]
 async fn a_child_is_started_by_its_file_and_has_its_name() {
     let shown = "tr '\\000' '\\n' </proc/$$/cmdline | head -n 1; readlink /proc/$$/exe; command -v sh";
