@@ -219,7 +219,9 @@ fn hurried(fleet: &Fleet, recovery: Pushing) -> Pushed {
     let is_over = || recovery.lines().iter().any(|line| matches!(line.event, Event::Finished { .. }));
     let start = Instant::now();
     while !is_over() && start.elapsed() < Duration::from_secs(240) {
-        HOSTS.iter().for_each(|host| hurry(fleet, host));
+        for host in HOSTS {
+            hurry(fleet, host);
+        }
         std::thread::sleep(Duration::from_secs(1));
     }
     recovery.ended()
