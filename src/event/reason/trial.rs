@@ -77,7 +77,7 @@ pub enum TrialRefusal {
     TrialGrubNotOnce,
     /// The environment of its GRUB is not there.
     TrialGrubEnvironmentMissing { file: String },
-    /// The menu of its GRUB lies on FAT, where an installer that is cut off may leave none; a trial has it written twice.
+    /// The menu of its GRUB lies on FAT, where a writer that is cut off may leave none.
     TrialGrubMenuOnFat { place: String },
     /// The menu of its GRUB does not read the file in which the entry of a trial lies.
     TrialGrubReadsNone,
