@@ -106,6 +106,9 @@ pub enum RollingEnd {
         /// A person must look at these: they are on a boot that their trial has not proven.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unproven: Vec<HostName>,
+        /// What was left of a trial was cleaned away from these.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cleaned: Vec<HostName>,
         /// Told to reboot, and on the boot that they were on.
         told_only: Vec<HostName>,
         not_rebooted: Vec<HostName>,

@@ -85,6 +85,14 @@ pub enum TryingReason {
     },
     /// It has not answered since a recovery asks.
     NotSeenSince,
+    /// A recovery has cleaned away what a trial of another run had left.
+    TrialCleaned {
+        #[serde(rename = "of_run")]
+        run: String,
+        /// How that trial had ended. Absent: there is nothing to be said of that any more.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<AnyReason>,
+    },
     /// Something of the trial may still lie on the host.
     TrialRemains { cause: AnyReason },
 }

@@ -110,13 +110,22 @@ impl fmt::Display for RollingEnd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RebootsEnded(ended) => ended.fmt(formatter),
-            Self::RollingEndedByRecovery { run, rebooted, went_back, unproven, told_only, not_rebooted, away } => {
-                let done = if went_back.is_empty() && unproven.is_empty() {
-                    "nothing was done to any host"
+            Self::RollingEndedByRecovery {
+                run,
+                rebooted,
+                went_back,
+                unproven,
+                cleaned,
+                told_only,
+                not_rebooted,
+                away,
+            } => {
+                write!(formatter, "rolling reboot {run} is ended, and ")?;
+                if cleaned.is_empty() {
+                    formatter.write_str("nothing was done to any host")?;
                 } else {
-                    "what was left of its trial is cleaned away"
-                };
-                write!(formatter, "rolling reboot {run} is ended, and {done}")?;
+                    write!(formatter, "what was left of its trial is cleaned away ({})", named(cleaned))?;
+                }
                 let parts = [
                     ("rebooted", rebooted),
                     ("went back", went_back),

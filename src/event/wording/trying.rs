@@ -99,6 +99,13 @@ impl fmt::Display for TryingReason {
                 write!(formatter, "is under the guard of a trial of run {run}, which ends by itself in {fires_in_s} s")
             }
             Self::NotSeenSince => formatter.write_str("it does not answer"),
+            Self::TrialCleaned { run, cause } => {
+                write!(formatter, "what a trial of run {run} had left here is cleaned away")?;
+                match cause {
+                    Some(cause) => write!(formatter, ": it {cause}"),
+                    None => Ok(()),
+                }
+            }
             Self::TrialRemains { cause } => {
                 write!(formatter, "may still have something of its trial, which `fleetdeploy recover` cleans: {cause}")
             }
@@ -137,6 +144,7 @@ impl Worded for TryingReason {
             | Self::WaitsForTrial { .. }
             | Self::StillInTrial { .. }
             | Self::NotSeenSince
+            | Self::TrialCleaned { .. }
             | Self::TrialRemains { .. } => None,
         }
     }

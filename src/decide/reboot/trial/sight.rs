@@ -136,7 +136,8 @@ impl TrialSight {
             let own_go = trial.go.as_ref().filter(|going| going.run == plan.run);
             let is_leaving = own_go.is_some_and(|going| going.failed.is_none());
             return match guard {
-                _ if is_leaving => Self::Leaving { is_alive: guard != OwnGuard::Armed { is_alive: false } },
+                // Once the guard is through nobody follows the order any more.
+                OwnGuard::Armed { is_alive } if is_leaving => Self::Leaving { is_alive },
                 OwnGuard::Armed { is_alive } => {
                     Self::OldArmed { is_alive, said: own_go.and_then(|going| going.failed.clone()) }
                 }

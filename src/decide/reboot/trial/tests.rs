@@ -659,6 +659,24 @@ fn a_trial_that_nobody_drives_is_waited_for_tended_or_cleaned() {
     assert!(matches!(left(&|_| ()), Some(TrialLeft::Unproven { .. })));
     let proven = |at: &mut crate::facts::host::Standing| at.trial.survivors = vec![survivor(|of| of.proven = true)];
     assert!(matches!(left(&proven), Some(TrialLeft::Unproven { .. })), "its default was moved since");
+    // A later push, in that boot or after it; or a person.
+    let pushed = |at: &mut crate::facts::host::Standing| {
+        proven(at);
+        at.systems = Systems::all(&system("x"));
+    };
+    assert_eq!(left(&pushed), Some(TrialLeft::Kept));
+    let elsewhere = |booted: &'static str, systems: &'static str| {
+        left(&|at| {
+            (at.booted, at.systems) = (system(booted), Systems::all(&system(systems)));
+            at.trial.line = None;
+        })
+    };
+    assert_eq!(
+        [elsewhere("x", "x"), elsewhere("tried", "tried")],
+        [Some(TrialLeft::NotBegun), Some(TrialLeft::NotBegun)]
+    );
+    // What nobody follows any more keeps nobody.
+    assert_eq!(going(GuardState::Fired { run: "r-1".into() }), Some(TrialRemedy::Clean));
     let kept = |at: &mut crate::facts::host::Standing| {
         proven(at);
         at.systems = Systems::all(&system("tried"));
