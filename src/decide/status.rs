@@ -8,6 +8,7 @@ use crate::decide::survey::{self, Allowed, Surveyed};
 use crate::decide::time::Times;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::boot::BootRefusal;
+use crate::event::reason::leftover::Left;
 use crate::event::reason::status::{Ailment, KernelDue, ShortTrouble};
 use crate::facts::host::Facts;
 use crate::facts::systems::Systems;
@@ -110,6 +111,10 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<StatusTr
         if let Some(drift) = drift(&facts.standing.systems) {
             add(ShortTrouble::Drift, survey::tried_in_vain(fleet, host, facts).unwrap_or(drift));
         }
+    }
+    if !claimed {
+        let left = Left::trials_at_rest(fleet, &facts.standing).into_iter();
+        troubles.extend(left.map(|left| StatusTrouble { short: ShortTrouble::TrialLeft, text: left.into() }));
     }
     // A /boot that is gone, or a next boot that a person has set, is also in the way of the end of a run that holds the
     // host.
@@ -303,7 +308,7 @@ pub(crate) mod tests {
         let mut condition = well();
         tried_in_vain(&mut condition.facts);
         let mend = troubles("lab", &fleet.hosts[0], &condition)[0].text.mend().unwrap();
-        assert!(!mend.contains("installs the boot loader") && mend.contains("reboot lab --trial --on vps"), "{mend}");
+        assert!(!mend.contains("installs the boot loader") && mend.contains("reboot lab --on vps"), "{mend}");
     }
 
     #[test]

@@ -72,6 +72,7 @@ fn a_push_takes_all_its_options() {
             building: BuildOnArgs { build_on: Some(BuildOn::Target) },
             showing: ShowingArgs { dry_run: false, units: false, diff: true, ask: true },
             reboot: true,
+            no_trial: false,
             trial: false,
         }
     );

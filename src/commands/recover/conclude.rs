@@ -103,7 +103,7 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
         None => HostOutcome::Witness,
         Some(FoundRolling::RebootDone) => HostOutcome::Rebooted,
         Some(FoundRolling::RebootNotBegun | FoundRolling::RebootToldOnly) => HostOutcome::Untouched,
-        Some(FoundRolling::TrialWentBack) => HostOutcome::RolledBack { by_guard: true },
+        Some(FoundRolling::TrialWentBack) => HostOutcome::WentBack,
         Some(found @ (FoundRolling::TrialUnproven | FoundRolling::AwayFromReboot { .. })) => {
             HostOutcome::Lost { why: found.clone().into() }
         }

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::{LOOK_PAUSE, RecoveryRun, RollingEnded, SurveyedHosts};
 use crate::decide::reboot::trial::left::{TrialLeft, TrialRemedy};
-use crate::decide::reboot::trial::times::TrialTimes;
+use crate::decide::reboot::trial::times::{SETTLE_AFTER_BOOT, TrialTimes};
 use crate::decide::transaction::recover::Aim;
-use crate::engine::reboot::SETTLE_AFTER_BOOT;
 use crate::engine::surveyor::Surveyor;
 use crate::event::Event;
 use crate::event::reason::any::AnyReason;
@@ -114,7 +113,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
     }
 
     /// Cleans in passing what other trials than the one that is meant have left at rest, once; whatever comes of it,
-    /// the recovery goes on. Returns it as the end of the newest of their runs, in case that there is nothing else to do.
+    /// the recovery goes on. Returns it as the end of the newest of their runs, in case that there is nothing else.
     pub(super) async fn clean_what_is_at_rest(&self, surveyed: &SurveyedHosts) -> Option<RollingEnded> {
         if self.request.aim != Aim::Recover || self.is_after_a_push(surveyed) {
             return None;

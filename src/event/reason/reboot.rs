@@ -211,8 +211,12 @@ pub enum RebootActivity {
     ArmingTrial,
     /// What booted last becomes the boot default, and the new system an entry of its own.
     RegisteringTrial,
-    /// It has not come up in the time for that.
+    /// It has not come up in the time for that, and does not answer.
     MayHang,
+    /// That time is over, and it answers.
+    StandsStill,
+    /// Its guard puts back what the boot default was; it has not left the boot that it was on.
+    PuttingBack,
     /// What was tried becomes the boot default.
     KeepingTrial,
     GoingBack,

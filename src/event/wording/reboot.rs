@@ -204,6 +204,8 @@ impl fmt::Display for RebootActivity {
             Self::ArmingTrial => "arming a guard for its trial",
             Self::RegisteringTrial => "making its new system an entry of its own",
             Self::MayHang => "silent; it may hang, or goes back by itself",
+            Self::StandsStill => "answers, and its trial is not over; waiting for its guard",
+            Self::PuttingBack => "waiting for its guard to put its boot default back",
             Self::KeepingTrial => "keeping its new system",
             Self::TendingGuard => "starting its guard again",
             Self::GoingBack => "waiting for its guard to bring it back",

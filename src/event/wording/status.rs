@@ -88,7 +88,7 @@ impl Worded for Ailment {
             Self::TriedInVain { fleet, host, .. } => {
                 format!(
                     "push a system that boots, with --accept-drift, or try it once more: fleetdeploy reboot {fleet} \
-                     --trial --on {host}"
+                     --on {host}"
                 )
             }
             Self::SystemsAllDiffer { .. } => format!("`nixos-rebuild switch` to what it is to run; {AS_IT_IS}"),
@@ -131,6 +131,7 @@ impl fmt::Display for ShortTrouble {
             Self::Busy => "busy",
             Self::UnitsFailed(count) => return write!(formatter, "{count} failed"),
             Self::Space => "space",
+            Self::TrialLeft => "trial left",
             Self::Reboot => "reboot",
             Self::Claimed => "claimed",
         })

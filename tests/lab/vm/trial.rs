@@ -36,7 +36,7 @@ fn switch(fleet: &Fleet, version: &str, kernel: &str) -> (String, String) {
 }
 
 fn tries(fleet: &Fleet) -> Pushing {
-    fleet.start_any("laptop", &["reboot", "homelab", "--trial", "--on", "web"])
+    fleet.start_any("laptop", &["reboot", "homelab", "--on", "web"])
 }
 
 fn wait_for_doing(run: &Pushing, words: &str) {
