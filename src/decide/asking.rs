@@ -23,6 +23,16 @@ const SHARED_CONNECTIONS: usize = 8;
 /// this.
 const MOST_HALVINGS: u32 = 3;
 
+/// For how many rounds after its time a look waits at least for links whose turn has not come.
+const OPEN_ROUNDS: usize = 30;
+
+/// Returns for how many rounds after its time a look waits for links that are not proven, and that nothing speaks
+/// against: for as many as it takes to ask each once, if those are more.
+#[must_use]
+pub fn open_rounds(links: &[Link]) -> usize {
+    OPEN_ROUNDS.max(turns(links))
+}
+
 /// Returns how many rounds it takes at least until each of the links that share them has had its turn.
 #[must_use]
 pub fn turns(links: &[Link]) -> usize {
@@ -160,6 +170,10 @@ impl LastAnswer {
 
     fn is_down(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| !answer.is_up())
+    }
+
+    fn has_missed_once(&self) -> bool {
+        self.is_down() && !self.is_down_again
     }
 
     fn forget(&mut self) {
@@ -309,6 +323,9 @@ impl RoundPlan {
             }
         }
         round.answers = answers.into_iter().collect();
+        let known = links.iter().zip(&self.last).enumerate();
+        round.missed =
+            known.filter(|(_, (link, last))| link.shared && last.has_missed_once()).map(|(id, _)| id).collect();
         if !round.unmeasured.is_empty() {
             self.halvings = (self.halvings + 1).min(MOST_HALVINGS);
         }

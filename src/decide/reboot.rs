@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::decide::asking::open_rounds;
 use crate::decide::matrix::{cells, link_text};
 use crate::decide::vocabulary::Signal;
 use crate::event::reason::any::AnyReason;
@@ -19,7 +20,7 @@ use crate::event::reason::reboot::{RebootActivity, Regression, RollingReason};
 use crate::event::reason::trying::TryingReason;
 use crate::event::{Event, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
-use crate::facts::links::{LinkId, Round};
+use crate::facts::links::Round;
 use crate::facts::plan::{HostId, Plan};
 use crate::inventory::model::{HostName, Size};
 
@@ -175,6 +176,8 @@ pub struct RollingReboot {
     streak: u32,
     /// The settle time is over: the next round that does not hold ends it.
     overtime: bool,
+    /// Rounds since then in which nothing but turns of a large mesh's links was missing.
+    open_rounds: usize,
     last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
     interrupted: Option<Signal>,
 }
@@ -182,7 +185,7 @@ pub struct RollingReboot {
 /// Two of one plan differ in what is here: states are told apart without reading reasons and rounds.
 impl Hash for RollingReboot {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.stage, self.wave, self.streak, self.overtime, self.interrupted).hash(state);
+        (self.stage, self.wave, self.streak, self.overtime, self.open_rounds, self.interrupted).hash(state);
         (&self.away, &self.boots, &self.trial).hash(state);
         (self.stopped.is_some(), self.holding.is_asking()).hash(state);
         self.ends.values().for_each(|end| std::mem::discriminant(end).hash(state));
@@ -276,6 +279,7 @@ impl RollingReboot {
             boots: BTreeMap::new(),
             streak: 0,
             overtime: false,
+            open_rounds: 0,
             last_restarts: BTreeMap::new(),
             interrupted: None,
         }
@@ -453,7 +457,7 @@ impl RollingReboot {
         self.stage = RebootStage::Rebooting;
         match order {
             TrialOrder::Prove => {
-                (self.stage, self.streak, self.overtime) = (RebootStage::Proving, 0, false);
+                self.enter_proving();
                 self.last_restarts.clear();
                 effects.push(RebootEffect::Tell(Event::moved(
                     &self.plan.host(host).name,
@@ -553,7 +557,7 @@ impl RollingReboot {
         let is_back = |host: &HostId| self.boots.contains_key(host);
         let is_lost = |host: &HostId| !is_back(host) && matches!(self.ends[host], HostEnd::Wrong { .. });
         if wave.iter().any(is_back) && !wave.iter().any(is_lost) {
-            (self.stage, self.streak, self.overtime) = (RebootStage::Proving, 0, false);
+            self.enter_proving();
             self.last_restarts.clear();
             effects.push(RebootEffect::Expect { wave: self.wave });
             effects.push(RebootEffect::Probe { after_a_pause: false });
@@ -583,21 +587,35 @@ impl RollingReboot {
         })
     }
 
+    fn enter_proving(&mut self) {
+        (self.stage, self.streak, self.overtime, self.open_rounds) = (RebootStage::Proving, 0, false, 0);
+    }
+
     fn round_seen(&mut self, round: &Round, effects: &mut Vec<RebootEffect>) {
         if self.stage != RebootStage::Proving {
             return;
         }
         let mut wrong = self.wrong_in(round);
         let open = self.plan.newly_unproven(round);
-        self.streak = match (wrong.is_empty(), open.is_empty()) {
+        let is_missed = !open.is_disjoint(&round.missed);
+        self.streak = match (wrong.is_empty() && !is_missed, open.is_empty()) {
             (true, true) => self.streak + 1,
             // It neither proves anything nor speaks against what was proven.
             (true, false) => self.streak,
             (false, _) => 0,
         };
-        if self.overtime {
-            let link = |link: LinkId| link_text(&self.plan.links[link]);
-            wrong.extend(open.into_iter().map(|open| Regression::LinkNotMeasuredAfterReboot { link: link(open) }));
+        let share_rounds = !open.is_empty() && open.iter().all(|link| self.plan.links[*link].shared);
+        if self.overtime && wrong.is_empty() && share_rounds && self.open_rounds < open_rounds(&self.plan.links) {
+            self.open_rounds += 1;
+        } else if self.overtime {
+            wrong.extend(open.into_iter().map(|open| {
+                let link = link_text(&self.plan.links[open]);
+                if round.missed.contains(&open) {
+                    Regression::LinkDownAfterReboot { link }
+                } else {
+                    Regression::LinkNotMeasuredAfterReboot { link }
+                }
+            }));
         }
         let over = self.streak >= ROUNDS || (self.overtime && !wrong.is_empty());
         if !over {

@@ -136,10 +136,12 @@ impl Probing {
             if !open && (!down || was_down) {
                 break;
             }
-            was_down = down;
+            was_down = down || !round.missed.is_empty();
             let next = self.round(links, false, Continuity::GoesOn).await;
-            // What has no turn yet is a machine that was asked at another address less than a second ago.
-            if next.unasked == round.unasked && !next.unasked.is_empty() {
+            // What has no turn yet is a machine that was asked at another address less than a second ago, or an sshd
+            // that has just failed.
+            let is_held_back = |of: fn(&Round) -> &BTreeSet<LinkId>| of(&next) == of(&round) && !of(&next).is_empty();
+            if is_held_back(|round| &round.unasked) || is_held_back(|round| &round.missed) {
                 BootClock.sleep_until(BootClock.now() + Duration::from_millis(500)).await;
             }
             round = next;

@@ -78,7 +78,9 @@ impl Inquiry<'_> {
         self.tell(Event::PhaseStarted { phase: Phase::Baseline });
         let Baseline { plan, cells, .. } =
             self.baseline(plan(&views, links), &survey.skipped, false, AskUnits::No).await;
-        let is_well = survey.all_answer_that_must && plan.broken(&plan.baseline).is_empty();
+        // A link that was down when it was asked last is not well, though it may have missed that one probe alone.
+        let has_missed = !plan.unproven(&plan.baseline).is_disjoint(&plan.baseline.missed);
+        let is_well = survey.all_answer_that_must && plan.broken(&plan.baseline).is_empty() && !has_missed;
         Ok(Checked { links: cells, is_well })
     }
 

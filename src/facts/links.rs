@@ -191,6 +191,10 @@ pub struct Round {
     /// Links without an answer because their turn comes in a later round, and those whose sshd lets nobody in just now.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unasked: BTreeSet<LinkId>,
+    /// Links of those that share the rounds that were down when they were asked last, and not the time before: one lost
+    /// packet of thousands decides nothing, and they are asked again in the next round.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub missed: BTreeSet<LinkId>,
 }
 
 /// The words of a host about itself, with each round.
@@ -256,7 +260,8 @@ impl Round {
     /// Returns whether nothing can be said about a link, though the place that it runs from has answered.
     #[must_use]
     pub fn is_open(&self, link: LinkId) -> bool {
-        !self.answer(link).is_up() && (self.unmeasured.contains(&link) || self.unasked.contains(&link))
+        let is_in = |links: &BTreeSet<LinkId>| links.contains(&link);
+        !self.answer(link).is_up() && [&self.unmeasured, &self.unasked, &self.missed].into_iter().any(is_in)
     }
 
     /// Returns the links of `links` that are not up.

@@ -87,6 +87,9 @@ impl Fleet {
                 if world.left.allows(Fault::Blur) {
                     actions.push(Action::BlurredRound(at));
                 }
+                if world.left.allows(Fault::Miss) {
+                    actions.push(Action::MissedRound(at));
+                }
                 if world.left.allows(Fault::Slow) {
                     actions.push(Action::SlowRound(at));
                 }

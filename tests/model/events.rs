@@ -71,6 +71,15 @@ impl Fleet {
                     station.blurred(round, journal, &self.plan, self.mistake);
                 });
             }
+            Action::MissedRound(at) => {
+                world.left.spend(Fault::Miss);
+                let (_, says) = self.look(world, at, false);
+                let mut round = self.round_of(&(false, says));
+                round.missed = round.answers.keys().copied().collect();
+                self.change(world, at, |station, journal| {
+                    station.round_seen(false, false, round, journal, &self.plan, self.mistake);
+                });
+            }
             Action::SlowRound(at) => {
                 world.left.spend(Fault::Slow);
                 let seen = self.look(world, at, false);

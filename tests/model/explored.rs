@@ -9,7 +9,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 use crate::faults::{ALL, ALL_AND_NEXT_BOOT, Budget, By, Fault, Typed, When};
 use crate::host::Host;
 use crate::station::Station;
-use crate::words::{Places, in_waves, plan};
+use crate::words::{Places, in_turns, in_waves, plan};
 use crate::world::{Action, Change, Fleet, To, World};
 
 const CHANGES: [Change; 4] = [Change::Good, Change::CutsLinks, Change::CutsHosts, Change::Lasts];
@@ -75,6 +75,13 @@ fn two_hosts_without_a_fault() {
 #[test]
 fn two_hosts_and_rounds_that_could_not_be_carried_out() {
     explore("2 hosts, 2 blurred rounds", fleet(2, Budget::of(&[Fault::Blur], 2, 0)));
+}
+
+#[test]
+fn two_hosts_of_a_large_mesh_and_misses() {
+    let turns = |budget| Fleet { plan: in_turns(&plan(2, false)), ..fleet(2, budget) };
+    explore("2 hosts, turns, 3 misses or blurred rounds", turns(Budget::of(&[Fault::Miss, Fault::Blur], 3, 0)));
+    explore("2 hosts, turns, 1 miss, 1 death", turns(Budget::of(&[Fault::Miss], 1, 1)));
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Flap,
     /// A round could not be carried out: the hosts were too slow for it.
     Blur,
+    /// Each link of a large mesh misses a probe, the first one in a row.
+    Miss,
     /// A host's cable is pulled.
     Cable,
     /// The record cannot be written any more.

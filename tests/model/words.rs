@@ -144,6 +144,13 @@ pub(crate) fn plan(hosts: usize, jump: bool) -> Arc<Plan> {
     Arc::new(Plan { hosts: hosts.collect(), links, baseline, accepted: BTreeSet::new() })
 }
 
+/// The same fleet, in a mesh so large that its links share the rounds.
+pub(crate) fn in_turns(plan: &Plan) -> Arc<Plan> {
+    let mut plan = plan.clone();
+    plan.links.iter_mut().for_each(|link| link.shared = true);
+    Arc::new(plan)
+}
+
 /// The same fleet, tested host by host.
 pub(crate) fn in_waves(plan: &Plan) -> Arc<Plan> {
     let mut plan = plan.clone();

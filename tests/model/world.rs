@@ -162,6 +162,8 @@ pub(crate) enum Action {
     },
     /// A round ends that could not be carried out: nothing is known of any link.
     BlurredRound(usize),
+    /// A round ends in which links that share the rounds have missed one probe each.
+    MissedRound(usize),
     /// A round ends, and its result is slow.
     SlowRound(usize),
     Elapse(usize, Timer),

@@ -172,6 +172,33 @@ fn a_large_mesh_is_asked_in_shares_and_all_of_it_in_a_few_rounds() {
 }
 
 #[test]
+fn a_link_of_a_large_mesh_is_down_when_it_has_missed_two_probes_in_a_row() {
+    let mut fleet = Fleet::of(11);
+    while !fleet.round().unasked.is_empty() {}
+    // A ping that is asked in each round; the first one is lost.
+    fleet.silent = BTreeSet::from([0]);
+    let round = fleet.round();
+    assert_eq!((&round.missed, round.is_open(0)), (&fleet.silent, true));
+    let round = fleet.round();
+    assert!(round.missed.is_empty() && !round.is_open(0) && !round.answer(0).is_up());
+    // It came back, and misses one more.
+    fleet.silent.clear();
+    assert!(fleet.round().missed.is_empty());
+    fleet.silent.insert(0);
+    assert_eq!(fleet.round().missed, fleet.silent);
+    // A host that is too slow in between has told nothing: it begins anew.
+    fleet.late = BTreeSet::from([0]);
+    assert!(fleet.round().unmeasured.contains(&0));
+    fleet.late.clear();
+    assert_eq!(fleet.round().missed, fleet.silent);
+    // Where each round asks every link, one miss is down, as it is seen in each of three rounds.
+    let mut small = Fleet::of(10);
+    small.silent = BTreeSet::from([0]);
+    let round = small.round();
+    assert!(round.missed.is_empty() && !round.is_open(0));
+}
+
+#[test]
 fn a_link_whose_sshd_lets_nobody_in_just_now_is_open_with_its_reason_and_is_asked_again() {
     let mut fleet = Fleet::of(2);
     fleet.busy = BTreeSet::from([1]);

@@ -277,6 +277,40 @@ fn a_link_that_nobody_could_measure_after_a_reboot_is_not_taken_for_up() {
     assert_eq!(reboots(&prove(&mut begun(), &good(&fleet, &[1]))), [0]);
 }
 
+/// Of thousands of links that are asked in turn one always loses a packet.
+#[test]
+fn a_large_meshs_link_that_has_missed_one_probe_when_the_time_is_over_is_asked_once_more() {
+    let mut fleet = Plan::clone(&fleet(2));
+    fleet.links.iter_mut().for_each(|link| link.shared = true);
+    let fleet = Arc::new(fleet);
+    let mut missed = good(&fleet, &[1]);
+    missed.answers.insert(0, LinkAnswer::Down { why: "no answer".to_owned() });
+    let down = missed.clone();
+    missed.missed.insert(0);
+    let begun = || {
+        let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1]), &[], None);
+        let _ = start(&mut rolling);
+        let _ = give(&mut rolling, back(&fleet, 1));
+        let _ = give(&mut rolling, RebootInput::SettleElapsed { wave: 0 });
+        assert!(!is_over(&give(&mut rolling, RebootInput::RoundSeen { round: missed.clone() })));
+        rolling
+    };
+    assert_eq!(reboots(&prove(&mut begun(), &good(&fleet, &[1]))), [0]);
+    let ends_as_down = |rolling: &RollingReboot| {
+        let HostEnd::Wrong { why } = &rolling.ends()[&HostId(1)] else { panic!("{:?}", rolling.ends()) };
+        let wrong = vec![Regression::LinkDownAfterReboot { link: link_text(&fleet.links[0]) }];
+        assert_eq!(*why, RollingReason::NotAllAsBefore { wrong }.into());
+    };
+    let mut rolling = begun();
+    assert!(is_over(&give(&mut rolling, RebootInput::RoundSeen { round: down })), "down twice in a row");
+    ends_as_down(&rolling);
+    // One that never holds ends it all the same.
+    let mut rolling = begun();
+    let more = (0..100).take_while(|_| !is_over(&give(&mut rolling, RebootInput::RoundSeen { round: missed.clone() })));
+    assert_eq!(more.count(), 29);
+    ends_as_down(&rolling);
+}
+
 #[test]
 fn ctrl_c_begins_no_further_host_and_waits_for_the_one_under_way() {
     let fleet = fleet(2);

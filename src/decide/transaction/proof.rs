@@ -27,8 +27,10 @@ pub(super) fn links_at_end(plan: &Plan, last: Option<&Round>, counts: impl Fn(Li
         |ids: &[LinkId]| -> BTreeSet<LinkId> { ids.iter().copied().filter(|id| !round.answer(*id).is_up()).collect() };
     let down_and_required = down(&required);
     let up = required.len() - down_and_required.len();
+    // What has missed one probe was down in it.
+    let could_not = |id: &LinkId| round.is_open(*id) && !round.missed.contains(id);
     let (not_measured, down_and_required): (BTreeSet<_>, BTreeSet<_>) =
-        down_and_required.into_iter().partition(|id| round.is_open(*id));
+        down_and_required.into_iter().partition(could_not);
     let (accepted, unexpected): (BTreeSet<_>, BTreeSet<_>) =
         down_and_required.into_iter().partition(|id| plan.accepted.contains(id));
     LinksAtEnd::LinksSeen {
@@ -36,7 +38,7 @@ pub(super) fn links_at_end(plan: &Plan, last: Option<&Round>, counts: impl Fn(Li
         up,
         accepted_as_down: named(accepted),
         down: named(unexpected),
-        down_not_required: named(down(&others).into_iter().filter(|id| !round.is_open(*id)).collect()),
+        down_not_required: named(down(&others).into_iter().filter(|id| !could_not(id)).collect()),
         not_measured: named(not_measured),
     }
 }
@@ -76,7 +78,15 @@ mod tests {
         assert_eq!(words(&plan, Some(&round([0, 1]))), "all 2 required links are up");
         let blurred = Round { unmeasured: BTreeSet::from([0]), ..round([1]) };
         assert_eq!(words(&plan, Some(&blurred)), "1 of 2 required links are up; not measured: host0 -> host1 (ping)");
+        let mut missed = Round { missed: BTreeSet::from([0]), ..round([1]) };
+        missed.answers.insert(0, LinkAnswer::Down { why: "no answer".to_owned() });
+        let accepted = "1 of 2 required links are up; accepted as down: host0 -> host1 (ping)";
+        assert_eq!(words(&plan, Some(&missed)), accepted, "it was asked, and was down");
         plan.links[0].required = false;
+        assert_eq!(
+            words(&plan, Some(&missed)),
+            "the one required link is up; down, and not required: host0 -> host1 (ping)"
+        );
         assert_eq!(
             words(&plan, Some(&round([1]))),
             "the one required link is up; down, and not required: host0 -> host1 (ping)"

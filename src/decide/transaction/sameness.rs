@@ -68,7 +68,7 @@ impl Hash for Transaction {
                 }
                 (extended, left_to_guards).hash(state);
                 if *stage == Stage::BackProof {
-                    (streak, last_broken, overtime, unproven, begun_anew).hash(state);
+                    (streak, last_broken, overtime, unproven, begun_anew, open_rounds).hash(state);
                 }
                 // A silent host holds up only the jumps through which it is reached.
                 let is_far = |host: &&_| plan.host(**host).behind.is_some();

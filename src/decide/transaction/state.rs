@@ -181,11 +181,13 @@ pub struct Transaction {
     /// Whether the round that is out began in an earlier stage: then it proves nothing for this one.
     pub(super) stale: bool,
     pub(super) last_broken: BTreeSet<LinkId>,
-    /// Links that count and of which the last round could say nothing.
+    /// Links that count, that are not proven, and that nothing speaks against: the last round could say nothing of
+    /// them, or they have missed one probe.
     pub(super) unproven: BTreeSet<LinkId>,
     /// How often the time of this look was begun anew, because a round could not be carried out.
     pub(super) begun_anew: u32,
-    /// Rounds after the end of the time of this look in which the turn of some link had not come.
+    /// Rounds after the end of the time of this look that have left something unproven; more than there are to be when
+    /// the time of these is over, too.
     pub(super) open_rounds: usize,
     pub(super) last_failures: BTreeSet<(HostId, String)>,
     /// A host that did not tell the state of its units in the last round.
@@ -197,7 +199,7 @@ pub struct Transaction {
     /// Whether only handshakes were missing when the settle time ended: then WireGuard is given its rekey time, once.
     pub(super) rekeying: bool,
     /// Whether the settle time ended while nothing spoke against the push: then the rounds that are still to come
-    /// decide, and the first that does not hold ends it.
+    /// decide, and the first with something against it ends it.
     pub(super) overtime: bool,
     pub(super) extended: bool,
     /// Whether restored hosts with links that stayed down were left to their guards once already.

@@ -337,7 +337,9 @@ impl Transaction {
         round.hosts.clear();
         self.last_round = Some(round);
         self.back_proven_when_all_holds(effects);
-        if self.stage == Stage::BackProof && self.overtime {
+        self.count_open_round();
+        let waits = self.waits_for_turns() && self.may_still_be_proven();
+        if self.stage == Stage::BackProof && self.overtime && !waits {
             self.back_not_proven(effects);
         } else if self.stage == Stage::BackProof {
             effects.push(Effect::Expect(Timer::RoundPause));
@@ -399,7 +401,8 @@ impl Transaction {
         let silent = self.without_login();
         // The links of the others may have led through a missing host: no reboot of theirs would mend that.
         let any_missing = self.missing().next().is_some();
-        let (broken, unproven) = (self.ends_of(&self.last_broken), self.ends_of(&self.unproven));
+        let down: BTreeSet<LinkId> = self.last_broken.union(&self.down_and_open()).copied().collect();
+        let (broken, unproven) = (self.ends_of(&down), self.ends_of(&self.unproven));
         let is_at = |host: HostId, ends: &BTreeSet<&HostName>| ends.contains(&self.plan.host(host).name);
         // A link that could not be measured may be down: only a reboot is known to bring it back.
         let at_broken_link = |host: HostId| is_at(host, &broken) || is_at(host, &unproven);
@@ -411,7 +414,7 @@ impl Transaction {
             .collect();
         self.tell_matrix(Phase::RollBack, effects);
         if self.left_to_guards || suspects.is_empty() {
-            let could_not = self.last_broken.is_empty() && !self.unproven.is_empty() && silent.is_empty();
+            let could_not = down.is_empty() && !self.unproven.is_empty() && silent.is_empty();
             let notice = if could_not { Notice::NotAllMeasured } else { Notice::NotAllUpAgain };
             effects.push(Effect::Tell(Event::warned(None, notice)));
             self.enter_back_disarm(effects);

@@ -27,10 +27,6 @@ const ROUNDS_AFTER_A_RESTART: u32 = 10;
 /// at once, and after three a host is asked with one in eight of the others.
 const ANEW: u32 = 3;
 
-/// For how many rounds after the settle time it is waited for links whose turn has not come; for as many as it takes to
-/// ask each once, if those are more.
-const OPEN_ROUNDS: usize = 30;
-
 impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
         self.enter(Stage::Verify, Phase::Verify, effects);
@@ -142,11 +138,12 @@ impl Transaction {
         let unproven = self.without_lost_hosts(self.plan.unproven(&round));
         let was_open = std::mem::replace(&mut self.unproven, unproven);
         let is_measured = self.unproven.is_disjoint(&round.unmeasured);
+        let is_missed = !self.unproven.is_disjoint(&round.missed);
         self.last_failures = self.failures_in(&round, effects);
         self.unheard = self.unheard_in(&round);
         self.waiting = waiting;
         let holds = self.nothing_is_wrong();
-        self.streak = match (holds, is_measured) {
+        self.streak = match (holds && !is_missed, is_measured) {
             (true, true) => (self.streak + 1).min(self.rounds_needed()),
             // It was not carried out: it neither proves anything nor speaks against what was proven.
             (true, false) => self.streak,
@@ -160,9 +157,8 @@ impl Transaction {
         if !matches!(self.stage, Stage::Verify | Stage::Proof) || self.probing {
             return;
         }
-        self.open_rounds += usize::from(self.overtime && !self.unproven.is_empty());
-        let is_open_for_long = || self.open_rounds > OPEN_ROUNDS && self.open_rounds > asking::turns(&self.plan.links);
-        if self.overtime && (!(holds && is_measured) || is_open_for_long()) {
+        self.count_open_round();
+        if self.overtime && !(holds && self.may_still_be_proven()) {
             self.settle_time_is_over(effects);
         } else if self.units.is_over() && !self.unsteady().is_empty() {
             self.not_verified(effects);
@@ -171,13 +167,44 @@ impl Transaction {
             return;
         }
         // A round that proves something is followed by the next one at once. One that can only wait, for a link, a
-        // unit or the next crash of a service, is not.
+        // unit or the next crash of a service, is not. Nor is one with a miss: what has lost it may last.
         let has_less_open = self.unproven.len() < was_open.len();
         let is_timed = self.rounds_needed() > ROUNDS_TO_HOLD || !self.unsteady().is_empty();
-        if holds && is_measured && !is_timed && (self.streak < self.rounds_needed() || has_less_open) {
+        if holds && is_measured && !is_missed && !is_timed && (self.streak < self.rounds_needed() || has_less_open) {
             self.probe(Continuity::GoesOn, effects);
         } else {
             effects.push(Effect::Expect(Timer::RoundPause));
+        }
+    }
+
+    /// Counts a round after the time of its look that has left something unproven.
+    pub(super) fn count_open_round(&mut self) {
+        if self.overtime && !self.unproven.is_empty() {
+            self.open_rounds = self.open_rounds.saturating_add(1);
+        }
+    }
+
+    /// Returns whether what the last round has left unproven may be proven by those that follow: what could not be
+    /// measured has another turn only where links share the rounds, and nothing has more than so many.
+    pub(super) fn may_still_be_proven(&self) -> bool {
+        let is_measured =
+            |link: &LinkId| !self.last_round.as_ref().is_some_and(|round| round.unmeasured.contains(link));
+        self.unproven.iter().all(|link| is_measured(link) || self.plan.links[*link].shared)
+            && (self.unproven.is_empty() || self.open_rounds <= asking::open_rounds(&self.plan.links))
+    }
+
+    /// Returns whether links are not proven only because their turns are to come: that is so of a large mesh alone.
+    pub(super) fn waits_for_turns(&self) -> bool {
+        let share = |links: &BTreeSet<LinkId>| links.iter().all(|link| self.plan.links[*link].shared);
+        self.last_broken.is_empty() && !self.unproven.is_empty() && share(&self.unproven)
+    }
+
+    /// Lets the rounds that are still to come decide. Those of a large mesh may be long, and have the time of the look
+    /// once more: the guards count on.
+    pub(super) fn enter_overtime(&mut self, effects: &mut Vec<Effect>) {
+        (self.overtime, self.open_rounds) = (true, 0);
+        if self.plan.links.iter().any(|link| link.shared) {
+            effects.push(Effect::Expect(self.settle_timer()));
         }
     }
 
@@ -227,13 +254,17 @@ impl Transaction {
                 self.probe(Continuity::GoesOn, effects);
             }
             (Timer::Settle, Stage::Test | Stage::Switch) => self.silence_is_over_long(effects),
+            // The round that is out, or to come, decides.
+            (Timer::Settle, Stage::Verify | Stage::Proof) if self.overtime || self.rekeying => {
+                self.open_rounds = usize::MAX;
+            }
             (Timer::Settle, Stage::Verify | Stage::Proof) => {
                 let held_so_far = self.nothing_is_wrong();
                 let all_logged_in = self.stage == Stage::Proof || self.hosts.iter().all(|host| host.logged_in);
                 if held_so_far && all_logged_in {
                     // One slow probe makes slow rounds, and three of them may need longer than a short settle time.
                     // Each round ends by its own limit, so this ends as well.
-                    self.overtime = true;
+                    self.enter_overtime(effects);
                     // Even if all units are up for long enough by now, they must stay so.
                     if self.units.waits() {
                         effects.push(Effect::Expect(Timer::Steady));
@@ -244,11 +275,14 @@ impl Transaction {
             }
             // The round that is out, or to come, decides.
             (Timer::Steady, Stage::Verify | Stage::Proof) => self.units.time_is_over(),
+            (Timer::Rekey, Stage::Verify | Stage::Proof) if self.nothing_is_wrong() && self.waits_for_turns() => {
+                self.enter_overtime(effects);
+            }
             (Timer::Rekey, Stage::Verify | Stage::Proof) => self.not_verified(effects),
             (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof)
-                if self.streak == 0 && self.last_broken.is_empty() =>
+                if self.streak == 0 && self.last_broken.is_empty() && !self.overtime =>
             {
-                self.overtime = true;
+                self.enter_overtime(effects);
             }
             (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof) => self.back_not_proven(effects),
             _ => {}
@@ -297,10 +331,10 @@ impl Transaction {
         } else if let (Some((host, _)), true) = (unsteady.first(), links_hold) {
             let steady = self.plan.host(*host).units.steady;
             RollbackReason::UnitsUnsteady { host: name(*host), units: of_host(&unsteady, *host), steady }
-        } else if let (true, busy) = (links_hold, self.busy_links())
-            && !busy.is_empty()
+        } else if let (true, down) = (links_hold, self.down_and_open())
+            && !down.is_empty()
         {
-            RollbackReason::LinksDown { links: self.down_links(&busy), common: self.in_common(&busy) }
+            RollbackReason::LinksDown { links: self.down_links(&down), common: self.in_common(&down) }
         } else if links_hold && !self.unproven.is_empty() {
             RollbackReason::LinksNotMeasured { links: self.unproven.len(), hosts: self.slow_hosts() }
         } else {
@@ -312,12 +346,13 @@ impl Transaction {
         self.turn_back(reason, effects);
     }
 
-    /// Returns the links that are not proven because the sshd at their end lets nobody in just now.
-    fn busy_links(&self) -> BTreeSet<LinkId> {
-        let is_busy = |link: &LinkId| {
+    /// Returns the links that are not proven, and were down when they were asked last: the sshd at their end let nobody
+    /// in just then, or they have missed that one probe.
+    pub(super) fn down_and_open(&self) -> BTreeSet<LinkId> {
+        let is_down = |link: &LinkId| {
             self.last_round.as_ref().is_some_and(|round| matches!(round.answer(*link), LinkAnswer::Down { .. }))
         };
-        self.unproven.iter().copied().filter(is_busy).collect()
+        self.unproven.iter().copied().filter(is_down).collect()
     }
 
     /// Finds a changed host that is on another boot or another system than it should be.

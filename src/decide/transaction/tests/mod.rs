@@ -9,6 +9,7 @@ mod marked;
 mod measured;
 mod push;
 mod recover;
+mod turns;
 mod units;
 mod waiting;
 mod walks;
