@@ -281,7 +281,9 @@ impl Tried {
     }
 
     pub(crate) fn register(&mut self, boot: u8, held: bool, past: &mut Past) -> Answered {
-        let begins = self.boot == boot && !self.line && held && self.is_guarded() && !self.step_runs();
+        // As it was armed: a person's switch has superseded it.
+        let stands = self.profile == Sys::New && self.default == self.before;
+        let begins = self.boot == boot && !self.line && held && self.is_guarded() && !self.step_runs() && stands;
         if !begins {
             return Answered::Refused;
         }
