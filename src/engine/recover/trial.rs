@@ -87,8 +87,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             // Only those that it is about: what the others say does not matter before the end.
             let gone = self.survey(&asked, surveyed, false).await;
             // One that was seen in it goes back meanwhile.
-            missing = gone.clone();
             surveyed.retain(|host, _| !gone.contains(host));
+            missing = gone;
         }
         if has_waited {
             let others = self.request.fleet.hosts.iter().map(|host| host.name.clone());

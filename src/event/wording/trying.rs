@@ -4,6 +4,7 @@ use super::Worded;
 use crate::event::reason::trying::TryingReason;
 
 impl fmt::Display for TryingReason {
+    #[expect(clippy::too_many_lines, reason = "a table with a row for each reason")]
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RebootedUntried { cause } => write!(
