@@ -9,6 +9,8 @@ use std::time::Duration;
 use fleetdeploy::local::process::{Finished, Invocation};
 use pretty_assertions::assert_eq;
 
+#[path = "scripts/caches.rs"]
+mod caches;
 #[path = "scripts/fetch.rs"]
 mod fetch;
 #[path = "scripts/guard.rs"]

@@ -74,8 +74,12 @@ lab_base() { # [--vm]
     case ${1:-} in '' | --vm) ;; *) die "base: what is '$1'?" ;; esac
     lab_needs >&2
     ensure_base
-    [ -z "${1:-}" ] || ensure_tools
     ensure_template vps,homeserver '{}' /dev/null
+    if [ -n "${1:-}" ]; then
+        ensure_tools
+        vms=,web:systemd-boot,
+        ensure_template vps,web '{}' /dev/null
+    fi
     echo "$base"
 }
 
@@ -126,7 +130,7 @@ expand_hosts() {
 }
 
 # $template: the directory for these hosts and first parameters, made if it is not there yet. Its name goes to FILE
-# while the lock is held, so that nobody clears it away.
+# while the lock of all is held, so that nobody clears it away.
 ensure_template() { # HOSTS PARAMS FILE
     local recipe old
     recipe=$({ echo "$base" && cat "$code/build.sh" && cd "$code" &&
@@ -138,20 +142,31 @@ ensure_template() { # HOSTS PARAMS FILE
     mkdir -p "$lab/template"
     exec 9>"$lab/template/lock"
     flock 9
+    printf '%s\n' "$template" >"$3"
     if [ ! -e "$template/done" ]; then
         for old in "$lab"/template/*-*; do
             case $old in "$lab/template/$recipe-"* | *'*'*) continue ;; esac
-            grep -qsxF "$old" "$lab"/fleets/*/template || rm -rf "$old"
+            # Nor one that is being made, which has the lock below.
+            grep -qsxF "$old" "$lab"/fleets/*/template || flock -n "$old" rm -rf "$old" || true
         done
-        rm -rf "$template"
-        (make_template "$1" "$2") >"$template.log" 2>&1 9>&- || {
+        mkdir -p "$template"
+        # A lock for each: while one is made, which takes seconds, the fleets of others come up.
+        exec 8<"$template"
+        flock -n 8 || {
+            exec 9>&- # somebody else makes it
+            flock 8
+        }
+    fi
+    exec 9>&-
+    if [ ! -e "$template/done" ]; then
+        rm -rf "${template:?}"/*
+        (make_template "$1" "$2") >"$template.log" 2>&1 8<&- || {
             tail -n 20 "$template.log" >&2
             die "the first systems cannot be built; log in $template.log"
         }
         : >"$template/done"
     fi
-    printf '%s\n' "$template" >"$3"
-    exec 9>&-
+    exec 8<&-
 }
 
 # What it mounts goes away with the mount namespace.

@@ -303,6 +303,12 @@ lab_wait_ssh() { # FLEET HOST [SECONDS]
 }
 
 answers() { # FLEET HOST
+    # An attempt is a handful of processes, many times a second, and the host has its processor to boot with. sshd
+    # writes this file when it listens.
+    if [ ! -e "$fleet/hosts/$2/vm" ]; then
+        leader "$2"
+        [ -n "$leader" ] && [ -e "/proc/$leader/root/run/sshd.pid" ] || return 1
+    fi
     # shellcheck disable=SC2046 # words wanted
     (lab_ws "$1" -- ssh -o BatchMode=yes -o ConnectTimeout="$(patience "$2" 2)" \
         -o ControlPath=none $(cat "$fleet/hosts/$2/ssh") true) >/dev/null 2>&1

@@ -211,7 +211,8 @@ tunnel_is_open() { # HOST: its WireGuard listens on UDP port 51820, 0xCA6C
         return
     fi
     leader "$1"
-    [ -n "$leader" ] && grep -q ':CA6C ' "/proc/$leader/net/udp" 2>/dev/null
+    [ -n "$leader" ] && { mapfile -t sockets <"/proc/$leader/net/udp"; } 2>/dev/null &&
+        [[ ${sockets[*]} = *:CA6C\ * ]]
 }
 
 lab_down() { # FLEET | --all; also half of one, also twice

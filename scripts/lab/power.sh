@@ -35,7 +35,7 @@ container() (
     SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn --quiet \
         --directory="$host/root" --machine="$machine" --hostname="$name" \
         --register=no --keep-unit --settings=no --link-journal=no --timezone=off \
-        --resolv-conf=off --console=read-only \
+        --resolv-conf=off --console=read-only --setenv=SYSTEMD_SECCOMP=0 \
         --network-namespace-path="/run/netns/$machine" --capability=CAP_NET_ADMIN \
         --bind=/dev/net/tun --bind="$host/boot:/boot" \
         --kill-signal=SIGRTMIN+3 /usr/lib/lab/firmware

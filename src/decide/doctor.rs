@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::decide::cached::{CacheSeen, cache_host};
 use crate::decide::preflight;
 use crate::decide::status::Condition;
 use crate::decide::survey::{Allowed, Finding, Surveyed, Weight};
@@ -24,7 +25,7 @@ use crate::event::reason::status::Ailment;
 use crate::event::reason::trial::TrialOutlook;
 use crate::facts::store_path::StorePath;
 use crate::facts::systems::BootLoader;
-use crate::inventory::model::{Fleet, Host, HostName, Jump, Substitute};
+use crate::inventory::model::{Fleet, Host, HostName, Jump, Substitute, url_without_login};
 
 pub use workstation::{Nix, Workstation, of_workstation};
 
@@ -48,6 +49,8 @@ pub struct Examined {
     pub trusted_keys: Vec<String>,
     /// The binary caches of its Nix that do not answer.
     pub silent_caches: Vec<String>,
+    /// What it has heard of the fleet's cache; `None`: it was not to ask.
+    pub fleet_cache: Option<CacheSeen>,
 }
 
 /// Nix's answer about a copy to the host.
@@ -70,6 +73,8 @@ pub enum Copying {
     /// The host's Nix does not trust the login, and what is built here is signed by a key that cannot be read.
     SignedUnread {
         file: String,
+        /// What was pushed last was signed by it, and by none that the host's Nix trusts.
+        is_refused: bool,
     },
     /// The same, and the fleet's cache brings the host what it takes there.
     ByCache {
@@ -78,8 +83,8 @@ pub enum Copying {
         /// The public key that signs here, if it is not what serves the cache.
         key: Option<String>,
     },
-    /// The host's Nix trusts neither the login nor a key that signs here, and one of a binary cache which this
-    /// workstation fetches from.
+    /// The host's Nix trusts neither the login nor a key that signs here, and one of a binary cache from which what was
+    /// pushed last came to this workstation.
     SignedElsewhere {
         /// Its name.
         key: String,
@@ -294,6 +299,7 @@ impl Patient<'_> {
         self.way_back(&mut findings);
         self.programs_of_the_system(copying, &mut findings);
         self.caches(&mut findings);
+        self.fleet_cache(copying, &mut findings);
         self.space(&mut findings);
         self.network(&mut findings);
         self.sshd(&mut findings);
@@ -356,8 +362,9 @@ impl Patient<'_> {
                 DoctorFinding::taken(Severity::Blocker, fault, Stake::PushRefused)
             }
             Copying::Signed { key } => DoctorFinding::fine(HostHealth::SignatureTrusted { login, key: key.clone() }),
-            Copying::SignedUnread { file } => {
-                DoctorFinding::warning(HostHealth::SignatureUnread { login, file: file.clone() })
+            Copying::SignedUnread { file, is_refused } => {
+                let severity = if *is_refused { Severity::Blocker } else { Severity::Warning };
+                DoctorFinding::new(severity, HostHealth::SignatureUnread { login, file: file.clone() })
             }
             Copying::ByCache { cache, key } => {
                 DoctorFinding::warning(HostHealth::OnlyByCache { login, cache: cache.clone(), key: key.clone() })
@@ -385,10 +392,36 @@ impl Patient<'_> {
 
     /// Only a copy that fetches from them waits for binary caches.
     fn caches(&self, findings: &mut Vec<DoctorFinding>) {
-        if self.host.nix.substitute_on_destination != Substitute::Never {
+        let fetches_by_itself = || {
+            let is_filled = self.host.build_on.machine(&self.host.name).is_none();
+            is_filled && self.fleet.cache.as_ref().is_some_and(|cache| cache.from.is_none())
+        };
+        if self.host.nix.substitute_on_destination != Substitute::Never || fetches_by_itself() {
             let silent = self.examined.silent_caches.iter();
             findings.extend(silent.map(|url| DoctorFinding::warning(HostHealth::CacheSilent { url: url.clone() })));
         }
+    }
+
+    /// Whether the host reaches what it is to fetch from. The host that is the cache has everything.
+    fn fleet_cache(&self, copying: &Copying, findings: &mut Vec<DoctorFinding>) {
+        let cache = self.fleet.cache.as_ref().filter(|cache| cache_host(self.fleet, cache) != Some(&self.host.name));
+        let Some((from, seen)) = cache.and_then(|cache| cache.from.as_ref()).zip(self.examined.fleet_cache.as_ref())
+        else {
+            return;
+        };
+        let cache = url_without_login(from);
+        findings.push(match seen {
+            CacheSeen::Has(_) | CacheSeen::Lacks => DoctorFinding::fine(HostHealth::FleetCacheAnswers { cache }),
+            CacheSeen::Bare => DoctorFinding::warning(HostHealth::FleetCacheBare { cache }),
+            CacheSeen::Silent { said } => {
+                let silent = HostHealth::FleetCacheSilent { cache, said: said.clone() };
+                match copying {
+                    // What is copied instead it does not take.
+                    Copying::ByCache { .. } => DoctorFinding::taken(Severity::Blocker, silent, Stake::PushRefused),
+                    _ => DoctorFinding::warning(silent),
+                }
+            }
+        });
     }
 
     fn space(&self, findings: &mut Vec<DoctorFinding>) {

@@ -16,7 +16,7 @@ use super::causes::chain;
 use super::mutex::lock;
 use super::push::Push;
 use super::sending::CopyMeter;
-use crate::decide::cached::{CacheCourse, cache_host};
+use crate::decide::cached::{CacheCourse, FetchEnd, cache_host};
 use crate::decide::survey::Surveyed;
 use crate::event::Event;
 use crate::event::activity::Doing;
@@ -26,7 +26,7 @@ use crate::facts::store_path::StorePath;
 use crate::inventory::model::{Cache, CacheFilling, Host, HostName, Substitute, url_without_login};
 use crate::nix;
 use crate::remote::answer;
-use crate::remote::step::RemoteStep;
+use crate::remote::step::{Afresh, RemoteStep};
 
 /// How long the host's caches may take together to answer: each has 5 s, and so has each of two questions for them.
 const CACHES_ANSWER: Duration = Duration::from_secs(20);
@@ -44,7 +44,7 @@ pub(super) struct Filled<'a> {
     systems: BTreeSet<StorePath>,
     /// What became of signing them there, by key. Of several hosts that miss a signature one signs, and the others wait
     /// for that.
-    signed: tokio::sync::Mutex<BTreeMap<PathBuf, Result<bool, String>>>,
+    signed: tokio::sync::Mutex<BTreeMap<PathBuf, Result<(), String>>>,
     course: Mutex<CacheCourse>,
 }
 
@@ -129,21 +129,17 @@ impl Push<'_> {
             return;
         }
         let begun = Instant::now();
-        let mut fetched = self.fetch(filled, host, new, &from).await;
-        let lacks_signature = matches!(&fetched, Ok(Some(said)) if answer::lacks_signature(said));
+        let mut fetched = self.fetch(filled, host, new, &from, Afresh::Absence).await;
         let mut unsigned = None;
-        if lacks_signature {
+        if end_of(&fetched) == Some(FetchEnd::Unsigned) {
             match self.sign_in_cache(filled, host).await {
-                Ok(true) => fetched = self.fetch(filled, host, new, &from).await,
-                Ok(false) => {}
+                // Also where nothing is signed from here: who serves it may do so since the host has asked last.
+                Ok(()) => fetched = self.fetch(filled, host, new, &from, Afresh::Everything).await,
                 Err(said) => unsigned = Some(said),
             }
         }
-        // Where the host itself is not heard of, that is no fault of the cache; nor is what it has unsigned.
-        match &fetched {
-            Ok(Some(_)) if lacks_signature => {}
-            Ok(missed) => lock(&filled.course).take(missed.is_none(), begun.elapsed()),
-            Err(_) => {}
+        if let Some(end) = end_of(&fetched) {
+            lock(&filled.course).take(end, begun.elapsed());
         }
         if let Some(said) = fetched.unwrap_or_else(|cause| Some(cause.to_string())) {
             self.inquiry.warn(Some(&host.name), CacheNote::CacheNotFetched { cache, said, unsigned });
@@ -157,12 +153,14 @@ impl Push<'_> {
         host: &Host,
         new: &StorePath,
         from: &str,
+        afresh: Afresh,
     ) -> Result<Option<String>, Cause> {
         let limit = host.limits.copy / 2;
         self.inquiry.tell(Event::moved_within(&host.name, Doing::FetchingFromCache, limit));
         let public_key = filled.cache.public_key.clone();
         let (new, store) = (new.clone(), from.to_owned());
-        let script = RemoteStep::Fetch { new, from: store, public_key, limit, longest_still: LONGEST_STILL }.script();
+        let script =
+            RemoteStep::Fetch { new, from: store, public_key, limit, longest_still: LONGEST_STILL, afresh }.script();
         match self.inquiry.reach.run(&host.name, &script, limit + host.limits.step).await {
             Ok(raw) => answer::fetched(&raw.lines).map_err(|error| Cause::from(&error)),
             Err(error) => Err(Cause::from(&error)),
@@ -170,9 +168,9 @@ impl Push<'_> {
     }
 
     /// Signs by the host's key what the cache has: some of it may have come there before there was a key, and is not
-    /// sent again. Returns whether it was signed now or by another host's wish, and why it cannot be.
-    async fn sign_in_cache(&self, filled: &Filled<'_>, host: &Host) -> Result<bool, String> {
-        let (Some(key), CacheFilling::Store(store)) = (&host.nix.sign_key, &filled.cache.by) else { return Ok(false) };
+    /// sent again. Does nothing where no key of ours would help; an error says why it cannot be signed.
+    async fn sign_in_cache(&self, filled: &Filled<'_>, host: &Host) -> Result<(), String> {
+        let (Some(key), CacheFilling::Store(store)) = (&host.nix.sign_key, &filled.cache.by) else { return Ok(()) };
         self.inquiry.tell(Event::moved_within(&host.name, Doing::SigningInCache, SIGN_LIMIT));
         let mut signed = filled.signed.lock().await;
         if let Some(known) = signed.get(key) {
@@ -185,13 +183,13 @@ impl Push<'_> {
         };
         let paths: BTreeSet<&StorePath> = filled.systems.iter().collect();
         let done = match filled.host {
-            _ if !is_taken => Ok(false),
+            _ if !is_taken => Ok(()),
             Some(machine) => {
                 let ssh_options = self.inquiry.reach.workspace().nix_ssh_options();
                 let to = store_of(machine, &ssh_options);
-                nix::sign(key, &paths, Some(to), SIGN_LIMIT).await.map(|()| true)
+                nix::sign(key, &paths, Some(to), SIGN_LIMIT).await
             }
-            None => nix::sign_in_store(key, &paths, store, SIGN_LIMIT).await.map(|()| true),
+            None => nix::sign_in_store(key, &paths, store, SIGN_LIMIT).await,
         };
         let done = done.map_err(|error| chain(&error));
         signed.insert(key.clone(), done.clone());
@@ -222,10 +220,45 @@ impl Push<'_> {
     }
 }
 
+/// How a fetch has ended for the cache; `None`: the host itself is not heard of, which is no fault of the cache.
+fn end_of(fetched: &Result<Option<String>, Cause>) -> Option<FetchEnd> {
+    Some(match fetched.as_ref().ok()? {
+        None => FetchEnd::Whole,
+        Some(said) if answer::lacks_signature(said) => FetchEnd::Unsigned,
+        Some(_) => FetchEnd::Short,
+    })
+}
+
 /// What the person calls it, without a login.
 pub(super) fn name_of(cache: &Cache) -> String {
     match &cache.by {
         CacheFilling::Store(store) => url_without_login(store),
         CacheFilling::Command(command) => command.words(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::remote::answer::AnswerError;
+
+    /// The first two are from Nix 2.26.3.
+    #[test]
+    fn a_refusal_for_a_signature_is_no_sign_of_a_dead_cache() {
+        let unsigned = "warning: ignoring substitute for '/nix/store/x-top' from 'http://x', as it's not signed by any \
+                        of the keys in 'trusted-public-keys'; error: build of '/nix/store/x-top' failed";
+        let dead = "warning: unable to download 'http://x/nix-cache-info': Timeout was reached (28)";
+        for (fetched, end) in [
+            (Ok(Some(unsigned.to_owned())), Some(FetchEnd::Unsigned)),
+            (Ok(Some(dead.to_owned())), Some(FetchEnd::Short)),
+            // It did not end in its time.
+            (Ok(Some(String::new())), Some(FetchEnd::Short)),
+            (Ok(None), Some(FetchEnd::Whole)),
+            (Err(Cause::from(&AnswerError::Missing("status"))), None),
+        ] {
+            assert_eq!(end_of(&fetched), end, "{fetched:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Looks at the workstation and at every host for anything that would stop a push. It changes nothing.
 
+mod trust;
 mod workstation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,6 @@ use std::time::{Duration, SystemTime};
 use futures::StreamExt;
 
 use super::ask::{Gathered, NoAnswer, gather};
-use super::cache::name_of;
 use super::causes::chain;
 use super::clock::{BootClock, Clock};
 use super::host_survey::Answered;
@@ -18,7 +18,6 @@ use super::orders::HostClock;
 use super::survey::FleetSurvey;
 use crate::decide::absent::{self, Silence};
 use crate::decide::baseline;
-use crate::decide::cached::{CacheTrust, cache_trust};
 use crate::decide::doctor::{
     Copying, DoctorFinding, Examined, FleetFindings, Severity, Visit, another_system, as_pushed, of_hosts,
 };
@@ -28,11 +27,13 @@ use crate::event::reason::doctor::Stake;
 use crate::event::stream::Events;
 use crate::event::{Event, Phase};
 use crate::facts::links::Link;
-use crate::inventory::model::{Fleet, Host, HostName, url_without_login};
+use crate::inventory::model::{Fleet, Host, HostName};
 use crate::nix;
 use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::{AskUnits, RemoteStep};
 use crate::remote::{ConnectCause, StepError, Workspace};
+
+use trust::{CopyAnswer, Signers, asked_cache, served};
 
 pub use workstation::{has_ssh, workstation};
 
@@ -71,6 +72,7 @@ impl Inquiry<'_> {
         let hosts = || fleet.hosts.iter().filter(|host| !without.contains(&host.name));
         let gathered: BTreeMap<HostName, Gathered<Examination>> =
             gather(hosts(), Phase::Ask, self.events, |host| self.examine(host, signing)).collect().await;
+        let copying = copying_to(fleet, &gathered);
         let mut survey =
             FleetSurvey { answered: BTreeMap::new(), skipped: without.clone(), all_answer_that_must: true };
         let mut visits = Vec::new();
@@ -79,8 +81,7 @@ impl Inquiry<'_> {
             let name = host.name.clone();
             match &gathered[&name] {
                 Ok(answers) => {
-                    let copying = answers.copying.as_ref();
-                    visits.push(Visit { host, examined: &answers.examined, copying });
+                    visits.push(Visit { host, examined: &answers.examined, copying: copying.get(&name) });
                     survey.answered.insert(name, answers.surveyed.clone());
                 }
                 Err(no_answer) => {
@@ -126,7 +127,8 @@ impl Inquiry<'_> {
     }
 
     async fn examine(&self, host: &Host, signing: Option<&nix::SigningKeys>) -> Gathered<Examination> {
-        let script = RemoteStep::Doctor.script();
+        let cache = asked_cache(&self.scope.fleet, host, self.scope.selected.contains(&host.name));
+        let script = RemoteStep::Doctor { cache }.script();
         let raw = self.reach.run(&host.name, &script, host.limits.connect + host.limits.step).await?;
         let at = BootClock.now();
         let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -135,7 +137,7 @@ impl Inquiry<'_> {
         examined.clock_ahead = examined.now.map(|now| now.saturating_sub(here));
         let copying = match (self.scope.selected.contains(&host.name), signing) {
             (false, _) => None,
-            (true, None) => Some(Copying::NotAsked),
+            (true, None) => Some(CopyAnswer::Told(Copying::NotAsked)),
             (true, Some(signing)) => Some(self.ask_nix(host, &examined, signing).await),
         };
         let facts = examined.condition.facts.clone();
@@ -144,7 +146,7 @@ impl Inquiry<'_> {
     }
 
     /// Asks whether a copy to the host would be taken.
-    async fn ask_nix(&self, host: &Host, examined: &Examined, signing: &nix::SigningKeys) -> Copying {
+    async fn ask_nix(&self, host: &Host, examined: &Examined, signing: &nix::SigningKeys) -> CopyAnswer {
         let machine = host.build_on.machine(&host.name);
         // By the keys of the nix here is signed what is built here; by the inventory's what is copied, from anywhere.
         let mut signing = if machine.is_none() { signing.clone() } else { nix::SigningKeys::default() };
@@ -152,7 +154,8 @@ impl Inquiry<'_> {
             match nix::public_key(key, LIMIT).await {
                 Ok(key) => signing.public.insert(0, key),
                 Err(fault) => {
-                    return Copying::KeyUnusable { path: key.display().to_string(), said: chain(&fault) };
+                    let path = key.display().to_string();
+                    return CopyAnswer::Told(Copying::KeyUnusable { path, said: chain(&fault) });
                 }
             }
         }
@@ -165,18 +168,19 @@ impl Inquiry<'_> {
             substitute: false,
             from: None,
         };
-        match nix::ping(Some(store), host.limits.connect + LIMIT).await {
+        CopyAnswer::Told(match nix::ping(Some(store), host.limits.connect + LIMIT).await {
             Ok(_) if machine == Some(&host.name) => Copying::BuiltThere,
             Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
             Ok(nix::Pinged { trusted: Some(false), .. }) => {
-                untrusted(&self.scope.fleet, host, &signing, &examined.trusted_keys)
+                let current = &examined.condition.facts.standing.systems.current;
+                return CopyAnswer::Untrusted(Signers::look(signing, &self.scope.fleet, current, LIMIT).await);
             }
             Ok(nix::Pinged { trusted: None, .. }) => Copying::NotTold,
             Err(error) => {
                 let said = chain(&error);
                 nix::printed_before(&said).map_or(Copying::Failed(said), Copying::Garbled)
             }
-        }
+        })
     }
 }
 
@@ -185,34 +189,25 @@ struct Examination {
     examined: Examined,
     surveyed: Answered,
     /// `None`: it is a witness.
-    copying: Option<Copying>,
+    copying: Option<CopyAnswer>,
 }
 
-/// Says whether signatures let a copy through to a host that does not trust the login, or the cache brings it all.
-fn untrusted(fleet: &Fleet, host: &Host, signing: &nix::SigningKeys, trusted_there: &[String]) -> Copying {
-    if let Some(key) = signing.public.iter().find(|key| trusted_there.contains(key)) {
-        return Copying::Signed { key: name_of_key(key) };
-    }
-    let by_cache = |key: Option<&str>| {
-        let cache = fleet.cache.as_ref()?;
-        let from = cache.from.as_ref().map_or_else(|| name_of(cache), |from| url_without_login(from));
-        Some(Copying::ByCache { cache: from, key: key.map(str::to_owned) })
+/// Says what becomes of a copy to each host that is no witness. What one has seen of the fleet's cache tells of the
+/// others, too.
+fn copying_to(fleet: &Fleet, gathered: &BTreeMap<HostName, Gathered<Examination>>) -> BTreeMap<HostName, Copying> {
+    let answers = || gathered.iter().filter_map(|(name, answers)| Some((name, answers.as_ref().ok()?)));
+    let served = served(answers().filter_map(|(_, answers)| answers.examined.fleet_cache.as_ref()));
+    let judged = |(name, Examination { examined, copying, .. }): (&HostName, &Examination)| {
+        let copying = match copying.as_ref()? {
+            CopyAnswer::Told(copying) => copying.clone(),
+            CopyAnswer::Untrusted(signers) => {
+                let host = fleet.hosts.iter().find(|host| host.name == *name)?;
+                signers.judge(fleet, host, &examined.trusted_keys, examined.fleet_cache.as_ref(), served.as_ref())
+            }
+        };
+        Some((name.clone(), copying))
     };
-    let unread = || Some(Copying::SignedUnread { file: signing.unread.first()?.display().to_string() });
-    match cache_trust(fleet, host, &signing.public, trusted_there) {
-        CacheTrust::SignedHere(key) => by_cache(Some(key)),
-        CacheTrust::SignedThere => unread().or_else(|| by_cache(None)),
-        CacheTrust::Missing => unread(),
-    }
-    .or_else(|| {
-        let key = signing.fetched.iter().find(|key| trusted_there.contains(key))?;
-        Some(Copying::SignedElsewhere { key: name_of_key(key) })
-    })
-    .unwrap_or_else(|| Copying::Untrusted { key: signing.public.first().cloned() })
-}
-
-fn name_of_key(key: &str) -> String {
-    key.split_once(':').map_or(key, |(name, _)| name).to_owned()
+    answers().filter_map(judged).collect()
 }
 
 /// By which keys this workstation's Nix signs.

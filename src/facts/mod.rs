@@ -13,6 +13,7 @@ pub mod privilege;
 pub mod provenance;
 pub mod sending;
 pub mod signal;
+pub mod signatures;
 pub mod source;
 pub mod step_answer;
 pub mod store_graph;

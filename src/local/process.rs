@@ -273,18 +273,49 @@ impl Invocation {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that starts children")]
     fn start(&self) -> Result<ProcessGroup, ProcessError> {
         let cannot_start =
             |source| ProcessError::Start { program: self.program.to_string_lossy().into_owned(), source };
+        let path = programs::path();
+        let given = self.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+        let inner = self.spawn(path.as_deref(), given.or(path.as_deref())).map_err(cannot_start)?;
+        if let (Some(to), Some(id)) = (&self.id, inner.id()) {
+            to.store(id, Ordering::Relaxed);
+        }
+        programs::remember(&self.program);
+        Ok(ProcessGroup { inner: Some(inner) })
+    }
+
+    /// Starts it by the first file that its PATH leads to, by its name where that is gone by then or may not be run,
+    /// and at last by the file that an earlier child of this name was. `path`: the PATH that it is given; `searched`:
+    /// that of the child.
+    fn spawn(&self, path: Option<&OsStr>, searched: Option<&OsStr>) -> std::io::Result<tokio::process::Child> {
+        let mut spawned = match programs::file(&self.program, searched) {
+            Some(file) => self.command(file.as_os_str(), path)?.spawn(),
+            None => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        if spawned.as_ref().is_err_and(is_no_program) {
+            spawned = self.command(&self.program, path)?.spawn();
+        }
+        match programs::known(&self.program).filter(|_| spawned.as_ref().is_err_and(is_no_program)) {
+            Some(known) => self.command(known.as_os_str(), path)?.spawn(),
+            None => spawned,
+        }
+    }
+
+    /// `program`: its file, or its name.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that starts children")]
+    fn command(&self, program: &OsStr, path: Option<&OsStr>) -> std::io::Result<tokio::process::Command> {
         let stderr = match &self.stderr {
-            Some(file) => Stdio::from(file.try_clone().map_err(cannot_start)?),
+            Some(file) => Stdio::from(file.try_clone()?),
             None => Stdio::piped(),
         };
-        let mut command = tokio::process::Command::new(&self.program);
+        let mut command = tokio::process::Command::new(program);
         command
+            // A program may be one of several in its file, and then goes by its name.
+            .arg0(&self.program)
             .args(&self.arguments)
-            .envs(programs::path().map(|path| ("PATH", path)))
+            .envs(path.map(|path| ("PATH", path)))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             // A group of its own: `ProcessGroup` ends all of it, and Ctrl-C at the terminal does not reach it.
             .process_group(0)
@@ -294,13 +325,13 @@ impl Invocation {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        let inner = command.spawn().map_err(cannot_start)?;
-        if let (Some(to), Some(id)) = (&self.id, inner.id()) {
-            to.store(id, Ordering::Relaxed);
-        }
-        programs::remember(&self.program);
-        Ok(ProcessGroup { inner: Some(inner) })
+        Ok(command)
     }
+}
+
+/// execvp(3) goes on to the next folder after these two.
+fn is_no_program(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]

@@ -31,6 +31,32 @@ pub(super) fn path() -> Option<OsString> {
     with_known(&path, &known)
 }
 
+/// Returns the file by which a program is started, as the child's PATH would find it; `None`: it is to be looked for
+/// there by the child, since it is no plain name, or its folder depends on that of the child, or it is nowhere.
+///
+/// A child that is started by its name and has a PATH of its own is made by fork(2), which copies the page tables of
+/// this program. By a path it is made by `posix_spawn(3)`. The file is not followed: what is called by a link may look
+/// at the folder in which it was called.
+pub(super) fn file(program: &OsStr, path_of_child: Option<&OsStr>) -> Option<PathBuf> {
+    let path = path_of_child.map(OsStr::to_owned).or_else(|| std::env::var_os("PATH"))?;
+    file_in(program, &path)
+}
+
+fn file_in(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    if !is_name(program) {
+        return None;
+    }
+    // From a folder on that is below the child's nothing is known here.
+    let folders = std::env::split_paths(path).take_while(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(program)).find(|file| is_program(file))
+}
+
+/// Returns where a program was that this run has started once, if it is still there.
+pub(super) fn known(program: &OsStr) -> Option<PathBuf> {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get(program).filter(|file| is_program(file)).cloned()
+}
+
 /// Returns whether a program that this run has started once is gone: from PATH, and from where it was.
 pub(super) fn is_gone(program: &str) -> bool {
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,5 +130,28 @@ mod tests {
         assert!(gone(OsStr::new("ssh"), &at("store/gone"), Some(path.clone())));
         assert!(!gone(OsStr::new("ssh"), &at("store/gone"), Some(at("store").into())), "another is there");
         assert!(is_name(OsStr::new("ssh")) && !is_name(OsStr::new("./ssh")));
+    }
+
+    #[test]
+    fn a_program_is_started_by_the_first_file_of_its_path_which_is_not_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        for folder in ["store", "profile", "text"] {
+            std::fs::create_dir(at(folder)).unwrap();
+        }
+        for file in ["store/nix", "text/nix-store"] {
+            std::fs::write(at(file), "").unwrap();
+        }
+        std::fs::set_permissions(at("store/nix"), Permissions::from_mode(0o755)).unwrap();
+        symlink(at("store/nix"), at("profile/nix-store")).unwrap();
+        let path = std::env::join_paths([at("nowhere"), at("text"), at("profile"), at("store")]).unwrap();
+        let found = |program: &str, path: &OsStr| file_in(OsStr::new(program), path);
+        assert_eq!(found("nix-store", &path), Some(at("profile/nix-store")));
+        assert_eq!(found("nix", &path), Some(at("store/nix")));
+        assert_eq!(found("ssh", &path), None);
+        assert_eq!(found("./nix", &path), None);
+        // Where the child stands is not where this program stands.
+        let relative = std::env::join_paths([Path::new("."), &at("store")]).unwrap();
+        assert_eq!(found("nix", &relative), None);
     }
 }

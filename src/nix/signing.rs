@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::copy::Destination;
 use super::invoke::{AskError, ask, nix};
+use crate::facts::signatures::Signatures;
 use crate::facts::store_path::StorePath;
 
 const CONVERT: &str = "nix key convert-secret-to-public";
@@ -22,7 +23,7 @@ pub struct SigningKeys {
     pub public: Vec<String>,
     /// Files of `secret-key-files` that this user cannot read; the Nix daemon may.
     pub unread: Vec<PathBuf>,
-    /// Those of binary caches that this workstation fetches from: what comes from there has their signatures.
+    /// Those of binary caches that this workstation fetches from: what comes from there may have their signatures.
     pub fetched: Vec<String>,
 }
 
@@ -92,6 +93,14 @@ pub async fn sign(
         invocation = invocation.env("NIX_SSHOPTS", store.ssh_options).arg("--store").arg(store.store());
     }
     ask("nix store sign", invocation.arg("--").args(systems)).await.map(drop)
+}
+
+/// Tells how the store here has this path; `None`: it is not there, or nothing is known of it.
+pub async fn signatures(path: &StorePath, limit: Duration) -> Option<Signatures> {
+    // It is not to be fetched for this.
+    let question = nix(limit).args(["path-info", "--option", "substitute", "false", "--sigs", "--"]).arg(path);
+    let shown = ask("nix path-info", question).await.ok()?;
+    shown.lines().find_map(Signatures::read)
 }
 
 /// Nix takes a path as it stands.

@@ -64,6 +64,27 @@ pub enum AskUnits {
     No,
 }
 
+/// Where a host looks for its own system, to tell whether it comes from there, and signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskedCache {
+    Nowhere,
+    /// In the binary caches of its own configuration.
+    Own,
+    /// In this store.
+    Store(String),
+}
+
+/// Which earlier answers of a cache a host does not believe: Nix keeps them, that something is missing for an hour, and
+/// what was there for a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afresh {
+    /// That it lacks something: it has just been filled.
+    Absence,
+    /// What it has, too: that was signed there since. With this Nix keeps no answer in memory either, and asks for each
+    /// path some four times.
+    Everything,
+}
+
 /// One thing to run on a host.
 ///
 /// Every step may be sent again after a lost reply: the host then says how it stands instead of doing it twice.
@@ -75,7 +96,7 @@ pub enum RemoteStep {
     /// The survey, and what a person wants to know beyond it; changes nothing.
     Status,
     /// The status, and everything else that could stop a push; changes nothing.
-    Doctor,
+    Doctor { cache: AskedCache },
     /// How the host stands: the short facts, and what is left of the run; changes nothing.
     Standing { run: Option<String>, units: AskUnits },
     /// The same, refused where nothing of the run is left; changes nothing.
@@ -97,6 +118,7 @@ pub enum RemoteStep {
         limit: Duration,
         /// How long nothing may move.
         longest_still: Duration,
+        afresh: Afresh,
     },
     /// Roots for old and new against garbage collection, then whether the new system is there and fits the host.
     Prepare {

@@ -4,8 +4,10 @@ use fleetdeploy::event::forecast::CopyForecast;
 use fleetdeploy::event::{Event, Outcome};
 use fleetdeploy::facts::sending::SendingWay;
 use pretty_assertions::assert_eq;
+use serde_json::Value;
 
 use crate::built::{failed, judged, trusts};
+use crate::exec::answer;
 use crate::fleet::{Fleet, Setup};
 use crate::pushed::Pushed;
 use crate::wait::{seconds, until};
@@ -177,6 +179,20 @@ fn change(fleet: &mut Fleet, version: &str) {
     fleet.look();
 }
 
+/// What `doctor` says of the fleet's cache, by host.
+fn of_cache(fleet: &Fleet) -> Vec<String> {
+    let asked = fleet.query(&["doctor", "homelab"]);
+    let hosts = answer(&asked.lines)["hosts"].as_array().unwrap().clone();
+    let found = hosts.iter().flat_map(|host| {
+        let findings = host["findings"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let of_cache = findings.filter(move |finding| text(&finding["code"]).starts_with("fleet-cache"));
+        of_cache
+            .map(move |found| format!("{}: {} {}", text(&host["host"]), text(&found["severity"]), text(&found["code"])))
+    });
+    found.collect()
+}
+
 /// Waits until this host has begun to fetch its padding.
 fn wait_until_it_fetches(fleet: &Fleet, host: &str, version: &str) {
     until(seconds(60), "the padding is under way", || {
@@ -199,12 +215,15 @@ fn a_static_cache_brings_what_is_signed_and_one_that_dies_in_the_middle_or_is_fu
     // Neither the login of web nor any key is trusted there. And it has heard that the cache lacks its system.
     trusts(&fleet, "web", "");
     change(&mut fleet, "2");
+    fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &signed));
+    // Nobody serves it: vps gets its system from here, and web would get none.
+    assert_eq!(of_cache(&fleet), ["vps: warning fleet-cache-silent", "web: blocker fleet-cache-silent"]);
     serve(&fleet, "");
+    assert_eq!(of_cache(&fleet), ["vps: warning fleet-cache-bare", "web: warning fleet-cache-bare"]);
     fleet.ws("printf 'StoreDir: /nix/store\\n' >/srv/cache/nix-cache-info");
     let system = fleet.system("web");
     let asks = format!("nix-store --realise {system} --option extra-substituters {NGINX_URL} --max-jobs 0");
     assert_eq!(fleet.host("web", &format!("{asks} >/dev/null 2>&1 || echo not there")).trim(), "not there");
-    fleet.write("inventory.yaml", &two_hosts(["root", "deploy"], &signed));
     assert_eq!(judged(&fleet, "web"), "only-by-cache");
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(0, Outcome::Committed);

@@ -4,6 +4,7 @@ use fleetdeploy::event::{Event, Outcome};
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
+use crate::built::failed;
 use crate::exec::answer;
 use crate::fleet::{Fleet, Setup};
 use crate::inventory::Inventory;
@@ -123,8 +124,21 @@ fn a_login_that_nobody_trusts_needs_a_signature_and_is_pushed_to_with_one() {
     trust(&ci);
     assert_eq!(judged().1, "blocker", "it fetches nothing");
     fleet.ws("echo 'substituters = file:///root/ci-cache' >>/etc/nix/nix.conf");
+    // Both sides trust the key, and nothing was ever signed by it: what is built here is refused.
+    let (status, severity, what, _) = judged();
+    assert_eq!((status, severity.as_str()), (Some(1), "blocker"), "{what}");
+    fleet.change(&["vps"]);
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(1, Outcome::Refused);
+    assert_eq!(failed(&pushed, "copy-untrusted"), ["vps"]);
+    // What vps runs was not built here, but fetched.
+    let current = fleet.host("vps", "readlink /run/current-system").trim().to_owned();
+    fleet.ws(&format!(
+        "nix-store --dump-db {current} | nix-store --load-db; nix store sign --key-file /root/ci {current}"
+    ));
     let (status, severity, what, _) = judged();
     assert_eq!((status, severity.as_str()), (Some(0), "warning"), "{what}");
+    assert!(what.contains("signs as ci-1"), "{what}");
     fleet.ws("cp /root/aside /etc/nix/nix.conf");
     trust("");
 
@@ -139,7 +153,8 @@ fn a_login_that_nobody_trusts_needs_a_signature_and_is_pushed_to_with_one() {
     let (status, severity, what, _) = judged();
     assert_eq!((status, severity.as_str()), (Some(0), "fine"), "{what}");
     assert!(what.contains("signed by laptop-1"), "{what}");
-    fleet.change(&["vps"]);
+    // What was built before there was a key has no signature.
+    fleet.set("vps", "version", "\"3\"");
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
     fleet.assert_on_new(&["vps"]);
 }

@@ -2,7 +2,7 @@
 //! of.
 //!
 //! Each boot takes some 20 seconds of a processor, and minutes where eight others want it: `scripts/test.sh --boot`
-//! runs them.
+//! runs them, and any run two of their trials.
 
 use fleetdeploy::event::Outcome;
 use fleetdeploy::remote::step::RemoteStep;

@@ -47,7 +47,7 @@ pub(crate) enum Fault {
     Anew,
 }
 
-const KINDS: usize = 19;
+const KINDS: usize = 20;
 
 /// Who types `fleetdeploy recover`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -41,6 +41,7 @@ fn healthy() -> Examined {
         clock_ahead: Some(0),
         trusted_keys: vec!["cache.example.org-1:abc=".into()],
         silent_caches: Vec::new(),
+        fleet_cache: None,
     }
 }
 
@@ -240,6 +241,42 @@ fn a_binary_cache_that_does_not_answer_is_a_warning_where_a_copy_asks_there() {
 }
 
 #[test]
+fn a_fleet_s_cache_that_does_not_answer_a_host_is_a_warning_and_a_blocker_where_nothing_else_brings_its_system() {
+    let cache = "cache: {to: ssh-ng://vps, from: 'http://ada:word@vps:5000'}";
+    let fleet = fleet(&LAB.replace("flake: .", &format!("flake: .\n    {cache}")));
+    let web = fleet.hosts.iter().find(|host| host.name.as_str() != "vps").unwrap();
+    let found = |host: &Host, seen: CacheSeen, copying: &Copying| {
+        let examined = Examined { fleet_cache: Some(seen), ..healthy() };
+        let visit = Visit { host, examined: &examined, copying: Some(copying) };
+        let mut found = judged(&fleet, &[visit], &BTreeSet::new()).hosts.remove(&host.name).unwrap();
+        found.retain(|finding| finding.what.to_string().contains("the fleet's cache"));
+        found
+    };
+    let said =
+        || "error: unable to download 'http://vps:5000/nix-cache-info': Could not connect to server (7)".to_owned();
+    let silent = |said| CacheSeen::Silent { said };
+    let by_cache = Copying::ByCache { cache: "http://vps:5000".into(), key: None };
+    for (copying, severity) in [(&Copying::Trusted, Severity::Warning), (&by_cache, Severity::Blocker)] {
+        let found = found(web, silent(said()), copying);
+        let [finding] = &found[..] else { panic!("{found:?}") };
+        let what = format!("the fleet's cache http://vps:5000 does not answer it: {}", said());
+        assert_eq!((finding.severity, finding.what.to_string()), (severity, what));
+        let mend = finding.mend().unwrap();
+        assert!(mend.contains("`curl -m 5 http://vps:5000/nix-cache-info`"), "{mend}");
+        assert!(!finding.why().is_empty());
+    }
+    let late = found(web, silent(String::new()), &Copying::Trusted).remove(0);
+    assert_eq!(late.what.to_string(), "the fleet's cache http://vps:5000 does not answer it within 5 s");
+    // Before the first push there is nothing yet: that is no blocker.
+    assert_eq!(found(web, CacheSeen::Bare, &by_cache)[0].severity, Severity::Warning);
+    for well in [CacheSeen::Lacks, CacheSeen::Has(BTreeSet::new())] {
+        assert_eq!(found(web, well, &Copying::Trusted)[0].severity, Severity::Fine);
+    }
+    // The host that is the cache fetches nothing from itself.
+    assert_eq!(found(&fleet.hosts[0], silent(said()), &Copying::Trusted), []);
+}
+
+#[test]
 fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     let first = |login: &str, copying: &Copying| {
         let host = Examined { login: login.into(), ..healthy() };
@@ -267,8 +304,10 @@ fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     // Nor is it known what a cache has built.
     let elsewhere = Copying::SignedElsewhere { key: "ci-1".into() };
     assert_eq!(first("deploy", &elsewhere), (Severity::Warning, first("deploy", &Copying::Untrusted { key: None }).1));
-    let unread = Copying::SignedUnread { file: "/etc/nix/key".into() };
-    assert_eq!(first("deploy", &unread).0, Severity::Warning);
+    for (is_refused, severity) in [(false, Severity::Warning), (true, Severity::Blocker)] {
+        let unread = Copying::SignedUnread { file: "/etc/nix/key".into(), is_refused };
+        assert_eq!(first("deploy", &unread).0, severity);
+    }
     assert_eq!(first("deploy", &Copying::NotTold).0, Severity::Warning);
     assert_eq!(first("root", &Copying::NotTold).0, Severity::Fine);
     assert_eq!(first("deploy", &Copying::NotAsked).0, Severity::Warning);

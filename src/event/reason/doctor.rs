@@ -66,7 +66,8 @@ pub enum HostHealth {
         /// The name of the key.
         key: String,
     },
-    /// Its Nix takes no unsigned paths from the user that logs in, and which key signs them here cannot be seen.
+    /// Its Nix takes no unsigned paths from the user that logs in, and which key signs them here cannot be seen, or was
+    /// seen to be none that it trusts.
     SignatureUnread {
         login: String,
         /// The file of the secret key.
@@ -79,8 +80,8 @@ pub enum HostHealth {
         #[serde(skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
-    /// Its Nix takes no unsigned paths from the user that logs in, and trusts a binary cache that this workstation
-    /// fetches from: it takes what was built and signed there.
+    /// Its Nix takes no unsigned paths from the user that logs in, and what it runs came to this workstation from a
+    /// binary cache whose key it trusts: it takes what was built and signed there.
     OnlySignedElsewhere {
         login: String,
         /// The name of the cache's key.
@@ -108,6 +109,20 @@ pub enum HostHealth {
     CopyUntried,
     /// A binary cache of its Nix does not answer, and a copy to it asks there.
     CacheSilent { url: String },
+    /// The host reaches the cache of the fleet.
+    FleetCacheAnswers {
+        /// What it fetches from, without a login.
+        cache: String,
+    },
+    /// Where the host is to fetch from there is no binary cache, or an empty one.
+    FleetCacheBare { cache: String },
+    /// The cache of the fleet does not answer the host.
+    FleetCacheSilent {
+        cache: String,
+        /// The words of its nix; absent: no answer within 5 s.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        said: String,
+    },
     /// A file system has room for a new system.
     SpaceEnough { place: String, free_bytes: u64, size_bytes: u64 },
     /// A file system may be too small for a new system.

@@ -61,6 +61,16 @@ impl fmt::Display for HostHealth {
             }
             Self::CopyUnanswered { error, .. } => write!(formatter, "nothing can be copied to it: {error}"),
             Self::CacheSilent { url } => write!(formatter, "its binary cache {url} does not answer within 5 s"),
+            Self::FleetCacheAnswers { cache } => write!(formatter, "the fleet's cache {cache} answers it"),
+            Self::FleetCacheBare { cache } => {
+                write!(formatter, "where the fleet's cache is to be, {cache}, it finds no binary cache")
+            }
+            Self::FleetCacheSilent { cache, said } if said.is_empty() => {
+                write!(formatter, "the fleet's cache {cache} does not answer it within 5 s")
+            }
+            Self::FleetCacheSilent { cache, said } => {
+                write!(formatter, "the fleet's cache {cache} does not answer it: {said}")
+            }
             Self::CopyUntried => formatter.write_str("whether anything can be copied to it was not tried"),
             Self::SpaceEnough { place, free_bytes, size_bytes }
             | Self::SpaceScarce { place, free_bytes, size_bytes }
@@ -138,6 +148,16 @@ impl Worded for HostHealth {
                 "take it out of its nix.settings.substituters, or set `nix: {substitute_on_destination: false}`"
                     .to_owned()
             }
+            Self::FleetCacheBare { .. } => {
+                "the first push fills it; where one has, see whether `from` of `cache` leads to it".to_owned()
+            }
+            Self::FleetCacheSilent { cache, .. } if cache.starts_with("http") => format!(
+                "see whether it runs, and there whether `curl -m 5 {cache}/nix-cache-info` gets through",
+                cache = cache.trim_end_matches('/')
+            ),
+            Self::FleetCacheSilent { cache, .. } => {
+                format!("see whether it runs, and there as root what `nix store ping --store {cache}` says")
+            }
             Self::SpaceScarce { place, .. } | Self::SpaceUsedUp { place, .. } => more_space(place).to_owned(),
             Self::ClockOff { .. } => "services.timesyncd.enable = true;  # and look at the clock here, too".to_owned(),
             Self::VpnAddressMissing { .. } => {
@@ -163,6 +183,7 @@ impl Worded for HostHealth {
             | Self::CopyTaken
             | Self::BuiltThere { .. }
             | Self::SignatureTrusted { .. }
+            | Self::FleetCacheAnswers { .. }
             | Self::SpaceEnough { .. }
             | Self::ClockRight
             | Self::VpnAddressThere { .. }
@@ -191,6 +212,9 @@ impl Worded for HostHealth {
             }
             Self::CopyUnanswered { .. } => "the new system comes to it by `nix copy`",
             Self::CacheSilent { .. } => "a copy waits for it, for minutes",
+            Self::FleetCacheBare { .. } | Self::FleetCacheSilent { .. } => {
+                "what it does not get from there is sent from here, after a wait"
+            }
             Self::CopyUntried => "there is no nix on this workstation to try it with",
             Self::SpaceScarce { .. } => "a new system, its kernel or its logs may not fit",
             Self::SpaceUsedUp { .. } => "nothing new fits in there",
@@ -219,6 +243,7 @@ impl Worded for HostHealth {
             | Self::CopyTaken
             | Self::BuiltThere { .. }
             | Self::SignatureTrusted { .. }
+            | Self::FleetCacheAnswers { .. }
             | Self::SpaceEnough { .. }
             | Self::ClockRight
             | Self::VpnAddressThere { .. }

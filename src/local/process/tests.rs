@@ -120,3 +120,33 @@ async fn a_program_that_is_not_there_is_named() {
     let error = Invocation::new("no-such-program-here", LONG).run().await.unwrap_err();
     assert_eq!(error.to_string(), "cannot start `no-such-program-here`");
 }
+
+/// By a path it is made by `posix_spawn(3)`, whatever its PATH; by its name it has what it would have had from a shell.
+#[tokio::test]
+async fn a_child_is_started_by_its_file_and_has_its_name() {
+    let shown = "tr '\\000' '\\n' </proc/$$/cmdline | head -n 1; readlink /proc/$$/exe; command -v sh";
+    let finished = Invocation::new("sh", LONG).args(["-c", shown]).run().await.unwrap();
+    let text = finished.stdout_text();
+    let [name, program, found] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert_eq!(name, "sh");
+    assert_eq!(std::path::Path::new(program), std::fs::canonicalize(found).unwrap());
+    let child = Invocation::new("sh", LONG);
+    let file = programs::file(OsStr::new("sh"), None).unwrap();
+    let command = child.command(file.as_os_str(), None).unwrap();
+    assert_eq!(command.as_std().get_program(), file.as_os_str());
+}
+
+/// Each of these is called by a link, and knows by its name what it is to be.
+#[tokio::test]
+async fn a_program_of_several_in_one_file_goes_by_its_name() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    std::fs::create_dir(at("profile")).unwrap();
+    let shell = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|folder| folder.join("bash"))
+        .find(|file| file.exists())
+        .unwrap();
+    std::os::unix::fs::symlink(&shell, at("profile/several")).unwrap();
+    let called = Invocation::new("several", LONG).args(["-c", "echo $0"]).env("PATH", at("profile"));
+    assert_eq!(called.run().await.unwrap().stdout_text(), "several\n");
+}

@@ -12,18 +12,67 @@ nix_setting() {
 # `cache URL` for each binary cache of this host, and `cache_silent URL` for each that does not answer in time; all are
 # asked at once. Nix keeps what a cache has said of itself for a week and does not ask it again: hence the empty folder
 # for what it keeps.
-put_silent_caches() {
+#
+# put_caches WHERE SYSTEM: the same, and beside them what the cache of the fleet says of a system of this host: WHERE is
+# its address, or `own`, which is any of the host's own, or `-`, which is none.
+put_caches() {
     caches_kept=$(exec mktemp -d) || return 0
+    caches_fleet=''
+    case $1 in
+    http:* | https:* | ssh:* | ssh-ng:*)
+        put_fleet_cache "$1" "$2" &
+        caches_fleet=$!
+        ;;
+    # Nix makes a folder that it is asked of.
+    *) ;;
+    esac
     nix_setting substituters | {
         while IFS= read -r caches_url; do
-            caches_shown=$(printf '%s\n' "$caches_url" | sed 's#//[^/@]*@#//#')
+            caches_shown=$(printf '%s\n' "$caches_url" | without_login)
             printf '%s\n' "$caches_shown" | put_lines cache
-            XDG_CACHE_HOME=$caches_kept NIX_CACHE_HOME=$caches_kept \
-                timeout -k 1 5 nix --extra-experimental-features nix-command store ping --store "$caches_url" \
-                </dev/null >/dev/null 2>&1 ||
-                printf '%s\n' "$caches_shown" | put_lines cache_silent &
+            if ! of_cache "$caches_url" store ping >/dev/null 2>&1; then
+                printf '%s\n' "$caches_shown" | put_lines cache_silent
+            elif [ "$1" = own ]; then
+                signatures_in_cache "$caches_url" "$2" 2>/dev/null | put_lines fleet_cache_has 2000
+            fi &
         done
         wait
     }
+    [ -z "$caches_fleet" ] || wait "$caches_fleet"
     rm -rf "$caches_kept"
+}
+
+# `fleet_cache STATUS`; with 0 also `fleet_cache_has PATH SIGNATURE...`, and else Nix's last words, `fleet_cache_said`.
+# What is fetched by ssh has the signatures that it was brought with: whether that machine answers is enough.
+put_fleet_cache() {
+    case $1 in
+    http*) fleet_cache_said=$(signatures_in_cache "$1" "$2" 2>&1) ;;
+    *) fleet_cache_said=$(of_cache "$1" store ping 2>&1) ;;
+    esac
+    fleet_cache_status=$?
+    put fleet_cache "$fleet_cache_status"
+    if [ "$fleet_cache_status" -eq 0 ]; then
+        printf '%s\n' "$fleet_cache_said" | grep '^/nix/store/' | put_lines fleet_cache_has 2000
+    else
+        printf '%s\n' "$fleet_cache_said" | grep . | tail -n 1 | without_login | put_lines fleet_cache_said
+    fi
+}
+
+# signatures_in_cache URL SYSTEM: `SYSTEM SIGNATURE...`, as the cache has it. It shall not fetch it from others itself.
+signatures_in_cache() {
+    of_cache "$1" path-info --option substitute false --option download-attempts 1 --sigs "$2"
+}
+
+# of_cache URL WORD...: asks this store by nix, for 5 s. Not as an argument: others on this host see those, and the
+# address may have a password. A login by a key without a passphrase gets no question.
+of_cache() {
+    caches_store=$1
+    shift
+    NIX_REMOTE=$caches_store NIX_SSHOPTS='-oBatchMode=yes -oConnectTimeout=5' \
+        XDG_CACHE_HOME=$caches_kept NIX_CACHE_HOME=$caches_kept \
+        timeout -k 1 5 nix --extra-experimental-features nix-command "$@" </dev/null
+}
+
+without_login() {
+    sed 's#//[^/@]*@#//#'
 }

@@ -1,9 +1,11 @@
 # shellcheck shell=sh
-# doctor: the status, and everything else that could stop a push. One round trip, changes nothing.
+# doctor CACHE: the status, and everything else that could stop a push. One round trip, changes nothing. CACHE: where
+# the host looks for its own system, an address, `own` or `-`; see put_caches.
 # Needs what status.sh needs, caches.sh, and status.sh, whose `main` this one takes the place of.
 # shellcheck disable=SC2154 # their variables
 
 main() {
+    [ "$1" = - ] || demand is_store "$1"
     survey_all
     status_all
     # The user who has logged in, before sudo (run0 sets the same) or doas.
@@ -11,7 +13,7 @@ main() {
     doctor_sshd
     # The keys whose signatures Nix takes here.
     nix_setting trusted-public-keys | put_lines trusted_key
-    put_silent_caches
+    put_caches "$1" "$current"
     ip -o address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); print "address", $4 }'
     for doctor_program in curl getent ip nix-daemon ping wg; do
         ! command -v "$doctor_program" >/dev/null || put program "$doctor_program"

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# fetch NEW FROM KEY SECONDS STILL: NEW and what it needs, as far as this host has not got it, from the store FROM or a
-# cache of its own. Signatures by KEY count, too; `-` is none. It may take SECONDS, and nothing may move for STILL.
+# fetch NEW FROM KEY SECONDS STILL BELIEVED: NEW and what it needs, as far as this host has not got it, from the store
+# FROM or a cache of its own. Signatures by KEY count, too; `-` is none. It may take SECONDS, and nothing may move for
+# STILL. What a cache has, it has heard in the last BELIEVED seconds; `-` is what Nix has for that.
 #
 # Changes nothing but the store, and there it only adds. Nothing is built, and nothing comes in that has no signature
 # which this host takes. Answers `status N` and the last `log` lines. Needs lib.sh.
@@ -18,15 +19,20 @@ extra-trusted-public-keys = $fetch_key"
     # Whoever has no key gets no question, and whoever does not answer is not waited for.
     NIX_SSHOPTS='-oBatchMode=yes -oConnectTimeout=5 -oServerAliveInterval=10'
     export NIX_CONFIG NIX_SSHOPTS
-    # The cache has just been filled: what it said before counts for nothing, that it lacks something (kept for an
-    # hour), or has it without a signature (for a month).
+    # The cache has just been filled: that it lacked something, which Nix keeps for an hour, counts for nothing. What it
+    # has, Nix keeps for a month, and with 0 not even in memory: it is then asked some four times for each path.
+    if [ "$6" = - ]; then
+        set --
+    else
+        demand is_number "$6"
+        set -- --option narinfo-cache-positive-ttl "$6"
+    fi
     fetch_log=$(
         # A shell says of a child that it was ended.
         exec 2>/dev/null
         timeout -k 5 "$fetch_limit" nix-store --realise --option max-jobs 0 --option builders '' \
-            --option narinfo-cache-negative-ttl 0 --option narinfo-cache-positive-ttl 0 \
-            --option connect-timeout 5 --option stalled-download-timeout 30 --option download-attempts 2 \
-            "$fetch_new" 2>&1 </dev/null &
+            --option narinfo-cache-negative-ttl 0 --option connect-timeout 5 \
+            --option stalled-download-timeout 30 --option download-attempts 2 "$@" "$fetch_new" 2>&1 </dev/null &
         fetch_run=$!
         end_when_still "$fetch_run" &
         fetch_watch=$!
@@ -66,10 +72,6 @@ end_when_still() {
         kill "$1"
         return
     done
-}
-
-is_store() {
-    case $1 in '' | -* | *[!]a-zA-Z0-9/._+~@=,:?\&%[-]*) return 1 ;; esac
 }
 
 is_cache_key() {

@@ -114,6 +114,11 @@ is_number() {
     case $1 in '' | *[!0-9]* | ???????????????*) return 1 ;; esac
 }
 
+# The address of a store, as nix takes it.
+is_store() {
+    case $1 in '' | -* | *[!]a-zA-Z0-9/._+~@=,:?\&%[-]*) return 1 ;; esac
+}
+
 is_store_path() {
     case ${1#/nix/store/} in "$1" | '' | .* | *[!a-zA-Z0-9+._?=-]*) return 1 ;; esac
 }

@@ -3,6 +3,6 @@
 # Needs lib.sh and caches.sh.
 
 main() {
-    put_silent_caches
+    put_caches - -
     finish
 }

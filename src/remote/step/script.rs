@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::arguments::{action_word, encode_word, machine_word, pace_argument, probe_arguments, seconds_up};
 use super::needed::needed;
-use super::{AskUnits, RemoteStep};
+use super::{Afresh, AskUnits, AskedCache, RemoteStep};
 use crate::facts::provenance::Brought;
 use crate::facts::traces::EndSide;
 use crate::inventory::model::HostName;
@@ -48,7 +48,7 @@ impl RemoteStep {
                 const FILES: &[&str] = &[LIB, TRACES, BOOT, ONCE, TRIAL, WIREGUARD, COMPARING, SURVEY, STATUS];
                 ("status", FILES, Vec::new())
             }
-            Self::Doctor => {
+            Self::Doctor { cache } => {
                 const FILES: &[&str] = &[
                     LIB,
                     TRACES,
@@ -62,7 +62,12 @@ impl RemoteStep {
                     CACHES,
                     include_str!("../scripts/doctor.sh"),
                 ];
-                ("doctor", FILES, Vec::new())
+                let cache = match cache {
+                    AskedCache::Nowhere => "-".to_owned(),
+                    AskedCache::Own => "own".to_owned(),
+                    AskedCache::Store(store) => store.clone(),
+                };
+                ("doctor", FILES, vec![cache])
             }
             Self::Standing { run, units } => {
                 let run = run.clone().unwrap_or_else(|| "-".to_owned());
@@ -84,10 +89,12 @@ impl RemoteStep {
                 ("dry_activate", &[LIB, include_str!("../scripts/dry_activate.sh")], arguments)
             }
             Self::Caches => ("caches", &[LIB, CACHES, include_str!("../scripts/own_caches.sh")], Vec::new()),
-            Self::Fetch { new, from, public_key, limit, longest_still } => {
+            Self::Fetch { new, from, public_key, limit, longest_still, afresh } => {
                 let key = public_key.clone().unwrap_or_else(|| "-".to_owned());
-                let times = [*limit, *longest_still].map(seconds_up);
-                let arguments = [new.to_string(), from.clone(), key].into_iter().chain(times).collect();
+                let mut arguments = vec![new.to_string(), from.clone(), key];
+                arguments.extend([*limit, *longest_still].map(seconds_up));
+                // The setting of Nix, in seconds; `-` is its own.
+                arguments.push(if *afresh == Afresh::Everything { "0" } else { "-" }.to_owned());
                 ("fetch", &[LIB, include_str!("../scripts/fetch.sh")], arguments)
             }
             Self::Prepare { run, old_current, old_boot, new, check, brought, hosts } => {

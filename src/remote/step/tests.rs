@@ -59,7 +59,9 @@ fn every_step() -> Vec<RemoteStep> {
     vec![
         RemoteStep::Survey,
         RemoteStep::Status,
-        RemoteStep::Doctor,
+        RemoteStep::Doctor { cache: AskedCache::Nowhere },
+        RemoteStep::Doctor { cache: AskedCache::Own },
+        RemoteStep::Doctor { cache: AskedCache::Store("http://vps:8080".into()) },
         RemoteStep::Standing { run: None, units: AskUnits::No },
         RemoteStep::Standing { run: Some(speaker.run.clone()), units: AskUnits::Yes },
         RemoteStep::Ask { run: speaker.run.clone() },
@@ -74,6 +76,7 @@ fn every_step() -> Vec<RemoteStep> {
             public_key: Some("vps-1:7/+J=".into()),
             limit: Duration::from_secs(1800),
             longest_still: Duration::from_secs(64),
+            afresh: Afresh::Absence,
         },
         RemoteStep::Fetch {
             new: path(NEW),
@@ -82,6 +85,7 @@ fn every_step() -> Vec<RemoteStep> {
             // Never 0, which is no limit for timeout(1).
             limit: Duration::from_millis(500),
             longest_still: Duration::from_millis(500),
+            afresh: Afresh::Everything,
         },
         RemoteStep::Prepare {
             run: speaker.run.clone(),
@@ -255,7 +259,9 @@ fn every_step_is_this_script_with_these_arguments() {
     insta::assert_snapshot!(shown.join("\n"), @r#"
     survey grub:/boot2 | UNITS
     status grub:/boot2 | UNITS
-    doctor grub:/boot2 | UNITS
+    doctor grub:/boot2 | UNITS | -
+    doctor grub:/boot2 | UNITS | own
+    doctor grub:/boot2 | UNITS | http://vps:8080
     standing grub:/boot2 | UNITS | - | no
     standing grub:/boot2 | UNITS | 20261122-161005-k3f | yes
     ask grub:/boot2 | UNITS | 20261122-161005-k3f
@@ -264,8 +270,8 @@ fn every_step_is_this_script_with_these_arguments() {
     compare grub:/boot2 | UNITS | OLD | NEW
     dry_activate NEW | 240
     caches 
-    fetch NEW | http://vps:8080 | vps-1:7/+J= | 1800 | 64
-    fetch NEW | ssh-ng://vps | - | 1 | 1
+    fetch NEW | http://vps:8080 | vps-1:7/+J= | 1800 | 64 | -
+    fetch NEW | ssh-ng://vps | - | 1 | 1 | 0
     prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | NEW | 300 | {"run":"r-1","at":7,"revision":"a1b2c3d","dirty":false,"by":"ada","fleetdeploy":""} | vps | homeserver
     prepare grub:/boot2 | UNITS | 20261122-161005-k3f | OLD | OLD | - | 0 | - | vps | homeserver
     arm grub:/boot2 | UNITS | 20261122-161005-k3f | 1 | ada@laptop | BOOT-ID | OLD | OLD | OLD | 4242 | 900 | reboot | - | LIB | GUARD | JOB | vps | homeserver

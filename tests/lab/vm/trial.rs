@@ -1,6 +1,7 @@
 //! A new system is booted once under a real firmware before it is the boot default.
 //!
-//! Each waits for boots of an emulated processor: `scripts/test.sh --boot` runs them.
+//! Each waits for boots of an emulated processor: the first two are in every run of `scripts/test.sh`, the others in
+//! one with `--boot`.
 
 use fleetdeploy::event::{Event, HostOutcome, Outcome};
 use pretty_assertions::assert_eq;
@@ -78,7 +79,7 @@ fn while_it_waits(run: &Pushing, act: impl FnOnce()) {
 }
 
 #[test]
-#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_good_kernel_is_booted_by_an_entry_of_its_own_and_kept() {
     let fleet = with_a_vm("vmgood", "web:systemd-boot");
     let (old, new) = switch(&fleet, "2", "6.12.9");
@@ -103,7 +104,7 @@ fn a_good_kernel_is_booted_by_an_entry_of_its_own_and_kept() {
 }
 
 #[test]
-#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_panic_in_the_initrd_ends_on_the_old_system_by_itself() {
     let fleet = with_a_vm("vmpanic", "web:systemd-boot");
     fleet.set("web", "boot", "\"initrd-panics\"");

@@ -290,12 +290,12 @@ let
     "getty.target" "ssh.service" "ldconfig.service" "systemd-tmpfiles-clean.timer"
     "dev-hugepages.mount" "sys-fs-fuse-connections.mount"
     "run-lock.mount" "systemd-remount-fs.service" "systemd-ask-password-wall.path" "systemd-ask-password-console.path"
+    "systemd-sysctl.service" "systemd-tmpfiles-setup-dev-early.service" "systemd-tmpfiles-setup-dev.service"
   ] ++ (if isVm then [
     # A container has no such thing, and each is half a second of an emulated processor.
     "dev-mqueue.mount" "sys-kernel-config.mount" "sys-kernel-debug.mount" "sys-kernel-tracing.mount"
     "proc-sys-fs-binfmt_misc.automount" "systemd-binfmt.service" "kmod-static-nodes.service" "modprobe@.service"
-    "systemd-modules-load.service" "systemd-random-seed.service" "systemd-sysctl.service" "tmp.mount"
-    "systemd-tmpfiles-setup-dev-early.service" "systemd-tmpfiles-setup-dev.service"
+    "systemd-modules-load.service" "systemd-random-seed.service" "tmp.mount"
   ] else [ ]);
   notWanted = [
     "nix-daemon.service" "nix-daemon.socket" "sysinit-reactivation.target" "multi-user.target" "local-fs.target"
@@ -362,7 +362,17 @@ let
     '';
     "etc/systemd/system.conf" = link "${systemConf}/system.conf";
     "etc/systemd/journald.conf" = text "[Journal]\nSystemMaxUse=32M\nRateLimitBurst=0\n";
+    # At every login that is the first one: user@.service starts with it.
     "etc/systemd/user-generators/systemd-xdg-autostart-generator" = link "/dev/null";
+    "etc/systemd/user-environment-generators/30-systemd-environment-d-generator" = link "/dev/null";
+    "etc/systemd/user/ssh-agent.socket" = link "/dev/null";
+    # A mount namespace, and filters of system calls, at every boot: what it does is the same without.
+    "etc/systemd/system/systemd-logind.service.d/bare.conf" = text (lines ([ "[Service]" ]
+      ++ map (key: "${key}=no") (words ''
+        LockPersonality MemoryDenyWriteExecute PrivateTmp ProtectClock ProtectControlGroups ProtectHome ProtectHostname
+        ProtectKernelLogs ProtectKernelModules ProtectSystem RestrictNamespaces RestrictRealtime RestrictSUIDSGID
+      '')
+      ++ [ "RestrictAddressFamilies=" "SystemCallArchitectures=" "SystemCallFilter=" "" ]));
     "etc/systemd/system/default.target" = link "multi-user.target";
     "etc/systemd/system/sockets.target.wants/nix-daemon.socket" = link "../nix-daemon.socket";
   }

@@ -1,0 +1,238 @@
+//! Judges whether signatures let a copy through to a host whose Nix does not trust the login, or the fleet's cache
+//! brings it all. A push asks nobody: it tries, and is refused.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::decide::cached::{CacheSeen, CacheTrust, cache_trust, name_of_key, signing_files};
+use crate::decide::doctor::Copying;
+use crate::engine::cache::name_of;
+use crate::facts::signatures::Signatures;
+use crate::facts::store_path::StorePath;
+use crate::inventory::model::{Cache, Fleet, Host, url_without_login};
+use crate::nix;
+use crate::remote::step::AskedCache;
+
+/// What nix has answered of a copy to a host.
+pub(super) enum CopyAnswer {
+    /// It is known what becomes of it.
+    Told(Copying),
+    /// The host takes what is signed, and no more.
+    Untrusted(Signers),
+}
+
+/// Who signs what a host is to get.
+#[derive(Debug, Default)]
+pub(super) struct Signers {
+    /// The keys of the nix here, and that of the inventory.
+    keys: nix::SigningKeys,
+    /// The public keys by which nix signs what it puts into the cache.
+    into_cache: Vec<String>,
+    /// How the store here has the system that the host runs, if it does.
+    pushed: Option<Signatures>,
+}
+
+impl Signers {
+    /// Looks for them here: no host is asked. `current`: what the host runs, which was pushed last.
+    pub(super) async fn look(keys: nix::SigningKeys, fleet: &Fleet, current: &StorePath, limit: Duration) -> Self {
+        let mut into_cache = Vec::new();
+        for file in fleet.cache.as_ref().map(signing_files).unwrap_or_default() {
+            into_cache.extend(nix::public_key(&file, limit).await.ok());
+        }
+        // What is signed elsewhere, or by a key that cannot be read, is seen by what was pushed last.
+        let is_of_use = !keys.fetched.is_empty() || !keys.unread.is_empty();
+        let pushed = if is_of_use { nix::signatures(current, limit).await } else { None };
+        Self { keys, into_cache, pushed }
+    }
+
+    /// `trusted`: the keys that the host trusts. `seen`: how it has the fleet's cache; `served`: see [`served`].
+    pub(super) fn judge(
+        &self,
+        fleet: &Fleet,
+        host: &Host,
+        trusted: &[String],
+        seen: Option<&CacheSeen>,
+        served: Option<&BTreeSet<String>>,
+    ) -> Copying {
+        if let Some(key) = self.keys.public.iter().find(|key| trusted.contains(key)) {
+            return Copying::Signed { key: name_of_key(key).to_owned() };
+        }
+        if let Some(key) = self.seen_to_sign(trusted) {
+            return Copying::Signed { key };
+        }
+        let its_own = match seen {
+            Some(CacheSeen::Has(names)) => Some(names),
+            _ => None,
+        };
+        let into_cache: Vec<String> = self.keys.public.iter().chain(&self.into_cache).cloned().collect();
+        let by_cache = cache_trust(fleet, host, &into_cache, trusted, its_own.or(served));
+        let cache = fleet.cache.as_ref();
+        let cache =
+            cache.map(|cache| cache.from.as_ref().map_or_else(|| name_of(cache), |from| url_without_login(from)));
+        let cache = cache.unwrap_or_default();
+        let unread = self.keys.unread.first().map(|file| file.display().to_string());
+        match (by_cache, unread) {
+            (CacheTrust::SignedHere(key), _) => return Copying::ByCache { cache, key: Some(key.to_owned()) },
+            (_, Some(file)) if !self.signs_here() => return Copying::SignedUnread { file, is_refused: false },
+            (CacheTrust::SignedThere, _) => return Copying::ByCache { cache, key: None },
+            (CacheTrust::Missing, _) => {}
+        }
+        if let Some(key) = self.seen_to_be_fetched(trusted) {
+            return Copying::SignedElsewhere { key };
+        }
+        match self.keys.unread.first() {
+            Some(file) => Copying::SignedUnread { file: file.display().to_string(), is_refused: true },
+            None => Copying::Untrusted { key: self.keys.public.first().cloned() },
+        }
+    }
+
+    /// Whether what was pushed last was built here, and signed.
+    fn signs_here(&self) -> bool {
+        self.pushed.as_ref().is_some_and(|pushed| pushed.is_built_there && !pushed.keys.is_empty())
+    }
+
+    /// A key that cannot be read, and that has signed what was built here and pushed last.
+    fn seen_to_sign(&self, trusted: &[String]) -> Option<String> {
+        let pushed = self.pushed.as_ref().filter(|_| !self.keys.unread.is_empty() && self.signs_here())?;
+        let name = trusted.iter().map(|key| name_of_key(key)).find(|name| pushed.keys.contains(*name))?;
+        Some(name.to_owned())
+    }
+
+    /// A key of a binary cache from which what was pushed last has come; what comes next may come from there, too.
+    fn seen_to_be_fetched(&self, trusted: &[String]) -> Option<String> {
+        let pushed = self.pushed.as_ref().filter(|pushed| !pushed.is_built_there)?;
+        let key =
+            self.keys.fetched.iter().find(|key| trusted.contains(key) && pushed.keys.contains(name_of_key(key)))?;
+        Some(name_of_key(key).to_owned())
+    }
+}
+
+/// Returns the names of the keys by which the fleet's cache gives out systems of its hosts, as these have seen it;
+/// `None` if none has found one there.
+pub(super) fn served<'a>(seen: impl Iterator<Item = &'a CacheSeen>) -> Option<BTreeSet<String>> {
+    let names = seen.filter_map(|seen| match seen {
+        CacheSeen::Has(names) => Some(names.clone()),
+        CacheSeen::Lacks | CacheSeen::Bare | CacheSeen::Silent { .. } => None,
+    });
+    // What only some of them have says nothing of the next one.
+    names.reduce(|one, other| one.intersection(&other).cloned().collect())
+}
+
+/// Returns where a host looks for its system, to tell whether it comes from the fleet's cache, and signed.
+pub(super) fn asked_cache(fleet: &Fleet, host: &Host, is_selected: bool) -> AskedCache {
+    // What another machine builds is put into no cache.
+    let asks = is_selected && host.build_on.machine(&host.name).is_none();
+    match fleet.cache.as_ref().filter(|_| asks) {
+        None => AskedCache::Nowhere,
+        Some(Cache { from: Some(from), .. }) => AskedCache::Store(from.clone()),
+        Some(Cache { from: None, .. }) => AskedCache::Own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::inventory::model::Inventory;
+
+    /// A key of 32 bytes in base64.
+    fn key(name: &str) -> String {
+        format!("{name}:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+    }
+
+    fn keys(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| key(name)).collect()
+    }
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn pushed(is_built_there: bool, by: &[&str]) -> Option<Signatures> {
+        Some(Signatures { is_built_there, keys: names(by) })
+    }
+
+    /// web trusts cache.nixos.org and `trusted`, and has heard of the fleet's cache what `seen` says.
+    fn judged(cache: &str, signers: &Signers, trusted: &[&str], seen: Option<CacheSeen>) -> Copying {
+        let text = format!("hosts: {{vps: {{}}, web: {{}}}}\nfleets: {{lab: {{flake: ., hosts: all{cache}}}}}\n");
+        let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/"), &text).unwrap();
+        let fleet = &loaded.inventory.fleets["lab"];
+        let web = fleet.hosts.iter().find(|host| host.name.as_str() == "web").unwrap();
+        let trusted = keys(&[&["cache.nixos.org-1"], trusted].concat());
+        signers.judge(fleet, web, &trusted, seen.as_ref(), served(seen.iter()).as_ref())
+    }
+
+    /// Both sides trust a key of somebody else's cache, as with nix-community's: that alone lets nothing through.
+    #[test]
+    fn a_key_counts_only_where_something_was_signed_by_it() {
+        let elsewhere = |pushed| Signers {
+            keys: nix::SigningKeys { fetched: keys(&["ci-1"]), ..nix::SigningKeys::default() },
+            pushed,
+            ..Signers::default()
+        };
+        let untrusted = Copying::Untrusted { key: None };
+        for (seen, copying) in [
+            (None, &untrusted),
+            (pushed(true, &[]), &untrusted),
+            // Signed by hand; or by a key that signed here, and does not any more.
+            (pushed(true, &["ci-1"]), &untrusted),
+            (pushed(false, &["other-1"]), &untrusted),
+            (pushed(false, &["ci-1"]), &Copying::SignedElsewhere { key: "ci-1".into() }),
+        ] {
+            assert_eq!(judged("", &elsewhere(seen.clone()), &["ci-1"], None), *copying, "{seen:?}");
+            assert_eq!(judged("", &elsewhere(seen), &[], None), untrusted);
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_known_by_what_it_has_signed() {
+        let file = "/etc/nix/key".to_owned();
+        let unread = |pushed| Signers {
+            keys: nix::SigningKeys { unread: vec![PathBuf::from(&file)], ..nix::SigningKeys::default() },
+            pushed,
+            ..Signers::default()
+        };
+        let copying = |is_refused| Copying::SignedUnread { file: file.clone(), is_refused };
+        for unknown in [None, pushed(true, &[]), pushed(false, &["cache.nixos.org-1"])] {
+            assert_eq!(judged("", &unread(unknown), &["home-1"], None), copying(false));
+        }
+        let signed = unread(pushed(true, &["home-1"]));
+        assert_eq!(judged("", &signed, &["home-1"], None), Copying::Signed { key: "home-1".into() });
+        assert_eq!(judged("", &signed, &["other-1"], None), copying(true));
+        // The cache may sign all the same.
+        let cache = ", cache: {to: ssh-ng://vps, from: 'http://vps:5000'}";
+        let by_cache = Copying::ByCache { cache: "http://vps:5000".into(), key: None };
+        assert_eq!(judged(cache, &signed, &["vps-1"], Some(CacheSeen::Has(names(&["vps-1"])))), by_cache);
+    }
+
+    #[test]
+    fn a_cache_brings_what_it_was_seen_to_sign_and_what_nix_signs_on_the_way_there() {
+        let (nobody, untrusted) = (Signers::default(), Copying::Untrusted { key: None });
+        let cache = ", cache: {to: ssh-ng://vps, from: 'http://vps:5000'}";
+        let by = |key: Option<String>, from: &str| Copying::ByCache { cache: from.into(), key };
+        // The host trusts a key, and whether the cache signs by it is not known.
+        assert_eq!(judged(cache, &nobody, &["vps-1"], Some(CacheSeen::Lacks)), untrusted);
+        assert_eq!(judged(cache, &nobody, &["vps-1"], Some(CacheSeen::Has(names(&[])))), untrusted);
+        let has = || Some(CacheSeen::Has(names(&["vps-1"])));
+        assert_eq!(judged(cache, &nobody, &["vps-1"], has()), by(None, "http://vps:5000"));
+        assert_eq!(judged(cache, &nobody, &[], has()), untrusted);
+        let folder = ", cache: {to: 'file:///srv/cache?secret-key=/root/key', from: 'http://x:8081'}";
+        let signs = Signers { into_cache: keys(&["home-1"]), ..Signers::default() };
+        assert_eq!(judged(folder, &signs, &["home-1"], None), by(Some(key("home-1")), "http://x:8081"));
+        assert_eq!(judged(folder, &signs, &[], None), untrusted);
+        assert_eq!(judged(folder, &nobody, &["home-1"], has()), untrusted);
+    }
+
+    #[test]
+    fn what_all_have_seen_of_the_cache_counts_for_those_who_have_seen_nothing() {
+        let has = |by: &[&str]| CacheSeen::Has(names(by));
+        let silent = CacheSeen::Silent { said: String::new() };
+        assert_eq!(served([CacheSeen::Lacks, silent, CacheSeen::Bare].iter()), None);
+        assert_eq!(served([CacheSeen::Lacks, has(&["a-1", "b-1"])].iter()), Some(names(&["a-1", "b-1"])));
+        assert_eq!(served([has(&["a-1", "b-1"]), has(&["b-1"])].iter()), Some(names(&["b-1"])));
+        assert_eq!(served([has(&["a-1"]), has(&[])].iter()), Some(names(&[])));
+    }
+}

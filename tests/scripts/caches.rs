@@ -1,0 +1,48 @@
+//! Which caches a host reaches, and what they say of its system: asked side by side, each for 5 s.
+
+use pretty_assertions::assert_eq;
+
+use crate::{A, Host, shells};
+
+/// A Nix with two caches of its own, of which one is silent. It complains if an address stands among its words, which
+/// everybody on the host sees.
+const NIX: &str = r#"shift 2
+case "$1 $2" in
+'config show') echo 'http://one http://two'; exit ;;
+esac
+case " $* " in *" $NIX_REMOTE "*) echo "$NIX_REMOTE is seen" >&2 ;; esac
+case $NIX_REMOTE:$1 in
+*two:*) sleep 60 ;;
+*dead:*) echo "don't know how to build"; echo "error: unable to download '$NIX_REMOTE/nix-cache-info'" >&2; exit 1 ;;
+*:path-info) for last; do :; done; printf '%s\tultimate home-1:x== ca:fixed:y\n' "$last" ;;
+esac"#;
+
+impl Host {
+    /// What `put_caches` answers, sorted: each answers when it can.
+    async fn asks_caches(&self, cache: &str) -> String {
+        let begun = std::time::Instant::now();
+        let said = self.says(&["lib.sh", "caches.sh"], &format!("put_caches '{cache}' {A} | sort")).await;
+        let each = begun.elapsed() / u32::try_from(shells().len()).unwrap();
+        // All are asked at once, and the silent one is ended.
+        assert!(each.as_secs() < 30, "{each:?}: {said}");
+        said
+    }
+}
+
+#[tokio::test]
+async fn the_cache_of_the_fleet_is_asked_beside_the_host_s_own_and_its_password_is_seen_by_nobody() {
+    let host = Host::with(None).await;
+    host.program("nix", NIX);
+    let own = "cache http://one\ncache http://two\ncache_silent http://two\n";
+    assert_eq!(host.asks_caches("-").await, own);
+    let fleet = |status: u8, more: &str| format!("{own}fleet_cache {status}\n{more}");
+    let has = format!("fleet_cache_has {A} ultimate home-1:x== ca:fixed:y\n");
+    assert_eq!(host.asks_caches("https://ada:word@x:5000").await, fleet(0, &has));
+    let said = "fleet_cache_said error: unable to download 'http://dead/nix-cache-info'\n";
+    assert_eq!(host.asks_caches("http://ada:word@dead").await, fleet(1, said));
+    assert_eq!(host.asks_caches("http://ada:word@two").await, fleet(124, ""));
+    // By ssh come the signatures that it was brought with; and Nix would make the folder.
+    assert_eq!(host.asks_caches("ssh-ng://root@x").await, fleet(0, ""));
+    assert_eq!(host.asks_caches("file:///srv/cache").await, own);
+    assert_eq!(host.asks_caches("own").await, format!("{own}{has}"));
+}
