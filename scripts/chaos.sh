@@ -6,14 +6,15 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 
 usage() {
     cat <<'HELP'
-usage: scripts/chaos.sh [--runs N] [--seed S] [--jobs J] [--resume]
+usage: scripts/chaos.sh [--trials] [--runs N] [--seed S] [--jobs J] [--resume]
+  --trials     rolling reboots that try a new system, not pushes; 40 seeds in a row are every break in every step
   --runs N     how many, with the seeds S, S+1, ... (default 10)
   --seed S     the first one (default 1); a seed is a whole run and replays: --seed S --runs 1
   --jobs J     fleets side by side (default 1)
   --resume     goes on after what is in the results already
 
 Results: target/chaos/results.jsonl, one line a run; target/chaos/table.md; target/chaos/SEED/ what a run with
-violations has left.
+violations has left. Of trials: target/chaos/trials/.
 exit: 0 no violation, 1 violations, 2 usage
 HELP
 }
@@ -27,6 +28,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     --resume) CHAOS_RESUME=yes ;;
+    --trials) export CHAOS_KIND=trials CHAOS_PLACE=$PWD/target/chaos/trials ;;
     -h | --help) usage && exit ;;
     *) usage >&2 && exit 2 ;;
     esac

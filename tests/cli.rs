@@ -535,6 +535,41 @@ async fn push(folder: &Path, inventory: &str, words: &[&str]) -> (Option<i32>, V
     (finished.status, told)
 }
 
+/// A push that ends so early, too, leaves what others read of it.
+#[tokio::test]
+async fn a_push_leaves_metrics_and_a_page_also_where_a_hook_has_refused_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (metrics, page) = (folder.path().join("push.prom"), folder.path().join("page.md"));
+    let words = ["--metrics", metrics.to_str().unwrap(), "--summary", page.to_str().unwrap()];
+    let (status, _) = push(folder.path(), &with_hooks("'echo \"a | <b>\"; exit 3'"), &words).await;
+    assert_eq!(status, Some(1));
+    let metrics = std::fs::read_to_string(metrics).unwrap();
+    for line in [
+        "fleetdeploy_push_outcome{fleet=\"lab\",outcome=\"refused\"} 1",
+        "fleetdeploy_push_outcome{fleet=\"lab\",outcome=\"committed\"} 0",
+        "fleetdeploy_push_exit_status{fleet=\"lab\"} 1",
+        "fleetdeploy_push_hosts{fleet=\"lab\",outcome=\"untouched\"} 3",
+        "# TYPE fleetdeploy_push_end_timestamp_seconds gauge",
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "{line} is not in:\n{metrics}");
+    }
+    // Nothing was ever committed.
+    assert!(!metrics.contains("last_commit"), "{metrics}");
+    let page = std::fs::read_to_string(page).unwrap();
+    for text in [
+        "## fleetdeploy lab: REFUSED\n",
+        "| host | outcome |",
+        "| vps | not touched |",
+        "\n### Why\n",
+        "a \\| &lt;b&gt;",
+    ] {
+        assert!(page.contains(text), "{text} is not in:\n{page}");
+    }
+    // A file that cannot be written changes nothing of the end.
+    let (status, _) = push(folder.path(), &with_hooks("exit 3"), &["--metrics", "/nowhere/push.prom"]).await;
+    assert_eq!(status, Some(1));
+}
+
 fn of_name<'a>(told: &'a [Value], name: &str) -> Vec<&'a Value> {
     told.iter().filter(|event| event["event"] == name).collect()
 }
@@ -587,8 +622,16 @@ async fn a_hook_that_fails_refuses_the_push_and_those_after_an_abort_change_noth
              FLEETDEPLOY_SOURCE=git+file:///fleet\n"
         )
     };
-    let before = known("FLEETDEPLOY_PHASE=before\n", "");
-    let after = known("FLEETDEPLOY_OUTCOME=refused\nFLEETDEPLOY_PHASE=after_abort\n", "FLEETDEPLOY_EXIT=1\n");
+    let record = folder.path().join("state/fleetdeploy/runs").join(run);
+    let recap = record.join("recap.txt");
+    let of_record = format!("FLEETDEPLOY_RECORD={}\n", record.display());
+    let before = known(&format!("FLEETDEPLOY_PHASE=before\n{of_record}"), "");
+    let of_end = "FLEETDEPLOY_OUTCOME=refused\nFLEETDEPLOY_PHASE=after_abort\n";
+    let of_end = format!("{of_end}FLEETDEPLOY_RECAP={}\n{of_record}", recap.display());
+    let after = known(&of_end, "FLEETDEPLOY_EXIT=1\n");
+    let recap = std::fs::read_to_string(recap).unwrap();
+    assert!(recap.starts_with("lab: REFUSED after ") && recap.ends_with("exit status: 1\n"), "{recap}");
+    assert!(recap.contains(&format!("look closer: fleetdeploy show {run}\n")), "{recap}");
     assert_eq!(seen, before + &after);
     let there = |name: &str| folder.path().join(name).exists();
     assert_eq!(["never", "committed", "last"].map(there), [false, false, true]);

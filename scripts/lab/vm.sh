@@ -49,25 +49,37 @@ give_loaders() { # BOOT LOADER
     esac
 }
 
-# DIRECTORY/disk.img from DIRECTORY/boot and DIRECTORY/root, which it takes away: the boot partition, and what lies over
-# the base. In a mount namespace of the caller's own.
+# DIRECTORY/disk.img from DIRECTORY/boot and DIRECTORY/root, which it takes away: the boot partition, or with GRUB two,
+# and what lies over the base. In a mount namespace of the caller's own.
 make_disk() { # DIRECTORY
     mkdir "$1/work" "$1/disk"
     mv "$1/root" "$1/work" "$1/disk/"
     mount --bind "$1" "$tools/root/mnt"
     mount --rbind /dev "$tools/root/dev"
-    # The number by which the lab's GRUB looks for the partition.
     chroot "$tools/root" /usr/bin/env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin bash -e <<'END'
 cd /mnt
 truncate -s 96M esp.img
-mkfs.vfat -F 32 -n ESP -i 1AB01AB0 esp.img >/dev/null
-mcopy -s -i esp.img boot/* ::/
+mkfs.vfat -F 32 -n ESP esp.img >/dev/null
+if [ -d boot/grub ]; then
+    # A partition of its own, by whose name the lab's GRUB looks for it; GRUB itself stays on the firmware's.
+    mcopy -s -i esp.img boot/EFI ::/
+    rm -r boot/EFI
+    truncate -s 96M boot.img
+    mke2fs -q -F -t ext4 -L lab-boot -O ^metadata_csum_seed,^orphan_file -J size=4 -m 0 -d boot boot.img
+else
+    mcopy -s -i esp.img boot/* ::/
+fi
 truncate -s 512M root.img
 mke2fs -q -F -t ext4 -J size=8 -m 0 -d disk root.img
-truncate -s 610M disk.img
+truncate -s 707M disk.img
 dd if=esp.img of=disk.img bs=1M seek=1 conv=notrunc,sparse status=none
 dd if=root.img of=disk.img bs=1M seek=97 conv=notrunc,sparse status=none
 sgdisk -n1:2048:+96M -t1:ef00 -n2:0:+512M -t2:8304 disk.img >/dev/null
+if [ -e boot.img ]; then
+    dd if=boot.img of=disk.img bs=1M seek=609 conv=notrunc,sparse status=none
+    sgdisk -n3:0:+96M -t3:8300 disk.img >/dev/null
+    rm boot.img
+fi
 cp /usr/share/OVMF/OVMF_VARS_4M.fd variables.fd
 rm -r esp.img root.img disk boot
 END

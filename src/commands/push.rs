@@ -15,6 +15,7 @@ use super::shared::former::former_copies;
 use super::shared::history::{colour, columns, print};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{PushListener, PushRecord, would_refuse};
+use super::shared::reports::{ReportArgs, Reports};
 use super::{CommandResult, FAREWELL, Trouble, farewell};
 use crate::commands::shared::evaluation::EvaluationArgs;
 use crate::commands::shared::fleet_hosts::{BuildOnArgs, FleetHostsArgs};
@@ -86,6 +87,8 @@ pub struct PushArgs {
     pub showing: ShowingArgs,
     #[command(flatten)]
     pub evaluation: EvaluationArgs,
+    #[command(flatten)]
+    pub reports: ReportArgs,
     /// After the commit, reboot the hosts that need it for their new systems, one after the other; also those that had
     /// them already
     ///
@@ -110,7 +113,12 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -
         global,
         mode,
         &context,
-        Wanted { reboot: arguments.reboot.then_some(trying.wish()), clean: arguments.source.clean, ..wanted },
+        Wanted {
+            reboot: arguments.reboot.then_some(trying.wish()),
+            clean: arguments.source.clean,
+            reports: arguments.reports.clone(),
+            ..wanted
+        },
     )
     .await
 }
@@ -145,6 +153,7 @@ pub(super) struct Wanted {
     pub(super) reboot: Option<TrialWish>,
     /// Whether only a tree without changes is taken.
     pub(super) clean: bool,
+    pub(super) reports: ReportArgs,
     /// Where a rollback goes: to systems that the hosts have already.
     pub(super) back: Option<To>,
 }
@@ -156,7 +165,16 @@ impl Wanted {
         let sizes = if terms.waves.is_empty() { &context.fleet.waves } else { &terms.waves };
         let waves = Waves { canaries: context.canaries(&terms.canary)?, sizes: sizes.clone() };
         let accept_failed = terms.accept_failed.iter().cloned().collect();
-        Ok(Self { allowed, accept_failed, waves, first, reboot: None, clean: false, back: None })
+        Ok(Self {
+            allowed,
+            accept_failed,
+            waves,
+            first,
+            reboot: None,
+            clean: false,
+            reports: ReportArgs::default(),
+            back: None,
+        })
     }
 }
 
@@ -179,6 +197,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     // The clock starts after the question for a password: the time in which a person types does not count.
     let began = Instant::now();
     let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
+    let reports = Reports::start(wanted.reports, &context.fleet.hooks, &events);
     let recording = match &mut record {
         Some(record) => Some(record.listen(&events)?),
         None => None,
@@ -199,7 +218,8 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         run: id,
         owner: owner(),
     };
-    let record_at = record.as_ref().map(|record| record.folder.display().to_string());
+    let record_folder = record.as_ref().map(|record| record.folder.clone());
+    let record_at = record_folder.as_ref().map(|folder| folder.display().to_string());
     events.publish(push_started(&request, context.inventory.path.display().to_string(), record_at));
     context.warn(&events);
     context.warn_of_no_link(&events);
@@ -211,7 +231,8 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     }
     let mut keeper = PushListener::new(&events, screen.follower(), record, &request);
     let source = request.scope.source.clone();
-    let hooks = HooksOfPush::new(context, &context.selected, run.as_deref(), source, &events);
+    let record_at = record_folder.as_deref();
+    let hooks = HooksOfPush::new(context, &context.selected, run.as_deref(), record_at, source, &events);
     // A rollback takes nothing from the source.
     let looks = request.back.is_none() && (request.scope.source.clean || hooks.begin_before());
     let ready = match Box::pin(find_source(&request.scope, looks, &events, &mut shutdown)).await {
@@ -234,21 +255,12 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         Err(concluded) => concluded,
     };
     let mut page = keeper.foreseen.take();
-    let concluded = match refusal.filter(|_| matches!(concluded.outcome, Outcome::Planned | Outcome::Unchanged)) {
-        None => concluded,
-        Some(text) => {
-            if let Some(forecast) = &mut page {
-                (forecast.refused, forecast.refusal) = (Some(text.to_string()), Some(text.clone()));
-            }
-            events.publish(Event::failed(None, text.clone()));
-            let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: None };
-            Conclusion::of_all(&request.scope.fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
-        }
-    };
+    let concluded = or_refused(concluded, refusal, page.as_mut(), &request.scope.fleet, &events);
     if let Some(forecast) = page.as_ref().filter(|_| request.first.is_all()) {
         publish(forecast, &events);
     }
-    hooks.after(&concluded, &mut shutdown).await;
+    let recap = || reports.recap(&concluded.clone().event(began.elapsed()));
+    hooks.after(&concluded, recap, &mut shutdown).await;
     keeper.close_rolling(concluded.outcome);
     let ending = concluded.ending;
     if let Some(recording) = &recording {
@@ -259,6 +271,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         let _ = recording.finish(FAREWELL);
     }
     let heard = farewell(screen, mode);
+    reports.finish();
     if request.first.is_all() {
         // The exit of a push that touches hosts does not depend on its screen.
         heard?;
@@ -271,6 +284,25 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
         print(&format!("{}\n{nothing}\n", render(&forecast, style)))?;
     }
     Ok(ending)
+}
+
+/// A look ahead that the records of this workstation would not let go on is refused. `page`: what it shows.
+fn or_refused(
+    concluded: Conclusion,
+    refusal: Option<AnyReason>,
+    page: Option<&mut Forecast>,
+    fleet: &Fleet,
+    events: &Events,
+) -> Conclusion {
+    let Some(text) = refusal.filter(|_| matches!(concluded.outcome, Outcome::Planned | Outcome::Unchanged)) else {
+        return concluded;
+    };
+    if let Some(forecast) = page {
+        (forecast.refused, forecast.refusal) = (Some(text.to_string()), Some(text.clone()));
+    }
+    events.publish(Event::failed(None, text.clone()));
+    let ending = Ending::Pushed { outcome: Outcome::Refused, interrupted: None };
+    Conclusion::of_all(fleet, &HostOutcome::Untouched, ending, Outcome::Refused, text)
 }
 
 /// Finds out where the systems come from before a hook runs: the hook may ask for it, and what is refused must not have

@@ -17,6 +17,7 @@ use super::shared::confirm::ask_whether_to_end_without;
 use super::shared::fleet_context::{FleetContext, load, owner};
 use super::shared::hooks::HooksOfPush;
 use super::shared::push_record::{append, made_anew, started, take};
+use super::shared::reports::{ReportArgs, Reports};
 use super::{CommandResult, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::{
     ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs, parse_fleet,
@@ -137,6 +138,7 @@ async fn recover_fleet(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs)
 
     let events = Events::new(known.as_ref().map(|known| known.run.clone()));
     let screen = Screen::start(mode, &events).map_err(Trouble::not_served)?;
+    let reports = Reports::start(ReportArgs::default(), &context.fleet.hooks, &events);
     let inventory = std::path::absolute(&context.inventory.path).unwrap_or_else(|_| context.inventory.path.clone());
     events.publish(Event::RecoverStarted {
         fleet: context.fleet.name.clone(),
@@ -177,9 +179,11 @@ async fn recover_fleet(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs)
     }
     let concluded = conclude(recovered.ok(), keeper.guarded, is_known, &request.fleet, &events);
     // The push that had them to run is gone; without a run that was taken over nothing has ended.
-    if let Some(ResumedRecord { run, changing, provenance, .. }) = &keeper.record {
+    if let Some(ResumedRecord { run, changing, provenance, journal, .. }) = &keeper.record {
         let source = RunSource::of(provenance.clone());
-        HooksOfPush::new(&context, changing, Some(run), source, &events).after(&concluded, &mut shutdown).await;
+        let hooks = HooksOfPush::new(&context, changing, Some(run), journal.path().parent(), source, &events);
+        let recap = || reports.recap(&concluded.clone().event(began.elapsed()));
+        hooks.after(&concluded, recap, &mut shutdown).await;
     }
     let ending = concluded.ending;
     if let Some(record) = &keeper.record {
@@ -190,6 +194,7 @@ async fn recover_fleet(global: &GlobalArgs, mode: Mode, arguments: &RecoverArgs)
         let _ = record.recording.finish(FAREWELL);
     }
     let _ = screen.finish(FAREWELL);
+    reports.finish();
     Ok(ending)
 }
 

@@ -1,6 +1,7 @@
 //! `status`: shows what every host runs, would boot, lacks and needs.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use super::shared::fleet_context::FleetContext;
 use super::shared::history::{clock, colour, print};
 use super::shared::query::interrupted;
+use super::shared::reports::{last_commit, told, write_whole};
 use super::{CommandResult, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::{
     ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs, parse_fleet, parse_pattern,
@@ -31,6 +33,7 @@ use crate::facts::store_path::StorePath;
 use crate::inventory::Overrides;
 use crate::inventory::model::{Host, HostName, Jump};
 use crate::remote::Workspace;
+use crate::ui::metrics::{HostMetrics, of_status};
 use crate::ui::mode::Mode;
 use crate::ui::status::{HostStatusView, Match, StatusStyle, ToldStatus, render};
 use crate::ui::{Screen, columns_of_stdout};
@@ -68,13 +71,16 @@ pub struct StatusArgs {
     /// Build what the flake gives now, and show which hosts run something else
     #[arg(long, requires = "name")]
     pub build: bool,
+    /// Write what was found as metrics to this file, for the textfile collector of Prometheus' node exporter
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
 }
 
 /// What the flake gives now; `None`: it was not asked, `Some(None)`: it could not be built.
 type Flake = Option<Option<BTreeMap<HostName, StorePath>>>;
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs) -> CommandResult {
-    let StatusArgs { name, on, except, without, window, build: with_build } = arguments;
+    let StatusArgs { name, on, except, without, window, build: with_build, .. } = arguments;
     let mut context = match name.clone() {
         Some(name) => {
             let (on, except, without) = (on.clone(), except.clone(), without.clone());
@@ -110,10 +116,18 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
         }
     };
     reach.close().await;
+    let metrics = |hosts: &[StatusAnswer]| {
+        let Some(file) = &arguments.metrics else { return };
+        let hosts: Vec<HostMetrics<'_>> = hosts.iter().map(StatusAnswer::metrics).collect();
+        let fleet = name.as_deref().unwrap_or_default();
+        let last = name.as_deref().and_then(last_commit);
+        told(file, write_whole(file, &of_status(fleet, &hosts, SystemTime::now(), last)));
+    };
     let (ending, hosts) = match asked {
         Err(signal) => (Ending::QueryInterrupted(signal), None),
         Ok((flake, gathered)) => {
             let hosts = answers(&context, &workspace, gathered, &flake);
+            metrics(&hosts);
             let yes = hosts.iter().all(|host| host.gathered.is_ok()) && !matches!(flake, Some(None));
             events.publish(Event::Answer {
                 answer: json!({ "hosts": hosts.iter().map(StatusAnswer::to_json).collect::<Vec<_>>() }),
@@ -179,6 +193,15 @@ fn answers(
 }
 
 impl StatusAnswer {
+    fn metrics(&self) -> HostMetrics<'_> {
+        let (condition, troubles) = match &self.gathered {
+            Ok((condition, troubles)) => (Some(condition), troubles.len()),
+            Err(_) => (None, 0),
+        };
+        let drifts = condition.is_some_and(|condition| drift(&condition.facts.standing.systems).is_some());
+        HostMetrics { host: &self.host, condition, drifts, troubles }
+    }
+
     fn shown(&self) -> HostStatusView<'_> {
         let told = match &self.gathered {
             Ok((condition, troubles)) => ToldStatus::Answered { condition, troubles },

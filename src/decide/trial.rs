@@ -70,9 +70,6 @@ impl TrialRefusal {
         if let Some(bytes) = facts.trial.line.filter(|bytes| *bytes > most) {
             all.push(Self::TrialLineTooLong { bytes, most });
         }
-        if loader == BootLoader::Grub {
-            all.push(Self::TrialGrubNotYet);
-        }
         if all.is_empty() && facts.trial.means.is_none() {
             all.push(Self::TrialAnswerUnknown { said: String::new() });
         }
@@ -94,6 +91,10 @@ impl TrialRefusal {
             TrialLack::EnvironmentOn { place, kind } => {
                 Self::TrialGrubEnvironmentOn { place: place.clone(), kind: kind.clone() }
             }
+            TrialLack::MenuOnFat { place } => Self::TrialGrubMenuOnFat { place: place.clone() },
+            TrialLack::NoHook => Self::TrialGrubReadsNone,
+            TrialLack::NotFirst => Self::TrialGrubDefaultBehind,
+            TrialLack::GrubDiffers => Self::TrialGrubsDiffer,
             TrialLack::NoGenerator => Self::TrialGeneratorMasked,
             TrialLack::Kexec => Self::TrialKexecLoaded,
             TrialLack::LoaderChanges { before, after } => {
@@ -192,6 +193,10 @@ mod tests {
                 TrialLack::EnvironmentOn { place: text("/boot"), kind: text("btrfs") },
                 TrialRefusal::TrialGrubEnvironmentOn { place: text("/boot"), kind: text("btrfs") },
             ),
+            (TrialLack::MenuOnFat { place: text("/boot") }, TrialRefusal::TrialGrubMenuOnFat { place: text("/boot") }),
+            (TrialLack::NoHook, TrialRefusal::TrialGrubReadsNone),
+            (TrialLack::NotFirst, TrialRefusal::TrialGrubDefaultBehind),
+            (TrialLack::GrubDiffers, TrialRefusal::TrialGrubsDiffer),
             (TrialLack::NoGenerator, TrialRefusal::TrialGeneratorMasked),
             (TrialLack::Kexec, TrialRefusal::TrialKexecLoaded),
             (
@@ -264,8 +269,6 @@ mod tests {
             let said = said(|facts| facts.trial.upgrade_in = Some(seconds));
             assert_eq!(said == not([TrialRefusal::TrialUpgradeDue { seconds }]), is_due, "{said:?}");
         }
-        let grub = said(|facts| facts.standing.loader = BootLoader::Grub);
-        assert_eq!(grub, not([TrialRefusal::TrialGrubNotYet]));
         for (bytes, fits) in [(990, true), (991, false)] {
             let said = said(|facts| facts.trial.line = Some(bytes));
             assert_eq!(said == not([TrialRefusal::TrialLineTooLong { bytes, most: 990 }]), !fits, "{said:?}");

@@ -50,6 +50,16 @@ pub enum TrialLack {
         place: String,
         kind: String,
     },
+    /// GRUB's menu lies on FAT, where an installer that is cut off may leave none.
+    MenuOnFat {
+        place: String,
+    },
+    /// GRUB's menu does not read the file in which our entry lies.
+    NoHook,
+    /// The boot default is not the first entry of GRUB's menu, which it takes where an entry is not there.
+    NotFirst,
+    /// The installers of the booted system and of the boot default would each install GRUB itself.
+    GrubDiffers,
     /// The system that runs leaves out what makes a unit of the kernel's line.
     NoGenerator,
     /// A kernel is loaded for kexec.

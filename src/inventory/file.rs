@@ -340,8 +340,8 @@ by_key FleetEntry in "a fleet" {
 
 keys! {
 /// Commands on this workstation around a push, one after the other, in the inventory's folder. Their environment tells
-/// of the push: `FLEETDEPLOY_FLEET`, `_RUN`, `_INVENTORY`, `_HOSTS`, `_PHASE`, `_SOURCE`, `_REVISION`, `_DIRTY`, and
-/// after it `_OUTCOME` and `_EXIT`.
+/// of the push: `FLEETDEPLOY_FLEET`, `_RUN`, `_RECORD`, `_INVENTORY`, `_HOSTS`, `_PHASE`, `_SOURCE`, `_REVISION`,
+/// `_DIRTY`, and after it `_OUTCOME`, `_EXIT` and `_RECAP`, a file.
 by_key HooksEntry in "the map behind `hooks`" {
     /// Before anything else. One that fails refuses the push.
     #[schemars(schema_with = "shapes::hooks::<HookEntry>")]

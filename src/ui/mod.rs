@@ -4,6 +4,7 @@
 
 #![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
 
+pub mod annotations;
 pub mod doctor;
 mod echo;
 pub mod errors;
@@ -19,6 +20,7 @@ pub mod layout;
 mod line;
 pub mod log;
 pub mod matrix;
+pub mod metrics;
 pub mod mode;
 mod paint;
 pub mod plain;
@@ -33,6 +35,7 @@ pub mod screen_style;
 mod sentences;
 pub mod show;
 pub mod status;
+pub mod summary;
 mod table;
 pub mod timeline;
 pub mod tui;

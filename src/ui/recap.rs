@@ -110,14 +110,14 @@ fn hosts(view: &FleetView, finished: &FinishedView, style: RecapStyle) -> String
 }
 
 /// In the inventory's order; hosts that no event named before come last.
-fn ends<'a>(view: &FleetView, finished: &'a FinishedView) -> Vec<(&'a HostName, &'a HostOutcome)> {
+pub(super) fn ends<'a>(view: &FleetView, finished: &'a FinishedView) -> Vec<(&'a HostName, &'a HostOutcome)> {
     let place = |host: &HostName| view.hosts.iter().position(|known| known.name == *host).unwrap_or(usize::MAX);
     let mut ends: Vec<_> = finished.hosts.iter().collect();
     ends.sort_by_key(|(host, _)| place(host));
     ends
 }
 
-fn row(host: &HostName, outcome: &HostOutcome, view: &FleetView) -> Vec<TableCell> {
+pub(super) fn row(host: &HostName, outcome: &HostOutcome, view: &FleetView) -> Vec<TableCell> {
     let (word, tone) = word_of_host(outcome);
     let known = view.host(host);
     let took = known.map(HostView::time_at_work).filter(|took| took.as_secs() > 0).map(words::span);
@@ -208,7 +208,7 @@ fn reboot(host: &HostView, outcome: &HostOutcome) -> TableCell {
 }
 
 /// Hosts with the same changes are one group: a large fleet changes alike.
-fn what_changed(view: &FleetView, finished: &FinishedView, style: RecapStyle) -> String {
+pub(super) fn what_changed(view: &FleetView, finished: &FinishedView, style: RecapStyle) -> String {
     if finished.outcome != Outcome::Committed {
         return String::new();
     }

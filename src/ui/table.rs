@@ -15,6 +15,10 @@ impl TableCell {
         Self { tone, text: text.into() }
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// With at most this many columns.
     pub(crate) fn cut(&self, columns: usize) -> Self {
         Self { tone: self.tone, text: cut_between_words(&self.text, columns) }

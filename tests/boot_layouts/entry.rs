@@ -207,3 +207,107 @@ async fn the_guard_is_the_first_of_our_words_and_starts_what_outlives_the_reboot
         }
     }
 }
+
+// ---- GRUB ----
+
+const GRUB_OURS: &str = "boot/grub/fleetdeploy.cfg";
+
+/// It boots B, and A is the second of its generations.
+fn grub() -> Tree {
+    Tree::new()
+        .installs("install-grub")
+        .folder("run/fleetdeploy")
+        .folder("sys/firmware/efi")
+        .file("boot/grub/grub.cfg", crate::grub::hooked("0"))
+        .file("boot/grub/grubenv", crate::grub::environment("theirs=1\n"))
+}
+
+#[tokio::test]
+async fn in_grub_the_entry_is_a_file_of_its_own_that_is_there_in_the_one_boot_that_takes_it() {
+    for host in Host::each(&grub()) {
+        assert_eq!(after(&host, &format!("write_trial_entry {A} '{MORE}'")).await, "0 25.11.2 [] \n");
+        assert_eq!(
+            text(&host, GRUB_OURS),
+            format!(
+                "if [ \"${{default}}\" = \"fleetdeploy-trial\" ]; then\nload_env next_entry\n\
+                 if [ -z \"${{next_entry}}\" ]; then\n\
+                 menuentry \"fleetdeploy trial\" --id fleetdeploy-trial --unrestricted {{\n\
+                 linux ($drive1)//kernels/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-linux-6.12.1-bzImage init={A}/init \
+                 loglevel=4 {MORE}\n}}\nfi\nfi\n"
+            )
+        );
+        assert_eq!(text(&host, "boot/grub/grub.cfg"), crate::grub::hooked("0"), "nothing of ours is written there");
+        for _ in 0..2 {
+            assert_eq!(after(&host, &format!("set_trial_once {A}")).await, "0 25.11.2 [fleetdeploy-trial] 25.11.1\n");
+        }
+        let environment = text(&host, "boot/grub/grubenv");
+        let begun = "# GRUB Environment Block\nnext_entry=fleetdeploy-trial\ntheirs=1\n#";
+        assert!(environment.starts_with(begun) && environment.len() == 1024, "{environment}");
+        let of_run = "find_trial_entry && entry_is_of r-1 && ! entry_is_of r";
+        assert_eq!(after(&host, of_run).await, "0 25.11.2 [fleetdeploy-trial] 25.11.1\n");
+        assert_eq!(after(&host, "remove_trial_entry").await, "0 25.11.2 [] \n");
+        assert!(!host.path(GRUB_OURS).exists());
+        assert_eq!(text(&host, "boot/grub/grubenv"), crate::grub::environment("theirs=1\n"));
+        assert_eq!(after(&host, "remove_trial_entry").await, "0 25.11.2 [] \n", "done already is done");
+    }
+}
+
+/// GRUB takes the first entry of its menu where one is not there: with our file gone, or a menu that does not read it.
+#[tokio::test]
+async fn in_grub_a_next_boot_of_ours_without_its_entry_is_the_boot_default() {
+    for host in Host::each(&grub()) {
+        let words = format!("write_trial_entry {A} '{MORE}'; set_trial_once {A}");
+        assert_eq!(after(&host, &words).await, "0 25.11.2 [fleetdeploy-trial] 25.11.1\n");
+        std::fs::rename(host.path(GRUB_OURS), host.path("aside")).unwrap();
+        assert_eq!(after(&host, &format!("boots_once {A}")).await, "1 25.11.2 [fleetdeploy-trial] 25.11.2\n");
+        std::fs::rename(host.path("aside"), host.path(GRUB_OURS)).unwrap();
+        std::fs::write(host.path("boot/grub/grub.cfg"), crate::grub::config("0")).unwrap();
+        let not_read = "1 25.11.2 [fleetdeploy-trial] 25.11.2\n";
+        assert_eq!(after(&host, &format!("set_trial_once {A}")).await, not_read);
+        assert_eq!(after(&host, "unset_trial_once").await, "0 25.11.2 [] \n");
+    }
+}
+
+#[tokio::test]
+async fn in_grub_nothing_is_written_where_it_would_not_be_read_or_not_as_it_is_meant() {
+    let with = |config: String| grub().file("boot/grub/grub.cfg", config);
+    let multiboot = crate::grub::hooked("0")
+        .replace("linux ($drive1)//kernels/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-linux-6.12.1", "multiboot ($drive1)/xen");
+    let long = grub().file("boot/grub/grubenv", crate::grub::environment(&format!("theirs={}\n", "x".repeat(480))));
+    let rows = [
+        (with(crate::grub::config("0")), "no hook"),
+        (with(crate::grub::hooked("3")), "its default is not its first"),
+        (with(multiboot), "no kernel"),
+    ];
+    for (tree, why) in rows {
+        for host in Host::each(&tree) {
+            assert!(after(&host, &format!("write_trial_entry {A} '{MORE}'")).await.starts_with("1 "), "{why}");
+            assert!(!host.path(GRUB_OURS).exists(), "{why}");
+        }
+    }
+    for host in Host::each(&long) {
+        let words = format!("write_trial_entry {A} '{MORE}'; set_trial_once {A}");
+        assert_eq!(after(&host, &words).await, "1 25.11.2 [] \n", "not within one sector");
+    }
+    // What GRUB would read in another way, and what it puts before the line.
+    for (options, more, fits) in
+        [("a=1", MORE, true), ("a=\"1\"", MORE, false), ("a=$b", MORE, false), ("a;b", MORE, false)]
+    {
+        let tree =
+            with(crate::grub::hooked("0").replace("25.11.1/init loglevel=4", &format!("25.11.1/init {options}")));
+        for host in Host::each(&tree) {
+            let words = format!("find_own_entry {A}; judge_options '{more}' >/dev/null");
+            assert_eq!(after(&host, &words).await.starts_with("0 "), fits, "{options}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_grub_somebody_else_s_next_boot_is_neither_overwritten_nor_emptied() {
+    for host in Host::each(&grub().file("boot/grub/grubenv", crate::grub::environment("next_entry=2>1\n"))) {
+        let theirs = "25.11.2 [2>1] 25.11.1\n";
+        assert_eq!(after(&host, &format!("write_trial_entry {A} '{MORE}'")).await, format!("1 {theirs}"));
+        assert_eq!(after(&host, &format!("set_trial_once {A}")).await, format!("1 {theirs}"));
+        assert_eq!(after(&host, "remove_trial_entry").await, format!("0 {theirs}"));
+    }
+}

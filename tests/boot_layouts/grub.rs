@@ -50,6 +50,17 @@ fi
     )
 }
 
+/// The line of a host's configuration by which the menu reads the file of a trial.
+pub(crate) const HOOK: &str = "if [ -s $prefix/fleetdeploy.cfg ]; then source $prefix/fleetdeploy.cfg; fi";
+
+/// The same with it, where `boot.loader.grub.extraEntries` stand.
+pub(crate) fn hooked(default: &str) -> String {
+    let config = config(default);
+    let hooked = config.replace("\nmenuentry \"Memtest86+\"", &format!("\n{HOOK}\nmenuentry \"Memtest86+\""));
+    assert_ne!(hooked, config);
+    hooked
+}
+
 const MENU: &str = r#"
 menuentry "NixOS" --class nixos --unrestricted {
 search --set=drive1 --fs-uuid 5f1c6b4e-8a43-4b0e-9c9f-0e3f5a1d2b7c

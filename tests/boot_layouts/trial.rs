@@ -4,7 +4,7 @@ use pretty_assertions::assert_eq;
 
 use crate::grub;
 use crate::host::Host;
-use crate::tree::{A, B, Entry, Image, RUNS, Tree};
+use crate::tree::{A, B, C, Entry, Image, RUNS, Tree};
 
 const LOOK: &str = "read_systems; print_trial";
 const EFI: &str = "EFI variables at /sys/firmware/efi/efivars";
@@ -46,7 +46,7 @@ fn efivarfs(mount: &str, system: &str) -> String {
 fn grub_on(kind: &str) -> Tree {
     Tree::new()
         .installs_on(RUNS, "install-grub")
-        .file("boot/grub/grub.cfg", grub::config("0"))
+        .file("boot/grub/grub.cfg", grub::hooked("0"))
         .file("boot/grub/grubenv", grub::environment(""))
         .folder("sys/firmware/efi")
         // The default starts it.
@@ -121,19 +121,53 @@ async fn a_booted_system_must_be_a_generation_and_on_the_menu() {
     assert!(lacks(&said(&gone).await), "a limit of the menu has taken its entry");
 }
 
+/// What install-grub.pl is told, as `builtins.toXML` writes it, and where it is found.
+fn installed(tree: Tree, system: &str, version: &str, more: &str) -> Tree {
+    let name = &system["/nix/store/".len()..][..32];
+    let told = format!("nix/store/{name}-grub-config.xml");
+    let attribute = |name: &str, value: &str| format!("    <attr name=\"{name}\">\n      {value}\n    </attr>\n");
+    let text = |value: &str| format!("<string value=\"{value}\" />");
+    let xml = [
+        attribute("devices", &format!("<list>\n        {}\n      </list>", text("nodev"))),
+        attribute("extraEntries", &text(&format!("{more}&#xA;"))),
+        attribute("fullVersion", &text(version)),
+        attribute("grubEfi", &text(&format!("/nix/store/{name}-grub"))),
+    ];
+    let xml = format!("<expr>\n  <attrs>\n{}  </attrs>\n</expr>\n", xml.concat());
+    let script = format!("nix/store/{name}-install-grub.sh");
+    tree.file(&told, xml)
+        .file(&script, format!("#!/bin/sh\nset -e\n/nix/store/{name}-perl/bin/perl /nix/store/x.pl /{told} $@\n"))
+        .file(&format!("{}/bin/switch-to-configuration", &system[1..]), format!("INSTALL_BOOTLOADER=/{script}\n"))
+}
+
+/// The booted system is not the boot default, and its installer is to write the menu.
+fn tried_by_grub(booted: (&str, &str)) -> Tree {
+    let tree = installed(grub_on("ext4"), B, "2.12", grub::HOOK);
+    installed(tree, A, booted.0, booted.1).link("run/booted-system", A).link("nix/var/nix/profiles/system-1-link", A)
+}
+
 #[tokio::test]
-async fn grub_boots_an_entry_once_where_it_can_write_its_environment() {
-    for kind in ["ext4", "ext2", "vfat"] {
-        assert_eq!(said(&grub_on(kind)).await, ["trial_means next-entry"], "{kind}");
+async fn grub_boots_an_entry_once_where_it_can_write_its_environment_and_its_menu_reads_our_file() {
+    let kernel = "($drive1)//kernels/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-linux-6.12.2-bzImage";
+    let line = format!("trial_line {}", format!("{kernel} init={B}/init loglevel=4").len() + 24);
+    for kind in ["ext4", "ext2"] {
+        assert_eq!(said(&grub_on(kind)).await, [&line, "trial_means next-entry"], "{kind}");
     }
-    let saving = grub::config("0").replace("set default=0", "set default=\"${saved_entry}\"");
-    let savedefault = grub::config("0")
+    let saving = grub::hooked("0").replace("set default=0", "set default=\"${saved_entry}\"");
+    let savedefault = grub::hooked("0")
         .replace("menuentry \"NixOS\" --class nixos --unrestricted {", "menuentry \"NixOS\" {\n  savedefault");
-    let never = grub::config("0").replace("next_entry", "other_entry");
-    assert!([&saving, &savedefault, &never].iter().all(|changed| **changed != grub::config("0")));
-    let rows: [(Tree, &str); 9] = [
+    let never = grub::hooked("0").replace("next_entry", "other_entry");
+    let behind = grub::hooked("3");
+    let in_a_submenu =
+        grub::config("0").replace("--class submenu {\n", &format!("--class submenu {{\n{}\n", grub::HOOK));
+    let xen = grub::hooked("0")
+        .replace("  linux ($drive1)//kernels/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-linux-6.12.2", "  module ($drive1)/x");
+    let quoted = grub::hooked("0").replace("25.11.2/init loglevel=4", "25.11.2/init dyndbg=\"file a +p\"");
+    assert!([&saving, &savedefault, &never, &xen, &quoted].iter().all(|changed| **changed != grub::hooked("0")));
+    let rows: [(Tree, &str); 15] = [
         (grub_on("btrfs"), "environment-on /boot btrfs"),
         (grub_on("zfs"), "environment-on /boot zfs"),
+        (grub_on("vfat"), "menu-on-fat /boot"),
         (grub_on("ext4").folder("sys/dev/block/8:1/dm"), "environment-on /boot dm"),
         (grub_on("ext4").folder("sys/dev/block/8:1/md"), "environment-on /boot md"),
         (grub_on("ext4").without("boot/grub/grubenv"), "no-environment /boot/grub/grubenv"),
@@ -141,15 +175,37 @@ async fn grub_boots_an_entry_once_where_it_can_write_its_environment() {
         (grub_on("ext4").file("boot/grub/grub.cfg", saving), "saves"),
         (grub_on("ext4").file("boot/grub/grub.cfg", savedefault), "saves"),
         (grub_on("ext4").file("boot/grub/grub.cfg", never), "takes-no-next-entry"),
+        (grub_on("ext4").file("boot/grub/grub.cfg", grub::config("0")), "no-hook"),
+        (grub_on("ext4").file("boot/grub/grub.cfg", in_a_submenu), "no-hook"),
+        (grub_on("ext4").file("boot/grub/grub.cfg", behind).link("run/booted-system", C), "not-first"),
+        (grub_on("ext4").file("boot/grub/grub.cfg", quoted), "line-unknown"),
+        (grub_on("ext4").file("boot/grub/grub.cfg", xen), "line-unknown"),
     ];
     for (tree, lack) in rows {
-        assert_eq!(said(&tree).await, [format!("trial_lack {lack}")]);
+        let all = said(&tree).await;
+        let lacks: Vec<&String> =
+            all.iter().filter(|line| line.starts_with("trial_l") && !line.starts_with("trial_line")).collect();
+        assert_eq!(lacks, [&format!("trial_lack {lack}")], "{all:?}");
+        assert!(!all.iter().any(|line| line.starts_with("trial_means")), "{lack}: {all:?}");
     }
     let mirrored = ["boot1", "boot2"].iter().fold(grub_on("ext4").without("boot"), |tree, place| {
-        tree.file(&format!("{place}/grub/grub.cfg"), grub::config("0"))
+        tree.file(&format!("{place}/grub/grub.cfg"), grub::hooked("0"))
             .file(&format!("{place}/grub/grubenv"), grub::environment(""))
     });
     assert_eq!(said(&mirrored).await, ["trial_lack mirrored"]);
+}
+
+/// Both installers of a trial write the menu; neither may write GRUB itself.
+#[tokio::test]
+async fn two_systems_that_would_each_install_grub_itself_are_not_tried() {
+    assert!(said(&tried_by_grub(("2.12", grub::HOOK))).await.contains(&"trial_means next-entry".to_owned()));
+    let newer = said(&tried_by_grub(("2.06", grub::HOOK))).await;
+    assert!(newer.contains(&"trial_lack grub-differs".to_owned()), "{newer:?}");
+    let unhooked = said(&tried_by_grub(("2.12", ""))).await;
+    assert!(unhooked.contains(&"trial_lack no-hook".to_owned()), "{unhooked:?}");
+    let unknown = grub_on("ext4").link("run/booted-system", A).installs_on(A, "install-grub");
+    let unknown = said(&unknown.link("nix/var/nix/profiles/system-1-link", A)).await;
+    assert!(unknown.contains(&"trial_lack grub-differs".to_owned()), "{unknown:?}");
 }
 
 #[tokio::test]

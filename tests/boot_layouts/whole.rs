@@ -231,9 +231,14 @@ async fn grub_s_copies_are_compared() {
 }
 
 #[tokio::test]
-async fn what_grub_reads_from_the_store_is_not_compared() {
+async fn what_grub_reads_from_the_store_itself_is_only_read_through() {
     let lines = format!("  linux ($drive2)/{KERNEL} init={B}/init\n  initrd ($drive2)/{INITRD}\n");
-    assert_eq!(said(&grub(&lines)).await, "unproven the initrd is read from the store, not from a copy");
+    assert_eq!(said(&grub(&lines)).await, "whole");
+    let gone = grub(&lines).without(INITRD);
+    assert_eq!(said(&gone).await, format!("bad the initrd /{INITRD} is missing"));
+    let other = lines.replace("initrd-linux", "initrd-other");
+    let tree = grub(&other).file(&INITRD.replace("initrd-linux", "initrd-other"), initrd());
+    assert_eq!(said(&tree).await, "unproven the initrd is read from the store, and is not this system's");
 }
 
 #[tokio::test]

@@ -141,6 +141,11 @@ impl Fleet {
         self.run("host", &[host, "--", "/bin/sh", "-c", script])
     }
 
+    /// The same on a host that may be on its way down or up: whether it ran is not known.
+    pub(crate) fn try_host(&self, host: &str, script: &str) {
+        let _ = self.lab("host", &[host, "--", "/bin/sh", "-c", script]).output();
+    }
+
     /// Begins a shell script inside a host, with pipes for what it says.
     pub(crate) fn begin(&self, host: &str, script: &str, words: &[&str]) -> Child {
         let all: Vec<&str> = [host, "--", "/bin/sh", "-c", script, "begun"].iter().chain(words).copied().collect();

@@ -24,7 +24,7 @@ const PATIENT: Inventory = Inventory {
     settle: "60s",
     steady: "0s",
     boot_time: "4m",
-    limits: "{connect: 30s, step: 60s, test: 90s, switch: 90s, rollback: 90s}",
+    limits: "{connect: 30s, step: 120s, test: 90s, switch: 90s, rollback: 90s}",
     hosts: &[],
     checks: "- vpn: mesh",
     source: "flake: .",

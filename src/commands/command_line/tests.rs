@@ -9,6 +9,7 @@ use crate::commands::shared::evaluation::EvaluationArgs;
 use crate::commands::shared::fleet_hosts::{
     BuildOnArgs, ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs,
 };
+use crate::commands::shared::reports::ReportArgs;
 use crate::commands::shared::terms::{ShowingArgs, SourceArgs, TermsArgs};
 use crate::inventory::model::{BuildOn, HostName, Size};
 use crate::ui::mode::{Colour, Flags};
@@ -34,7 +35,7 @@ fn a_push_takes_all_its_options() {
     let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --without db,git --without \
                  old --guard 15m --settle 90s --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken \
                  --accept-drift --reboot --clean --parallel 4 --build-on target --override-input nixpkgs ../nixpkgs \
-                 --option cores -1 --option keep-going true --show-trace";
+                 --option cores -1 --option keep-going true --show-trace --metrics m.prom --summary page.md";
     let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         push(words),
@@ -70,6 +71,7 @@ fn a_push_takes_all_its_options() {
                 ..EvaluationArgs::default()
             },
             building: BuildOnArgs { build_on: Some(BuildOn::Target) },
+            reports: ReportArgs { metrics: Some("m.prom".into()), summary: Some("page.md".into()) },
             showing: ShowingArgs { dry_run: false, units: false, diff: true, ask: true },
             reboot: true,
             no_trial: false,

@@ -13,6 +13,7 @@ use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, HostName};
 
 /// The words of the last event, and the exit.
+#[derive(Debug, Clone)]
 pub(crate) struct Conclusion {
     pub(crate) ending: Ending,
     pub(crate) outcome: Outcome,

@@ -17,7 +17,11 @@ use crate::event::stream::Events;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::exit::{Ending, status};
 use crate::inventory::model::{Fleet, Hook, HookCommand, Hooks, HostName};
+use crate::local::private;
 use crate::local::process::{Invocation, ProcessError};
+
+/// The file of the record that hooks find the recap in.
+const RECAP: &str = "recap.txt";
 
 /// How many lines of a hook's output stand beside its failure; the record has all of them.
 const TAIL: usize = 10;
@@ -52,6 +56,7 @@ pub(crate) struct HooksOfPush {
     folder: PathBuf,
     environment: Vec<(&'static str, String)>,
     source: RunSource,
+    record: Option<PathBuf>,
     events: Events,
 }
 
@@ -61,6 +66,7 @@ impl HooksOfPush {
         context: &FleetContext,
         pushed: &BTreeSet<HostName>,
         run: Option<&str>,
+        record: Option<&Path>,
         source: RunSource,
         events: &Events,
     ) -> Self {
@@ -74,10 +80,12 @@ impl HooksOfPush {
             environment: vec![
                 ("FLEETDEPLOY_FLEET", context.fleet.name.clone()),
                 ("FLEETDEPLOY_RUN", run.unwrap_or_default().to_owned()),
+                ("FLEETDEPLOY_RECORD", record.map(|record| record.display().to_string()).unwrap_or_default()),
                 ("FLEETDEPLOY_INVENTORY", inventory.to_string_lossy().into_owned()),
                 ("FLEETDEPLOY_HOSTS", hosts.join(" ")),
             ],
             source,
+            record: record.map(Path::to_owned),
             events: events.clone(),
         }
     }
@@ -116,7 +124,9 @@ impl HooksOfPush {
 
     /// Runs the hooks after a push. A failure here is a warning: the push has ended as it has. A person who left at
     /// once does not wait for a hook.
-    pub(crate) async fn after(&self, concluded: &Conclusion, shutdown: &mut Shutdown) {
+    ///
+    /// `recap`: what the run says of its end, as text.
+    pub(crate) async fn after(&self, concluded: &Conclusion, recap: impl FnOnce() -> String, shutdown: &mut Shutdown) {
         if matches!(concluded.ending, Ending::Left { .. }) {
             return;
         }
@@ -131,6 +141,7 @@ impl HooksOfPush {
         let of_end = [
             ("FLEETDEPLOY_OUTCOME", outcome.as_str().unwrap_or_default().to_owned()),
             ("FLEETDEPLOY_EXIT", status(concluded.ending).to_string()),
+            ("FLEETDEPLOY_RECAP", if hooks.is_empty() { String::new() } else { self.written(&recap()) }),
         ];
         for (number, hook) in hooks.iter().enumerate() {
             let warn = |end: HooksEnd| self.events.publish(Event::warned(None, end));
@@ -145,6 +156,13 @@ impl HooksOfPush {
                 }
             }
         }
+    }
+
+    /// Keeps the recap in the record, and says where; nothing where that cannot be.
+    fn written(&self, recap: &str) -> String {
+        let file = self.record.as_ref().map(|record| record.join(RECAP));
+        let written = file.filter(|file| private::write_whole(file, recap).is_ok());
+        written.map(|file| file.display().to_string()).unwrap_or_default()
     }
 
     async fn run(&self, hook: &Hook, phase: &str, of_end: &[(&str, String)]) -> Result<(), HookFault> {

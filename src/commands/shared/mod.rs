@@ -14,4 +14,5 @@ pub(super) mod password;
 pub(super) mod push_record;
 pub(super) mod query;
 pub(super) mod recorded_run;
+pub(super) mod reports;
 pub(super) mod terms;

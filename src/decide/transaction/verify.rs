@@ -279,8 +279,11 @@ impl Transaction {
                 self.enter_overtime(effects);
             }
             (Timer::Rekey, Stage::Verify | Stage::Proof) => self.not_verified(effects),
+            (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof) if self.overtime => {
+                self.open_rounds = usize::MAX;
+            }
             (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof)
-                if self.streak == 0 && self.last_broken.is_empty() && !self.overtime =>
+                if self.streak == 0 && self.last_broken.is_empty() =>
             {
                 self.enter_overtime(effects);
             }

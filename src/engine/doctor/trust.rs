@@ -151,18 +151,18 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn pushed(is_built_there: bool, by: &[&str]) -> Option<Signatures> {
-        Some(Signatures { is_built_there, keys: names(by) })
+    fn pushed(is_built_there: bool, by: &[&str]) -> Signatures {
+        Signatures { is_built_there, keys: names(by) }
     }
 
     /// web trusts cache.nixos.org and `trusted`, and has heard of the fleet's cache what `seen` says.
-    fn judged(cache: &str, signers: &Signers, trusted: &[&str], seen: Option<CacheSeen>) -> Copying {
+    fn judged(cache: &str, signers: &Signers, trusted: &[&str], seen: Option<&CacheSeen>) -> Copying {
         let text = format!("hosts: {{vps: {{}}, web: {{}}}}\nfleets: {{lab: {{flake: ., hosts: all{cache}}}}}\n");
         let loaded = Inventory::parse(Path::new("inventory.yaml"), Path::new("/"), &text).unwrap();
         let fleet = &loaded.inventory.fleets["lab"];
         let web = fleet.hosts.iter().find(|host| host.name.as_str() == "web").unwrap();
         let trusted = keys(&[&["cache.nixos.org-1"], trusted].concat());
-        signers.judge(fleet, web, &trusted, seen.as_ref(), served(seen.iter()).as_ref())
+        signers.judge(fleet, web, &trusted, seen, served(seen.into_iter()).as_ref())
     }
 
     /// Both sides trust a key of somebody else's cache, as with nix-community's: that alone lets nothing through.
@@ -176,11 +176,11 @@ mod tests {
         let untrusted = Copying::Untrusted { key: None };
         for (seen, copying) in [
             (None, &untrusted),
-            (pushed(true, &[]), &untrusted),
+            (Some(pushed(true, &[])), &untrusted),
             // Signed by hand; or by a key that signed here, and does not any more.
-            (pushed(true, &["ci-1"]), &untrusted),
-            (pushed(false, &["other-1"]), &untrusted),
-            (pushed(false, &["ci-1"]), &Copying::SignedElsewhere { key: "ci-1".into() }),
+            (Some(pushed(true, &["ci-1"])), &untrusted),
+            (Some(pushed(false, &["other-1"])), &untrusted),
+            (Some(pushed(false, &["ci-1"])), &Copying::SignedElsewhere { key: "ci-1".into() }),
         ] {
             assert_eq!(judged("", &elsewhere(seen.clone()), &["ci-1"], None), *copying, "{seen:?}");
             assert_eq!(judged("", &elsewhere(seen), &[], None), untrusted);
@@ -196,16 +196,16 @@ mod tests {
             ..Signers::default()
         };
         let copying = |is_refused| Copying::SignedUnread { file: file.clone(), is_refused };
-        for unknown in [None, pushed(true, &[]), pushed(false, &["cache.nixos.org-1"])] {
+        for unknown in [None, Some(pushed(true, &[])), Some(pushed(false, &["cache.nixos.org-1"]))] {
             assert_eq!(judged("", &unread(unknown), &["home-1"], None), copying(false));
         }
-        let signed = unread(pushed(true, &["home-1"]));
+        let signed = unread(Some(pushed(true, &["home-1"])));
         assert_eq!(judged("", &signed, &["home-1"], None), Copying::Signed { key: "home-1".into() });
         assert_eq!(judged("", &signed, &["other-1"], None), copying(true));
         // The cache may sign all the same.
         let cache = ", cache: {to: ssh-ng://vps, from: 'http://vps:5000'}";
         let by_cache = Copying::ByCache { cache: "http://vps:5000".into(), key: None };
-        assert_eq!(judged(cache, &signed, &["vps-1"], Some(CacheSeen::Has(names(&["vps-1"])))), by_cache);
+        assert_eq!(judged(cache, &signed, &["vps-1"], Some(&CacheSeen::Has(names(&["vps-1"])))), by_cache);
     }
 
     #[test]
@@ -214,16 +214,16 @@ mod tests {
         let cache = ", cache: {to: ssh-ng://vps, from: 'http://vps:5000'}";
         let by = |key: Option<String>, from: &str| Copying::ByCache { cache: from.into(), key };
         // The host trusts a key, and whether the cache signs by it is not known.
-        assert_eq!(judged(cache, &nobody, &["vps-1"], Some(CacheSeen::Lacks)), untrusted);
-        assert_eq!(judged(cache, &nobody, &["vps-1"], Some(CacheSeen::Has(names(&[])))), untrusted);
-        let has = || Some(CacheSeen::Has(names(&["vps-1"])));
-        assert_eq!(judged(cache, &nobody, &["vps-1"], has()), by(None, "http://vps:5000"));
-        assert_eq!(judged(cache, &nobody, &[], has()), untrusted);
+        assert_eq!(judged(cache, &nobody, &["vps-1"], Some(&CacheSeen::Lacks)), untrusted);
+        assert_eq!(judged(cache, &nobody, &["vps-1"], Some(&CacheSeen::Has(names(&[])))), untrusted);
+        let has = CacheSeen::Has(names(&["vps-1"]));
+        assert_eq!(judged(cache, &nobody, &["vps-1"], Some(&has)), by(None, "http://vps:5000"));
+        assert_eq!(judged(cache, &nobody, &[], Some(&has)), untrusted);
         let folder = ", cache: {to: 'file:///srv/cache?secret-key=/root/key', from: 'http://x:8081'}";
         let signs = Signers { into_cache: keys(&["home-1"]), ..Signers::default() };
         assert_eq!(judged(folder, &signs, &["home-1"], None), by(Some(key("home-1")), "http://x:8081"));
         assert_eq!(judged(folder, &signs, &[], None), untrusted);
-        assert_eq!(judged(folder, &nobody, &["home-1"], has()), untrusted);
+        assert_eq!(judged(folder, &nobody, &["home-1"], Some(&has)), untrusted);
     }
 
     #[test]

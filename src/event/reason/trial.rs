@@ -53,8 +53,6 @@ pub enum TrialRefusal {
     TrialDefaultByVariable { entry: String },
     /// Its boot default is a unified image.
     TrialImageSigned,
-    /// GRUB boots it, with which no system is tried yet.
-    TrialGrubNotYet,
     /// How long the line of its kernel may be is not known.
     TrialMachineUnknown { machine: String },
     /// The kernel's line of its boot default was not looked up.
@@ -81,6 +79,14 @@ pub enum TrialRefusal {
     TrialGrubNotOnce,
     /// The environment of its GRUB is not there.
     TrialGrubEnvironmentMissing { file: String },
+    /// The menu of its GRUB lies on FAT, where an installer that is cut off may leave none; a trial has it written twice.
+    TrialGrubMenuOnFat { place: String },
+    /// The menu of its GRUB does not read the file in which the entry of a trial lies.
+    TrialGrubReadsNone,
+    /// Its boot default is not the first of GRUB's menu, which is booted where an entry is not there.
+    TrialGrubDefaultBehind,
+    /// The installers of the two systems would each install GRUB itself anew, or it cannot be told.
+    TrialGrubsDiffer,
     /// Its GRUB cannot write its environment, and would start the entry again and again.
     TrialGrubEnvironmentOn {
         place: String,

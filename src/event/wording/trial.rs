@@ -43,6 +43,7 @@ impl Worded for TrialOutlook {
 }
 
 impl fmt::Display for TrialRefusal {
+    #[expect(clippy::too_many_lines, reason = "a table with a row for each refusal")]
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TrialBootNotKnown => formatter.write_str("what a reboot brings is not known, or not whole"),
@@ -79,7 +80,6 @@ impl fmt::Display for TrialRefusal {
             }
             Self::TrialImageSigned => formatter
                 .write_str("it boots a unified image, in which the kernel's line stands and cannot be added to"),
-            Self::TrialGrubNotYet => formatter.write_str("GRUB boots it, with which no system is tried yet"),
             Self::TrialMachineUnknown { machine } => {
                 write!(formatter, "how long the kernel's line may be is not known of {machine}")
             }
@@ -121,6 +121,20 @@ impl fmt::Display for TrialRefusal {
             Self::TrialGrubEnvironmentMissing { file } => {
                 write!(formatter, "its GRUB has no environment to keep next_entry in ({file})")
             }
+            Self::TrialGrubMenuOnFat { place } => write!(
+                formatter,
+                "the menu of its GRUB is on {place}, on FAT: a trial has it written twice more, and a power cut in \
+                 that may leave none"
+            ),
+            Self::TrialGrubReadsNone => {
+                formatter.write_str("the menu of its GRUB does not read the file for the entry of a trial")
+            }
+            Self::TrialGrubDefaultBehind => formatter.write_str(
+                "its boot default is not the first of GRUB's menu, which is booted where an entry is not there",
+            ),
+            Self::TrialGrubsDiffer => formatter.write_str(
+                "its booted system and its boot default would each install GRUB itself anew, or that cannot be told",
+            ),
             Self::TrialGrubEnvironmentOn { place, kind } => write!(
                 formatter,
                 "its GRUB cannot write its environment on {place} ({kind}), and would boot the entry again and again"
@@ -157,6 +171,10 @@ impl Worded for TrialRefusal {
                 "`bootctl set-default \"\"` there takes it back, unless the variable is LoaderEntryPreferred"
             }
             Self::TrialVariablesReadOnly => "`mount -o remount,rw /sys/firmware/efi/efivars` there",
+            Self::TrialGrubReadsNone => {
+                "`boot.loader.grub.extraEntries = \"if [ -s $prefix/fleetdeploy.cfg ]; then source \
+                 $prefix/fleetdeploy.cfg; fi\";` in its configuration makes it read that, once that is booted"
+            }
             Self::TrialGrubSaves => "take `boot.loader.grub.default = \"saved\"` out of its configuration",
             // What a host says is never a part of a command, not even of one that a person types.
             Self::TrialGrubEnvironmentMissing { file } if file == USUAL_ENVIRONMENT => {
@@ -173,7 +191,6 @@ impl Worded for TrialRefusal {
             | Self::TrialGuardSwitchesBack
             | Self::TrialVariablesMissing
             | Self::TrialOtherLoaderStarted
-            | Self::TrialGrubNotYet
             | Self::TrialMachineUnknown { .. }
             | Self::TrialLineUnknown
             | Self::TrialFilesNotCompared { .. }
@@ -186,6 +203,9 @@ impl Worded for TrialRefusal {
             | Self::TrialGrubOnBios
             | Self::TrialGrubMirrored
             | Self::TrialGrubNotOnce
+            | Self::TrialGrubMenuOnFat { .. }
+            | Self::TrialGrubDefaultBehind
+            | Self::TrialGrubsDiffer
             | Self::TrialGrubEnvironmentOn { .. }
             | Self::TrialGeneratorMasked
             | Self::TrialLoaderChanges { .. }

@@ -90,6 +90,10 @@ fn lack(text: &str) -> TrialLack {
             let (place, kind) = halves();
             TrialLack::EnvironmentOn { place, kind }
         }
+        "menu-on-fat" => TrialLack::MenuOnFat { place: whole() },
+        "no-hook" => TrialLack::NoHook,
+        "not-first" => TrialLack::NotFirst,
+        "grub-differs" => TrialLack::GrubDiffers,
         "no-generator" => TrialLack::NoGenerator,
         "kexec" => TrialLack::Kexec,
         "loader-changes" => {

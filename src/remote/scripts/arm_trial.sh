@@ -64,8 +64,8 @@ arm() {
 # stands_for_trial: refuses aloud if not.
 stands_for_trial() {
     read_systems
-    case $loader in
-    systemd-boot) ;;
+    case $loader:${grub_reads_ours-} in
+    systemd-boot:* | grub:first) ;;
     *)
         refuse other "no system is tried by $loader"
         return 1

@@ -88,7 +88,14 @@ look_at_file() {
     place_boot_file "$2"
     case $files_path in
     '') files_unproven="the $1 is read from $2, which is not on a partition of its own" && return ;;
-    "$root/nix/store/"*) files_unproven="the $1 is read from the store, not from a copy" && return ;;
+    # The very file: there is nothing to compare it with, and it is only read through.
+    "$root/nix/store/"*)
+        if [ -n "$3" ] && [ "$files_path" = "$root$3" ]; then
+            set -- "$1" "$2" ''
+        else
+            files_unproven="the $1 is read from the store, and is not this system's"
+        fi
+        ;;
     esac
     if [ ! -e "$files_path" ]; then
         files_bad "the $1 ${files_path#"$root"} is missing"

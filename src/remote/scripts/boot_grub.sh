@@ -2,6 +2,10 @@
 # GRUB, as NixOS configures it: `set default=` under simple conditions, entries by number, title or id, submenus.
 # shellcheck disable=SC2034,SC2154 # boot.sh's and lib.sh's variables
 
+# The line of the menu that reads our file; see boot_once_grub.sh.
+# shellcheck disable=SC2016 # GRUB's variable
+grub_hook='if [ -s $prefix/fleetdeploy.cfg ]; then source $prefix/fleetdeploy.cfg; fi'
+
 # Source: nixpkgs install-grub.pl; GRUB manual, "default"; GRUB's normal/menu.c for how a default is looked up.
 read_grub() {
     if [ -z "$boot_config" ]; then
@@ -20,12 +24,12 @@ read_grub() {
 }
 
 read_grub_menu() {
-    grub_once=''
+    grub_once='' grub_reads_ours=''
     grub_environment=${1%/*}/grubenv grub_platform=pc
     [ ! -d "$root/sys/firmware/efi" ] || grub_platform=efi
     set -- "$root$1"
     [ ! -s "$root$grub_environment" ] || set -- "$root$grub_environment" "$@"
-    grub_menu=$(exec awk -v platform="$grub_platform" '
+    grub_menu=$(exec awk -v platform="$grub_platform" -v hook="$grub_hook" -v trial=fleetdeploy-trial '
         # A variable. Pass 1 has all of them; 0 and 2 are without what may be chosen once.
         function value(name, pass) {
             if ((pass, name) in variables) return variables[pass, name]
@@ -205,11 +209,14 @@ read_grub_menu() {
         /^(menuentry|submenu)[ \t]/ { open($0); next }
         menu && /^}/ { menu = parent[menu]; next }
         menu && !is_menu[menu] { node = menu; inside($0); next }
+        !menu && !ifs && $0 == hook { hooked = 1 }
         { run($0) }
         END {
             entry = find(value("default", usual))
             if (once == "saved_entry") saves = 1
-            print saves "|" takes_next "|" init[entry] "|" kernel[entry] "|" initrds[entry]
+            # What it boots where an entry is not found.
+            if (hooked) ours = entry == find(trial) ? "first" : "behind"
+            print saves "|" takes_next "|" ours "|" init[entry] "|" kernel[entry] "|" initrds[entry]
             if (environment[once] != "") print once "|" environment[once] "|" init[find(value("default", 1))]
         }' "$@")
     grub_next=${grub_menu#*"
@@ -222,6 +229,9 @@ read_grub_menu() {
     grub_menu=${grub_menu#*|}
     grub_takes_next=${grub_menu%%|*}
     grub_menu=${grub_menu#*|}
+    # `first`: its menu reads our file, and a default that is not there is the boot default; `behind`: it is another.
+    grub_reads_ours=${grub_menu%%|*}
+    grub_menu=${grub_menu#*|}
     boot_found=${grub_menu%%|*}
     grub_menu=${grub_menu#*|}
     boot_kernel=${grub_menu%%|*}
@@ -232,6 +242,11 @@ read_grub_menu() {
     next_boot_found=${grub_next##*|}
     grub_next=${grub_next#*|}
     next_boot=${grub_next%|*}
+    # Our own entry is there in the boot that takes it alone.
+    if [ "$next_boot" = fleetdeploy-trial ] && [ -n "$grub_reads_ours" ] &&
+        [ -s "$root${boot_config%/*}/fleetdeploy.cfg" ]; then
+        next_boot_found=$(exec sed -n 's/^linux .* init=\([^ ]*\) .*/\1/p' "$root${boot_config%/*}/fleetdeploy.cfg")
+    fi
 }
 
 # Takes what is chosen once out of GRUB's environment, in place: GRUB has the blocks of this file by heart, and their

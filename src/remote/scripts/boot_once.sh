@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # An entry of our own for a system, to be booted once while the boot default stays: written, read back, set as the next
-# boot, and taken away again. Only for systemd-boot; every function reads back what it has done, and fails where that is
-# not so.
+# boot, and taken away again. Every function reads back what it has done, and fails where that is not so. For
+# systemd-boot, and for GRUB with boot_once_grub.sh.
 #
 # The entry is a copy of the loader's own for that system: what an installer adds to it (a device tree, secrets behind
 # the initrd) must be there too. Nothing that the loader has is changed, and no number in its menu.
@@ -20,6 +20,11 @@ longest_line=1920
 
 # find_own_entry SYSTEM: $entry_file has a kernel, and this system's init and no other's; it is the loader's.
 find_own_entry() {
+    if [ "$loader" = grub ]; then
+        entry_place='' entry_file=$root$boot_config
+        grub_is_entry_of "$1" "$entry_file"
+        return
+    fi
     for entry_place in "$boot_esp" $boot_extra; do
         for entry_file in "$root$entry_place"/loader/entries/*.conf; do
             case $entry_file in */"$trial_entry") continue ;; esac
@@ -33,6 +38,10 @@ find_own_entry() {
 is_entry_of() {
     entry_kernel='' entry_initrds='' entry_options=''
     [ -r "$entry_file" ] || return 1
+    if [ "$loader" = grub ]; then
+        grub_is_entry_of "$1" "$entry_file"
+        return
+    fi
     while read -r entry_key entry_value || [ -n "$entry_key" ]; do
         case $entry_key in
         linux)
@@ -73,6 +82,11 @@ judge_options() {
         ;;
     esac
     judge_line="$entry_options $1"
+    if [ "$loader" = grub ]; then
+        grub_takes_options || return
+        # It puts the kernel before them.
+        judge_line="BOOT_IMAGE=(hd00,gpt000)$entry_kernel $judge_line"
+    fi
     [ "${#judge_line}" -le "$longest_line" ] && return
     echo "its kernel's line would have ${#judge_line} bytes, and more than $longest_line may be cut"
     return 1
@@ -85,13 +99,20 @@ judge_options() {
 write_trial_entry() {
     written_default=$boot_default
     [ -n "$written_default" ] && [ -z "$next_boot" ] && find_own_entry "$1" || return
-    written_file=${entry_file%/*}/$trial_entry
-    # Without a sort-key it stands behind all that have one, and is not the first of the menu where a default is gone.
-    written_keys='title|version|sort-key|machine-id'
-    written_text=$(exec grep -v -E "^[[:space:]]*($written_keys)[[:space:]]" "$entry_file") || return
-    written_text="title $trial_title
+    if [ "$loader" = grub ]; then
+        # An entry that GRUB does not find is the first of its menu.
+        [ "$grub_reads_ours" = first ] || return
+        grub_write_entry "$2" || return
+    else
+        written_file=${entry_file%/*}/$trial_entry
+        # Without a sort-key it stands behind all that have one, and is not the first of the menu where a default is
+        # gone.
+        written_keys='title|version|sort-key|machine-id'
+        written_text=$(exec grep -v -E "^[[:space:]]*($written_keys)[[:space:]]" "$entry_file") || return
+        written_text="title $trial_title
 $written_text
 options $2"
+    fi
     printf '%s\n' "$written_text" 2>/dev/null >"$written_file.new" || return
     timeout -k 1 20 sync "$written_file.new" && mv -f "$written_file.new" "$written_file" &&
         timeout -k 1 20 sync -f "$written_file" || return
@@ -110,6 +131,11 @@ read_past_cache() {
 
 # find_trial_entry: $entry_file is ours; fails where there is none.
 find_trial_entry() {
+    if [ "$loader" = grub ]; then
+        entry_file=$root${boot_config%/*}/fleetdeploy.cfg
+        [ -e "$entry_file" ]
+        return
+    fi
     for entry_place in "$boot_esp" $boot_extra; do
         entry_file=$root$entry_place/loader/entries/$trial_entry
         [ ! -e "$entry_file" ] || return 0
@@ -119,13 +145,21 @@ find_trial_entry() {
 
 # entry_is_of RUN: whether our entry, $entry_file, names this run.
 entry_is_of() {
-    grep -qsE "^options (.* )?fleetdeploy.trial=$1( |\$)" "$entry_file"
+    grep -qsE "^(options|linux) (.* )?fleetdeploy.trial=$1( |\$)" "$entry_file"
 }
 
 # boots_once SYSTEM: whether the next boot, and that alone, is our entry, and it starts this system. Needs
 # read_boot_default.
 boots_once() {
-    [ "$next_boot|$next_boot_system" = "$trial_entry|$1" ]
+    is_next_ours && [ "$next_boot_system" = "$1" ]
+}
+
+# is_next_ours: whether the next boot is our entry, whatever that starts, if it is there. Needs read_boot_default.
+is_next_ours() {
+    case $loader in
+    grub) [ "$next_boot" = "$grub_trial" ] ;;
+    *) [ "$next_boot" = "$trial_entry" ] ;;
+    esac
 }
 
 # set_trial_once SYSTEM: the last thing before the reboot. What cannot be read back is taken back.
@@ -133,7 +167,10 @@ set_trial_once() {
     once_default=$boot_default
     # Somebody else's next boot is not overwritten.
     [ -z "$next_boot" ] || boots_once "$1" || return
-    timeout -k 1 20 bootctl set-oneshot "$trial_entry" >/dev/null 2>&1
+    case $loader in
+    grub) [ "$grub_once" = next_entry ] || set_grub_once "$grub_trial" ;;
+    *) timeout -k 1 20 bootctl set-oneshot "$trial_entry" >/dev/null 2>&1 ;;
+    esac
     read_boot_default
     boots_once "$1" && [ "$boot_default" = "$once_default" ] && return
     unset_trial_once
@@ -143,24 +180,34 @@ set_trial_once() {
 # unset_trial_once: if the next boot is our entry it is emptied; anything else is left, also beside it.
 unset_trial_once() {
     read_boot_default
-    [ "$next_boot" = "$trial_entry" ] || return 0
-    delete_efi_variable LoaderEntryOneShot "$systemd_boot_vendor"
+    is_next_ours || return 0
+    if [ "$loader" = grub ]; then
+        empty_grub_once
+    else
+        delete_efi_variable LoaderEntryOneShot "$systemd_boot_vendor"
+    fi
     read_boot_default
-    [ "$next_boot" != "$trial_entry" ]
+    ! is_next_ours
 }
 
 # remove_trial_entry: the next boot first; an entry that would still be started stays, and so does what guards it.
 remove_trial_entry() {
     unset_trial_once || return
+    if [ "$loader" = grub ]; then
+        remove_grub_entry
+        return
+    fi
     # It was written, and lies where nothing is mounted now.
     if [ -z "$boot_esp" ] && [ -e "${folder-}/entry" ]; then return 1; fi
     for entry_place in "$boot_esp" $boot_extra; do
         entry_file=$root$entry_place/loader/entries/$trial_entry
         # A full partition has left the one and not the other.
-        if [ -e "$entry_file" ] || [ -e "$entry_file.new" ]; then
-            rm -f "$entry_file" "$entry_file.new" && timeout -k 1 20 sync -f "${entry_file%/*}" || return
-        fi
+        if [ -e "$entry_file" ] || [ -e "$entry_file.new" ]; then remove_entry_file || return; fi
     done
+}
+
+remove_entry_file() {
+    rm -f "$entry_file" "$entry_file.new" && timeout -k 1 20 sync -f "${entry_file%/*}"
 }
 
 # ---- what stands on the kernel's line ----

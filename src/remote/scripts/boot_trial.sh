@@ -106,14 +106,69 @@ trial_of_grub() {
     [ -z "$grub_saves" ] || lacks saves
     [ -n "$grub_takes_next" ] || lacks takes-no-next-entry
     [ -s "$root$grub_environment" ] || lacks no-environment "$grub_environment"
+    trial_place_of_grub
+    case $grub_reads_ours in
+    first) ;;
+    '') lacks no-hook ;;
+    *) lacks not-first ;;
+    esac
+    [ -n "$trial_means" ] || return 0
+    # The menu is written anew by the booted system before anything is tried.
+    trial_installs_of_grub || lacks grub-differs
+    [ -n "$trial_hooked" ] || lacks no-hook
+    if find_own_entry "$boot_default"; then
+        boot_line="$entry_kernel $entry_options"
+        # As judge_options counts it.
+        put trial_line "$((${#boot_line} + 24))"
+        grub_takes_options >/dev/null || lacks line-unknown
+    else
+        lacks line-unknown
+    fi
+}
+
+trial_place_of_grub() {
     trial_mount "$boot_place" || return 0
     case $trial_type in
-    ext2 | ext3 | ext4 | vfat) ;;
+    ext2 | ext3 | ext4) ;;
+    # A trial has its menu written twice more, and there each writing may be cut in half: it starts nothing at all then.
+    vfat) lacks menu-on-fat "$trial_place" ;;
     *) lacks environment-on "$trial_place $trial_type" && return ;;
     esac
     for trial_kind in dm md; do
         [ ! -e "$root/sys/dev/block/$trial_number/$trial_kind" ] || lacks environment-on "$trial_place $trial_kind"
     done
+}
+
+# Whether the two installers of a trial leave GRUB itself alone: they put it onto the disk anew where one of these is
+# not what it was. Source: nixpkgs, install-grub.pl, "requireNewInstall".
+trial_installs_of_grub() {
+    trial_hooked=yes
+    # Nothing is tried there, or it is said already.
+    [ -n "$booted" ] && [ "$booted" != "$boot_default" ] || return 0
+    grub_installed_by "$booted" || return
+    trial_installed=$grub_installed
+    grep -qsF -e "$grub_hook" "$root$grub_told" || trial_hooked=''
+    grub_installed_by "$boot_default" && [ "$grub_installed" = "$trial_installed" ]
+}
+
+# grub_installed_by SYSTEM: $grub_installed, what decides it; fails where that cannot be read.
+grub_installed_by() {
+    grub_installed=''
+    grub_script=$(exec grep -a -o -h -m 1 -E '/nix/store/[a-zA-Z0-9+._?=/-]+install-grub\.sh' \
+        "$root$1/bin/switch-to-configuration" 2>/dev/null)
+    [ -n "$grub_script" ] || return
+    grub_told=$(exec grep -o -h -E '/nix/store/[a-zA-Z0-9+._?=-]+grub-config\.xml' \
+        "$root${grub_script%%
+*}" 2>/dev/null)
+    # More than one is of mirrored partitions.
+    is_store_path "${grub_told%.xml}" || return
+    grub_installed=$(exec awk '
+        /<attr name="(grub|grubEfi|grubTarget|grubTargetEfi)">/ { is_package = 1 }
+        /<attr name="(fullName|fullVersion|devices|efiSysMountPoint|extraGrubInstallArgs)">/ { is_told = 1 }
+        is_package && /<string/ { print /value=""/ ? "none" : "some" }
+        is_told { print }
+        /<\/attr>/ { is_package = is_told = 0 }' "$root$grub_told" 2>/dev/null)
+    case $grub_installed in *fullVersion*) ;; *) return 1 ;; esac
 }
 
 # trial_mount FOLDER: the mount that it lies on, as $trial_place, $trial_type, $trial_options and $trial_number, of

@@ -45,6 +45,10 @@ judge_own_entry() {
         echo "the loader has no entry with a kernel for $new"
         return 1
     fi
+    if [ "$loader" = grub ] && [ "$grub_reads_ours" != first ]; then
+        echo "the menu of GRUB does not read our file, or its default is not its first entry"
+        return 1
+    fi
     judge_options "$register_more"
 }
 

@@ -6,13 +6,14 @@ mod records;
 mod report;
 mod run;
 mod spec;
+mod trial;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::chaos::report::Results;
+use crate::chaos::report::{Results, Row};
 use crate::chaos::run::{Came, run};
 use crate::chaos::spec::{BLOCK, Spec};
 use crate::fleet::{Fleet, Setup};
@@ -26,9 +27,11 @@ fn the_runs_that_were_asked_for() {
     let (first, count, jobs): (u64, u64, u64) = (number("CHAOS_SEED"), number("CHAOS_RUNS"), number("CHAOS_JOBS"));
     let place = PathBuf::from(std::env::var("CHAOS_PLACE").unwrap());
     let results = Results::open(&place, std::env::var("CHAOS_RESUME").is_ok_and(|value| value == "yes"));
+    let kind =
+        if std::env::var("CHAOS_KIND").is_ok_and(|value| value == "trials") { Kind::Trials } else { Kind::Pushes };
     let todo: Vec<u64> = (first..first + count).filter(|seed| !results.has(*seed)).collect();
     eprintln!("{} runs to do, {} done already", todo.len(), count - todo.len() as u64);
-    let violated = runs(&todo, jobs, &results);
+    let violated = runs(kind, &todo, jobs, &results);
     results.write_table();
     assert_eq!(violated, 0, "runs with violations; see {}", place.display());
 }
@@ -61,11 +64,11 @@ fn a_push_to_a_container_that_dies_in_the_test_or_sleeps_in_the_switch_breaks_no
 fn fixed(seeds: &[u64]) {
     let place = tempfile::tempdir().unwrap();
     let results = Results::open(place.path(), false);
-    assert_eq!(run_block(0, seeds, &results), 0, "runs with violations; see above");
+    assert_eq!(run_block(Kind::Pushes, 0, seeds, &results), 0, "runs with violations; see above");
 }
 
 /// Blocks of seeds, which share their hosts, by as many jobs; answers how many runs had violations.
-fn runs(seeds: &[u64], jobs: u64, results: &Results) -> usize {
+fn runs(kind: Kind, seeds: &[u64], jobs: u64, results: &Results) -> usize {
     let blocks = Mutex::new(seeds.chunk_by(|one, other| one / BLOCK == other / BLOCK));
     let violated = Mutex::new(0);
     std::thread::scope(|scope| {
@@ -74,7 +77,8 @@ fn runs(seeds: &[u64], jobs: u64, results: &Results) -> usize {
             scope.spawn(move || {
                 loop {
                     let Some(block) = blocks.lock().unwrap().next() else { return };
-                    *violated.lock().unwrap() += run_block(job, block, results);
+                    let count = run_block(kind, job, block, results);
+                    *violated.lock().unwrap() += count;
                 }
             });
         }
@@ -83,18 +87,14 @@ fn runs(seeds: &[u64], jobs: u64, results: &Results) -> usize {
 }
 
 /// A fleet is used again as long as it is clean.
-fn run_block(job: u64, seeds: &[u64], results: &Results) -> usize {
+fn run_block(kind: Kind, job: u64, seeds: &[u64], results: &Results) -> usize {
     let mut fleet: Option<Fleet> = None;
     let mut violated = 0;
     for seed in seeds {
-        let spec = Spec::of(*seed);
-        let came = catch_unwind(AssertUnwindSafe(|| {
-            let fleet = fleet.get_or_insert_with(|| boot(job, &spec));
-            run(fleet, &spec)
-        }));
-        let came = came.unwrap_or_else(|panic| Came::broken(&spec, &words(panic.as_ref())));
-        results.add(&came);
-        if !came.violations.is_empty() {
+        let came = catch_unwind(AssertUnwindSafe(|| kind.run(&mut fleet, job, *seed)));
+        let came = came.unwrap_or_else(|panic| kind.broken(*seed, &words(panic.as_ref())));
+        results.add(came.as_ref());
+        if !came.violations().is_empty() {
             violated += 1;
             if let Some(fleet) = fleet.take() {
                 keep(&results.place().join(seed.to_string()), &fleet);
@@ -102,6 +102,32 @@ fn run_block(job: u64, seeds: &[u64], results: &Results) -> usize {
         }
     }
     violated
+}
+
+/// What a fleet is taken through.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Pushes,
+    Trials,
+}
+
+impl Kind {
+    fn run(self, fleet: &mut Option<Fleet>, job: u64, seed: u64) -> Box<dyn Row> {
+        match self {
+            Self::Pushes => {
+                let spec = Spec::of(seed);
+                Box::new(run(fleet.get_or_insert_with(|| boot(job, &spec)), &spec))
+            }
+            Self::Trials => Box::new(trial::run(fleet.get_or_insert_with(|| trial::boot(job, seed)), seed)),
+        }
+    }
+
+    fn broken(self, seed: u64, why: &str) -> Box<dyn Row> {
+        match self {
+            Self::Pushes => Box::new(Came::broken(&Spec::of(seed), why)),
+            Self::Trials => Box::new(trial::broken(seed, why)),
+        }
+    }
 }
 
 fn boot(job: u64, spec: &Spec) -> Fleet {

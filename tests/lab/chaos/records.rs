@@ -104,7 +104,7 @@ impl Drop for Watch {
 }
 
 /// The system that a boot loader's files would start; `None` while they are being written.
-fn boot_default(boot: &Path) -> Option<String> {
+pub(super) fn boot_default(boot: &Path) -> Option<String> {
     let lines = if let Ok(conf) = std::fs::read_to_string(boot.join("loader/loader.conf")) {
         let entry = conf.lines().find_map(|line| line.strip_prefix("default "))?.trim().to_owned();
         std::fs::read_to_string(boot.join("loader/entries").join(entry)).ok()?

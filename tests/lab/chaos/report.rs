@@ -7,10 +7,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::chaos::run::Came;
 use crate::chaos::spec::{Injection, Moment};
+use crate::chaos::trial::Step;
 
 /// A folder: `results.jsonl`, `table.md`, and one folder for each run with violations.
 #[derive(Debug)]
@@ -41,23 +42,10 @@ impl Results {
         self.done.contains(&seed)
     }
 
-    pub(super) fn add(&self, came: &Came) {
-        let line = serde_json::to_string(came).unwrap();
-        writeln!(self.file.lock().unwrap(), "{line}").unwrap();
-        let spec = &came.spec;
-        eprintln!(
-            "seed {}: {:?} to {} of {}, {} ({}) in {}: {}, {} s{}",
-            spec.seed,
-            spec.push,
-            spec.changed.len(),
-            spec.hosts.len(),
-            spec.injection.words(),
-            spec.victim,
-            came.phase_hit,
-            came.outcome,
-            came.seconds,
-            came.violations.iter().fold(String::new(), |all, one| all + "\n    VIOLATION: " + one),
-        );
+    pub(super) fn add(&self, row: &dyn Row) {
+        writeln!(self.file.lock().unwrap(), "{}", row.line()).unwrap();
+        let violations = row.violations().iter().fold(String::new(), |all, one| all + "\n    VIOLATION: " + one);
+        eprintln!("seed {}: {}{violations}", row.seed(), row.words());
     }
 
     /// What was done, in which phase, and what came of it: Markdown, printed and in `table.md`.
@@ -65,6 +53,24 @@ impl Results {
         let table = table(&lines(&self.place.join("results.jsonl")));
         eprintln!("\n{table}");
         std::fs::write(self.place.join("table.md"), table).unwrap();
+    }
+}
+
+/// A run that is over: a line of JSON with `injection`, `phase_hit`, `outcome`, `seconds` and `violations`.
+pub(super) trait Row: ToLine {
+    fn seed(&self) -> u64;
+    /// What it was and what came of it, for a person who waits.
+    fn words(&self) -> String;
+    fn violations(&self) -> &[String];
+}
+
+pub(super) trait ToLine {
+    fn line(&self) -> String;
+}
+
+impl<Any: Serialize> ToLine for Any {
+    fn line(&self) -> String {
+        serde_json::to_string(self).unwrap()
     }
 }
 
@@ -77,7 +83,7 @@ fn lines(path: &Path) -> Vec<Value> {
 fn table(lines: &[Value]) -> String {
     let word = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let injection = |line: &Value| {
-        let all = [&[Injection::Nothing], Injection::ALL.as_slice()].concat();
+        let all = [&[Injection::Nothing], Injection::ALL.as_slice(), &Injection::OF_TRIALS].concat();
         let is_it = |one: &&Injection| serde_json::to_value(one).unwrap() == line["injection"];
         all.iter().find(is_it).map_or("", |one| one.words())
     };
@@ -94,7 +100,8 @@ fn table(lines: &[Value]) -> String {
     let mut phases: BTreeMap<usize, (String, usize)> = BTreeMap::new();
     for line in lines {
         let phase = word(line, "phase_hit");
-        let order = Moment::ALL.iter().position(|moment| moment.word() == phase).unwrap_or(usize::MAX);
+        let mut words = Moment::ALL.map(Moment::word).into_iter().chain(Step::ALL.map(Step::word));
+        let order = words.position(|word| word == phase).unwrap_or(usize::MAX);
         *cells.entry((injection(line), order, phase.clone())).or_default().entry(word(line, "outcome")).or_default() +=
             1;
         phases.entry(order).or_insert((phase, 0)).1 += 1;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::chaos::invariants::{New, Side, Truth};
 use crate::chaos::records::{Records, Watch};
+use crate::chaos::report::Row;
 use crate::chaos::spec::{Injection, Moment, Push, Recoverer, Spec};
 use crate::chaos::world::{inject, mend};
 use crate::fleet::Fleet;
@@ -16,10 +17,10 @@ use crate::pushed::{Pushed, Pushing};
 
 /// Recoveries in a row until one has nothing left to do: one that finds a host still rebooting, one that goes on from
 /// there, and one that only looks.
-const RECOVERIES: usize = 4;
+pub(super) const RECOVERIES: usize = 4;
 
 /// Short times: a dead push is over in a minute, and a machine that runs two fleets keeps up.
-const INVENTORY: Inventory = Inventory {
+pub(super) const INVENTORY: Inventory = Inventory {
     defaults: "user: root",
     guard: "50s",
     settle: "8s",
@@ -55,18 +56,43 @@ pub(super) struct Came {
 pub(super) struct Ended {
     by: String,
     /// Absent when it was killed.
-    exit: Option<i32>,
+    pub(super) exit: Option<i32>,
     outcome: Option<Outcome>,
     seconds: u64,
 }
 
 impl Ended {
-    fn of(by: &str, pushed: &Pushed) -> Self {
+    pub(super) fn of(by: &str, pushed: &Pushed) -> Self {
         let outcome = pushed.events().find_map(|event| match event {
             Event::Finished { outcome, .. } => Some(*outcome),
             _ => None,
         });
         Self { by: by.to_owned(), exit: pushed.status, outcome, seconds: pushed.took.as_secs() }
+    }
+}
+
+impl Row for Came {
+    fn seed(&self) -> u64 {
+        self.spec.seed
+    }
+
+    fn words(&self) -> String {
+        let spec = &self.spec;
+        format!(
+            "{:?} to {} of {}, {} ({}) in {}: {}, {} s",
+            spec.push,
+            spec.changed.len(),
+            spec.hosts.len(),
+            spec.injection.words(),
+            spec.victim,
+            self.phase_hit,
+            self.outcome,
+            self.seconds,
+        )
+    }
+
+    fn violations(&self) -> &[String] {
+        &self.violations
     }
 }
 

@@ -133,9 +133,18 @@ pub(super) enum Injection {
     BootFull,
     SshdStopped,
     ReloadFlood,
+    /// SIGINT for the workstation's process, once.
+    Interrupt,
+    /// SIGKILL for the guard, which systemd starts again.
+    GuardKilled,
+    /// Longer than links are waited for.
+    CableForLong,
 }
 
 impl Injection {
+    /// What is done to trials alone.
+    pub(super) const OF_TRIALS: [Self; 3] = [Self::Interrupt, Self::GuardKilled, Self::CableForLong];
+
     pub(super) const ALL: [Self; 10] = [
         Self::Kill,
         Self::KillTwice,
@@ -162,6 +171,9 @@ impl Injection {
             Self::BootFull => "/boot of a host full",
             Self::SshdStopped => "sshd of a host stopped",
             Self::ReloadFlood => "daemon-reload in a loop",
+            Self::Interrupt => "Ctrl-C",
+            Self::GuardKilled => "kill -9 of the guard",
+            Self::CableForLong => "cable out for more than a minute",
         }
     }
 }
@@ -263,7 +275,7 @@ impl Spec {
 ///
 /// Source: Steele, Lea, Flood: Fast splittable pseudorandom number generators (splitmix64).
 #[derive(Debug)]
-struct Draw(u64);
+pub(super) struct Draw(pub(super) u64);
 
 impl Draw {
     fn next(&mut self) -> u64 {
@@ -274,11 +286,11 @@ impl Draw {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
-    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+    pub(super) fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[usize::try_from(self.below(all.len() as u64)).unwrap()]
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn inject(fleet: &Fleet, spec: &Spec, push: &Pushing) {
         Injection::BootFull => on_victim(fleet, spec, "cat /dev/zero >/boot/full 2>/dev/null; true"),
         Injection::SshdStopped => on_victim(fleet, spec, "systemctl stop sshd"),
         Injection::ReloadFlood => on_victim(fleet, spec, FLOOD),
+        Injection::Interrupt | Injection::GuardKilled | Injection::CableForLong => panic!("not done to a push"),
     }
 }
 
@@ -43,7 +44,10 @@ pub(super) fn mend(fleet: &Fleet, spec: &Spec) {
         | Injection::KillTwice
         | Injection::Asleep
         | Injection::PowerCut
-        | Injection::CableForAWhile => {}
+        | Injection::CableForAWhile
+        | Injection::Interrupt
+        | Injection::GuardKilled
+        | Injection::CableForLong => {}
     }
 }
 

@@ -3,12 +3,16 @@
 //! Each waits for boots of an emulated processor: the first two are in every run of `scripts/test.sh`, the others in
 //! one with `--boot`.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+
 use fleetdeploy::event::{Event, HostOutcome, Outcome};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use super::{selected, with_a_vm};
-use crate::fleet::{Fleet, text};
+use super::{PATIENT, WITH_A_VM, selected, with_a_vm};
+use crate::fleet::{Fleet, Setup, text};
+use crate::next_boot::SET_NEXT;
 use crate::pushed::{Pushed, Pushing};
 use crate::wait::{seconds, until};
 
@@ -212,14 +216,93 @@ fn wait_for_stored_next_boot(fleet: &Fleet) {
     });
 }
 
+// ---- GRUB ----
+
+/// All that a trial leaves beside the roots and GRUB's menu.
+const LEFT_OF_GRUB: &str = "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null; ls /boot/grub | grep fleetdeploy; true";
+const NEXT_ENTRY: &str = "sed -n 's/^next_entry=//p' /boot/grub/grubenv";
+/// Whether it is the boot of a trial, by the line of its kernel.
+const IN_TRIAL: &str = "grep -c fleetdeploy.trial= /proc/cmdline; true";
+
+/// Its menu reads our file, as its configuration says.
+fn with_grub(test: &str) -> Fleet {
+    let params = r#"{"web": {"grub_reads_ours": true}}"#;
+    let fleet = Fleet::made(test, &Setup { hosts: &WITH_A_VM, vms: &["web:grub"], params, ..Setup::default() });
+    fleet.write_inventory(&PATIENT);
+    fleet
+}
+
+/// The same as [`wait_for_stored_next_boot`], where that is a file on the boot partition.
+fn wait_for_stored_next_entry(fleet: &Fleet) {
+    let (begin, end) = (609 << 20, 705 << 20);
+    until(seconds(240), "the next boot is stored", || {
+        let mut disk = File::open(fleet.place().join("hosts/web/disk.img")).unwrap();
+        disk.seek(SeekFrom::Start(begin)).unwrap();
+        let mut bytes = Vec::new();
+        disk.take(end - begin).read_to_end(&mut bytes).unwrap();
+        let stored = b"# GRUB Environment Block\nnext_entry=fleetdeploy-trial\n";
+        // A hundred megabytes a look.
+        std::thread::sleep(seconds(1));
+        bytes.windows(stored.len()).any(|found| found == stored).then_some(())
+    });
+}
+
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
-fn grub_is_no_way_to_try_a_system_yet_and_the_host_is_rebooted_at_once() {
+fn grub_starts_our_entry_once_also_after_a_power_cut_and_never_one_that_it_cannot_take_back() {
+    let fleet = with_grub("vmgrubgood");
+    let (_, new) = switch(&fleet, "2", "6.12.9");
+    fleet.host("web", STOPS_SLOWLY);
+    let run = tries(&fleet);
+    wait_for_doing(&run, "told to reboot");
+    wait_for_stored_next_entry(&fleet);
+    assert_eq!(fleet.boots("web"), 1);
+    fleet.power("web", "cut");
+    wait_for_doing(&run, "is up; logging in anew");
+    while_it_waits(&run, || {
+        assert_eq!(fleet.host("web", IN_TRIAL), "1\n");
+        assert_eq!(fleet.host("web", NEXT_ENTRY).trim(), "", "GRUB has taken it back");
+        fleet.host("web", "cp /boot/grub/fleetdeploy.cfg /root/entry");
+    });
+    run.ended().assert_ended(0, Outcome::Rebooted);
+    assert_eq!(stands(&fleet), [&new; 4].map(String::clone));
+    assert_eq!((fleet.boots("web"), fleet.host("web", LEFT_OF_GRUB)), (2, String::new()));
+
+    // As on a disk that GRUB cannot write: what is chosen once stays chosen.
+    let sticks = "cp /root/entry /boot/grub/fleetdeploy.cfg; sed -i '/save_env next_entry/d' /boot/grub/grub.cfg";
+    fleet.host("web", &format!("{sticks}; {}; sync; systemctl reboot", SET_NEXT.replace("1>0", "fleetdeploy-trial")));
+    wait_for_boot(&fleet, 3);
+    assert_eq!(stands(&fleet), [&new; 4].map(String::clone));
+    let stays = (fleet.host("web", NEXT_ENTRY), fleet.host("web", IN_TRIAL));
+    assert_eq!(stays, ("fleetdeploy-trial\n".to_owned(), "0\n".to_owned()), "the boot default, not our entry again");
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
+fn a_panic_after_grub_ends_on_the_old_system_by_itself() {
+    let fleet = with_grub("vmgrubpanic");
+    fleet.set("web", "boot", "\"initrd-panics\"");
+    let (old, new) = switch(&fleet, "2", "6.12.9");
+    let run = tries(&fleet);
+    wait_for_doing(&run, "told to reboot");
+    wait_for_boot(&fleet, 3);
+    let ended = run.ended();
+    ended.assert_says(Some("web"), &["without a word of its guard", "crashed or was reset"]);
+    ended.assert_ended(1, Outcome::PartlyRebooted);
+    assert_eq!(ended.host("web"), &BACK);
+    assert_eq!(stands(&fleet), [&old, &old, &new, &old].map(String::clone));
+    assert_eq!((fleet.host("web", LEFT_OF_GRUB), fleet.boots("web")), (".trial\n".to_owned(), 3));
+    assert_eq!(fleet.host("web", NEXT_ENTRY).trim(), "");
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
+fn a_menu_of_grub_that_does_not_read_our_file_is_no_way_to_try_a_system_and_the_host_is_rebooted_at_once() {
     let fleet = with_a_vm("vmgrubtrial", "web:grub");
     let (_, new) = switch(&fleet, "2", "6.12.9");
     let ended = tries(&fleet).ended();
     ended.assert_ended(0, Outcome::Rebooted);
-    ended.assert_says(Some("web"), &["cannot be tried here first: GRUB boots it"]);
+    ended.assert_says(Some("web"), &["cannot be tried here first: the menu of its GRUB does not read"]);
     assert_eq!(stands(&fleet), [&new; 4].map(String::clone));
     assert_eq!(fleet.boots("web"), 2);
 }

@@ -401,6 +401,21 @@ let
     init-script = { name = "init-script-builder.sh"; program = ./install-init-script; };
   };
   installer = installers.${loaderKind}.program;
+  extraEntries = when p.grub_reads_ours
+    "if [ -s $prefix/fleetdeploy.cfg ]; then source $prefix/fleetdeploy.cfg; fi";
+  # What install-grub.pl is told, as far as it says whether GRUB itself is installed again.
+  grubConfig = builtins.toFile "grub-config.xml" (builtins.toXML {
+    inherit extraEntries;
+    fullName = "grub";
+    fullVersion = p.grub_version;
+    grub = "";
+    grubEfi = "/usr/lib/grub";
+    grubTarget = "";
+    grubTargetEfi = "x86_64-efi";
+    devices = [ "nodev" ];
+    efiSysMountPoint = "/boot/efi";
+    extraGrubInstallArgs = [ ];
+  });
   installerName = if p.loader == "none" then "no-bootloader" else installers.${loaderKind}.name;
   activationFault =
     if p.activate == "ok" then ""
@@ -495,6 +510,7 @@ let
       export PATH=${sw}/bin:${systemd}/bin
       export boot_timeout=${if isVm then "0" else "5"}
       ${loaderFault}
+      ${when (loaderKind == "grub") "export extra_entries='${extraEntries}' grub_config=${grubConfig}"}
       bash ${installer} "$@" || exit
       ${loaderFaultAfter}
     '';

@@ -37,6 +37,8 @@
   loader = "ok";
   # systemd-boot | grub | init | init-script (as `init`, but its installer writes a script); null: the host's own
   loader_kind = null;
+  grub_reads_ours = false; # GRUB's menu reads fleetdeploy.cfg, as its extraEntries may say
+  grub_version = "2.12";
   # dark: never comes up | panics (the same, without `panic=` on the kernel's line) | no-network | slow:SECONDS; of a vm
   # also initrd-panics | initrd-hangs
   boot = "ok";
