@@ -131,6 +131,9 @@ pub enum HostOutcome {
         /// Whether its guard rebooted it, and not the push switched it back.
         by_guard: bool,
     },
+    /// Its new system was tried once in a boot, and it runs again what it booted before, by whatever; its profile is
+    /// still what was tried.
+    WentBack,
     /// Not touched.
     Untouched,
     /// It is not known, or not where it should be.

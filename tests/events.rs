@@ -85,7 +85,10 @@ fn forecast() -> Forecast {
             needed_ms: 745_000,
             boot_ms: 300_000,
             comparison: Comparison { packages: Some(Vec::new()), reboot_for: Some(vec!["kernel".into()]) },
-            trial: Some(TrialOutlook::TrialPossible { means: TrialMeans::NextEntry, watchdog: false }.into()),
+            trial: Some(
+                TrialOutlook::TrialPossible { means: TrialMeans::NextEntry, watchdog: false, back_within_s: 2600 }
+                    .into(),
+            ),
             units: Some(UnitChanges { restart_systemd: true, ..UnitChanges::default() }),
         }],
         armed_first: Some(name("vps")),
@@ -117,6 +120,7 @@ fn ends() -> Vec<Event> {
         HostOutcome::Witness,
         HostOutcome::RolledBack { by_guard: true },
         HostOutcome::Untouched,
+        HostOutcome::WentBack,
         HostOutcome::Lost { why: AnyReason::without_code("no answer") },
         HostOutcome::Left { why: AnyReason::without_code("its guard brings it back"), back_within_ms: Some(90_000) },
         HostOutcome::Left { why: AnyReason::without_code("as it was found"), back_within_ms: None },

@@ -79,7 +79,9 @@ fn forecast() -> Forecast {
     }
     for host in &mut hosts[..2] {
         host.comparison = alike.clone();
-        host.trial = Some(TrialOutlook::TrialPossible { means: TrialMeans::EfiVariable, watchdog: false }.into());
+        host.trial = Some(
+            TrialOutlook::TrialPossible { means: TrialMeans::EfiVariable, watchdog: false, back_within_s: 2600 }.into(),
+        );
         host.units = Some(units.clone());
     }
     hosts[0].boots = Some(system("vps", "25.11.0"));

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use clap::Args;
 use futures::FutureExt;
 
+use super::reboot::TryingArgs;
 use super::shared::conclusion::{Conclusion, millis};
 use super::shared::confirm::ensure_somebody_can_be_asked;
 use super::shared::fleet_context::{FleetContext, owner};
@@ -20,6 +21,7 @@ use crate::commands::shared::evaluation::EvaluationArgs;
 use crate::commands::shared::fleet_hosts::{BuildOnArgs, FleetHostsArgs};
 use crate::commands::shared::global::GlobalArgs;
 use crate::commands::shared::terms::{ShowingArgs, SourceArgs, TermsArgs};
+use crate::decide::reboot::trial::TrialWish;
 use crate::decide::rollback::To;
 use crate::decide::sending::FormerCopies;
 use crate::decide::survey::Allowed;
@@ -90,10 +92,14 @@ pub struct PushArgs {
     /// After the commit, reboot the hosts that need it for their new systems, one after the other; also those that had
     /// them already
     ///
-    /// As `fleetdeploy reboot` does it: each is proven back before the next, whatever `--waves` says of the test.
+    /// As `fleetdeploy reboot` does it: each is proven back before the next, whatever `--waves` says of the test; and
+    /// what a host did not boot last is tried first, where the host can do that.
     #[arg(long)]
     pub reboot: bool,
-    /// With --reboot: try the new systems once before they are what a reboot brings, as `fleetdeploy reboot --trial`
+    /// With --reboot: reboot into the new systems at once, as `fleetdeploy reboot --no-trial`
+    #[arg(long, requires = "reboot", conflicts_with = "trial")]
+    pub no_trial: bool,
+    /// With --reboot: refuse to reboot a host that cannot try its new system, as `fleetdeploy reboot --trial`
     #[arg(long, requires = "reboot")]
     pub trial: bool,
 }
@@ -102,12 +108,13 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &PushArgs) -
     let mut context = prepare(global, &arguments.fleet, &arguments.terms)?.built_on(&arguments.building)?;
     arguments.evaluation.lay_over(&mut context.fleet.evaluation)?;
     let wanted = Wanted::new(&context, &arguments.terms, first(arguments.showing))?;
+    let trying = TryingArgs { no_trial: arguments.no_trial, trial: arguments.trial };
     go(
         global,
         mode,
         &context,
         Wanted {
-            reboot: arguments.reboot.then_some(arguments.trial),
+            reboot: arguments.reboot.then_some(trying.wish()),
             clean: arguments.source.clean,
             reports: arguments.reports.clone(),
             ..wanted
@@ -142,8 +149,8 @@ pub(super) struct Wanted {
     pub(super) accept_failed: BTreeSet<String>,
     pub(super) waves: Waves,
     pub(super) first: Preview,
-    /// Whether hosts are rebooted after it, and then whether their new systems are tried first.
-    pub(super) reboot: Option<bool>,
+    /// Whether hosts are rebooted after it, and then which new systems are tried first.
+    pub(super) reboot: Option<TrialWish>,
     /// Whether only a tree without changes is taken.
     pub(super) clean: bool,
     pub(super) reports: ReportArgs,
@@ -359,7 +366,7 @@ fn conclude(pushed: Option<Pushed>, touched: bool, guards_armed: bool, fleet: &F
                 concluded.text = rebooted.text.preceded_by(&format!("{before}, and then: "));
             }
             let is_news = |host: &HostName, end: &HostOutcome| match end {
-                HostOutcome::Lost { .. } | HostOutcome::Left { .. } => true,
+                HostOutcome::Lost { .. } | HostOutcome::Left { .. } | HostOutcome::WentBack => true,
                 HostOutcome::Rebooted => concluded.hosts.get(host) == Some(&HostOutcome::Unchanged),
                 _ => false,
             };

@@ -12,6 +12,7 @@ use super::{CommandResult, FAREWELL, Trouble};
 use crate::commands::shared::fleet_hosts::FleetHostsArgs;
 use crate::commands::shared::global::GlobalArgs;
 use crate::decide::reboot::HostEnd;
+use crate::decide::reboot::trial::TrialWish;
 use crate::decide::survey::Allowed;
 use crate::engine::reboot::{How, RebootRequest, Rolled, reboot};
 use crate::engine::shutdown::Shutdown;
@@ -30,8 +31,10 @@ use crate::ui::mode::Mode;
 ///
 /// A host is back when it runs on another boot what it was to boot, takes a new ssh login that ends in root, no unit
 /// fails that was fine before, and every required link is up that was up before. Hosts behind a jump come before the
-/// jump. If a host does not come back, no other is rebooted. Ctrl-C begins no further host and waits for the one that
-/// is under way; a second one leaves at once.
+/// jump. A system that its host did not boot last is tried first, where the host can do that: it is booted once, and
+/// the host goes back by itself if it does not come up; `--no-trial` reboots into it at once. If a host does not come
+/// back, no other is rebooted. Ctrl-C begins no further host and waits for the one that is under way; a second one
+/// leaves at once.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
@@ -39,6 +42,7 @@ Examples:
   fleetdeploy reboot homelab --on vps              only one
   fleetdeploy reboot farm --on 'web*' --waves 3    three at a time
   fleetdeploy reboot farm --waves 1,25%            one, and then a quarter of them at a time
+  fleetdeploy reboot homelab --no-trial            into new systems at once, without a trial
 
 Exit status:
   0  every selected host was rebooted and is proven back
@@ -52,7 +56,8 @@ pub struct RebootArgs {
     /// How many hosts at a time
     ///
     /// The sizes of the first waves, in hosts or in percent of those that are rebooted, rounded up; the last size is
-    /// that of all waves that follow: `3` is three at a time, `1,25%` one host and then a quarter of them at a time.
+    /// that of all waves that follow: `3` is three at a time, `1,25%` one host and then a quarter of them at a time. A
+    /// host whose new system is tried goes alone.
     #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "1", value_parser = str::parse::<Size>)]
     pub waves: Vec<Size>,
     /// How long links may take to come up after a reboot, instead of the inventory's `settle`
@@ -61,13 +66,33 @@ pub struct RebootArgs {
     /// Also hosts that would come up on something else than they run now
     #[arg(long)]
     pub accept_drift: bool,
-    /// Try a system that its host did not boot last once, before it is what a reboot brings
+    #[command(flatten)]
+    pub trying: TryingArgs,
+}
+
+/// Which new systems are tried once before they are what a reboot brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct TryingArgs {
+    /// Reboot at once into systems that were not booted before
     ///
-    /// It is booted under a guard, while the boot default is the system that booted last; and it becomes the boot
-    /// default once it has come up and is proven. A host that cannot do that says why, and is rebooted at once. Not the
-    /// default yet: docs/trial-boots.md says what is known to be missing.
+    /// Without it such a system is tried first, where its host can do that: it is booted once, under a guard, while
+    /// the boot default is the system that booted last, and it becomes the boot default once it has come up and is
+    /// proven. A host that cannot do that says why, and is rebooted at once.
+    #[arg(long, conflicts_with = "trial")]
+    pub no_trial: bool,
+    /// Refuse a host that cannot try its new system, instead of rebooting it at once
     #[arg(long)]
     pub trial: bool,
+}
+
+impl TryingArgs {
+    pub(super) fn wish(self) -> TrialWish {
+        match (self.trial, self.no_trial) {
+            (true, _) => TrialWish::Demanded,
+            (_, true) => TrialWish::Never,
+            (false, false) => TrialWish::WherePossible,
+        }
+    }
 }
 
 pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs) -> CommandResult {
@@ -83,7 +108,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &RebootArgs)
     let recording = record.listen(&events)?;
     let allowed = Allowed { drift: arguments.accept_drift, broken: false };
     let scope = context.scope(allowed, std::path::PathBuf::new());
-    let request = RebootRequest { scope, run: record.run.clone(), owner: owner(), tries: arguments.trial };
+    let request = RebootRequest { scope, run: record.run.clone(), owner: owner(), tries: arguments.trying.wish() };
     let names = || context.fleet.hosts.iter().map(|host| &host.name);
     events.publish(Event::RebootStarted {
         fleet: context.fleet.name.clone(),
@@ -143,7 +168,7 @@ pub(super) fn conclude(rolled: &Rolled, fleet: &Fleet, selected: &BTreeSet<HostN
         None => HostOutcome::Witness,
         Some(HostEnd::Rebooted) => HostOutcome::Rebooted,
         Some(HostEnd::Wrong { why }) => HostOutcome::Lost { why: why.clone() },
-        Some(HostEnd::WentBack { .. }) => HostOutcome::RolledBack { by_guard: true },
+        Some(HostEnd::WentBack { .. }) => HostOutcome::WentBack,
         Some(HostEnd::Refused { .. } | HostEnd::NotBegun) => HostOutcome::Untouched,
     };
     let hosts = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
@@ -232,7 +257,7 @@ mod tests {
             (
                 vec![("a", &back), ("b", &not)],
                 How::Through,
-                (Outcome::PartlyRebooted, 1, "rolled_back untouched witness"),
+                (Outcome::PartlyRebooted, 1, "went_back untouched witness"),
             ),
             (vec![], refused, (Outcome::Refused, 1, "untouched untouched untouched")),
             (vec![], interrupted.clone(), (Outcome::Refused, 143, "untouched untouched untouched")),

@@ -179,10 +179,9 @@ fn answers(
         StatusAnswer {
             way: way(host, workspace),
             flake: gathered.as_ref().ok().and_then(matches),
-            trial: gathered
-                .as_ref()
-                .ok()
-                .and_then(|condition| TrialOutlook::all(host, &condition.facts).into_iter().next()),
+            trial: gathered.as_ref().ok().and_then(|condition| {
+                TrialOutlook::all(host, context.fleet.settle, &condition.facts).into_iter().next()
+            }),
             gathered: gathered.map(|condition| {
                 let wrong = troubles(context.fleet_of(&name), host, &condition);
                 (condition, wrong)

@@ -324,7 +324,7 @@ impl Patient<'_> {
         } else if self.host.guard_action_given {
             findings.push(DoctorFinding::fine(HostHealth::EncryptedAndGuarded));
         }
-        let outlooks = TrialOutlook::all(self.host, facts);
+        let outlooks = TrialOutlook::all(self.host, self.fleet.settle, facts);
         findings.extend(outlooks.into_iter().map(DoctorFinding::fine));
         for trace in &facts.traces {
             let trace = trace.lines().next().unwrap_or_default().to_owned();

@@ -83,7 +83,7 @@ fn of_host(surveyed: &Surveyed<'_>, plan: &Plan) -> HostForecast {
         needed_ms: millis(host.shortest_guard(surveyed.times.settle, surveyed.times.steady)),
         boot_ms: millis(host.boot_time),
         comparison: Comparison::default(),
-        trial: TrialOutlook::all(host, surveyed.facts).into_iter().next().map(AnyReason::from),
+        trial: TrialOutlook::all(host, surveyed.times.settle, surveyed.facts).into_iter().next().map(AnyReason::from),
         units: None,
     }
 }

@@ -163,6 +163,10 @@ pub struct RollingReboot {
     tried: BTreeMap<HostId, TrialPlan>,
     /// The trial that is under way.
     trial: Option<(HostId, Trial)>,
+    /// This wave begins once more, without its trial.
+    begins_again: bool,
+    /// No host is rebooted into a new system that it cannot try.
+    only_tried: bool,
     /// The hosts of this wave that are not back yet.
     away: BTreeSet<HostId>,
     ends: BTreeMap<HostId, HostEnd>,
@@ -226,6 +230,22 @@ pub fn waves(
     waves
 }
 
+/// Says how many waves there are more for hosts that go alone because each is to be tried; `None`: no more.
+#[must_use]
+pub fn tried_one_by_one(
+    plan: &Plan,
+    selected: &BTreeSet<HostId>,
+    sizes: &[Size],
+    own: Option<HostId>,
+    tried: &BTreeSet<HostId>,
+) -> Option<TryingReason> {
+    let number =
+        |alone: &BTreeSet<HostId>| u64::try_from(waves(plan, selected, sizes, own, alone).len()).unwrap_or(u64::MAX);
+    let (waves, untried) = (number(tried), number(&BTreeSet::new()));
+    let hosts = || tried.iter().map(|host| plan.host(*host).name.clone()).collect();
+    (waves > untried).then(|| TryingReason::TriedOneByOne { hosts: hosts(), waves, untried })
+}
+
 impl RollingReboot {
     #[must_use]
     pub fn new(plan: Arc<Plan>, selected: &BTreeSet<HostId>, sizes: &[Size], own: Option<HostId>) -> Self {
@@ -253,6 +273,8 @@ impl RollingReboot {
             stage: RebootStage::Over,
             tried,
             trial: None,
+            begins_again: false,
+            only_tried: false,
             away: BTreeSet::new(),
             boots: BTreeMap::new(),
             streak: 0,
@@ -261,6 +283,12 @@ impl RollingReboot {
             last_restarts: BTreeMap::new(),
             interrupted: None,
         }
+    }
+
+    /// The same, and a host that turns out not to be able to try its new system is not rebooted.
+    #[must_use]
+    pub fn only_tried(self) -> Self {
+        Self { only_tried: true, ..self }
     }
 
     /// The first orders.
@@ -393,12 +421,14 @@ impl RollingReboot {
         self.stage = RebootStage::Rebooting;
         self.away = wave.iter().copied().collect();
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        effects.push(RebootEffect::Tell(Event::WaveStarted {
-            wave: number(self.wave + 1),
-            of: number(self.waves.len()),
-            hosts: wave.iter().map(|host| self.plan.host(*host).name.clone()).collect(),
-        }));
-        effects.push(RebootEffect::Tell(Event::PhaseStarted { phase: Phase::Reboot }));
+        if !std::mem::take(&mut self.begins_again) {
+            effects.push(RebootEffect::Tell(Event::WaveStarted {
+                wave: number(self.wave + 1),
+                of: number(self.waves.len()),
+                hosts: wave.iter().map(|host| self.plan.host(*host).name.clone()).collect(),
+            }));
+            effects.push(RebootEffect::Tell(Event::PhaseStarted { phase: Phase::Reboot }));
+        }
         let Some((host, system)) = to_try else {
             effects.extend(wave.iter().copied().map(RebootEffect::Reboot));
             return;
@@ -462,11 +492,12 @@ impl RollingReboot {
         let end = match end {
             TrialEnd::Kept => HostEnd::Rebooted,
             // It holds this host still, and stands where it stood: its wave begins once more, without a trial.
-            TrialEnd::CannotTry { why } if is_clean && self.brings_what_is_tried(host) && !self.is_to_stop() => {
+            TrialEnd::CannotTry { why } if is_clean && self.may_go_untried(host) && !self.is_to_stop() => {
                 let cause = why;
                 effects.push(RebootEffect::Tell(Event::warned(Some(&name), TryingReason::RebootedUntried { cause })));
                 self.tried.remove(&host);
                 self.away.remove(&host);
+                self.begins_again = true;
                 self.begin_wave(effects);
                 return;
             }
@@ -492,9 +523,9 @@ impl RollingReboot {
         self.begin_wave(effects);
     }
 
-    /// Returns whether a reboot would bring what is to be tried, and not what booted last.
-    fn brings_what_is_tried(&self, host: HostId) -> bool {
-        self.tried.get(&host).is_some_and(|plan| plan.before == plan.tried)
+    /// Returns whether it may be rebooted untried: a reboot would bring what is to be tried, and not what booted last.
+    fn may_go_untried(&self, host: HostId) -> bool {
+        !self.only_tried && self.tried.get(&host).is_some_and(|plan| plan.before == plan.tried)
     }
 
     /// Ends a host's reboot: nothing more is to come of it.

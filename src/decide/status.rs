@@ -8,6 +8,7 @@ use crate::decide::survey::{self, Allowed, Surveyed};
 use crate::decide::time::Times;
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::boot::BootRefusal;
+use crate::event::reason::leftover::Left;
 use crate::event::reason::status::{Ailment, KernelDue, ShortTrouble};
 use crate::facts::host::Facts;
 use crate::facts::systems::Systems;
@@ -108,8 +109,12 @@ pub fn troubles(fleet: &str, host: &Host, condition: &Condition) -> Vec<StatusTr
         }
         // A system that another run has moved is that run's affair.
         if let Some(drift) = drift(&facts.standing.systems) {
-            add(ShortTrouble::Drift, tried_in_vain(fleet, host, facts).unwrap_or(drift));
+            add(ShortTrouble::Drift, survey::tried_in_vain(fleet, host, facts).unwrap_or(drift));
         }
+    }
+    if !claimed {
+        let left = Left::trials_at_rest(fleet, &facts.standing).into_iter();
+        troubles.extend(left.map(|left| StatusTrouble { short: ShortTrouble::TrialLeft, text: left.into() }));
     }
     // A /boot that is gone, or a next boot that a person has set, is also in the way of the end of a run that holds the
     // host.
@@ -159,15 +164,6 @@ fn claims(fleet: &str, host: &Host, facts: &Facts) -> Vec<StatusTrouble> {
     let findings = survey::judge(fleet, &[surveyed], Allowed::default());
     let claim = |finding: survey::Finding| StatusTrouble { short: ShortTrouble::Claimed, text: finding.text };
     findings.into_iter().filter(|finding| finding.weight == survey::Weight::Refusal).map(claim).collect()
-}
-
-/// What an installer would make of the profile here must not be a person's next step.
-fn tried_in_vain(fleet: &str, host: &Host, facts: &Facts) -> Option<Ailment> {
-    let standing = &facts.standing;
-    let survivor = standing.trial.remembered(&standing.systems.profile, &standing.booted)?;
-    let tried = standing.systems.profile.clone();
-    let (run, fleet) = (survivor.run.clone(), fleet.to_owned());
-    Some(Ailment::TriedInVain { tried, run, fleet, host: host.name.clone() })
 }
 
 /// Says where a host's three systems differ, and what brings them together; `None`: they are one, or it is not known.
@@ -287,10 +283,10 @@ pub(crate) mod tests {
     }
 
     /// Its profile was tried once, and the host has booted what it booted before.
-    fn tried_in_vain(host: &mut Condition) {
+    pub(crate) fn tried_in_vain(facts: &mut Facts) {
         let (booted, tried) = (system('a', "1"), system('b', "2"));
         let systems = TrialSystems { booted: booted.clone(), tried: tried.clone(), before: tried.clone() };
-        host.facts.standing.trial.survivors = vec![TrialSurvivor {
+        facts.standing.trial.survivors = vec![TrialSurvivor {
             run: "r-1".into(),
             owner: "ada@laptop".into(),
             systems: Some(systems),
@@ -301,18 +297,18 @@ pub(crate) mod tests {
             failed: Some("no login".into()),
             trace: None,
         }];
-        host.facts.standing.booted = booted.clone();
-        host.facts.standing.systems = Systems { profile: tried, ..Systems::all(&booted) };
+        facts.standing.booted = booted.clone();
+        facts.standing.systems = Systems { profile: tried, ..Systems::all(&booted) };
     }
 
     #[test]
     fn nobody_is_told_to_make_a_system_the_boot_default_that_was_tried_in_vain() {
-        assert_eq!(shorts(tried_in_vain), ["drift"]);
+        assert_eq!(shorts(|host| tried_in_vain(&mut host.facts)), ["drift"]);
         let fleet = fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
         let mut condition = well();
-        tried_in_vain(&mut condition);
+        tried_in_vain(&mut condition.facts);
         let mend = troubles("lab", &fleet.hosts[0], &condition)[0].text.mend().unwrap();
-        assert!(!mend.contains("installs the boot loader") && mend.contains("reboot lab --trial --on vps"), "{mend}");
+        assert!(!mend.contains("installs the boot loader") && mend.contains("reboot lab --on vps"), "{mend}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::boot::{BootDoubt, BootRefusal, WayOut};
 use crate::event::reason::claim::Claim;
 use crate::event::reason::leftover::Left;
+use crate::event::reason::status::Ailment;
 use crate::event::reason::survey::{GuardPart, Judgement};
 use crate::facts::host::{Facts, GuardState, Lease};
 use crate::facts::store_path::StorePath;
@@ -157,6 +158,20 @@ fn twice(hosts: &[Surveyed<'_>]) -> Vec<Finding> {
     findings
 }
 
+/// Says of a profile that a reboot does not bring that it was tried there before, and not proven: what an installer
+/// would make of it must not be a person's next step.
+pub(super) fn tried_in_vain(fleet: &str, host: &Host, facts: &Facts) -> Option<Ailment> {
+    let standing = &facts.standing;
+    let Systems { profile, boot_default, .. } = &standing.systems;
+    let survivor = standing.trial.remembered(profile, &standing.booted).filter(|_| profile != boot_default)?;
+    Some(Ailment::TriedInVain {
+        tried: profile.clone(),
+        run: survivor.run.clone(),
+        fleet: fleet.to_owned(),
+        host: host.name.clone(),
+    })
+}
+
 struct Judge<'a> {
     fleet: &'a str,
     host: HostName,
@@ -243,7 +258,10 @@ impl Judge<'_> {
         // If it is not known what a reboot brings, that has been said already.
         if facts.standing.systems.known_boot_default().is_some() && !facts.standing.systems.agree() {
             let Systems { current, profile, boot_default } = facts.standing.systems.clone();
-            if allowed.drift {
+            let in_vain = tried_in_vain(self.fleet, surveyed.host, facts);
+            if let Some(in_vain) = in_vain.filter(|_| !allowed.drift) {
+                self.refuse(in_vain);
+            } else if allowed.drift {
                 self.warn(Judgement::SystemsDifferAccepted { current, profile, boot_default });
             } else {
                 self.refuse(Judgement::SystemsDiffer { current, profile, boot_default });

@@ -1,5 +1,8 @@
 //! Judges whether a system can be booted on a host once, before it is its boot default: a trial.
 
+use std::time::Duration;
+
+use crate::decide::reboot::trial::times::{SETTLE_AFTER_BOOT, TrialTimes};
 use crate::event::reason::boot::{BootRefusal, WayOut};
 use crate::event::reason::trial::{TrialOutlook, TrialRefusal};
 use crate::facts::host::Facts;
@@ -19,13 +22,15 @@ const GUARD_ON_LINE: u64 = 930;
 const SOON: i64 = 3600;
 
 impl TrialOutlook {
-    /// Says that it is possible, or each thing that is in the way, the most important first.
+    /// Says that it is possible, or each thing that is in the way, the most important first. `settle` is the fleet's.
     #[must_use]
-    pub fn all(host: &Host, facts: &Facts) -> Vec<Self> {
+    pub fn all(host: &Host, settle: Duration, facts: &Facts) -> Vec<Self> {
         let refusals = TrialRefusal::all(host, facts);
         match facts.trial.means {
             Some(means) if refusals.is_empty() => {
-                vec![Self::TrialPossible { means, watchdog: facts.trial.watchdog }]
+                let times = TrialTimes::of(&host.limits, host.boot_time, settle.max(SETTLE_AFTER_BOOT));
+                let back_within_s = times.back_by_itself.as_secs();
+                vec![Self::TrialPossible { means, watchdog: facts.trial.watchdog, back_within_s }]
             }
             _ => refusals.into_iter().map(|cause| Self::TrialNotPossible { cause }).collect(),
         }
@@ -132,7 +137,7 @@ mod tests {
     fn said_of(host: usize, change: impl FnOnce(&mut Facts)) -> Vec<TrialOutlook> {
         let mut facts = well().facts;
         change(&mut facts);
-        let said = TrialOutlook::all(&lab().hosts[host], &facts);
+        let said = TrialOutlook::all(&lab().hosts[host], Fleet::DEFAULT_SETTLE, &facts);
         crate::codes::keep_judged(said.clone());
         said
     }
@@ -148,12 +153,17 @@ mod tests {
     #[test]
     fn a_host_whose_loader_boots_an_entry_once_can_try_and_says_what_a_watchdog_covers() {
         for (means, by) in [(TrialMeans::EfiVariable, "an EFI variable; "), (TrialMeans::NextEntry, "next_entry; ")] {
-            for (watchdog, rest) in [(true, "watchdog is there"), (false, "waits for a power cycle")] {
+            for (watchdog, rest) in
+                [(true, "one before that waits for a power cycle"), (false, "so a hang waits for a power cycle")]
+            {
                 let said =
                     said(|facts| facts.trial = TrialFacts { means: Some(means), watchdog, ..facts.trial.clone() });
-                assert_eq!(said, [TrialOutlook::TrialPossible { means, watchdog }]);
+                let host = &lab().hosts[0];
+                let settle = Fleet::DEFAULT_SETTLE.max(SETTLE_AFTER_BOOT);
+                let back = TrialTimes::of(&host.limits, host.boot_time, settle).back_by_itself;
+                assert_eq!(said, [TrialOutlook::TrialPossible { means, watchdog, back_within_s: back.as_secs() }]);
                 let text = said[0].to_string();
-                assert!(text.contains(by) && text.ends_with(rest), "{text}");
+                assert!(text.contains(by) && text.ends_with(rest) && text.contains(" min even"), "{text}");
             }
         }
     }

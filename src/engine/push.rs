@@ -18,6 +18,7 @@ use super::shutdown::Shutdown;
 use super::surroundings::Surroundings;
 use super::workstation::Looking;
 use crate::decide::left_to_guard::LeftRun;
+use crate::decide::reboot::trial::TrialWish;
 use crate::decide::rollback::To;
 use crate::decide::sending::FormerCopies;
 use crate::decide::vocabulary::{Signal, Verdict};
@@ -47,8 +48,8 @@ pub struct PushRequest {
     /// How fast copies were in former runs.
     pub former: FormerCopies,
     /// Whether the hosts that need a reboot for their new systems are rebooted after the commit.
-    /// Then it says, too, whether new systems are tried before they are what a reboot brings.
-    pub reboot: Option<bool>,
+    /// Then it says, too, which new systems are tried before they are what a reboot brings.
+    pub reboot: Option<TrialWish>,
     pub run: String,
     /// `person@workstation`.
     pub owner: String,
@@ -99,10 +100,8 @@ pub async fn push(
 ) -> Pushed {
     let push = Push::new(request, workspace, events);
     let workstation = Looking::begin(events, Arc::clone(&push.inquiry.nix));
-    let pushed = match push_to_the_end(&push, surroundings, shutdown).await {
-        Pushed::Ended(verdict)
-            if matches!(verdict.outcome, Outcome::Committed | Outcome::Unchanged) && request.reboot.is_some() =>
-        {
+    let pushed = match (push_to_the_end(&push, surroundings, shutdown).await, request.reboot) {
+        (Pushed::Ended(verdict), Some(tries)) if matches!(verdict.outcome, Outcome::Committed | Outcome::Unchanged) => {
             // Only after the commit: a reboot before it would bring the old system, and take the proof away.
             let hosts = lock(&push.need_reboot).clone();
             if hosts.is_empty() {
@@ -115,12 +114,12 @@ pub async fn push(
                     skipped: &skipped,
                     run: &request.run,
                     owner: &request.owner,
-                    tries: request.reboot == Some(true),
+                    tries,
                 };
                 Pushed::Rebooted(verdict, rolling.roll(&hosts, &[], surroundings, shutdown).await)
             }
         }
-        pushed => pushed,
+        (pushed, _) => pushed,
     };
     push.inquiry.reach.close().await;
     workstation.end().await;

@@ -19,8 +19,9 @@ use super::own_machine::OwnMachine;
 use super::probing::Probing;
 use super::shutdown::Shutdown;
 use crate::decide::asking::Continuity;
-use crate::decide::reboot::trial::{ToTry, TrialOrder};
-use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot};
+use crate::decide::reboot::trial::times::SETTLE_AFTER_BOOT;
+use crate::decide::reboot::trial::{ToTry, TrialOrder, TrialWish};
+use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot, tried_one_by_one};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::vocabulary::Signal;
 use crate::event::reason::any::AnyReason;
@@ -39,6 +40,8 @@ use crate::remote::{Way, Workspace};
 
 use trial::Trials;
 
+pub(super) use trial::CLEANING;
+
 /// How long a host may take to stop its units before it goes down: systemd gives each 90 s. Source:
 /// systemd-system.conf(5), `DefaultTimeoutStopSec`.
 const STOPPING: Duration = Duration::from_secs(90);
@@ -48,10 +51,6 @@ const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
 /// The pause between two rounds of the matrix, as in a push.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long links may take to come up after a reboot: the tunnels of the other hosts must first notice that the host
-/// was gone, and then find it again. It is the same after a guard's reboot.
-pub(super) const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
 
 /// How a rolling reboot ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +100,8 @@ pub struct RebootRequest {
     pub run: String,
     /// `person@workstation`.
     pub owner: String,
-    /// Whether a new system is tried once before it is what a reboot brings, where the host can do that.
-    pub tries: bool,
+    /// Which new systems are tried once before they are what a reboot brings.
+    pub tries: TrialWish,
 }
 
 /// Reboots the selected hosts of a fleet, in waves of these sizes ([`waves`](crate::decide::reboot::waves)).
@@ -130,8 +129,8 @@ pub(super) struct RebootDriver<'a> {
     pub(super) run: &'a str,
     /// `person@workstation`.
     pub(super) owner: &'a str,
-    /// Whether new systems are tried.
-    pub(super) tries: bool,
+    /// Which new systems are tried.
+    pub(super) tries: TrialWish,
 }
 
 /// The fleet before the first reboot.
@@ -170,7 +169,14 @@ impl RebootDriver<'_> {
             self.inquiry.tell(Event::warned(Some(&plan.host(own).name), caution));
         }
         let tried = before.trials.plans.clone();
+        let alone = tried.keys().copied().collect();
+        if let Some(one_by_one) = tried_one_by_one(&plan, &ids, sizes, before.own, &alone) {
+            self.inquiry.tell(Event::warned(None, one_by_one));
+        }
         let mut rolling = RollingReboot::trying(Arc::clone(&plan), &ids, sizes, before.own, tried);
+        if self.tries == TrialWish::Demanded {
+            rolling = rolling.only_tried();
+        }
         let name = |id: &HostId| plan.host(*id).name.clone();
         if let Err(error) = logbook.rolling_begins(&plan, &ids.iter().map(name).collect::<Vec<_>>()) {
             return none(How::Stopped(RollingReason::RebootNotRecorded { error: error.to_string() }));
@@ -319,7 +325,7 @@ impl RebootDriver<'_> {
         let machine = OwnMachine::read();
         let is_own = |machine_id: &str, boot_id: &str| machine.as_ref().is_some_and(|own| own.is(machine_id, boot_id));
         let mut trials = BTreeMap::new();
-        let mut brings_older = false;
+        let mut is_refused = false;
         for (name, facts) in views.iter().filter(|view| view.selected).map(|view| (&view.host.name, view.facts)) {
             let is_own = is_own(&facts.machine_id, &facts.standing.boot_id);
             match ToTry::of(self.run, self.fleet_host(name), facts, is_own, self.tries) {
@@ -329,13 +335,13 @@ impl RebootDriver<'_> {
                 ToTry::NotAgain(why) if self.inquiry.scope.allowed.drift => {
                     self.inquiry.tell(Event::warned(Some(name), why));
                 }
-                ToTry::NotAgain(why) => {
-                    brings_older = true;
+                ToTry::NotAgain(why) | ToTry::Refused(why) => {
+                    is_refused = true;
                     self.inquiry.tell(Event::failed(Some(name), why));
                 }
             }
         }
-        if brings_older {
+        if is_refused {
             return Err(RollingReason::RebootNotAllowed.into());
         }
         let plan = plan(&views, self.inquiry.links(&survey));

@@ -120,7 +120,7 @@ pub enum Recovered {
     },
     /// It could not begin, for this reason.
     NotBegun(RecoverReason),
-    /// It was a rolling reboot, and its hosts were let go; nothing else was done.
+    /// It was a rolling reboot: what its trial had left was cleaned away, and its hosts were let go.
     Rolling(RollingEnded),
     /// The newest run is a guard that a person has armed, and that is still armed: it is not touched.
     ByHand {
@@ -198,7 +198,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
     async fn run(&self, records: &mut impl RecoveryRecords, shutdown: &mut Shutdown) -> Recovered {
         self.events.publish(Event::PhaseStarted { phase: Phase::Survey });
         let found = tokio::select! {
-            // The search changes no host, so it may be dropped at any moment.
+            // The search changes nothing of a push, and what a trial needs is done once however often it is ordered: it
+            // may be dropped at any moment.
             found = self.find(records) => found,
             signal = shutdown.requested() => return Recovered::Interrupted(signal),
         };

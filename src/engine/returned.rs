@@ -146,7 +146,7 @@ impl Leftovers {
                 Recovered::Nothing { silent } => Some(RecoverReason::NothingOfRun { run: run.clone(), silent }.into()),
                 Recovered::NotBegun(why) => Some(why.into()),
                 // Neither can have the id of this run, unless a host says so that lies.
-                Recovered::Rolling(RollingEnded { run, hosts }) => {
+                Recovered::Rolling(RollingEnded { run, hosts, .. }) => {
                     let hosts = hosts.into_keys().collect();
                     Some(RecoverReason::HeldByRolling { run, hosts, fleet: fleet.name.clone() }.into())
                 }

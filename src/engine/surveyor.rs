@@ -12,6 +12,7 @@ use super::hosts::Hosts;
 use super::lease::let_go;
 use super::orders::Orders;
 use super::reach::Reach;
+use super::reboot::CLEANING;
 use super::ssh_hosts::SshHosts;
 use crate::decide::reboot::trial::left::TrialRemedy;
 use crate::event::reason::cause::Cause;
@@ -105,7 +106,7 @@ impl Surveyor for SshSurveyor {
             TrialRemedy::Wait => return std::future::ready(Ok(())).boxed(),
         };
         async move {
-            let limit = host.limits.connect + host.limits.step + host.limits.switch;
+            let limit = host.limits.connect + host.limits.step + host.limits.switch.max(CLEANING);
             match within(&BootClock, limit, self.reach.run(&host.name, &step.script(), limit)).await {
                 Some(Ok(raw)) => match answer::step_answer(&raw.lines) {
                     Ok(answer) => Cause::of_outcome(answer.outcome).map_or(Ok(()), Err),

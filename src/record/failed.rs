@@ -68,6 +68,7 @@ impl HeardOfRun {
             Event::Finished { hosts, .. } => {
                 let is_failed = |host: &HostName, end: &HostOutcome| match end {
                     HostOutcome::RolledBack { .. }
+                    | HostOutcome::WentBack
                     | HostOutcome::Lost { .. }
                     | HostOutcome::Left { .. }
                     | HostOutcome::Missing => true,
@@ -146,13 +147,14 @@ mod tests {
         let blamed = |name| Event::Failed { host: Some(host(name)), text: AnyReason::without_code(""), hint: None };
         let ends = finished(&[
             ("a", HostOutcome::RolledBack { by_guard: true }),
+            ("w", HostOutcome::WentBack),
             ("b", HostOutcome::Lost { why: AnyReason::without_code(&why) }),
             ("c", HostOutcome::Committed),
             ("d", HostOutcome::Witness),
             ("e", HostOutcome::Untouched),
             ("f", HostOutcome::Untouched),
         ]);
-        assert_eq!(last_run(&[&[started("lab"), blamed("c"), blamed("f"), ends]]), Some("a b f".to_owned()));
+        assert_eq!(last_run(&[&[started("lab"), blamed("c"), blamed("f"), ends]]), Some("a b f w".to_owned()));
     }
 
     #[test]

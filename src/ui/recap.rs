@@ -62,6 +62,7 @@ fn no_guard_is_left(finished: &FinishedView) -> bool {
             matches!(
                 end,
                 HostOutcome::RolledBack { .. }
+                    | HostOutcome::WentBack
                     | HostOutcome::Committed
                     | HostOutcome::Unchanged
                     | HostOutcome::Untouched
@@ -161,7 +162,11 @@ fn generation(host: &HostView, outcome: &HostOutcome) -> String {
     match (outcome, host.new_generation) {
         (HostOutcome::Committed, Some(new)) if new != plan.generation => format!("{} -> {new}", plan.generation),
         (
-            HostOutcome::Lost { .. } | HostOutcome::Left { .. } | HostOutcome::Missing | HostOutcome::MovedOn { .. },
+            HostOutcome::Lost { .. }
+            | HostOutcome::Left { .. }
+            | HostOutcome::WentBack
+            | HostOutcome::Missing
+            | HostOutcome::MovedOn { .. },
             _,
         ) => String::new(),
         _ => plan.generation.to_string(),
@@ -174,6 +179,7 @@ fn systems(host: &HostView, outcome: &HostOutcome) -> String {
     match outcome {
         HostOutcome::Committed => words::systems(name, &plan.old, &plan.new),
         HostOutcome::RolledBack { .. } => format!("runs {old} again"),
+        HostOutcome::WentBack => "runs again what it booted before".to_owned(),
         // A plan that was not carried out is worth seeing: a dry run, a refusal.
         HostOutcome::Untouched if plan.changes => {
             format!("runs {old}, not changed to {}", words::system(name, &plan.new))
@@ -271,6 +277,7 @@ fn word_of_host(outcome: &HostOutcome) -> (&'static str, Option<Tone>) {
         HostOutcome::Witness => ("witness", None),
         HostOutcome::RolledBack { by_guard: false } => ("rolled back", Some(Tone::Doubtful)),
         HostOutcome::RolledBack { by_guard: true } => ("rolled back by its guard", Some(Tone::Doubtful)),
+        HostOutcome::WentBack => ("went back from its trial", Some(Tone::Doubtful)),
         HostOutcome::Untouched => ("not touched", None),
         HostOutcome::Lost { .. } => ("LOST", Some(Tone::Bad)),
         HostOutcome::Skipped => ("left out", Some(Tone::Doubtful)),

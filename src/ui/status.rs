@@ -378,7 +378,8 @@ vps
         let mut active = well();
         active.facts.current_was_booted = false;
         let told = ToldStatus::Answered { condition: &active, troubles: &[] };
-        let outlook = TrialOutlook::TrialPossible { means: TrialMeans::EfiVariable, watchdog: true };
+        let outlook =
+            TrialOutlook::TrialPossible { means: TrialMeans::EfiVariable, watchdog: true, back_within_s: 2600 };
         let whole = drawn(&[HostStatusView { told, trial: Some(&outlook), ..shown[0].clone() }], 80, true);
         assert!(whole.contains("\n  trial   its boot loader can boot a system once, before"), "{whole}");
         assert!(whole.contains("-nixos-system-vps-1 (what runs now was not booted yet)\n"), "{whole}");

@@ -60,7 +60,7 @@ fn a_host_that_does_not_come_back_stops_the_rolling_there() {
     let mute = "printf '#!/bin/sh\\nsleep 600\\n' >/root/mute && chmod +x /root/mute && \
                 echo 'mount --bind /root/mute $(readlink -f /run/current-system/sw/bin/uname)' >/root/at-boot";
     fleet.host("mail", mute);
-    let lost = fleet.run_json(&["reboot", "homelab", "--waves", "3"]);
+    let lost = fleet.run_json(&["reboot", "homelab", "--no-trial", "--waves", "3"]);
     lost.assert_ended(3, Outcome::Split);
     let why = |host: &str| match lost.host(host) {
         HostOutcome::Lost { why } => why.code().unwrap_or_default().to_owned(),
@@ -105,7 +105,7 @@ fn a_push_stays_committed_when_a_host_is_lost_in_the_reboot_after_it() {
          printf '#!/bin/sh\\n[ \"$1\" = reboot ] || exec /root/systemctl \"$@\"\\n' >/root/stays && \
          chmod +x /root/stays && mount --bind /root/stays \"$its\"",
     );
-    let pushed = fleet.push(&["homelab", "--reboot"]);
+    let pushed = fleet.push(&["homelab", "--reboot", "--no-trial"]);
     pushed.assert_ended(3, Outcome::Committed);
     pushed.assert_says(None, &["LOOK NOW: homeserver has not come back", "still answers on the boot that it was on"]);
     assert!(!pushed.has(|event| matches!(event, Event::RollBackStarted { .. })));

@@ -8,7 +8,7 @@ use crate::inventory::Inventory;
 use crate::pushed::Pushing;
 use crate::wait::{seconds, until};
 
-const BACK: HostOutcome = HostOutcome::RolledBack { by_guard: true };
+const BACK: HostOutcome = HostOutcome::WentBack;
 const BOOTED: &str = "readlink /run/booted-system";
 /// All that a trial leaves beside the roots and on the menu.
 const LEFT: &str = "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null; ls /boot/loader/entries | grep -v nixos; true";
@@ -37,7 +37,7 @@ fn stands(fleet: &Fleet) -> [String; 4] {
 }
 
 fn tries(fleet: &Fleet, workstation: &str) -> Pushing {
-    fleet.start_any(workstation, &["reboot", "homelab", "--trial", "--on", "vps"])
+    fleet.start_any(workstation, &["reboot", "homelab", "--on", "vps"])
 }
 
 fn wait_for_doing(run: &Pushing, words: &str) {
@@ -48,7 +48,7 @@ fn wait_for_doing(run: &Pushing, words: &str) {
 fn tries_and_is_held(fleet: &Fleet) -> Pushing {
     fleet.write_inventory(&Inventory { checks: HELD, ..Inventory::default() });
     // Long enough for all that a busy machine does meanwhile.
-    let run = fleet.start_any("laptop", &["reboot", "homelab", "--trial", "--on", "vps", "--settle", "240s"]);
+    let run = fleet.start_any("laptop", &["reboot", "homelab", "--on", "vps", "--settle", "240s"]);
     // The links were seen before that, and are not looked at again before the proof.
     wait_for_doing(&run, "arming a guard for its trial");
     fleet.host("homeserver", "systemctl stop app.service");
@@ -99,7 +99,7 @@ fn ctrl_c_in_a_trial_waits_for_the_host_and_sends_it_back_and_it_may_be_tried_ag
     assert!(fleet.host("vps", LEFT).starts_with(".trial"), "{}", fleet.host("vps", LEFT));
     assert_eq!(fleet.boots("vps"), 3);
     // A reboot would bring what booted last, and nobody would learn that.
-    let untried = fleet.start_any("laptop", &["reboot", "homelab", "--on", "vps"]).ended();
+    let untried = fleet.start_any("laptop", &["reboot", "homelab", "--no-trial", "--on", "vps"]).ended();
     untried.assert_ended(1, Outcome::Refused);
     untried.assert_says(Some("vps"), &["is not known to boot"]);
     assert_eq!(fleet.boots("vps"), 3);

@@ -68,7 +68,7 @@ fn a_host_with_a_firmware_is_pushed_to_and_rebooted_without_a_trial_into_its_new
     fleet.set("web", "kernel", "\"6.12.9\"");
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
     fleet.assert_on_new(&["web"]);
-    let rebooted = fleet.plain(&["reboot", "homelab", "--on", "web"]);
+    let rebooted = fleet.plain(&["reboot", "homelab", "--no-trial", "--on", "web"]);
     assert_eq!(rebooted.status, Some(0), "{}{}", rebooted.stdout, rebooted.stderr);
     assert_booted(&fleet, 2, 2);
     let kernel = fleet.host("web", "cat /boot/loader/entries/nixos-generation-2.conf");

@@ -649,6 +649,32 @@ async fn in_a_container_the_line_is_that_of_its_first_process_and_its_clock_bega
     assert_eq!((begin(&host).await, token(&host).as_str()), (true, "armed-1900"));
 }
 
+/// A process for each look at a host that has no trial would be one of its most.
+#[tokio::test]
+async fn in_a_container_the_line_is_read_only_where_there_is_a_trial() {
+    let host = held().await;
+    host.write("run/systemd/container", "systemd-nspawn\n");
+    host.write("proc/1/cmdline", "/sbin/init\0fleetdeploy.trial=r-1\0");
+    let path = std::env::var_os("PATH").unwrap();
+    let tr = std::env::split_paths(&path).map(|folder| folder.join("tr")).find(|file| file.exists()).unwrap();
+    host.program("tr", &format!("echo tr >>\"$FLEETDEPLOY_ROOT/log\"; exec {} \"$@\"", tr.display()));
+    host.write("run/fleetdeploy/plan", "run r-9\naction reboot\n");
+    assert_eq!((standing(&host).await.as_str(), exists(&host, "log")), ("guard none\n", false));
+    let rows: [Change; 3] = [
+        |host| host.write(&format!("{FOLDER}/plan"), ""),
+        |host| host.write("run/fleetdeploy-trial-over", ""),
+        |host| host.write("run/fleetdeploy/plan", "run r-1\naction trial\n"),
+    ];
+    for change in rows {
+        change(&host);
+        assert!(standing(&host).await.contains("trial_run r-1\n"));
+        for file in [format!("{FOLDER}/plan"), "run/fleetdeploy-trial-over".to_owned()] {
+            host.remove(&file);
+        }
+        let _ = std::fs::remove_dir_all(host.path("nix/var/nix/gcroots/fleetdeploy/.trial"));
+    }
+}
+
 #[tokio::test]
 async fn a_boot_that_is_not_the_trial_or_has_lost_what_guards_it_is_ended_and_one_that_is_over_is_not() {
     let rows: [(bool, &str, Change); 9] = [
@@ -1118,15 +1144,23 @@ async fn a_rolling_reboot_renews_its_hold_beside_its_own_trial_and_lets_go_after
     assert_eq!(refusal(&host, "hold.sh", &hold("r-1", "-")).await, "foreign_lease");
 }
 
-/// It is on the host until a push begins there, and holds up none.
+/// It is on the host until a push has committed there, and holds up none.
 #[tokio::test]
-async fn a_push_forgets_a_trial_that_went_back() {
-    let host = registered().await;
-    reboot(&host, A, "");
-    assert_eq!(refusal(&host, "clean_trial.sh", "r-1 why").await, "");
-    host.remove(HOLD);
-    host.link("nix/var/nix/gcroots/fleetdeploy/r-9/new", C);
-    let arm = format!("r-9 1 bob@desk {OTHER_BOOT} {A} {B} {A} 2000 500 reboot - LIB GUARD JOB vps");
-    assert_eq!(refusal(&host, "arm.sh", &arm).await, "");
-    assert!(!exists(&host, FOLDER) && token(&host) == "armed-530");
+async fn a_push_that_commits_forgets_a_trial_that_went_back_and_one_that_goes_back_does_not() {
+    for (side, is_remembered) in [("old", true), ("-", true), ("new", false)] {
+        let host = registered().await;
+        reboot(&host, A, "");
+        assert_eq!(refusal(&host, "clean_trial.sh", "r-1 why").await, "");
+        host.remove(HOLD);
+        host.link("nix/var/nix/gcroots/fleetdeploy/r-9/new", C);
+        let arm = format!("r-9 1 bob@desk {OTHER_BOOT} {A} {B} {A} 2000 500 reboot - LIB GUARD JOB vps");
+        assert_eq!(refusal(&host, "arm.sh", &arm).await, "");
+        assert!(exists(&host, FOLDER) && token(&host) == "armed-530");
+        let token = |state: &str| host.path(&format!("run/fleetdeploy/token/{state}-530"));
+        std::fs::rename(token("armed"), token("disarmed")).unwrap();
+        host.remove("lives");
+        assert_eq!(refusal(&host, "clean.sh", &format!("r-9 1 {side}")).await, "");
+        assert_eq!(exists(&host, FOLDER), is_remembered, "{side}");
+        assert_eq!(exists(&host, "nix/var/nix/gcroots/fleetdeploy"), is_remembered, "{side}");
+    }
 }

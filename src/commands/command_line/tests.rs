@@ -74,6 +74,7 @@ fn a_push_takes_all_its_options() {
             reports: ReportArgs { metrics: Some("m.prom".into()), summary: Some("page.md".into()) },
             showing: ShowingArgs { dry_run: false, units: false, diff: true, ask: true },
             reboot: true,
+            no_trial: false,
             trial: false,
         }
     );

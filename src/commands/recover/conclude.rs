@@ -85,7 +85,7 @@ fn in_doubt(fleet: &Fleet, silent: Vec<HostName>, text: impl Into<AnyReason>) ->
 
 /// Says which hosts were rebooted, which are away, and which were not begun.
 fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
-    let RollingEnded { run, hosts } = ended;
+    let RollingEnded { run, hosts, cleaned } = ended;
     let named = |wanted: &dyn Fn(&FoundRolling) -> bool| {
         hosts.iter().filter(|(_, found)| wanted(found)).map(|(host, _)| host.clone()).collect()
     };
@@ -94,6 +94,7 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
         rebooted: named(&|found| *found == FoundRolling::RebootDone),
         went_back: named(&|found| *found == FoundRolling::TrialWentBack),
         unproven: named(&|found| *found == FoundRolling::TrialUnproven),
+        cleaned: cleaned.iter().cloned().collect(),
         told_only: named(&|found| *found == FoundRolling::RebootToldOnly),
         not_rebooted: named(&|found| *found == FoundRolling::RebootNotBegun),
         away: named(&FoundRolling::is_away),
@@ -102,7 +103,7 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
         None => HostOutcome::Witness,
         Some(FoundRolling::RebootDone) => HostOutcome::Rebooted,
         Some(FoundRolling::RebootNotBegun | FoundRolling::RebootToldOnly) => HostOutcome::Untouched,
-        Some(FoundRolling::TrialWentBack) => HostOutcome::RolledBack { by_guard: true },
+        Some(FoundRolling::TrialWentBack) => HostOutcome::WentBack,
         Some(found @ (FoundRolling::TrialUnproven | FoundRolling::AwayFromReboot { .. })) => {
             HostOutcome::Lost { why: found.clone().into() }
         }
@@ -152,7 +153,7 @@ mod tests {
     fn a_recovery_of_another_kind_of_run_says_what_it_was() {
         let [a, b] = ["a", "b"].map(|name| HostName::new(name).unwrap());
         let hosts = BTreeMap::from([(a, FoundRolling::RebootDone), (b, FoundRolling::RebootToldOnly)]);
-        let rolling = RollingEnded { run: "r-1".to_owned(), hosts };
+        let rolling = RollingEnded { run: "r-1".to_owned(), hosts, ..RollingEnded::default() };
         let ended = (Outcome::PartlyRebooted, 0, "rolling-ended-by-recovery".to_owned());
         assert_eq!(end(Some(Recovered::Rolling(rolling)), false), ended);
         let by_hand = (Outcome::Refused, 1, "hand-guard-still-armed".to_owned());

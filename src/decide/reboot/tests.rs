@@ -530,6 +530,20 @@ fn a_host_that_is_tried_is_alone_in_its_wave_and_all_are_held_for_as_long_as_tha
     assert!(!effects.iter().any(|effect| matches!(effect, RebootEffect::Record(_))));
 }
 
+/// A person who wants several at a time must hear that it takes longer.
+#[test]
+fn it_is_said_where_trials_make_more_waves_than_were_asked_for() {
+    let fleet = fleet(4);
+    let all = ids(&[1, 2, 3]);
+    let said = |sizes: &[Size], tried: &[usize]| tried_one_by_one(&fleet, &all, sizes, None, &ids(tried));
+    assert_eq!(said(&[Size::Hosts(3)], &[]), None);
+    assert_eq!(said(&[], &[1, 2]), None, "one at a time, as ever");
+    let hosts = [1, 2].map(|host| fleet.host(HostId(host)).name.clone()).to_vec();
+    let told = said(&[Size::Hosts(3)], &[1, 2]);
+    crate::codes::keep_judged(told.clone());
+    assert_eq!(told, Some(TryingReason::TriedOneByOne { hosts, waves: 3, untried: 1 }));
+}
+
 #[test]
 fn the_next_host_waits_until_the_one_that_is_tried_is_kept_and_cleaned() {
     let fleet = fleet(3);
@@ -626,10 +640,13 @@ fn a_host_that_cannot_try_is_rebooted_as_without_trials() {
         _ => false,
     };
     assert!(effects.iter().any(told), "{effects:?}");
+    let wave = |effect: &RebootEffect| matches!(effect, RebootEffect::Tell(Event::WaveStarted { .. }));
+    assert!(!effects.iter().any(wave), "its wave began before its trial: {effects:?}");
     let hosts = vec![fleet.host(HostId(1)).name.clone()];
     assert!(effects.contains(&RebootEffect::Record(RebootEntry::Rebooting { hosts })), "{effects:?}");
     let _ = give(&mut rolling, back(&fleet, 1));
-    assert_eq!(reboots(&prove(&mut rolling, &good(&fleet, &[1]))), [2]);
+    let next = prove(&mut rolling, &good(&fleet, &[1]));
+    assert_eq!((reboots(&next), next.iter().filter(|effect| wave(effect)).count()), (vec![2], 1));
     assert_eq!(rolling.ends()[&HostId(1)], HostEnd::Rebooted);
 }
 
@@ -648,6 +665,8 @@ fn a_host_that_cannot_try_is_not_rebooted_where_that_would_bring_what_booted_las
     is_refused(again, TrialAnswer::Done);
     let why = AnyReason::without_code("busy");
     is_refused(trying(&fleet, &[1, 2], &[1], &[]), TrialAnswer::Failed { why });
+    // Nor where a person wants no other reboot.
+    is_refused(trying(&fleet, &[1, 2], &[1], &[]).only_tried(), TrialAnswer::Done);
 }
 
 #[test]

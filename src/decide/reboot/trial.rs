@@ -15,7 +15,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::trying::TryingReason;
 use crate::facts::store_path::StorePath;
 
-pub use sight::{ToTry, TrialPlan, TrialSight};
+pub use sight::{ToTry, TrialPlan, TrialSight, TrialWish};
 
 /// An order for the driver. One is under way at a time; each has one answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -378,7 +378,13 @@ impl Trial {
             },
             // Whatever came of the order: the guard has a deadline of its own.
             TrialStage::Back => Some(TrialOrder::Await(Awaited::Rest)),
-            TrialStage::WentBack => Some(TrialOrder::Await(Awaited::End)),
+            TrialStage::WentBack => match (&self.out, answer) {
+                // Only a person takes it out of there, and learns it now.
+                (TrialOrder::Leave, TrialAnswer::Refused { why } | TrialAnswer::Failed { why }) => {
+                    self.clean(TrialEnd::Wrong { why: TryingReason::NotLeft { cause: why }.into() })
+                }
+                _ => Some(TrialOrder::Await(Awaited::End)),
+            },
             TrialStage::Cleaning => {
                 self.stage = TrialStage::Over;
                 self.remains = match answer {

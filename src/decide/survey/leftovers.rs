@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Surveyed;
+use crate::decide::reboot::trial::left::{TrialLeft, TrialRemedy};
 use crate::event::reason::leftover::Left;
+use crate::facts::host::Standing;
 use crate::facts::traces::{EndSide, Ended};
 use crate::inventory::model::HostName;
 
@@ -20,8 +22,16 @@ impl Left {
             })
         });
         survivors
+            .chain(Self::trials_at_rest(fleet, &facts.standing))
             .chain(replaced.map(|run| Self::MachineReplaced { fleet: fleet.to_owned(), run: run.to_owned() }))
             .collect()
+    }
+
+    /// Finds what trials have left that nobody waits for; what is only remembered of one is nothing of it.
+    pub(in crate::decide) fn trials_at_rest(fleet: &str, standing: &Standing) -> Vec<Self> {
+        let at_rest = |run: &str| TrialLeft::of(run, standing).is_some_and(|left| left.remedy() == TrialRemedy::Clean);
+        let runs = standing.trial.survivors.iter().map(|survivor| survivor.run.clone());
+        runs.filter(|run| at_rest(run)).map(|run| Self::TrialAtRest { fleet: fleet.to_owned(), run }).collect()
     }
 
     fn of_run(fleet: &str, run: &str, surveyed: &Surveyed<'_>, hosts: &[Surveyed<'_>]) -> Self {

@@ -1,7 +1,7 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::decide::status::tests::{fleet, system, well};
+use crate::decide::status::tests::{fleet, system, tried_in_vain, well};
 use crate::facts::host::Lease;
 use crate::facts::systems::{BootFiles, BootLoader, NextBoot};
 
@@ -68,6 +68,21 @@ fn what_a_reboot_would_not_bring_back_is_refused_where_one_may_come() {
     assert_eq!(said(NO_GUARD, encrypted, Asked::Reboot, false), ["encrypted-reboot!"]);
     assert_eq!(said(SWITCH_BACK, encrypted, Asked::Push, false), [""; 0]);
     assert_eq!(said(SWITCH_BACK, encrypted, Asked::Reboot, false), ["person-needed-at-boot!"]);
+}
+
+/// An installer would make it the boot default, and the next reset would start it with nobody there.
+#[test]
+fn a_system_that_was_tried_in_vain_is_not_advised_to_be_made_the_boot_default() {
+    for asked in [Asked::Push, Asked::Guard] {
+        assert_eq!(said(NO_GUARD, tried_in_vain, asked, false), ["tried-in-vain!"], "{asked:?}");
+        assert_eq!(said(NO_GUARD, tried_in_vain, asked, true), ["systems-differ-accepted"], "{asked:?}");
+        // A person has made it that since.
+        let made = |facts: &mut Facts| {
+            tried_in_vain(facts);
+            facts.standing.systems.boot_default = facts.standing.systems.profile.clone();
+        };
+        assert_eq!(said(NO_GUARD, made, asked, false), ["systems-differ!"], "{asked:?}");
+    }
 }
 
 #[test]

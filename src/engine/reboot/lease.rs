@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Before, LOOK_PAUSE, RebootDriver, SETTLE_AFTER_BOOT, STOPPING};
+use super::{Before, LOOK_PAUSE, RebootDriver, STOPPING};
 use crate::decide::reboot::RebootInput;
+use crate::decide::reboot::trial::times::SETTLE_AFTER_BOOT;
 use crate::engine::clock::{BootClock, Clock, within};
 use crate::engine::lease::let_go;
 use crate::event::Event;

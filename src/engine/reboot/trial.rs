@@ -18,7 +18,7 @@ use crate::event::reason::trying::TryingReason;
 use crate::event::waiting::AfterWait;
 use crate::facts::host::Standing;
 use crate::facts::plan::{HostId, HostPlan};
-use crate::facts::step_answer::{JobEnd, StepAnswer, StepFailure, StepOutcome};
+use crate::facts::step_answer::{JobEnd, RefusalReason, StepAnswer, StepFailure, StepOutcome};
 use crate::facts::trial::TrialJob;
 use crate::inventory::model::Host;
 use crate::remote::answer;
@@ -32,6 +32,10 @@ const REGISTERING: Duration = Duration::from_secs(60);
 
 /// The status of `register` where the host cannot be tried, and nothing was moved (`not_to_be_tried` in `restore.sh`).
 const NOT_TO_BE_TRIED: i32 = 102;
+
+/// How long a clean-up may take beyond its answer: it has the loader installed where the guard could not
+/// (`put_loader_right` in `clean_trial.sh`, 180 s and what that reads back).
+pub(in crate::engine) const CLEANING: Duration = Duration::from_secs(240);
 
 /// Beyond a detached step's own limit: the look at what became of it.
 const AFTER_STEP: Duration = Duration::from_secs(30);
@@ -105,9 +109,9 @@ impl RebootDriver<'_> {
             TrialOrder::Keep => (RebootActivity::KeepingTrial, answer + host.limits.switch + AFTER_STEP),
             TrialOrder::End => (RebootActivity::KeepingTrial, answer),
             TrialOrder::Tend => (RebootActivity::TendingGuard, answer),
+            TrialOrder::Fire if trial.is_some_and(Trial::is_on_its_first_boot) => (RebootActivity::PuttingBack, answer),
             TrialOrder::Fire => (RebootActivity::GoingBack, answer),
-            // It puts the loader right where the guard could not.
-            TrialOrder::Clean { .. } => (RebootActivity::CleaningTrial, answer + host.limits.switch),
+            TrialOrder::Clean { .. } => (RebootActivity::CleaningTrial, answer + host.limits.switch.max(CLEANING)),
             TrialOrder::Await(_) | TrialOrder::LogIn | TrialOrder::Prove => (RebootActivity::LoggingIn, answer),
         };
         self.inquiry.tell(Event::moved_until(&host.name, activity, Some(time), None));
@@ -181,7 +185,9 @@ impl RebootDriver<'_> {
             let now = BootClock.now();
             if now + LOOK_PAUSE >= until {
                 let why = why.into();
-                return if may_have_run { TrialAnswer::Unknown { why } } else { TrialAnswer::Refused { why } };
+                // One that nobody could ask to leave its trial has refused nothing: it may come back by itself.
+                let is_unknown = may_have_run || *order == TrialOrder::Leave;
+                return if is_unknown { TrialAnswer::Unknown { why } } else { TrialAnswer::Refused { why } };
             }
             BootClock.sleep_until(now + LOOK_PAUSE).await;
         }
@@ -201,7 +207,7 @@ impl RebootDriver<'_> {
         };
         let times = self.times_of(host);
         let (activity, expected, longest) = match awaited {
-            Awaited::Rest => (RebootActivity::GoingBack, times.rest(), times.rest()),
+            Awaited::Rest => (RebootActivity::PuttingBack, times.rest(), times.rest()),
             Awaited::Return => (RebootActivity::GoingDown, times.may_hang, times.back_by_itself),
             Awaited::End => (RebootActivity::GoingBack, times.end(), times.end()),
         };
@@ -209,7 +215,8 @@ impl RebootDriver<'_> {
         self.inquiry.tell(Event::moved_until(&host.name, activity, Some(expected), then));
         let begun = BootClock.now();
         let until = begun + longest;
-        let mut is_late = false;
+        // What was said of it since it is late.
+        let mut said = None;
         loop {
             let last = match self.look(host).await {
                 Ok(standing) => {
@@ -223,13 +230,13 @@ impl RebootDriver<'_> {
                 Err(why) => Some(why),
             };
             let now = BootClock.now();
+            let late = if last.is_none() { RebootActivity::StandsStill } else { RebootActivity::MayHang };
             if now >= until {
                 return TrialInput::Silent { why: Trial::overdue(now.saturating_sub(begun), last) };
             }
-            if !is_late && now >= begun + expected {
-                is_late = true;
+            if now >= begun + expected && said.replace(late) != Some(late) {
                 let left = until.saturating_sub(now);
-                self.inquiry.tell(Event::moved_until(&host.name, RebootActivity::MayHang, Some(left), then));
+                self.inquiry.tell(Event::moved_until(&host.name, late, Some(left), then));
             }
             BootClock.sleep_until(now + LOOK_PAUSE).await;
         }
@@ -267,6 +274,10 @@ fn answered(order: &TrialOrder, answer: StepAnswer, may_have_run: bool) -> Trial
         StepOutcome::Refused { reason, text } if *order == TrialOrder::Go && may_have_run => {
             TrialAnswer::Unknown { why: Cause::refused(reason, text).into() }
         }
+        // It has left that boot already.
+        StepOutcome::Refused { reason: reason @ RefusalReason::OtherBoot, text } if *order == TrialOrder::Leave => {
+            TrialAnswer::Unknown { why: Cause::refused(reason, text).into() }
+        }
         StepOutcome::Refused { reason, text } => TrialAnswer::Refused { why: Cause::refused(reason, text).into() },
         StepOutcome::Failed { failure } => {
             let cannot_try = failure == StepFailure::Trial(TrialJob::Register, JobEnd::Status(NOT_TO_BE_TRIED));
@@ -281,7 +292,6 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
-    use crate::facts::step_answer::RefusalReason;
 
     fn answer(outcome: StepOutcome) -> StepAnswer {
         let standing = crate::decide::status::tests::well().facts.standing;
@@ -295,6 +305,7 @@ mod tests {
         assert!(matches!(of(TrialOrder::Go, true), TrialAnswer::Unknown { .. }));
         assert!(matches!(of(TrialOrder::Go, false), TrialAnswer::Refused { .. }));
         assert!(matches!(of(TrialOrder::Fire, true), TrialAnswer::Refused { .. }));
+        assert!(matches!(of(TrialOrder::Leave, false), TrialAnswer::Unknown { .. }), "it has left already");
     }
 
     #[test]

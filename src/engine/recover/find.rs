@@ -1,7 +1,7 @@
 //! Finds the run that is to be recovered: what the hosts hold, which of their runs is meant, and which hosts are waited
 //! for.
 //!
-//! It changes nothing on any host.
+//! It changes nothing on any host, but for what a trial needs or has left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::inventory::model::{Host, HostName};
 
 impl<S: Surveyor> RecoveryRun<'_, S> {
     /// Finds out which run it is, how the hosts stand, and which hosts a person has just said that it is to end
-    /// without. It changes nothing.
+    /// without. It changes nothing of a push.
     pub(super) async fn find(
         &self,
         records: &mut impl RecoveryRecords,
@@ -32,6 +32,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let asked: BTreeSet<HostName> = all.difference(&left_out).cloned().collect();
         let mut silent = self.survey(&asked, &mut surveyed, true).await;
         silent.extend(left_out);
+        let cleaned = self.clean_what_is_at_rest(&surveyed).await;
         if let Some(ended) = self.end_trial(&mut surveyed, &silent).await {
             return Err(Recovered::Rolling(ended));
         }
@@ -44,7 +45,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             RollingClaim::None | RollingClaim::SaidByOne { .. } => {}
             RollingClaim::Ends { run, begun } => {
                 return Err(Recovered::Rolling(
-                    self.end_rolling(run, begun.as_ref(), &surveyed, BTreeMap::new()).await,
+                    self.end_rolling(run, begun.as_ref(), &surveyed, BTreeMap::new(), BTreeSet::new()).await,
                 ));
             }
             RollingClaim::Holds { run, hosts } => return Err(self.held_by(&run, &hosts)),
@@ -56,7 +57,11 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 return Ok((self.chosen(run, &surveyed), surveyed, BTreeSet::new()));
             }
             let silent = self.tell_of_marks(silent, &surveyed);
-            return Err(self.nothing(silent, records));
+            return Err(match (cleaned, self.nothing(silent, records)) {
+                // That was all that there was to be done.
+                (Some(cleaned), Recovered::Nothing { silent }) if silent.is_empty() => Recovered::Rolling(cleaned),
+                (_, nothing) => nothing,
+            });
         };
         let named = Self::named_by_marks(&chosen, &surveyed);
         let missing = || {

@@ -1,4 +1,5 @@
-//! Ends a rolling reboot that died: asks its hosts, names them and lets them go. It does nothing else to them.
+//! Ends a rolling reboot that died: asks its hosts, names them and lets them go. What a trial needs is done before, and
+//! nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +15,12 @@ use crate::event::reason::recover::RecoverReason;
 use crate::inventory::model::{Host, HostName};
 
 /// A rolling reboot, as a recovery has found and left it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RollingEnded {
     pub run: String,
     pub hosts: BTreeMap<HostName, FoundRolling>,
+    /// The hosts from which what was left of a trial was cleaned away.
+    pub cleaned: BTreeSet<HostName>,
 }
 
 /// A rolling reboot that is under way on the hosts beside the run that is recovered, by what they say.
@@ -125,6 +128,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         begun: Option<&UnfinishedReboot>,
         surveyed: &SurveyedHosts,
         trials: BTreeMap<HostName, FoundRolling>,
+        cleaned: BTreeSet<HostName>,
     ) -> RollingEnded {
         let fleet = &self.request.fleet.hosts;
         let standing = |host: &Host| surveyed.get(&host.name).map(|one| one.facts.standing.clone());
@@ -143,6 +147,6 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 self.events.publish(Event::warned(Some(&host), held));
             }
         }
-        RollingEnded { run, hosts }
+        RollingEnded { run, hosts, cleaned }
     }
 }

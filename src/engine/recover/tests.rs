@@ -8,6 +8,7 @@ use pretty_assertions::assert_eq;
 use super::take_over::told_provenance;
 use super::*;
 use crate::decide::asking::Continuity;
+use crate::decide::reboot::trial::left::TrialRemedy;
 use crate::decide::vocabulary::{Answer, Entry};
 use crate::engine::host_survey::SurveyAnswer;
 use crate::engine::hosts::{Hosts, Order, StepNotes};
@@ -82,6 +83,19 @@ impl Surveyor for Told {
     /// One cannot be asked for it.
     fn let_go<'a>(&'a self, host: &'a Host, run: &'a str) -> BoxFuture<'a, Result<(), Cause>> {
         self.1.lock().unwrap().push((host.name.clone(), run.to_owned()));
+        let is_gone = host.name.as_str() == GONE;
+        std::future::ready(if is_gone { Err(Cause::NoTimeToAsk) } else { Ok(()) }).boxed()
+    }
+
+    /// One cannot be cleaned.
+    fn mend_trial<'a>(
+        &'a self,
+        host: &'a Host,
+        _: &'a str,
+        _: &'a str,
+        _: TrialRemedy,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), Cause>> {
         let is_gone = host.name.as_str() == GONE;
         std::future::ready(if is_gone { Err(Cause::NoTimeToAsk) } else { Ok(()) }).boxed()
     }
@@ -454,7 +468,7 @@ const OTHER: &str = "20261122-170000-homelab-aaaa";
 async fn a_rolling_reboot_that_holds_the_hosts_is_ended_and_not_recovered_as_a_push() {
     let answers = || [("home", vec![Some(held(&[]))]), ("vps", vec![Some(held(&[]))])];
     let hosts = ["home", "vps"].map(|host| (HostName::new(host).unwrap(), FoundRolling::RebootNotBegun)).into();
-    let ended = Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts });
+    let ended = Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts, ..RollingEnded::default() });
     assert_eq!(recovers(answers(), None).await, (ended, Vec::new()));
     // This workstation's own push waits for it, and says what ends it.
     let known = known();
@@ -549,7 +563,7 @@ async fn a_rolling_reboot_of_this_workstations_record_names_who_was_begun_and_wh
         (name("vps"), FoundRolling::RebootNotBegun),
     ]
     .into();
-    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
+    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts, ..RollingEnded::default() }));
 }
 
 /// A guard that was not seen is counted from when it was armed, and not from what a recovery has written since.
@@ -766,7 +780,7 @@ async fn a_host_that_could_not_be_let_go_by_a_rolling_reboot_is_named() {
     let (told, recovered) = told_by(answers, &request, &mut Records::default()).await;
     assert_eq!(told, ["reboot-not-begun", "reboot-told-only", "may-still-be-held-for"]);
     let hosts = [(gone, FoundRolling::RebootNotBegun), (vps, FoundRolling::RebootToldOnly)].into();
-    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
+    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts, ..RollingEnded::default() }));
 }
 
 /// A disk that is full.
@@ -907,8 +921,9 @@ async fn a_trial_that_nobody_drives_is_waited_for_and_says_how_it_ended() {
         let (told, recovered) = told_by(answers, &request(), &mut Records::default()).await;
         assert_eq!(told, ["still-in-trial", "waits-for-trial", "reboot-not-begun", code]);
         let [home, vps] = ["home", "vps"].map(|name| HostName::new(name).unwrap());
-        let hosts = [(home, FoundRolling::RebootNotBegun), (vps, found)].into();
-        assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
+        let hosts = [(home, FoundRolling::RebootNotBegun), (vps.clone(), found)].into();
+        let ended = RollingEnded { run: OTHER.to_owned(), hosts, cleaned: [vps].into() };
+        assert_eq!(recovered, Recovered::Rolling(ended));
     }
 }
 
@@ -938,6 +953,70 @@ async fn what_is_left_of_a_trial_keeps_no_push_from_being_recovered() {
     assert_eq!(ended.map(|ended| ended.run), Some(OTHER.to_owned()));
 }
 
+/// What `vps` has of a trial that nobody has held since, and that a reset has ended.
+fn left_at_rest(change: impl FnOnce(&mut Standing)) -> Facts {
+    tried(|standing| {
+        let (old, profile) = (standing.systems.boot_default.clone(), standing.systems.profile.clone());
+        (standing.guard, standing.trial.line, standing.rolling) = (GuardState::None, None, None);
+        (standing.booted, standing.systems) = (old.clone(), Systems { profile, ..Systems::all(&old) });
+        change(standing);
+    })
+}
+
+#[tokio::test]
+async fn what_another_trial_has_left_is_cleaned_in_passing_and_is_no_end_of_what_a_recovery_was_called_for() {
+    let [home, vps] = ["home", "vps"].map(|name| HostName::new(name).unwrap());
+    let left = || ("vps", vec![Some(left_at_rest(|_| ()))]);
+    // There is nothing else.
+    let (told, recovered) =
+        told_by([("home", vec![Some(facts(&[]))]), left()], &request(), &mut Records::default()).await;
+    assert_eq!(told, ["trial-cleaned"]);
+    let hosts = [(vps.clone(), FoundRolling::TrialWentBack)].into();
+    let ended = RollingEnded { run: OTHER.to_owned(), hosts, cleaned: [vps.clone()].into() };
+    assert_eq!(recovered, Recovered::Rolling(ended));
+    // The rolling reboot of this workstation died.
+    let rolling =
+        UnfinishedReboot { hosts: [(home.clone(), "boot".to_owned())].into(), told: BTreeSet::new(), tried: None };
+    let known = Some(RecordedRun { rolling: Some(rolling), ..known() });
+    let request_of_own = RecoverRequest { known, ..request() };
+    let (told, recovered) =
+        told_by([("home", vec![Some(facts(&[]))]), left()], &request_of_own, &mut Records::default()).await;
+    assert_eq!(told, ["trial-cleaned", "reboot-not-begun"]);
+    let hosts = [(home, FoundRolling::RebootNotBegun)].into();
+    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: RUN.to_owned(), hosts, ..RollingEnded::default() }));
+    // It is named.
+    let named = RecoverRequest { run: Some(OTHER.to_owned()), ..request() };
+    let (told, _) = told_by([("home", vec![Some(facts(&[]))]), left()], &named, &mut Records::default()).await;
+    assert_eq!(told, ["trial-went-back"]);
+}
+
+/// All of its guards have fired, and no record of it is here.
+#[tokio::test]
+async fn a_push_that_other_workstations_left_is_recovered_beside_a_trial_s_leftover_that_cannot_be_cleaned() {
+    for (name, told) in [("vps", "trial-cleaned"), (GONE, "trial-remains")] {
+        let of_push = || facts(&[RUN]);
+        let answers = [("home", vec![Some(of_push()); 2]), (name, vec![Some(left_at_rest(|_| ())); 2])];
+        let mut of_both = facts(&[RUN]);
+        of_both.survivor_hosts.insert(RUN.to_owned(), vec!["home".to_owned(), name.to_owned()]);
+        let surveyor = Told::of(answers);
+        surveyor.0.lock().unwrap().insert(HostName::new("home").unwrap(), vec![Some(of_both); 2].into());
+        let request = RecoverRequest { fleet: Fleet { hosts: vec![host("home"), host(name)], ..fleet() }, ..request() };
+        let events = Events::new(None);
+        let (tell, heard) = std::sync::mpsc::channel();
+        let listener = events.listen("test", move |line| {
+            if let Event::Warned { text, .. } = &line.event {
+                tell.send(text.code().unwrap_or_default().to_owned()).map_err(std::io::Error::other)?;
+            }
+            Ok(())
+        });
+        let recovery = RecoveryRun { request: &request, surveyor: &surveyor, clock: surveyor.clock(), events: &events };
+        let found = recovery.find(&mut Records::default()).await;
+        assert_eq!(found.map(|(chosen, ..)| chosen.run).ok(), Some(RUN.to_owned()), "{name}");
+        let _ = listener.unwrap().finish(Duration::from_secs(10));
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [told]);
+    }
+}
+
 /// Its record says that it went, and nobody sees it come back.
 #[tokio::test]
 async fn a_host_that_stays_away_from_its_trial_is_lost_once_it_must_be_back_by_itself() {
@@ -953,5 +1032,5 @@ async fn a_host_that_stays_away_from_its_trial_is_lost_once_it_must_be_back_by_i
     let (told, recovered) = told_by([("home", home), ("vps", vec![])], &request, &mut Records::default()).await;
     assert_eq!(told, ["silent-in-recovery", "waits-for-trial", "away-from-reboot"]);
     let hosts = [(vps, FoundRolling::AwayFromReboot { told: Some(true) })].into();
-    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts }));
+    assert_eq!(recovered, Recovered::Rolling(RollingEnded { run: OTHER.to_owned(), hosts, ..RollingEnded::default() }));
 }

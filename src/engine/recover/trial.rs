@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{LOOK_PAUSE, RecoveryRun, RollingEnded, SurveyedHosts};
 use crate::decide::reboot::trial::left::{TrialLeft, TrialRemedy};
-use crate::decide::reboot::trial::times::TrialTimes;
-use crate::engine::reboot::SETTLE_AFTER_BOOT;
+use crate::decide::reboot::trial::times::{SETTLE_AFTER_BOOT, TrialTimes};
+use crate::decide::transaction::recover::Aim;
 use crate::engine::surveyor::Surveyor;
 use crate::event::Event;
 use crate::event::reason::any::AnyReason;
@@ -19,10 +19,20 @@ use crate::inventory::model::{Host, HostName};
 /// For how long a clean-up that is refused is tried again: something else may be at work there for a moment.
 const CLEANED_WITHIN: Duration = Duration::from_secs(60);
 
+/// All that a recovery has found out about a trial, and done about it.
+#[derive(Debug, Default)]
+struct Mended {
+    ends: BTreeMap<HostName, FoundRolling>,
+    /// The hosts on which a clean-up came through.
+    cleaned: BTreeSet<HostName>,
+    /// The hosts of which the same was told already, and `None` for the whole.
+    told: BTreeSet<Option<HostName>>,
+}
+
 impl<S: Surveyor> RecoveryRun<'_, S> {
-    /// Ends the trial that is found on the hosts, or that this workstation knows of, and then its rolling reboot;
-    /// `None`: there is none, or a push is to be recovered, whose guards do not wait for it. It comes before all other
-    /// claims: lease and guard of the host that is tried, and the holds of the others, look like a push of two stories.
+    /// Ends the trial that is meant, and then its rolling reboot; `None`: there is none, or a push is to be recovered,
+    /// whose guards do not wait for it. It comes before all other claims: lease and guard of the host that is tried,
+    /// and the holds of the others, look like a push of two stories.
     pub(super) async fn end_trial(
         &self,
         surveyed: &mut SurveyedHosts,
@@ -37,7 +47,11 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         }
         let run = match (&away, self.run_of_trial(surveyed)) {
             (Some((known, _)), _) => known.run.clone(),
-            (None, run) => run?,
+            (None, Some(run)) => run,
+            (None, None) => {
+                self.tell_of_trials(surveyed);
+                return None;
+            }
         };
         let start = self.clock.now();
         let longest = self.request.fleet.hosts.iter().map(|host| self.trial_times(host).back_by_itself).max();
@@ -45,33 +59,41 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         let since = away.as_ref().map_or(Duration::ZERO, |(known, _)| known.since);
         let until = start + longest.unwrap_or_default().saturating_sub(since);
         let mut missing: BTreeSet<HostName> = away.into_iter().map(|(_, host)| host).collect();
-        let mut ends: BTreeMap<HostName, FoundRolling> = BTreeMap::new();
-        let mut told = BTreeSet::new();
+        let mut mended = Mended::default();
+        let mut has_waited = false;
         loop {
             let mut goes_on = !missing.is_empty();
+            let mut asked = missing.clone();
             for host in &self.request.fleet.hosts {
                 let Some(standing) = surveyed.get(&host.name).map(|one| one.facts.standing.clone()) else { continue };
                 let Some(left) = TrialLeft::of(&run, &standing) else { continue };
+                if mended.cleaned.contains(&host.name) {
+                    continue;
+                }
                 let is_patient = self.clock.now() < start + CLEANED_WITHIN;
-                goes_on |= self.mend_trial(host, &run, &standing, &left, &mut ends, &mut told).await
+                asked.insert(host.name.clone());
+                goes_on |= self.mend_trial(host, &run, &standing, &left, &mut mended).await
                     && (is_patient || left.remedy() != TrialRemedy::Clean);
             }
             if !goes_on || self.clock.now() >= until {
                 break;
             }
-            if told.insert(None) {
+            if mended.told.insert(None) {
                 let wait_s = until.saturating_sub(self.clock.now()).as_secs();
                 self.events.publish(Event::warned(None, TryingReason::WaitsForTrial { run: run.clone(), wait_s }));
             }
             self.clock.sleep_until(self.clock.now() + LOOK_PAUSE).await;
-            let asked = self.request.fleet.hosts.iter().map(|host| host.name.clone()).collect();
+            has_waited = true;
+            // Only those that it is about: what the others say does not matter before the end.
             let gone = self.survey(&asked, surveyed, false).await;
-            let was_in_trial = |host: &HostName| {
-                let one = surveyed.get(host).map(|one| &one.facts.standing);
-                one.and_then(|standing| TrialLeft::of(&run, standing)).is_some()
-            };
             // One that was seen in it goes back meanwhile.
-            missing = gone.iter().filter(|host| missing.contains(*host) || was_in_trial(host)).cloned().collect();
+            surveyed.retain(|host, _| !gone.contains(host));
+            missing = gone;
+        }
+        if has_waited {
+            let others = self.request.fleet.hosts.iter().map(|host| host.name.clone());
+            let others = others.filter(|host| !mended.ends.contains_key(host) && !missing.contains(host)).collect();
+            let gone = self.survey(&others, surveyed, false).await;
             surveyed.retain(|host, _| !gone.contains(host));
         }
         for host in missing {
@@ -79,6 +101,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             let cause = TryingReason::NotSeenSince.into();
             self.events.publish(Event::failed(Some(&host), TryingReason::TrialOverdue { waited_s, cause }));
         }
+        let Mended { mut ends, cleaned, .. } = mended;
         for (host, one) in surveyed.iter() {
             // What is not cleaned is told as it stands, and a trial that goes on is not over.
             if let Some(left) = TrialLeft::of(&run, &one.facts.standing) {
@@ -86,7 +109,42 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             }
         }
         let begun = known.filter(|known| known.run == run).and_then(|known| known.rolling.as_ref());
-        Some(self.end_rolling(run, begun, surveyed, ends).await)
+        Some(self.end_rolling(run, begun, surveyed, ends, cleaned).await)
+    }
+
+    /// Cleans in passing what other trials than the one that is meant have left at rest, once; whatever comes of it,
+    /// the recovery goes on. Returns it as the end of the newest of their runs, in case that there is nothing else.
+    pub(super) async fn clean_what_is_at_rest(&self, surveyed: &SurveyedHosts) -> Option<RollingEnded> {
+        if self.request.aim != Aim::Recover || self.is_after_a_push(surveyed) {
+            return None;
+        }
+        let is_meant = |run: &str| self.is_meant(run, surveyed) || self.run_of_trial(surveyed).as_deref() == Some(run);
+        let mut newest: Option<RollingEnded> = None;
+        for host in &self.request.fleet.hosts {
+            let Some(standing) = surveyed.get(&host.name).map(|one| &one.facts.standing) else { continue };
+            let at_rest = standing.trial.survivors.iter().filter_map(|survivor| {
+                let left = TrialLeft::of(&survivor.run, standing)?;
+                (left.remedy() == TrialRemedy::Clean && !is_meant(&survivor.run)).then(|| (survivor.run.clone(), left))
+            });
+            for (run, left) in at_rest {
+                let mut mended = Mended::default();
+                self.mend_trial(host, &run, standing, &left, &mut mended).await;
+                if mended.cleaned.is_empty() {
+                    continue;
+                }
+                let cause = (left != TrialLeft::NotBegun).then(|| found(&left).into());
+                let cleaned = TryingReason::TrialCleaned { run: run.clone(), cause };
+                self.events.publish(Event::warned(Some(&host.name), cleaned));
+                if newest.as_ref().is_none_or(|newest| newest.run < run) {
+                    newest = Some(RollingEnded { run: run.clone(), ..RollingEnded::default() });
+                }
+                if let Some(newest) = newest.as_mut().filter(|newest| newest.run == run) {
+                    newest.hosts.extend(mended.ends);
+                    newest.cleaned.extend(mended.cleaned);
+                }
+            }
+        }
+        newest
     }
 
     /// Does for one host what a recovery may do; returns whether there is something to wait for.
@@ -96,15 +154,14 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         run: &str,
         standing: &Standing,
         left: &TrialLeft,
-        ends: &mut BTreeMap<HostName, FoundRolling>,
-        told: &mut BTreeSet<Option<HostName>>,
+        mended: &mut Mended,
     ) -> bool {
         let why = match left {
             TrialLeft::WentBack { trace: Some(trace) } => trace.clone(),
             _ => String::new(),
         };
         if let TrialLeft::Armed { deadline, in_trial, .. } = left
-            && told.insert(Some(host.name.clone()))
+            && mended.told.insert(Some(host.name.clone()))
         {
             self.events.publish(Event::warned(Some(&host.name), still_in_trial(run, standing, *deadline, *in_trial)));
         }
@@ -118,12 +175,13 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
                 if remedy == TrialRemedy::Tend {
                     return true;
                 }
-                ends.insert(host.name.clone(), found(left));
+                mended.ends.insert(host.name.clone(), found(left));
+                mended.cleaned.insert(host.name.clone());
                 false
             }
             Err(cause) => {
                 let cause: AnyReason = cause.into();
-                if told.insert(Some(host.name.clone())) {
+                if mended.told.insert(Some(host.name.clone())) {
                     self.events.publish(Event::warned(Some(&host.name), TryingReason::TrialRemains { cause }));
                 }
                 true
@@ -157,15 +215,34 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         }
     }
 
-    /// Returns the run that was named, or the first whose trial lies on a host.
+    /// Returns the run whose trial this recovery ends: the one that is meant, or else one that still goes on. What
+    /// others have left at rest does not keep it from what it was called for.
     fn run_of_trial(&self, surveyed: &SurveyedHosts) -> Option<String> {
-        let on = |standing: &Standing| {
-            let line = standing.trial.line.iter().cloned();
-            let runs = line.chain(standing.trial.survivors.iter().map(|survivor| survivor.run.clone()));
-            runs.filter(|run| self.request.run.as_ref().is_none_or(|named| named == run))
-                .find(|run| TrialLeft::of(run, standing).is_some())
-        };
-        surveyed.values().find_map(|one| on(&one.facts.standing))
+        let mut found: BTreeMap<String, bool> = BTreeMap::new();
+        for standing in surveyed.values().map(|one| &one.facts.standing) {
+            let survivors = standing.trial.survivors.iter().map(|survivor| &survivor.run);
+            for run in standing.trial.line.iter().chain(survivors) {
+                if let Some(left) = TrialLeft::of(run, standing) {
+                    *found.entry(run.clone()).or_default() |= left.remedy() != TrialRemedy::Clean;
+                }
+            }
+        }
+        let meant = found.keys().find(|run| self.is_meant(run, surveyed)).cloned();
+        let is_another_s = self.request.run.is_some() || self.request.known.is_some();
+        meant.or_else(|| found.into_iter().find(|(_, goes_on)| *goes_on && !is_another_s).map(|(run, _)| run))
+    }
+
+    /// Returns whether the recovery is of this rolling reboot: by name, by this workstation's record, or because it
+    /// holds hosts.
+    fn is_meant(&self, run: &str, surveyed: &SurveyedHosts) -> bool {
+        if let Some(named) = &self.request.run {
+            return named == run;
+        }
+        if let Some(known) = &self.request.known {
+            return known.run == run;
+        }
+        let holds = |standing: &Standing| standing.rolling.as_ref().is_some_and(|lease| lease.run == run);
+        surveyed.values().any(|one| holds(&one.facts.standing))
     }
 
     fn trial_times(&self, host: &Host) -> TrialTimes {

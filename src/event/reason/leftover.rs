@@ -61,6 +61,12 @@ pub enum Left {
         #[serde(rename = "of_run")]
         run: String,
     },
+    /// A trial has left something here, and nothing of it goes on.
+    TrialAtRest {
+        fleet: String,
+        #[serde(rename = "of_run")]
+        run: String,
+    },
     /// The run was ended twice, by two recoveries that did not see each other's hosts.
     RunEndedTwice {
         fleet: String,

@@ -106,6 +106,9 @@ pub enum RollingEnd {
         /// A person must look at these: they are on a boot that their trial has not proven.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unproven: Vec<HostName>,
+        /// What was left of a trial was cleaned away from these.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cleaned: Vec<HostName>,
         /// Told to reboot, and on the boot that they were on.
         told_only: Vec<HostName>,
         not_rebooted: Vec<HostName>,
@@ -208,8 +211,12 @@ pub enum RebootActivity {
     ArmingTrial,
     /// What booted last becomes the boot default, and the new system an entry of its own.
     RegisteringTrial,
-    /// It has not come up in the time for that.
+    /// It has not come up in the time for that, and does not answer.
     MayHang,
+    /// That time is over, and it answers.
+    StandsStill,
+    /// Its guard puts back what the boot default was; it has not left the boot that it was on.
+    PuttingBack,
     /// What was tried becomes the boot default.
     KeepingTrial,
     GoingBack,

@@ -83,6 +83,7 @@ pub enum ShortTrouble {
     Busy,
     UnitsFailed(usize),
     Space,
+    TrialLeft,
     Reboot,
     /// A guard or a lease of another run holds it.
     Claimed,

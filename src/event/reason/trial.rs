@@ -17,6 +17,8 @@ pub enum TrialOutlook {
         means: TrialMeans,
         /// It has a hardware watchdog.
         watchdog: bool,
+        /// After how long a host whose trial fails is back by itself, where each part takes as long as it may.
+        back_within_s: u64,
     },
     /// It cannot be done there.
     TrialNotPossible { cause: TrialRefusal },

@@ -6,6 +6,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::any::AnyReason;
 use crate::facts::store_path::StorePath;
+use crate::inventory::model::HostName;
 
 /// What is told of a trial, and how it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
@@ -14,6 +15,16 @@ use crate::facts::store_path::StorePath;
 pub enum TryingReason {
     /// The host is rebooted as without trials.
     RebootedUntried { cause: AnyReason },
+    /// Its new system cannot be tried, and a person wants no other reboot.
+    TrialDemanded { cause: AnyReason },
+    /// Hosts that are tried go one by one, though the waves would have taken several at a time.
+    TriedOneByOne {
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+        waves: u64,
+        /// As many as there would be without trials.
+        untried: u64,
+    },
     /// It is the machine that fleetdeploy runs on, so that nobody could judge a trial.
     NobodyJudges,
     /// A reboot would bring what booted last, and not the profile, which was tried here before.
@@ -34,6 +45,8 @@ pub enum TryingReason {
     NotKept { cause: AnyReason },
     /// The trial came up without its guard.
     CameUpUnguarded,
+    /// The same, and the host refuses to reboot out of it.
+    NotLeft { cause: AnyReason },
     /// In the trial, the systems are not those that it began with.
     MovedInTrial {
         current: StorePath,
@@ -85,6 +98,14 @@ pub enum TryingReason {
     },
     /// It has not answered since a recovery asks.
     NotSeenSince,
+    /// A recovery has cleaned away what a trial of another run had left.
+    TrialCleaned {
+        #[serde(rename = "of_run")]
+        run: String,
+        /// How that trial had ended. Absent: there is nothing to be said of that any more.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<AnyReason>,
+    },
     /// Something of the trial may still lie on the host.
     TrialRemains { cause: AnyReason },
 }

@@ -103,6 +103,7 @@ fn outcome_words(outcome: &HostOutcome) -> String {
         HostOutcome::Witness => "a witness".to_owned(),
         HostOutcome::RolledBack { by_guard: false } => "rolled back".to_owned(),
         HostOutcome::RolledBack { by_guard: true } => "rolled back by its guard".to_owned(),
+        HostOutcome::WentBack => "went back from its trial, to what it booted before".to_owned(),
         HostOutcome::Untouched => "not touched".to_owned(),
         HostOutcome::Lost { why } => format!("lost: {why}"),
         HostOutcome::Left { why, .. } => format!("left: {why}"),

@@ -68,6 +68,11 @@ impl fmt::Display for Left {
                 "is not the machine of this name that was missing when run {run} ended on the others: `fleetdeploy \
                  recover {fleet} --forget {run}` removes what they keep of it"
             ),
+            Self::TrialAtRest { fleet, run } => write!(
+                formatter,
+                "a trial of run {run} has left something here, at rest: its boot entry, or the roots of its systems: \
+                 `fleetdeploy recover {fleet}` cleans it"
+            ),
             Self::RunEndedTwice { run, old, new, .. } => write!(
                 formatter,
                 "run {run} was ended twice, each time without some of its hosts: on the old systems on {}, on the new \
@@ -100,7 +105,8 @@ impl Worded for Left {
             | Self::BackOnTheirSide { .. }
             | Self::BackOnOtherSide { .. }
             | Self::BackElsewhere { .. }
-            | Self::MachineReplaced { .. } => None,
+            | Self::MachineReplaced { .. }
+            | Self::TrialAtRest { .. } => None,
         }
     }
 }

@@ -110,13 +110,22 @@ impl fmt::Display for RollingEnd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RebootsEnded(ended) => ended.fmt(formatter),
-            Self::RollingEndedByRecovery { run, rebooted, went_back, unproven, told_only, not_rebooted, away } => {
-                let done = if went_back.is_empty() && unproven.is_empty() {
-                    "nothing was done to any host"
+            Self::RollingEndedByRecovery {
+                run,
+                rebooted,
+                went_back,
+                unproven,
+                cleaned,
+                told_only,
+                not_rebooted,
+                away,
+            } => {
+                write!(formatter, "rolling reboot {run} is ended, and ")?;
+                if cleaned.is_empty() {
+                    formatter.write_str("nothing was done to any host")?;
                 } else {
-                    "what was left of its trial is cleaned away"
-                };
-                write!(formatter, "rolling reboot {run} is ended, and {done}")?;
+                    write!(formatter, "what was left of its trial is cleaned away ({})", named(cleaned))?;
+                }
                 let parts = [
                     ("rebooted", rebooted),
                     ("went back", went_back),
@@ -195,6 +204,8 @@ impl fmt::Display for RebootActivity {
             Self::ArmingTrial => "arming a guard for its trial",
             Self::RegisteringTrial => "making its new system an entry of its own",
             Self::MayHang => "silent; it may hang, or goes back by itself",
+            Self::StandsStill => "answers, and its trial is not over; waiting for its guard",
+            Self::PuttingBack => "waiting for its guard to put its boot default back",
             Self::KeepingTrial => "keeping its new system",
             Self::TendingGuard => "starting its guard again",
             Self::GoingBack => "waiting for its guard to bring it back",

@@ -86,7 +86,10 @@ impl Worded for Ailment {
                 format!("{LOADER_ANEW}; or back: `nix-env -p /nix/var/nix/profiles/system --set {current}`")
             }
             Self::TriedInVain { fleet, host, .. } => {
-                format!("push a system that boots, or try it once more: fleetdeploy reboot {fleet} --trial --on {host}")
+                format!(
+                    "push a system that boots, with --accept-drift, or try it once more: fleetdeploy reboot {fleet} \
+                     --on {host}"
+                )
             }
             Self::SystemsAllDiffer { .. } => format!("`nixos-rebuild switch` to what it is to run; {AS_IT_IS}"),
             Self::EndedWithoutOthers { fleet, .. } => format!("fleetdeploy recover {fleet}, when it is back"),
@@ -128,6 +131,7 @@ impl fmt::Display for ShortTrouble {
             Self::Busy => "busy",
             Self::UnitsFailed(count) => return write!(formatter, "{count} failed"),
             Self::Space => "space",
+            Self::TrialLeft => "trial left",
             Self::Reboot => "reboot",
             Self::Claimed => "claimed",
         })

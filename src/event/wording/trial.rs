@@ -8,16 +8,22 @@ use crate::facts::trial::TrialMeans;
 impl fmt::Display for TrialOutlook {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TrialPossible { means, watchdog } => {
+            Self::TrialPossible { means, watchdog, back_within_s } => {
                 let by = match means {
                     TrialMeans::EfiVariable => "systemd-boot's one-shot entry, an EFI variable",
                     TrialMeans::NextEntry => "GRUB's next_entry",
                 };
-                write!(formatter, "its boot loader can boot a system once, before it is the boot default: by {by}; ")?;
+                write!(
+                    formatter,
+                    "its boot loader can boot a system once, before it is the boot default: by {by}; one that fails \
+                     goes back by itself, within {} min even where each part takes as long as it may; ",
+                    back_within_s.div_ceil(60)
+                )?;
                 formatter.write_str(if *watchdog {
-                    "a hardware watchdog is there"
+                    "a hardware watchdog resets a hang from the start of systemd on, and one before that waits for a \
+                     power cycle"
                 } else {
-                    "no hardware watchdog is there, so a hang early in a boot waits for a power cycle"
+                    "no hardware watchdog is there, so a hang waits for a power cycle"
                 })
             }
             Self::TrialNotPossible { cause } => {

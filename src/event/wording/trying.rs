@@ -4,11 +4,22 @@ use super::Worded;
 use crate::event::reason::trying::TryingReason;
 
 impl fmt::Display for TryingReason {
+    #[expect(clippy::too_many_lines, reason = "a table with a row for each reason")]
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RebootedUntried { cause } => write!(
                 formatter,
                 "is rebooted into its new system at once, because that cannot be tried here first: {cause}"
+            ),
+            Self::TrialDemanded { cause } => write!(
+                formatter,
+                "its new system cannot be tried here first, and with --trial nothing is rebooted into untried: {cause}"
+            ),
+            Self::TriedOneByOne { hosts, waves, untried } => write!(
+                formatter,
+                "{} new systems are tried, each host by itself: {waves} waves in the place of {untried}; --no-trial \
+                 reboots several at a time, untried",
+                hosts.len()
             ),
             Self::NobodyJudges => {
                 formatter.write_str("fleetdeploy runs on it, and nobody else would say that it is well")
@@ -35,6 +46,9 @@ impl fmt::Display for TryingReason {
             ),
             Self::NotKept { cause } => write!(formatter, "did not become the boot default: {cause}"),
             Self::CameUpUnguarded => formatter.write_str("came up in its trial without a guard"),
+            Self::NotLeft { cause } => {
+                write!(formatter, "is in its trial without a guard, and cannot be rebooted out of it: {cause}")
+            }
             Self::MovedInTrial { current, profile, boot_default } => {
                 write!(formatter, "was moved in its trial, and not by it: current {current}, profile {profile}, ")?;
                 match boot_default {
@@ -99,6 +113,13 @@ impl fmt::Display for TryingReason {
                 write!(formatter, "is under the guard of a trial of run {run}, which ends by itself in {fires_in_s} s")
             }
             Self::NotSeenSince => formatter.write_str("it does not answer"),
+            Self::TrialCleaned { run, cause } => {
+                write!(formatter, "what a trial of run {run} had left here is cleaned away")?;
+                match cause {
+                    Some(cause) => write!(formatter, ": it {cause}"),
+                    None => Ok(()),
+                }
+            }
             Self::TrialRemains { cause } => {
                 write!(formatter, "may still have something of its trial, which `fleetdeploy recover` cleans: {cause}")
             }
@@ -110,14 +131,22 @@ impl Worded for TryingReason {
     fn mend(&self) -> Option<String> {
         match self {
             Self::RebootedUntried { cause } => cause.mend(),
-            Self::BootsOlder { .. } => {
-                Some("give --trial to try it again, or --accept-drift to reboot into what booted last".to_owned())
-            }
+            Self::TrialDemanded { .. } => Some("leave out --trial to have it rebooted at once".to_owned()),
+            Self::BootsOlder { .. } => Some(
+                "leave out --no-trial to try it again, or give --accept-drift to reboot into what booted last"
+                    .to_owned(),
+            ),
             Self::BootsOlderUntried { .. } => Some("give --accept-drift to reboot into what booted last".to_owned()),
             Self::CannotTry { .. } => {
                 Some("push a system that boots, or give --accept-drift to reboot into what booted last".to_owned())
             }
+            Self::NotLeft { .. } => Some(
+                "mend that there and reboot it by hand, into what it booted before; then `fleetdeploy recover` cleans \
+                 up after it"
+                    .to_owned(),
+            ),
             Self::NobodyJudges
+            | Self::TriedOneByOne { .. }
             | Self::DidNotGo { .. }
             | Self::BootedBesideTrial { .. }
             | Self::RestartedUntried { .. }
@@ -137,6 +166,7 @@ impl Worded for TryingReason {
             | Self::WaitsForTrial { .. }
             | Self::StillInTrial { .. }
             | Self::NotSeenSince
+            | Self::TrialCleaned { .. }
             | Self::TrialRemains { .. } => None,
         }
     }

@@ -126,11 +126,7 @@ arm_anew() {
         if [ -e "$place/fired-at" ] || [ -e "$place/reactivated" ]; then
             rm -f "$place/fired-at" "$place/reactivated"
         fi
-        if start_guard; then
-            # A trial that has ended on the old system is remembered until a push begins.
-            for arm_failed in "$trials"/*/failed; do [ ! -e "$arm_failed" ] || rm -rf "${arm_failed%/failed}"; done
-            return
-        fi
+        if start_guard; then return; fi
     else
         fail_to_write
     fi

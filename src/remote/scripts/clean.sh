@@ -51,7 +51,10 @@ clean() {
             return 0
         fi
     fi
-    [ "$side" != new ] || end_older
+    if [ "$side" = new ]; then
+        end_older
+        forget_trials
+    fi
     [ "$clean_place" = no ] || panic_back
     clean_generations
     # The lease before the lock, and the lock last: who waits for it finds it gone and makes a new one.
@@ -88,6 +91,15 @@ end_older() {
         fi
     done
     [ $# -eq 0 ] || sync_traces "$@" || volatile
+}
+
+# A trial that has ended on the old system is remembered until a push has committed here: one that goes back brings its
+# profile back, too. What else a trial has left, its entry above all, is not a push's to take.
+forget_trials() {
+    for clean_failed in "$trials"/*/failed; do
+        [ ! -e "$clean_failed" ] || rm -rf "${clean_failed%/failed}"
+    done
+    rmdir "$trials" 2>/dev/null
 }
 
 # A container that was cut off in its switch has booted the old system by itself, and its boot has made a generation of

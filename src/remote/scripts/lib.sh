@@ -966,7 +966,10 @@ has_processes() {
 # BEFORE SECONDS MARKS OWNER` (a comma between two marks; `-` for what is not known), `trial_failed RUN WHY` and
 # `trial_trace RUN TEXT`.
 print_trials() {
-    read_line_run
+    line_run=''
+    read_plan action
+    # In a container the line costs a process, and most hosts have no trial.
+    if [ -d "$trials" ] || [ -e "$trial_over" ] || [ "$planned" = trial ]; then read_line_run; fi
     [ -z "$line_run" ] || put trial_run "$line_run"
     if read_go; then
         put trial_go "$go_run"

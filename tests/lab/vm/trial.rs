@@ -16,7 +16,7 @@ use crate::next_boot::SET_NEXT;
 use crate::pushed::{Pushed, Pushing};
 use crate::wait::{seconds, until};
 
-const BACK: HostOutcome = HostOutcome::RolledBack { by_guard: true };
+const BACK: HostOutcome = HostOutcome::WentBack;
 const TRIAL_ENTRY: &str = "fleetdeploy-trial.conf";
 /// All that a trial leaves beside the roots and on the menu.
 const LEFT: &str = "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null; ls /boot/loader/entries | grep -v nixos; true";
@@ -41,7 +41,7 @@ fn switch(fleet: &Fleet, version: &str, kernel: &str) -> (String, String) {
 }
 
 fn tries(fleet: &Fleet) -> Pushing {
-    fleet.start_any("laptop", &["reboot", "homelab", "--trial", "--on", "web"])
+    fleet.start_any("laptop", &["reboot", "homelab", "--on", "web"])
 }
 
 fn wait_for_doing(run: &Pushing, words: &str) {

@@ -43,6 +43,9 @@ found! {
     go_under_a_token_that_is_not_armed: GoUnderAnyToken, NEXT_BOOT, [Late], 0;
     a_clean_up_under_go: CleansUnderGo, WAY_OUT, [], 1;
     a_clean_up_of_a_survivor_whose_next_boot_is_ours: CleansTheSurvivorAlone, NEXT_BOOT, [], 0;
+    a_second_order_to_go_that_is_taken_for_a_refusal: ASecondGoIsRefused, GOES_ON, [Loss], 0;
+    a_clean_up_that_undoes_a_persons_switch: CleansAPersonsSwitch, THEIRS, [StepFails, Switch], 0;
+    a_guard_that_overrules_a_persons_switch: OverrulesAPersonsSwitch, THEIRS, [StepFails, Switch], 0;
     a_failure_that_is_not_remembered: ForgetsThatItFailed, REST, [], 0;
     a_dead_guard_that_nobody_tends: NobodyTends, WAY_OUT, [GuardIsLost], 1;
     begin_in_a_boot_that_is_over: BeginsAnewWhereItIsOver, NO_RESET, [SoftReboot], 0;

@@ -91,6 +91,8 @@ pub(crate) struct Tried {
     pub(crate) booted: Sys,
     pub(crate) current: Sys,
     pub(crate) default: Sys,
+    /// What is to be tried, or a person's.
+    pub(crate) profile: Sys,
     /// RUN is on the kernel's line.
     pub(crate) line: bool,
     pub(crate) next: Next,
@@ -129,6 +131,10 @@ pub(crate) struct Past {
     /// That was after the trial's end.
     pub(crate) installed_after_it: bool,
     pub(crate) next_by_another: bool,
+    /// Somebody has switched it to a third system, in the old boot before it goes, or where the trial was at rest.
+    pub(crate) switched_to_stay: bool,
+    /// Anything went wrong but for the answer to the order to go, which was lost.
+    pub(crate) other_fault: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,6 +142,8 @@ pub(crate) enum Answered {
     Done,
     Refused,
     Failed,
+    /// It is on another boot, and the driver makes no refusal of that.
+    Elsewhere,
 }
 
 impl Tried {
@@ -149,6 +157,7 @@ impl Tried {
             booted: Sys::Old,
             current: if before == Sys::New { Sys::New } else { Sys::Old },
             default: before,
+            profile: Sys::New,
             line: false,
             next: Next::None,
             entry: false,
@@ -221,7 +230,11 @@ impl Tried {
         Standing {
             boot_id: boot_id(self.boot),
             uptime: 1,
-            systems: Systems { current: path(self.current), profile: path(Sys::New), boot_default: path(self.default) },
+            systems: Systems {
+                current: path(self.current),
+                profile: path(self.profile),
+                boot_default: path(self.default),
+            },
             booted: path(self.booted),
             generation: 1,
             loader: BootLoader::SystemdBoot,
@@ -251,7 +264,8 @@ impl Tried {
         if self.token == Token::Armed && self.boot == boot {
             return Answered::Done;
         }
-        let stands = self.boot == boot && self.booted == Sys::Old && self.default == self.before;
+        let is_here = self.boot == boot && self.booted == Sys::Old;
+        let stands = is_here && self.default == self.before && self.profile == Sys::New;
         if !stands || !held || self.token != Token::None || self.next != Next::None {
             return Answered::Refused;
         }
@@ -267,7 +281,9 @@ impl Tried {
     }
 
     pub(crate) fn register(&mut self, boot: u8, held: bool, past: &mut Past) -> Answered {
-        let begins = self.boot == boot && !self.line && held && self.is_guarded() && !self.step_runs();
+        // As it was armed: a person's switch has superseded it.
+        let stands = self.profile == Sys::New && self.default == self.before;
+        let begins = self.boot == boot && !self.line && held && self.is_guarded() && !self.step_runs() && stands;
         if !begins {
             return Answered::Refused;
         }
@@ -299,7 +315,8 @@ impl Tried {
             Some(Mistake::KeepsWithoutAGuard) => self.token == Token::Armed,
             _ => self.is_guarded(),
         };
-        let stands = self.default == Sys::Old && self.next == Next::None && !self.step_runs();
+        let is_as_tried = self.profile == Sys::New && self.current == Sys::New;
+        let stands = self.default == Sys::Old && self.next == Next::None && !self.step_runs() && is_as_tried;
         if !guarded || !stands || !self.line {
             return Answered::Refused;
         }
@@ -313,7 +330,8 @@ impl Tried {
         if self.boot == boot && ended {
             return Answered::Done;
         }
-        if self.boot != boot || self.token != Token::Armed || !self.proven || self.default != Sys::New {
+        let stands = self.default == Sys::New && self.profile == Sys::New;
+        if self.boot != boot || self.token != Token::Armed || !self.proven || !stands {
             return Answered::Refused;
         }
         self.ends_here(Token::Disarmed);
@@ -349,9 +367,13 @@ impl Tried {
     }
 
     pub(crate) fn leave(&mut self, boot: u8, past: &mut Past, mistake: Option<Mistake>) -> Answered {
-        if self.boot != boot || self.token == Token::Armed {
+        if self.boot != boot {
+            return Answered::Elsewhere;
+        }
+        if self.lives() || self.next == Next::Foreign {
             return Answered::Refused;
         }
+        self.next = Next::None;
         self.reboots(past, mistake);
         Answered::Done
     }
@@ -368,14 +390,18 @@ impl Tried {
             self.next = Next::None;
         }
         self.entry = false;
-        if self.boot == 0 && self.default != self.before && self.registered && !self.broken {
+        // What a person has switched to since stays.
+        let is_register_s = self.profile == Sys::New && self.default == Sys::Old;
+        let is_to_put_back = is_register_s || mistake == Some(Mistake::CleansAPersonsSwitch);
+        if self.boot == 0 && self.default != self.before && self.registered && !self.broken && is_to_put_back {
             self.default = self.before;
         }
         let went_back = self.booted == Sys::Old && self.default == Sys::Old;
         // Also where it runs without its guard: the next reboot brings the old system.
         let unproven = self.booted == Sys::New && self.default == Sys::Old && !self.proven;
         if self.survivor {
-            self.failed = (went_back || unproven) && mistake != Some(Mistake::ForgetsThatItFailed);
+            let is_profile = self.profile == Sys::New;
+            self.failed = is_profile && (went_back || unproven) && mistake != Some(Mistake::ForgetsThatItFailed);
         }
         (self.survivor, self.proven, self.over) = (false, false, false);
         (self.token, self.lease) = (Token::None, false);
@@ -477,7 +503,9 @@ impl Tried {
             }
             Unit::Installs => {
                 let untouched = mistake == Some(Mistake::BelievesItUntouched);
-                if self.registered && !self.broken && !untouched {
+                let is_theirs = self.profile == Sys::Other && self.default == Sys::Other;
+                let is_left = is_theirs && mistake != Some(Mistake::OverrulesAPersonsSwitch);
+                if self.registered && !self.broken && !untouched && !is_left {
                     self.default = if mistake == Some(Mistake::PutsBackWhatWasTried) { Sys::New } else { self.before };
                 }
                 self.unit = Unit::Leaves;
@@ -530,6 +558,13 @@ impl Tried {
             Cold::Good | Cold::Mute | Cold::Lame if self.line => self.begins(past, mistake),
             Cold::Bare | Cold::Good | Cold::Mute | Cold::Lame => {}
         }
+    }
+
+    /// A person's `nixos-rebuild switch` to a third system.
+    pub(crate) fn is_switched(&mut self, past: &mut Past) {
+        past.switched_to_stay |= (self.boot == 0 && !self.is_going()) || self.rests();
+        (self.current, self.profile, self.default) = (Sys::Other, Sys::Other, Sys::Other);
+        (past.installed_after_it, past.installed_by_another) = (past.installed_after_it || self.over_here, true);
     }
 
     /// The unit of the kernel's line: `begin`.

@@ -2,7 +2,7 @@
 
 use stateright::{Model as _, Property};
 
-use super::host::{Cold, Next, Token, Tried, Unit};
+use super::host::{Cold, Firmware, Next, Token, Tried, Unit};
 use super::world::{Said, Trials, World};
 use crate::words::Sys;
 
@@ -18,6 +18,8 @@ pub(crate) const NO_RETURN: &str = "no signal turns back what is being kept";
 pub(crate) const FURTHER: &str = "a further host is begun only after one that was kept";
 pub(crate) const SAID: &str = "what is said of the host is so at that moment";
 pub(crate) const HELD: &str = "the hold outlasts the trial";
+pub(crate) const GOES_ON: &str = "a good system is kept where only the answer to the order to go was lost";
+pub(crate) const THEIRS: &str = "what a person has switched it to, but for the trial's own boot, is never moved";
 pub(crate) const REST: &str =
     "at rest the boot default is as it was, or what was proven, or the old system and that is remembered";
 pub(crate) const WAY_OUT: &str = "from every state a command leads out, or a power cycle";
@@ -50,6 +52,12 @@ pub(crate) fn all() -> Vec<Property<Trials>> {
         Property::always(FURTHER, |_, world: &World| world.further != Some(false)),
         Property::always(SAID, |_, world: &World| world.said.is_none_or(|(_, is_so)| is_so)),
         Property::always(HELD, |_, world: &World| !world.held_too_short),
+        Property::always(GOES_ON, |_, world: &World| {
+            let is_good = world.host.cold == Cold::Good && world.host.firmware == Firmware::Takes;
+            let ended = world.said.map(|(said, _)| said);
+            !is_good || world.past.other_fault || matches!(ended, None | Some(Said::Rebooted))
+        }),
+        Property::always(THEIRS, |_, world: &World| !world.past.switched_to_stay || world.host.default == Sys::Other),
         Property::always(REST, |trials: &Trials, world: &World| !is_the_end(trials, world) || is_settled(world)),
         Property::always(WAY_OUT, |trials: &Trials, world: &World| {
             let is_clean = |host: &Tried| host.rests() && host.next != Next::Ours && !host.lease && !host.survivor;

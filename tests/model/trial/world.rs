@@ -36,7 +36,10 @@ pub(crate) enum Mistake {
     NextBootBeforeTheSurvivor,
     NextBootBeforeTheDefault,
     GoUnderAnyToken,
+    ASecondGoIsRefused,
     CleansUnderGo,
+    CleansAPersonsSwitch,
+    OverrulesAPersonsSwitch,
     CleansTheSurvivorAlone,
     ForgetsThatItFailed,
     NobodyTends,
@@ -62,6 +65,8 @@ pub(crate) enum Fault {
     TimeUp,
     /// Another installer runs there, for what is tried or for what booted last.
     Installer,
+    /// A person switches it to a third system.
+    Switch,
     /// A person sets a next boot.
     NextBoot,
     InstallerBreaks,
@@ -70,7 +75,7 @@ pub(crate) enum Fault {
     RecordFails,
 }
 
-pub(crate) const ALL: [Fault; 13] = [
+pub(crate) const ALL: [Fault; 14] = [
     Fault::Loss,
     Fault::Late,
     Fault::PowerCut,
@@ -79,6 +84,7 @@ pub(crate) const ALL: [Fault; 13] = [
     Fault::GuardIsLost,
     Fault::TimeUp,
     Fault::Installer,
+    Fault::Switch,
     Fault::NextBoot,
     Fault::InstallerBreaks,
     Fault::SoftReboot,
@@ -106,6 +112,8 @@ pub(crate) struct Station {
     pub(crate) out: Option<TrialOrder>,
     /// It has come to the host: a detached step that is waited for.
     pub(crate) delivered: bool,
+    /// It was sent before, and the answer to that was lost.
+    pub(crate) sent_again: bool,
     /// A round of the proof is out.
     pub(crate) probes: bool,
     /// The boot that it speaks of.
@@ -118,7 +126,7 @@ pub(crate) struct Station {
 
 impl std::hash::Hash for Station {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (&self.mind, &self.out, self.delivered, self.probes, self.boot).hash(state);
+        (&self.mind, &self.out, self.delivered, self.sent_again, self.probes, self.boot).hash(state);
         (self.disk_full, self.keeps, self.signalled).hash(state);
     }
 }
@@ -172,6 +180,7 @@ pub(crate) enum Action {
     LoseGuard,
     Cut,
     Install(Sys),
+    Switch,
     SetNext,
     Break,
     SoftReboot,
@@ -219,6 +228,7 @@ impl World {
             mind,
             out: None,
             delivered: false,
+            sent_again: false,
             probes: false,
             boot: 0,
             disk_full: false,
@@ -270,6 +280,7 @@ impl World {
                         station.keeps = true;
                     }
                     (station.out, station.delivered, station.probes) = (Some(order), false, false);
+                    station.sent_again = false;
                 }
                 RebootEffect::Probe { .. } => (station.out, station.probes) = (None, true),
                 RebootEffect::Finish => {
@@ -424,6 +435,8 @@ impl Model for Trials {
         for system in [Sys::Old, Sys::New] {
             offer(host.up && may(Fault::Installer) && host.default != system, Action::Install(system));
         }
+        let may_switch = may(Fault::Switch) && !host.step_runs() && host.profile != Sys::Other;
+        offer(host.up && may_switch, Action::Switch);
         offer(host.up && may(Fault::NextBoot) && host.next == Next::None, Action::SetNext);
         offer(may(Fault::InstallerBreaks) && !host.broken, Action::Break);
         offer(host.up && host.line && may(Fault::SoftReboot), Action::SoftReboot);
@@ -459,12 +472,22 @@ impl Model for Trials {
         let mistake = self.mistake;
         if action.is_fault(last, self) {
             world.faults -= 1;
+            let of_go = world.step_of().is_some_and(|(order, ..)| order == TrialOrder::Go);
+            world.past.other_fault |= !(of_go && action == Action::LoseAnswer);
         }
         match action {
             Action::Carry | Action::LoseAnswer => {
                 let (order, _, boot) = world.step_of()?;
                 let answered = world.arrive(&order, boot, mistake);
-                if action == Action::LoseAnswer {
+                let was_sent = world.station.as_ref()?.sent_again;
+                // A detached step is asked about until it has ended; the others are sent again.
+                let is_sent_again = !was_sent && !matches!(order, TrialOrder::Register | TrialOrder::Keep);
+                let may_have_gone = order == TrialOrder::Go && mistake != Some(Mistake::ASecondGoIsRefused);
+                if action == Action::LoseAnswer && is_sent_again {
+                    world.station.as_mut()?.sent_again = true;
+                } else if action == Action::LoseAnswer
+                    || (was_sent && may_have_gone && answered == Some(Answered::Refused))
+                {
                     world.answer(TrialAnswer::Unknown { why: why() }, mistake);
                 } else if let Some(answered) = answered {
                     world.answer(answered.into(), mistake);
@@ -513,6 +536,7 @@ impl Model for Trials {
                 world.past.installed_after_it |= world.host.over_here;
                 (world.host.default, world.past.installed_by_another) = (system, true);
             }
+            Action::Switch => world.host.is_switched(&mut world.past),
             Action::SetNext => {
                 (world.host.next, world.past.next_by_another) = (Next::Foreign, true);
             }
@@ -632,6 +656,7 @@ impl Action {
             | Self::LoseGuard
             | Self::Cut
             | Self::Install(_)
+            | Self::Switch
             | Self::SetNext
             | Self::Break
             | Self::SoftReboot
@@ -660,6 +685,7 @@ impl From<Answered> for TrialAnswer {
             Answered::Done => Self::Done,
             Answered::Refused => Self::Refused { why: why() },
             Answered::Failed => Self::Failed { why: why() },
+            Answered::Elsewhere => Self::Unknown { why: why() },
         }
     }
 }

@@ -45,10 +45,13 @@ impl TrialLeft {
         let trial = &standing.trial;
         let survivor = trial.of(run);
         let in_trial = trial.line.as_deref() == Some(run);
-        let going = trial.go.as_ref().filter(|going| going.run == run);
-        if going.is_some_and(|going| going.failed.is_none()) {
-            let is_alive = !matches!(&standing.guard, GuardState::Dead { run: of, .. } if of == run);
-            return Some(Self::Leaving { is_alive });
+        // Once its guard is through nobody follows the order any more, whatever could be written down of that.
+        if trial.go.as_ref().is_some_and(|going| going.run == run && going.failed.is_none()) {
+            match &standing.guard {
+                GuardState::Armed { run: of, .. } if of == run => return Some(Self::Leaving { is_alive: true }),
+                GuardState::Dead { run: of, .. } if of == run => return Some(Self::Leaving { is_alive: false }),
+                _ => {}
+            }
         }
         let is_proven = survivor.is_some_and(|survivor| survivor.proven);
         if survivor.is_some() || in_trial {
@@ -72,9 +75,14 @@ impl TrialLeft {
             return Some(Self::Elsewhere { booted: standing.booted.clone() });
         };
         let boot_default = standing.systems.known_boot_default().cloned();
-        Some(if standing.booted == systems.tried {
-            let is_kept = is_proven && standing.systems.all_are(&systems.tried);
-            if is_kept { Self::Kept } else { Self::Unproven { boot_default } }
+        let is_at_one = boot_default.is_some() && standing.systems.agree();
+        Some(if standing.booted == systems.tried && is_proven && is_at_one {
+            Self::Kept
+        } else if !in_trial && is_at_one && standing.booted != systems.booted {
+            // Somebody has made it what it boots since, or something else.
+            Self::NotBegun
+        } else if standing.booted == systems.tried {
+            Self::Unproven { boot_default }
         } else if standing.booted != systems.booted {
             Self::Elsewhere { booted: standing.booted.clone() }
         } else if boot_default.as_ref() == Some(&systems.booted) && standing.systems.profile == systems.tried {

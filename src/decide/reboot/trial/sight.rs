@@ -20,6 +20,17 @@ pub struct TrialPlan {
     pub before: StorePath,
 }
 
+/// Which new systems are tried before they are what a reboot brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TrialWish {
+    /// Those of hosts that can do it; the others are rebooted at once, with a warning.
+    WherePossible,
+    /// No host is rebooted into a new system that it cannot try.
+    Demanded,
+    /// None.
+    Never,
+}
+
 /// What a rolling reboot does about a host's new system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToTry {
@@ -27,6 +38,8 @@ pub enum ToTry {
     Nothing,
     /// It cannot be tried, for this reason.
     Not(TryingReason),
+    /// The same, and it is not to be rebooted untried.
+    Refused(TryingReason),
     /// A reboot would bring what booted last, although the profile was tried here before and is not known to boot; and
     /// it is not to be tried again.
     NotAgain(TryingReason),
@@ -34,9 +47,9 @@ pub enum ToTry {
 }
 
 impl ToTry {
-    /// `is_own`: fleetdeploy runs on this machine. `is_asked_for`: a person wants new systems to be tried.
+    /// `is_own`: fleetdeploy runs on this machine.
     #[must_use]
-    pub fn of(run: &str, host: &Host, facts: &Facts, is_own: bool, is_asked_for: bool) -> Self {
+    pub fn of(run: &str, host: &Host, facts: &Facts, is_own: bool, wish: TrialWish) -> Self {
         let (standing, systems) = (&facts.standing, &facts.standing.systems);
         let (booted, tried) = (&standing.booted, &systems.profile);
         let Some(before) = systems.known_boot_default() else { return Self::Nothing };
@@ -45,7 +58,7 @@ impl ToTry {
         if booted == tried || !(systems.all_are(tried) || brings_older) {
             return Self::Nothing;
         }
-        if !is_asked_for {
+        if wish == TrialWish::Never {
             let older = || TryingReason::BootsOlder { tried: tried.clone(), booted: booted.clone() };
             return if brings_older { Self::NotAgain(older()) } else { Self::Nothing };
         }
@@ -69,7 +82,10 @@ impl ToTry {
                 cause,
             });
         }
-        Self::Not(TryingReason::RebootedUntried { cause })
+        match wish {
+            TrialWish::Demanded => Self::Refused(TryingReason::TrialDemanded { cause }),
+            TrialWish::WherePossible | TrialWish::Never => Self::Not(TryingReason::RebootedUntried { cause }),
+        }
     }
 }
 
@@ -136,7 +152,8 @@ impl TrialSight {
             let own_go = trial.go.as_ref().filter(|going| going.run == plan.run);
             let is_leaving = own_go.is_some_and(|going| going.failed.is_none());
             return match guard {
-                _ if is_leaving => Self::Leaving { is_alive: guard != OwnGuard::Armed { is_alive: false } },
+                // Once the guard is through nobody follows the order any more.
+                OwnGuard::Armed { is_alive } if is_leaving => Self::Leaving { is_alive },
                 OwnGuard::Armed { is_alive } => {
                     Self::OldArmed { is_alive, said: own_go.and_then(|going| going.failed.clone()) }
                 }

@@ -289,6 +289,14 @@ fn a_trial_without_its_guard_is_left_by_a_reboot_and_one_with_a_dead_guard_gets_
     let cause = TryingReason::CameUpUnguarded.into();
     let why = TryingReason::BackFor { tried: system("tried"), cause }.into();
     assert_eq!(ends(&mut unguarded, clean), TrialEnd::WentBack { why });
+    // It says at once that it cannot: nothing that is waited for would take it out of there.
+    let mut stays = gone();
+    assert_eq!(see(&mut stays, TrialSight::Unguarded), Some(TrialOrder::Leave));
+    let torn = || AnyReason::without_code("the kernel is cut short");
+    let clean = answer(&mut stays, TrialAnswer::Refused { why: torn() });
+    let not_left = TryingReason::NotLeft { cause: torn() };
+    crate::codes::keep_judged([not_left.clone()]);
+    assert_eq!(ends(&mut stays, clean), TrialEnd::Wrong { why: not_left.into() });
     let dead = || TrialSight::InTrial { is_alive: false, lacks: None };
     let mut trial = gone();
     assert_eq!(see(&mut trial, dead()), Some(TrialOrder::Tend));
@@ -577,17 +585,17 @@ fn a_wait_that_is_over_says_what_came_of_the_last_look() {
 
 /// What becomes of the new system of the first host of the fleet of the status, by its facts.
 fn to_try(is_own: bool, change: impl FnOnce(&mut crate::facts::host::Facts)) -> ToTry {
-    to_try_where(is_own, true, change)
+    to_try_where(is_own, TrialWish::WherePossible, change)
 }
 
-fn to_try_where(is_own: bool, is_asked_for: bool, change: impl FnOnce(&mut crate::facts::host::Facts)) -> ToTry {
+fn to_try_where(is_own: bool, wish: TrialWish, change: impl FnOnce(&mut crate::facts::host::Facts)) -> ToTry {
     let fleet = crate::decide::status::tests::fleet("hosts: {vps: }\nfleets: {lab: {flake: ., hosts: all}}\n");
     let mut facts = crate::decide::status::tests::well().facts;
     facts.standing.booted = system("booted");
     facts.standing.systems = Systems::all(&system("tried"));
     change(&mut facts);
-    let said = ToTry::of("r-1", &fleet.hosts[0], &facts, is_own, is_asked_for);
-    if let ToTry::Not(why) | ToTry::NotAgain(why) = &said {
+    let said = ToTry::of("r-1", &fleet.hosts[0], &facts, is_own, wish);
+    if let ToTry::Not(why) | ToTry::NotAgain(why) | ToTry::Refused(why) = &said {
         crate::codes::keep_judged([why.clone()]);
     }
     said
@@ -602,7 +610,7 @@ fn what_was_not_booted_is_tried_where_the_host_can_do_that() {
         facts.standing.systems = Systems { profile: system("tried"), ..Systems::all(&system("booted")) };
     };
     assert_eq!(to_try(false, drift), ToTry::Nothing, "drift");
-    assert_eq!(to_try_where(false, false, |_| ()), ToTry::Nothing, "nobody wants it");
+    assert_eq!(to_try_where(false, TrialWish::Never, |_| ()), ToTry::Nothing, "nobody wants it");
     // The same, where a trial is remembered: also where the power was cut, and nobody wrote down how it ended.
     for failed in [Some("no login".to_owned()), None] {
         let remembered = |facts: &mut crate::facts::host::Facts| {
@@ -613,12 +621,12 @@ fn what_was_not_booted_is_tried_where_the_host_can_do_that() {
         let ToTry::Plan(plan) = again else { panic!("{again:?}") };
         assert_eq!((plan.booted, plan.tried, plan.before), (system("booted"), system("tried"), system("booted")));
         // A reboot would bring what booted last, and nobody would learn that.
-        let untried = to_try_where(false, false, remembered);
+        let untried = to_try_where(false, TrialWish::Never, remembered);
         let ToTry::NotAgain(why) = untried else { panic!("{untried:?}") };
-        assert_eq!(why.mend().map(|mend| mend.contains("--trial")), Some(true), "{why}");
+        assert_eq!(why.mend().map(|mend| mend.contains("--no-trial")), Some(true), "{why}");
         let cannot = to_try(true, remembered);
         let ToTry::NotAgain(why) = cannot else { panic!("{cannot:?}") };
-        assert_eq!(why.mend().map(|mend| mend.contains("--trial")), Some(false), "{why}");
+        assert_eq!(why.mend().map(|mend| mend.contains("-trial")), Some(false), "{why}");
     }
 }
 
@@ -629,6 +637,10 @@ fn what_cannot_be_tried_says_why() {
     let init = to_try(false, |facts| facts.standing.loader = crate::facts::systems::BootLoader::Init);
     let ToTry::Not(why) = init else { panic!("{init:?}") };
     assert!(why.to_string().ends_with("as a container"), "{why}");
+    // Whoever demands it has no host rebooted without.
+    let cause = TryingReason::NobodyJudges.into();
+    let demanded = to_try_where(true, TrialWish::Demanded, |_| ());
+    assert_eq!(demanded, ToTry::Refused(TryingReason::TrialDemanded { cause }));
 }
 
 #[test]
@@ -659,6 +671,24 @@ fn a_trial_that_nobody_drives_is_waited_for_tended_or_cleaned() {
     assert!(matches!(left(&|_| ()), Some(TrialLeft::Unproven { .. })));
     let proven = |at: &mut crate::facts::host::Standing| at.trial.survivors = vec![survivor(|of| of.proven = true)];
     assert!(matches!(left(&proven), Some(TrialLeft::Unproven { .. })), "its default was moved since");
+    // A later push, in that boot or after it; or a person.
+    let pushed = |at: &mut crate::facts::host::Standing| {
+        proven(at);
+        at.systems = Systems::all(&system("x"));
+    };
+    assert_eq!(left(&pushed), Some(TrialLeft::Kept));
+    let elsewhere = |booted: &'static str, systems: &'static str| {
+        left(&|at| {
+            (at.booted, at.systems) = (system(booted), Systems::all(&system(systems)));
+            at.trial.line = None;
+        })
+    };
+    assert_eq!(
+        [elsewhere("x", "x"), elsewhere("tried", "tried")],
+        [Some(TrialLeft::NotBegun), Some(TrialLeft::NotBegun)]
+    );
+    // What nobody follows any more keeps nobody.
+    assert_eq!(going(GuardState::Fired { run: "r-1".into() }), Some(TrialRemedy::Clean));
     let kept = |at: &mut crate::facts::host::Standing| {
         proven(at);
         at.systems = Systems::all(&system("tried"));

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::inventory::model::Limits;
 
+/// How long links may take to come up after a reboot: the tunnels of the other hosts must first notice that the host
+/// was gone, and then find it again. It is the same after a guard's reboot.
+pub const SETTLE_AFTER_BOOT: Duration = Duration::from_secs(45);
+
 /// How long a guard's reboot may take until the machine is reset: in order, by force, by the kernel alone
 /// (`reboot_wait`, `force_wait` and the rest in `guard.sh`).
 const LADDER: Duration = Duration::from_secs(240 + 150 + 30);

@@ -198,3 +198,19 @@ fn every_refusal_that_a_run_causes_names_the_way_that_always_ends_it() {
         assert!(hint.contains("`fleetdeploy recover lab --forget r-1`"), "{hint}");
     }
 }
+
+/// Nobody else would ever clean it.
+#[test]
+fn what_a_trial_has_left_at_rest_is_named_and_what_is_only_remembered_of_one_is_not() {
+    let mut facts = well().facts;
+    let left = |facts: &Facts| Left::trials_at_rest("lab", &facts.standing);
+    crate::decide::status::tests::tried_in_vain(&mut facts);
+    assert_eq!(left(&facts), []);
+    facts.standing.trial.survivors[0].failed = None;
+    let at_rest = Left::TrialAtRest { fleet: "lab".into(), run: "r-1".into() };
+    assert_eq!(left(&facts), std::slice::from_ref(&at_rest));
+    crate::codes::keep_judged([at_rest]);
+    // It goes on.
+    facts.standing.guard = GuardState::Armed { run: "r-1".into(), deadline: 9 };
+    assert_eq!(left(&facts), []);
+}

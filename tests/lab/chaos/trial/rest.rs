@@ -89,7 +89,7 @@ impl Truth<'_> {
             let of_host = hosts.iter().find(|(name, _)| name.as_str() == *host).map(|(_, of_host)| of_host);
             let claim = match of_host {
                 Some(HostOutcome::Rebooted) => Side::New,
-                Some(HostOutcome::RolledBack { .. }) => Side::Back,
+                Some(HostOutcome::WentBack | HostOutcome::RolledBack { .. }) => Side::Back,
                 Some(HostOutcome::Untouched) => Side::Untouched,
                 _ => continue,
             };
