@@ -198,7 +198,7 @@ fn a_guard_by_hand_that_is_not_armed_extended_or_disarmed_says_why() {
     // The record vanishes while the host makes its roots, and cannot be made anew.
     when(&fleet, "prepare", "first", "until [ -e /run/go ]; do sleep 0.1; done");
     let arming = fleet.start_query(&["guard", "arm", "homelab"]);
-    until(seconds(20), "the record is begun", || (!fleet.ws(&format!("ls {RUNS}")).is_empty()).then_some(()));
+    until(seconds(60), "the record is begun", || (!fleet.ws(&format!("ls {RUNS}")).is_empty()).then_some(()));
     fleet.ws(&format!("rm -r {RUNS} && echo 'in the way' >{RUNS}"));
     fleet.host(HOST, ": >/run/go");
     let armed = arming.ended();
@@ -236,7 +236,7 @@ fn a_guard_by_hand_that_is_not_armed_extended_or_disarmed_says_why() {
     no_more(&fleet);
     ends("disarm", 1, &["guard-at-work"]);
     ends("extend", 1, &["guard-fired"]);
-    until(seconds(30), "the guard has ended", || {
+    until(seconds(60), "the guard has ended", || {
         (fleet.host(HOST, "systemctl is-active fleetdeploy-guard || :").trim() != "active").then_some(())
     });
     ends("disarm", 1, &["guard-brought-back"]);
