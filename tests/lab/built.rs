@@ -144,7 +144,7 @@ fn a_build_on_a_host_ends_with_its_push_and_a_builder_that_freezes_is_named() {
     let interrupted = push.ended();
     interrupted.assert_ended(130, Outcome::Refused);
     assert!(interrupted.finished().1.contains("before anything was touched"), "{}", interrupted.stdout);
-    until(seconds(20), "the end of the build there", || builders().is_empty().then_some(()));
+    until(seconds(60), "the end of the build there", || builders().is_empty().then_some(()));
 
     let push = fleet.start(&["homelab", "--on", "vps"]);
     wait_for_build(&push);
@@ -157,7 +157,7 @@ fn a_build_on_a_host_ends_with_its_push_and_a_builder_that_freezes_is_named() {
     lost.assert_ended(1, Outcome::Refused);
     assert_eq!(failed(&lost, "builder-lost"), ["vps"], "{}", lost.words(None));
     fleet.freeze("web", "off");
-    until(seconds(30), "the end of the build there", || builders().is_empty().then_some(()));
+    until(seconds(60), "the end of the build there", || builders().is_empty().then_some(()));
     fleet.assert_untouched();
 }
 

@@ -63,7 +63,7 @@ fn ctrl_c_and_the_end_of_its_time_end_a_command_on_every_host() {
     let fleet = Fleet::up("exec-ends");
     fleet.write_inventory(&Inventory { defaults: "user: deploy", ..Inventory::default() });
     let runs_on = |text: &str| ["vps", "homeserver"].map(|host| count(&fleet, host, text) > 0);
-    let begun = |text: &str| until(seconds(20), text, || (runs_on(text) == [true; 2]).then_some(()));
+    let begun = |text: &str| until(seconds(60), text, || (runs_on(text) == [true; 2]).then_some(()));
 
     let exec = fleet.start_query(&["exec", "homelab", "--sudo", "--", "sleep", "1001"]);
     begun("sleep 1001");
@@ -102,7 +102,7 @@ fn a_host_that_does_not_answer_is_an_answer() {
     assert_eq!((&hosts[0]["host"], &hosts[0]["status"]), (&"vps".into(), &0.into()));
     assert_eq!((&hosts[1]["host"], &hosts[1]["status"]), (&"homeserver".into(), &Value::Null));
     assert!(hosts[1]["why"].as_str().unwrap().starts_with("no ssh login on homeserver"), "{hosts}");
-    assert!(ran.took < seconds(30), "{:?}", ran.took);
+    assert!(ran.took < seconds(60), "{:?}", ran.took);
     fleet.power("homeserver", "on");
     fleet.assert_reachable();
     fleet.restarted("homeserver");

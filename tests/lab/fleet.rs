@@ -409,7 +409,7 @@ impl Fleet {
 
     /// Waits for a host that is on its way up.
     pub(crate) fn wait_until_up(&self, host: &str) {
-        until(seconds(self.patience(host, 30)), &format!("{host} is up"), || {
+        until(seconds(self.patience(host, 60)), &format!("{host} is up"), || {
             // It waits by itself from when systemd can be asked, and fails at once before that.
             let ask = [host, "--", "systemctl", "is-system-running", "--wait"];
             let state = self.lab("host", &ask).output().unwrap();
@@ -472,7 +472,7 @@ impl Fleet {
 
     /// The same of one host, where others are off.
     pub(crate) fn assert_reached(&self, host: &str) {
-        self.run("wait-ssh", &[host, &self.patience(host, 20).to_string()]);
+        self.run("wait-ssh", &[host, &self.patience(host, 60).to_string()]);
     }
 
     /// How many seconds for what a container is given so many for: as `lab.sh` has it.

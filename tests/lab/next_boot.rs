@@ -117,7 +117,7 @@ fn a_boot_partition_that_is_not_mounted_refuses_and_leaves_everything_untouched(
         assert!(!pushed.has(|event| matches!(event, Event::GuardArmed { .. })));
         fleet.host(host, "mount -t tmpfs none /mnt && umount /mnt; ls -A /boot | grep -q . && exit 1; true");
         fleet.power(host, "cut");
-        until(seconds(20), &format!("{host} boots again"), || (fleet.boots(host) == 2).then_some(()));
+        until(seconds(60), &format!("{host} boots again"), || (fleet.boots(host) == 2).then_some(()));
         fleet.assert_on_old(&[host]);
     }
 }

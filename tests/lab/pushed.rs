@@ -12,8 +12,12 @@ use fleetdeploy::inventory::model::HostName;
 
 use crate::wait::{seconds, until};
 
-/// Longer than any push here may take: with a guard of minutes, a reboot, and a machine that does other things.
-const LONGEST: Duration = seconds(280);
+/// Longer than any push here may take: with a guard of minutes, a reboot, and a machine that does other things. On a busy
+/// one an emulated processor boots for five minutes.
+fn longest() -> Duration {
+    let emulated = std::thread::current().name().is_some_and(|test| test.starts_with("vm::"));
+    seconds(if emulated { 900 } else { 280 })
+}
 
 /// What is heard of a run, shared between the readers of its pipes, the test, and the fleet that shows it on failure.
 #[derive(Debug, Default)]
@@ -67,7 +71,7 @@ impl Pushing {
 
     /// Waits for an event that `wanted` makes something of, and answers with that. Also one that came before.
     pub(crate) fn wait_for<T>(&self, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
-        let deadline = Instant::now() + LONGEST;
+        let deadline = Instant::now() + longest();
         let mut heard = self.log.heard.lock().unwrap();
         loop {
             if let Some(found) = heard.lines.iter().find_map(|line| wanted(&line.event)) {
@@ -75,20 +79,20 @@ impl Pushing {
             }
             assert!(heard.open_pipes > 0, "the run ended without this event: {what}");
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no such event within {} s: {what}", LONGEST.as_secs());
+            assert!(!left.is_zero(), "no such event within {} s: {what}", longest().as_secs());
             heard = self.log.news.wait_timeout(heard, left).unwrap().0;
         }
     }
 
     /// Waits until this holds for the lines that have come; `false` when it ended without.
     pub(crate) fn until_lines(&self, holds: impl Fn(&[Line]) -> bool) -> bool {
-        let deadline = Instant::now() + LONGEST;
+        let deadline = Instant::now() + longest();
         let mut heard = self.log.heard.lock().unwrap();
         while !holds(&heard.lines) {
             if heard.open_pipes == 0 {
                 return false;
             }
-            assert!(Instant::now() < deadline, "what was waited for did not come within {} s", LONGEST.as_secs());
+            assert!(Instant::now() < deadline, "what was waited for did not come within {} s", longest().as_secs());
             heard = self.log.news.wait_timeout(heard, seconds(1)).unwrap().0;
         }
         true
@@ -126,7 +130,7 @@ impl Pushing {
 
     /// Waits until it is gone, killed by the test itself. What it has left running (ssh, its masters) may live on.
     pub(crate) fn died(mut self) {
-        until(LONGEST, "the death of the run", || self.child.try_wait().unwrap());
+        until(longest(), "the death of the run", || self.child.try_wait().unwrap());
     }
 
     pub(crate) fn stdin(&mut self) -> &mut std::process::ChildStdin {
@@ -135,7 +139,7 @@ impl Pushing {
 
     /// Waits for the end, within bounds.
     pub(crate) fn ended(mut self) -> Pushed {
-        let status = until(LONGEST, "the end of the run", || self.child.try_wait().unwrap());
+        let status = until(longest(), "the end of the run", || self.child.try_wait().unwrap());
         let took = self.started.elapsed();
         let mut heard = self.log.heard.lock().unwrap();
         heard.status = Some(format!("{status} after {took:.1?}"));

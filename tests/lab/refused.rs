@@ -49,7 +49,7 @@ fn a_host_that_is_off_refuses_the_push_within_its_time() {
     let pushed = fleet.push(&["homelab"]);
     pushed.assert_ended(1, Outcome::Refused);
     pushed.assert_says(Some("homeserver"), &["no ssh login"]);
-    assert!(pushed.took < seconds(30), "it took {:.1?}", pushed.took);
+    assert!(pushed.took < seconds(60), "it took {:.1?}", pushed.took);
     fleet.power("homeserver", "on");
     fleet.assert_reachable();
     fleet.restarted("homeserver");
@@ -69,7 +69,7 @@ fn a_host_that_accepts_tcp_and_never_answers_refuses_the_push_within_its_time() 
         for host in silent {
             pushed.assert_says(Some(host), &["no ssh login on", "no answer within"]);
         }
-        assert!(pushed.took < seconds(40), "{frozen}: it took {:.1?}", pushed.took);
+        assert!(pushed.took < seconds(80), "{frozen}: it took {:.1?}", pushed.took);
         assert_refused(&fleet, &pushed, &[]);
     }
 }

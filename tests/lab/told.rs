@@ -74,7 +74,7 @@ fn the_record_holds_the_whole_activation_log() {
     }));
     // Nobody goes on listening on the host.
     let listening = "ps -eo args | grep -c '[f]lock -s -w 1' || true";
-    until(seconds(30), "the end of what listened", || {
+    until(seconds(60), "the end of what listened", || {
         (fleet.host("homeserver", listening).trim() == "0").then_some(())
     });
 }

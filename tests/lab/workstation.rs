@@ -374,7 +374,7 @@ fn without_agent(test: &str, moments: &[Moment]) {
     starts(&station);
     let ends = |station: &Station| {
         station.fleet.ws("SSH_AUTH_SOCK=/root/agent.sock SSH_AGENT_PID=$(cat /root/agent.pid) ssh-agent -k >/dev/null");
-        until(seconds(5), "the end of the agent", || {
+        until(seconds(60), "the end of the agent", || {
             (station.fleet.ws("test -e /root/agent.sock && echo there || true").trim() != "there").then_some(())
         });
     };
