@@ -12,8 +12,8 @@ use fleetdeploy::inventory::model::HostName;
 
 use crate::wait::{seconds, until};
 
-/// Longer than any push here may take: with a guard of minutes, a reboot, and a machine that does other things. On a busy
-/// one an emulated processor boots for five minutes.
+/// Longer than any push here may take: with a guard of minutes, a reboot, and a machine that does other things. There
+/// an emulated processor boots for five minutes.
 fn longest() -> Duration {
     let emulated = std::thread::current().name().is_some_and(|test| test.starts_with("vm::"));
     seconds(if emulated { 900 } else { 280 })

@@ -180,6 +180,10 @@ impl TrialSight {
             // Somebody else has moved it since.
             _ if standing.booted == plan.tried && is_proven => Self::Other { why: moved(standing).into() },
             OwnGuard::Fired if is_in_trial => Self::Other { why: TryingReason::GuardStayed.into() },
+            // Another workstation has ended it well and cleaned it up, while this one was asleep.
+            OwnGuard::None if is_in_trial && survivor.is_none() && standing.systems.all_are(&plan.tried) => {
+                Self::Kept { ended: true }
+            }
             OwnGuard::None if is_in_trial => Self::Unguarded,
             _ if standing.booted == plan.tried => {
                 Self::Other { why: TryingReason::BootedBesideTrial { tried: plan.tried.clone() }.into() }

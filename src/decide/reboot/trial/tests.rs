@@ -501,6 +501,15 @@ fn the_trial_is_told_by_its_run_on_the_line_its_system_and_its_guard() {
     let dead = GuardState::Dead { run: "r-1".into(), deadline: 1 };
     assert_eq!(new(|at| at.guard = dead.clone()), TrialSight::InTrial { is_alive: false, lacks: None });
     assert_eq!(new(|at| at.guard = GuardState::None), TrialSight::Unguarded);
+    // Another workstation's recovery has ended it well meanwhile: a kept host is not told to leave.
+    let ended = |boot_default| {
+        new(|at| {
+            (at.guard, at.systems.boot_default) = (GuardState::None, boot_default);
+            at.trial.survivors.clear();
+        })
+    };
+    assert_eq!(ended(system("tried")), TrialSight::Kept { ended: true });
+    assert_eq!(ended(system("booted")), TrialSight::Unguarded);
     assert_eq!(new(|at| at.guard = GuardState::Firing { run: "r-1".into() }), TrialSight::Firing);
     let stayed = new(|at| at.guard = GuardState::Fired { run: "r-1".into() });
     assert_eq!(stayed, TrialSight::Other { why: TryingReason::GuardStayed.into() });
