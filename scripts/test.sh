@@ -219,6 +219,14 @@ real_nix() (
 on_booted_hosts() { # THREADS WHICH
     cargo nextest run --locked --no-fail-fast --test lab --run-ignored only --test-threads "$1" -E "$2"
 }
+# A filter that finds nothing any more is no error of nextest's.
+# shellcheck disable=SC2317 # `step` calls it
+are_there() { # HOW_MANY WHICH
+    local found
+    found=$(cargo nextest list --locked --test lab --run-ignored only -T oneline -E "$2" | wc -l)
+    echo "$2: $found"
+    [ "$found" = "$1" ]
+}
 # Ten fleets are a load of their own, and what it delays may fail. The few that did are tried once more with nothing
 # beside them, and are named whatever comes of it. A host that was not where it must be is a finding, and stays one.
 alone() {
@@ -250,10 +258,12 @@ else
         which='not test(/^vm::/)'
         if [ -e "$logs/firmware" ]; then
             # A good trial, and a panic in the initrd: what containers cannot show of the two.
-            which+=' or test(/^vm::trial::a_(good_kernel|panic)/)'
+            two='test(/^vm::trial::a_(good_kernel|panic_in)_/)'
+            which+=" or $two"
             [ -z "$boot" ] || which='all()'
+            step "two of them under a firmware" are_there 2 "$two"
         elif [ -n "$firmware" ]; then
-            not_run "tests on hosts with a firmware" "QEMU, or what it starts, could not be had: see above"
+            step "hosts with a firmware: QEMU, or what it starts, could not be made (see above)" false
         else
             not_run "tests on hosts with a firmware" "it is that of an x86_64 machine, and this is none"
         fi

@@ -335,7 +335,9 @@ impl RollingReboot {
             RebootInput::RoundSeen { round } => self.round_seen(&round, &mut effects),
             // The round that is out, or to come, decides.
             RebootInput::SettleElapsed { wave } => {
-                self.overtime |= wave == self.wave && self.stage == RebootStage::Proving;
+                if wave == self.wave && self.stage == RebootStage::Proving {
+                    self.settle_time_is_over(&mut effects);
+                }
             }
             RebootInput::CancelRequested(signal) => {
                 if self.stage != RebootStage::Over && self.interrupted.replace(signal).is_none() {
@@ -585,6 +587,18 @@ impl RollingReboot {
             profile: systems.profile.clone(),
             boot_default: systems.known_boot_default().cloned(),
         })
+    }
+
+    /// The turns of a large mesh have that time once more; then the next round decides.
+    fn settle_time_is_over(&mut self, effects: &mut Vec<RebootEffect>) {
+        if self.overtime {
+            self.open_rounds = usize::MAX;
+        } else {
+            self.overtime = true;
+            if self.plan.links.iter().any(|link| link.shared) {
+                effects.push(RebootEffect::Expect { wave: self.wave });
+            }
+        }
     }
 
     fn enter_proving(&mut self) {

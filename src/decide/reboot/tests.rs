@@ -291,7 +291,8 @@ fn a_large_meshs_link_that_has_missed_one_probe_when_the_time_is_over_is_asked_o
         let mut rolling = RollingReboot::new(Arc::clone(&fleet), &ids(&[0, 1]), &[], None);
         let _ = start(&mut rolling);
         let _ = give(&mut rolling, back(&fleet, 1));
-        let _ = give(&mut rolling, RebootInput::SettleElapsed { wave: 0 });
+        let effects = give(&mut rolling, RebootInput::SettleElapsed { wave: 0 });
+        assert!(effects.iter().any(|effect| matches!(effect, RebootEffect::Expect { wave: 0 })), "{effects:?}");
         assert!(!is_over(&give(&mut rolling, RebootInput::RoundSeen { round: missed.clone() })));
         rolling
     };
@@ -308,6 +309,11 @@ fn a_large_meshs_link_that_has_missed_one_probe_when_the_time_is_over_is_asked_o
     let mut rolling = begun();
     let more = (0..100).take_while(|_| !is_over(&give(&mut rolling, RebootInput::RoundSeen { round: missed.clone() })));
     assert_eq!(more.count(), 29);
+    ends_as_down(&rolling);
+    // And one whose rounds are long, when the time is over once more: the next one decides.
+    let mut rolling = begun();
+    assert!(!is_over(&give(&mut rolling, RebootInput::SettleElapsed { wave: 0 })));
+    assert!(is_over(&give(&mut rolling, RebootInput::RoundSeen { round: missed.clone() })));
     ends_as_down(&rolling);
 }
 

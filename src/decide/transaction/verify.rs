@@ -177,9 +177,10 @@ impl Transaction {
         }
     }
 
-    /// Counts a round after the time of its look that has left something unproven.
+    /// Counts a round after the time of its look that has left something unproven. As long as units are waited for, their
+    /// own time is what ends the look.
     pub(super) fn count_open_round(&mut self) {
-        if self.overtime && !self.unproven.is_empty() {
+        if self.overtime && !self.unproven.is_empty() && self.unsteady().is_empty() {
             self.open_rounds = self.open_rounds.saturating_add(1);
         }
     }
@@ -204,6 +205,15 @@ impl Transaction {
     pub(super) fn enter_overtime(&mut self, effects: &mut Vec<Effect>) {
         (self.overtime, self.open_rounds) = (true, 0);
         if self.plan.links.iter().any(|link| link.shared) {
+            effects.push(Effect::Expect(self.settle_timer()));
+        }
+    }
+
+    /// Ends the time that a large mesh's turns have beyond that of the look: the round that is out, or to come, decides.
+    fn overtime_is_over(&mut self, effects: &mut Vec<Effect>) {
+        if self.unsteady().is_empty() {
+            self.open_rounds = usize::MAX;
+        } else {
             effects.push(Effect::Expect(self.settle_timer()));
         }
     }
@@ -254,11 +264,8 @@ impl Transaction {
                 self.probe(Continuity::GoesOn, effects);
             }
             (Timer::Settle, Stage::Test | Stage::Switch) => self.silence_is_over_long(effects),
-            // The round that is out, or to come, decides.
-            (Timer::Settle, Stage::Verify | Stage::Proof) if self.overtime || self.rekeying => {
-                self.open_rounds = usize::MAX;
-            }
-            (Timer::Settle, Stage::Verify | Stage::Proof) => {
+            (Timer::Settle, Stage::Verify | Stage::Proof) if self.overtime => self.overtime_is_over(effects),
+            (Timer::Settle | Timer::Rekey, Stage::Verify | Stage::Proof) => {
                 let held_so_far = self.nothing_is_wrong();
                 let all_logged_in = self.stage == Stage::Proof || self.hosts.iter().all(|host| host.logged_in);
                 if held_so_far && all_logged_in {
@@ -269,18 +276,16 @@ impl Transaction {
                     if self.units.waits() {
                         effects.push(Effect::Expect(Timer::Steady));
                     }
+                } else if timer == Timer::Rekey {
+                    self.not_verified(effects);
                 } else {
                     self.settle_time_is_over(effects);
                 }
             }
             // The round that is out, or to come, decides.
             (Timer::Steady, Stage::Verify | Stage::Proof) => self.units.time_is_over(),
-            (Timer::Rekey, Stage::Verify | Stage::Proof) if self.nothing_is_wrong() && self.waits_for_turns() => {
-                self.enter_overtime(effects);
-            }
-            (Timer::Rekey, Stage::Verify | Stage::Proof) => self.not_verified(effects),
             (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof) if self.overtime => {
-                self.open_rounds = usize::MAX;
+                self.overtime_is_over(effects);
             }
             (Timer::SettleBack | Timer::SettleAfterBoot, Stage::BackProof)
                 if self.streak == 0 && self.last_broken.is_empty() =>
@@ -300,6 +305,7 @@ impl Transaction {
         if only_handshakes && !self.rekeying {
             self.rekeying = true;
             self.overtime = false;
+            effects.push(Effect::Forget(Timer::Settle));
             effects.push(Effect::Expect(Timer::Rekey));
             effects.push(Effect::Tell(Event::warned(None, Notice::WaitingForHandshake)));
         } else {

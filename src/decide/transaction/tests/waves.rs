@@ -10,6 +10,7 @@ use crate::decide::vocabulary::{Answer, Effect, Entry, Input, Signal, Step, Time
 use crate::event::reason::cause::Cause;
 use crate::event::{Event, HostOutcome, Outcome};
 use crate::facts::host::{GuardState, JobKind};
+use crate::facts::links::LinkAnswer;
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::step_answer::{StepAnswer, StepOutcome};
 use crate::facts::systems::Systems;
@@ -231,6 +232,45 @@ fn each_wave_may_wait_for_its_own_handshakes() {
             }
         }
     }
+    assert_eq!(world.run_to_end().outcome, Outcome::Committed);
+}
+
+/// The wait for handshakes of verify is none of the proof's: its settle time decides as ever.
+#[test]
+fn a_proof_after_a_wait_for_handshakes_still_ends_with_its_settle_time() {
+    let mut world = World::new(plan(3, 3));
+    world.until(1, login);
+    while !world.now.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+    world.wait_for_handshakes();
+    assert!(world.now.timers.contains(&Timer::Rekey) && !world.now.timers.contains(&Timer::Settle));
+    let is_proving = |world: &World| world.sent.iter().any(|(_, step)| job(JobKind::Switch)(step));
+    while !(is_proving(&world) && world.now.pending.is_empty() && world.now.probe) {
+        match (world.now.pending.is_empty(), world.now.probe) {
+            (false, _) => world.end_step(0, Fault::None),
+            (true, true) => world.end_round(),
+            (true, false) => world.go_on(),
+        }
+    }
+    let mut down = world.round();
+    down.answers.insert(0, LinkAnswer::Down { why: "Connection refused".to_owned() });
+    world.end_round_with(down);
+    world.elapse(Timer::Settle);
+    assert!(world.now.entries.iter().any(|entry| matches!(entry, Entry::RollingBack { .. })));
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+}
+
+#[test]
+fn handshakes_that_came_in_the_last_moment_are_no_reason_to_go_back() {
+    let mut world = World::new(plan(2, 2));
+    world.until(1, login);
+    while !world.now.pending.is_empty() {
+        world.end_step(0, Fault::None);
+    }
+    world.wait_for_handshakes();
+    world.end_round();
+    world.elapse(Timer::Rekey);
     assert_eq!(world.run_to_end().outcome, Outcome::Committed);
 }
 
