@@ -72,7 +72,7 @@ pub enum TrialAnswer {
     CannotTry {
         why: AnyReason,
     },
-    /// It was tried, and did not do what it should.
+    /// It was tried, and did not do what it should. `register`: what it has moved is put back by its guard.
     Failed {
         why: AnyReason,
     },
@@ -120,7 +120,7 @@ pub enum TrialEnd {
     Kept,
     /// The host refused; it stands where it stood, on the boot that it was on.
     Refused { why: AnyReason },
-    /// The host cannot try it, and stands where it stood.
+    /// The host cannot try it, or what would have prepared that has failed; it stands where it stood.
     CannotTry { why: AnyReason },
     /// A step failed; the host is on the boot that it was on, and its boot default is what it was.
     Failed { why: AnyReason },
@@ -348,6 +348,8 @@ impl Trial {
             TrialStage::Registering => match answer {
                 TrialAnswer::Done if self.cancelled => self.turn_back(TurnedBack::Cancelled),
                 TrialAnswer::Done => Some(self.go_to(TrialStage::Going, TrialOrder::Go)),
+                // A plain reboot needs no installer, so once all is as it was the new system has its reboot.
+                TrialAnswer::Failed { why } => self.turn_back(TurnedBack::CannotTry(why)),
                 not => self.turn_back(TurnedBack::of(not)),
             },
             TrialStage::Going => match answer {

@@ -31,7 +31,7 @@ pub enum TryingReason {
     BootsOlder { tried: StorePath, booted: StorePath },
     /// The same, and the profile cannot be tried again.
     BootsOlderUntried { tried: StorePath, booted: StorePath, cause: AnyReason },
-    /// The host has looked, moved nothing, and cannot try it.
+    /// The host cannot try it, or what would have prepared that has failed; it stands where it stood.
     CannotTry { cause: AnyReason },
     /// It was not told to go, or its guard could not carry that out.
     DidNotGo {

@@ -33,7 +33,7 @@ impl fmt::Display for TryingReason {
                  tried again: {cause}"
             ),
             Self::CannotTry { cause } => {
-                write!(formatter, "cannot try its new system, and nothing was moved there: {cause}")
+                write!(formatter, "cannot try its new system, and stands where it stood: {cause}")
             }
             Self::DidNotGo { said: None } => {
                 formatter.write_str("did not go into its trial: it is on the boot that it was on")
@@ -137,9 +137,11 @@ impl Worded for TryingReason {
                     .to_owned(),
             ),
             Self::BootsOlderUntried { .. } => Some("give --accept-drift to reboot into what booted last".to_owned()),
-            Self::CannotTry { .. } => {
-                Some("push a system that boots, or give --accept-drift to reboot into what booted last".to_owned())
-            }
+            Self::CannotTry { .. } => Some(
+                "`reboot --no-trial` reboots it at once; where that would bring what booted last, `push \
+                 --accept-drift` first"
+                    .to_owned(),
+            ),
             Self::NotLeft { .. } => Some(
                 "mend that there and reboot it by hand, into what it booted before; then `fleetdeploy recover` cleans \
                  up after it"

@@ -123,6 +123,11 @@ fn what_fails_before_the_order_to_go_is_put_back_by_the_old_boots_guard() {
             assert_eq!(done(&mut trial), Some(TrialOrder::Await(Awaited::Rest)));
             assert!(passes(&trial, &TrialSight::OldFiring) && passes(&trial, &old_armed()));
             let clean = see(&mut trial, rest.clone());
+            // A plain reboot needs no `register`, so its failure stands in no reboot's way.
+            let end = match end {
+                TrialEnd::Failed { why } if steps == 1 && why.to_string() == "full" => TrialEnd::CannotTry { why },
+                end => end,
+            };
             assert_eq!(ends(&mut trial, clean), end, "{steps}");
         }
     }
