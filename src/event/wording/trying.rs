@@ -133,13 +133,19 @@ impl Worded for TryingReason {
             Self::RebootedUntried { cause } => cause.mend(),
             Self::TrialDemanded { .. } => Some("leave out --trial to have it rebooted at once".to_owned()),
             Self::BootsOlder { .. } => Some(
-                "leave out --no-trial to try it again, or give --accept-drift to reboot into what booted last"
+                "leave out --no-trial to try it again; where its firmware forgets the next boot, `push \
+                 --accept-drift` and then `reboot --no-trial`; or give --accept-drift to reboot into what booted last"
                     .to_owned(),
             ),
             Self::BootsOlderUntried { .. } => Some("give --accept-drift to reboot into what booted last".to_owned()),
             Self::CannotTry { .. } => Some(
                 "`reboot --no-trial` reboots it at once; where that would bring what booted last, `push \
                  --accept-drift` first"
+                    .to_owned(),
+            ),
+            Self::BackWithoutATrace { .. } => Some(
+                "a firmware that forgets the next boot can try nothing: `push --accept-drift` and then `reboot \
+                 --no-trial` bring the new system there"
                     .to_owned(),
             ),
             Self::NotLeft { .. } => Some(
@@ -163,7 +169,6 @@ impl Worded for TryingReason {
             | Self::BackBySignal { .. }
             | Self::BackFor { .. }
             | Self::BackByItsGuard { .. }
-            | Self::BackWithoutATrace { .. }
             | Self::TrialOverdue { .. }
             | Self::WaitsForTrial { .. }
             | Self::StillInTrial { .. }
