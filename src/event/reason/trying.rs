@@ -27,6 +27,8 @@ pub enum TryingReason {
     },
     /// It is the machine that fleetdeploy runs on, so that nobody could judge a trial.
     NobodyJudges,
+    /// What runs there, the profile and the boot default are not one system, and that was accepted.
+    TrialOfDrift,
     /// A reboot would bring what booted last, and not the profile, which was tried here before.
     BootsOlder { tried: StorePath, booted: StorePath },
     /// The same, and the profile cannot be tried again.

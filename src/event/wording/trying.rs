@@ -24,6 +24,9 @@ impl fmt::Display for TryingReason {
             Self::NobodyJudges => {
                 formatter.write_str("fleetdeploy runs on it, and nobody else would say that it is well")
             }
+            Self::TrialOfDrift => {
+                formatter.write_str("what runs there, its profile and its boot default are not one system")
+            }
             Self::BootsOlder { tried, booted } => {
                 write!(formatter, "has tried {tried} before, which is not known to boot: a reboot would bring {booted}")
             }
@@ -154,6 +157,7 @@ impl Worded for TryingReason {
                     .to_owned(),
             ),
             Self::NobodyJudges
+            | Self::TrialOfDrift
             | Self::TriedOneByOne { .. }
             | Self::DidNotGo { .. }
             | Self::BootedBesideTrial { .. }

@@ -34,7 +34,7 @@ pub enum TrialWish {
 /// What a rolling reboot does about a host's new system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToTry {
-    /// What a reboot brings was booted last, or it is not known what it is.
+    /// What a reboot brings was booted last, or it is not known what it is, or nobody wants it tried.
     Nothing,
     /// It cannot be tried, for this reason.
     Not(TryingReason),
@@ -55,7 +55,8 @@ impl ToTry {
         let Some(before) = systems.known_boot_default() else { return Self::Nothing };
         let is_again = standing.trial.remembered(tried, booted).is_some() && systems.current == *booted;
         let brings_older = is_again && before == booted;
-        if booted == tried || !(systems.all_are(tried) || brings_older) {
+        let is_at_one = systems.all_are(tried) || brings_older;
+        if before == booted && !brings_older {
             return Self::Nothing;
         }
         if wish == TrialWish::Never {
@@ -64,6 +65,8 @@ impl ToTry {
         }
         let cause: AnyReason = if is_own {
             TryingReason::NobodyJudges.into()
+        } else if !is_at_one {
+            TryingReason::TrialOfDrift.into()
         } else if let Some(refusal) = TrialRefusal::all(host, facts).into_iter().next() {
             refusal.into()
         } else {

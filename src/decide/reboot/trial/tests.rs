@@ -626,7 +626,7 @@ fn what_was_not_booted_is_tried_where_the_host_can_do_that() {
     let drift = |facts: &mut crate::facts::host::Facts| {
         facts.standing.systems = Systems { profile: system("tried"), ..Systems::all(&system("booted")) };
     };
-    assert_eq!(to_try(false, drift), ToTry::Nothing, "drift");
+    assert_eq!(to_try(false, drift), ToTry::Nothing, "what booted last comes again");
     assert_eq!(to_try_where(false, TrialWish::Never, |_| ()), ToTry::Nothing, "nobody wants it");
     // The same, where a trial is remembered: also where the power was cut, and nobody wrote down how it ended.
     for failed in [Some("no login".to_owned()), None] {
@@ -659,6 +659,19 @@ fn what_cannot_be_tried_says_why() {
     let cause = TryingReason::NobodyJudges.into();
     let demanded = to_try_where(true, TrialWish::Demanded, |_| ());
     assert_eq!(demanded, ToTry::Refused(TryingReason::TrialDemanded { cause }));
+    // `nixos-rebuild boot` by hand, and the drift of it is accepted: nobody has booted what comes then.
+    let by_hand = |facts: &mut crate::facts::host::Facts| facts.standing.systems.current = system("booted");
+    let cause = || AnyReason::from(TryingReason::TrialOfDrift);
+    assert_eq!(to_try(false, by_hand), ToTry::Not(TryingReason::RebootedUntried { cause: cause() }));
+    let demanded = to_try_where(false, TrialWish::Demanded, by_hand);
+    assert_eq!(demanded, ToTry::Refused(TryingReason::TrialDemanded { cause: cause() }));
+    assert_eq!(to_try_where(false, TrialWish::Never, by_hand), ToTry::Nothing);
+    // The profile is what booted, and the boot default is a third system.
+    let third = |facts: &mut crate::facts::host::Facts| {
+        let systems = Systems::all(&system("booted"));
+        facts.standing.systems = Systems { boot_default: system("third"), ..systems };
+    };
+    assert_eq!(to_try(false, third), ToTry::Not(TryingReason::RebootedUntried { cause: cause() }));
 }
 
 #[test]
