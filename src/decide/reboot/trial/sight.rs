@@ -187,6 +187,10 @@ impl TrialSight {
             OwnGuard::None if is_in_trial && survivor.is_none() && standing.systems.all_are(&plan.tried) => {
                 Self::Kept { ended: true }
             }
+            // The same, and somebody has moved it on since: it is not to be rebooted into what it booted before.
+            OwnGuard::None if is_in_trial && survivor.is_none() && trial.over_here => {
+                Self::Other { why: moved(standing).into() }
+            }
             OwnGuard::None if is_in_trial => Self::Unguarded,
             _ if standing.booted == plan.tried => {
                 Self::Other { why: TryingReason::BootedBesideTrial { tried: plan.tried.clone() }.into() }

@@ -518,6 +518,12 @@ fn the_trial_is_told_by_its_run_on_the_line_its_system_and_its_guard() {
     };
     assert_eq!(ended(system("tried")), TrialSight::Kept { ended: true });
     assert_eq!(ended(system("booted")), TrialSight::Unguarded);
+    // And has pushed since: nobody is to reboot that by hand.
+    let moved_on = new(|at| {
+        (at.guard, at.systems, at.trial.over_here) = (GuardState::None, Systems::all(&system("x")), true);
+        at.trial.survivors.clear();
+    });
+    assert!(matches!(&moved_on, TrialSight::Other { why } if why.code() == Some("moved-in-trial")), "{moved_on:?}");
     assert_eq!(new(|at| at.guard = GuardState::Firing { run: "r-1".into() }), TrialSight::Firing);
     let stayed = new(|at| at.guard = GuardState::Fired { run: "r-1".into() });
     assert_eq!(stayed, TrialSight::Other { why: TryingReason::GuardStayed.into() });
