@@ -81,7 +81,13 @@ pub enum TryingReason {
     /// It runs again what booted last, and no guard has left a word.
     BackWithoutATrace { tried: StorePath },
     /// The host is out of reach, past the time at which it must be back by itself.
-    TrialOverdue { waited_s: u64, cause: AnyReason },
+    TrialOverdue {
+        waited_s: u64,
+        /// What was tried is its boot default, so that a power cycle brings that. Absent: not known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        was_kept: Option<bool>,
+        cause: AnyReason,
+    },
     /// The host answers past that time, and its trial is not over.
     TrialStandsStill { waited_s: u64 },
     /// A recovery waits for the end of a trial.

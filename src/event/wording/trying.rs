@@ -94,11 +94,18 @@ impl fmt::Display for TryingReason {
                  crashed or was reset, or the firmware has not taken the next boot, or the way to it leads through \
                  this host"
             ),
-            Self::TrialOverdue { waited_s, cause } => write!(
-                formatter,
-                "has not come back from its trial within {waited_s} s: {cause}; switch it off and on: it boots what it \
-                 booted before"
-            ),
+            Self::TrialOverdue { waited_s, was_kept, cause } => {
+                let comes = match was_kept {
+                    Some(false) => "what it booted before",
+                    Some(true) => "what it tried, which was proven",
+                    None => "what it booted before, or what it tried",
+                };
+                write!(
+                    formatter,
+                    "has not come back from its trial within {waited_s} s: {cause}; switch it off and on: it boots \
+                     {comes}"
+                )
+            }
             Self::TrialStandsStill { waited_s } => write!(
                 formatter,
                 "answers, and its trial has not ended within {waited_s} s: do not switch it off, because its boot \

@@ -597,13 +597,28 @@ fn every_other_boot_is_told_as_what_it_is() {
 
 #[test]
 fn a_wait_that_is_over_says_what_came_of_the_last_look() {
-    let overdue = |last| Trial::overdue(std::time::Duration::from_secs(90), last);
+    let waited = std::time::Duration::from_secs(90);
+    let overdue = |last| gone().overdue(waited, last);
     for (last, says) in [(None, "do not switch it off"), (Some(why("no route")), "no route; switch it off and on")] {
         let said = overdue(last);
         crate::codes::keep_judged([said.clone()]);
         let said = said.to_string();
         assert!(said.contains("within 90 s") && said.contains(says), "{said}");
     }
+    // What a power cycle brings, by how far it had come.
+    let brings = |trial: &Trial| trial.overdue(waited, Some(why("no route"))).to_string();
+    assert!(brings(&gone()).ends_with("it boots what it booted before"));
+    let mut lame = proving();
+    let _ = lame.handle(TrialInput::NotProven { why: why("a link") });
+    assert!(brings(&lame).ends_with("it boots what it booted before"));
+    let mut kept = keeping();
+    let _ = done(&mut kept);
+    let _ = answer(&mut kept, TrialAnswer::Unknown { why: why("silent") });
+    assert!(brings(&kept).ends_with("it boots what it tried, which was proven"));
+    let mut unheard = keeping();
+    let _ = answer(&mut unheard, TrialAnswer::Unknown { why: why("silent") });
+    let _ = done(&mut unheard);
+    assert!(brings(&unheard).ends_with("it boots what it booted before, or what it tried"));
 }
 
 /// What becomes of the new system of the first host of the fleet of the status, by its facts.
