@@ -147,7 +147,11 @@ impl Worded for TryingReason {
                  --accept-drift` and then `reboot --no-trial`; or give --accept-drift to reboot into what booted last"
                     .to_owned(),
             ),
-            Self::BootsOlderUntried { .. } => Some("give --accept-drift to reboot into what booted last".to_owned()),
+            Self::BootsOlderUntried { .. } => Some(
+                "give --accept-drift to reboot into what booted last, or leave this host out: no other is rebooted \
+                 beside it"
+                    .to_owned(),
+            ),
             Self::CannotTry { .. } => Some(
                 "`reboot --no-trial` reboots it at once; where that would bring what booted last, `push \
                  --accept-drift` first"
