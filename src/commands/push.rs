@@ -100,6 +100,8 @@ pub struct PushArgs {
     #[arg(long, requires = "reboot", conflicts_with = "trial")]
     pub no_trial: bool,
     /// With --reboot: refuse to reboot a host that cannot try its new system, as `fleetdeploy reboot --trial`
+    ///
+    /// That is found out after the commit, which stays; then no host is rebooted.
     #[arg(long, requires = "reboot")]
     pub trial: bool,
 }

@@ -81,6 +81,9 @@ pub struct TryingArgs {
     #[arg(long, conflicts_with = "trial")]
     pub no_trial: bool,
     /// Refuse a host that cannot try its new system, instead of rebooting it at once
+    ///
+    /// Then no host is rebooted, even if what is in its way passes by itself. The machine that fleetdeploy runs on
+    /// cannot try it either: nobody else would say that it is well.
     #[arg(long)]
     pub trial: bool,
 }

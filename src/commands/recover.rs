@@ -73,8 +73,10 @@ Examples:
                                  only remove what that run has left, and move no host
 
 Exit status:
-  0  every host is on its new system, or nothing was unfinished
-  1  every host was seen on its old system, without a guard; or it is
+  0  every host is on its new system, or nothing was unfinished; or a
+     rolling reboot that died is ended, and no host went back or is lost
+  1  every host was seen on its old system, without a guard; or one
+     went back from its trial in a rolling reboot that died; or it is
      a guard that was armed by hand, which is left alone; or every host
      answers, and none holds anything of the run that was named
   2  usage or inventory

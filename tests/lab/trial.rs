@@ -137,7 +137,7 @@ fn a_trial_whose_workstation_died_and_whose_power_was_cut_is_on_the_old_system_a
     // The tunnel through it comes up a little later.
     fleet.assert_reachable();
     let recovered = fleet.recover("laptop2", &["homelab"]);
-    recovered.assert_ended(0, Outcome::PartlyRebooted);
+    recovered.assert_ended(1, Outcome::PartlyRebooted);
     recovered.assert_says(None, &["went back: vps"]);
     assert_eq!(fleet.host("vps", LEFT).trim(), ".trial");
     assert_eq!(fleet.host("homeserver", LEFT), "");

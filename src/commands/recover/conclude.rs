@@ -110,7 +110,9 @@ fn of_rolling(ended: &RollingEnded, fleet: &Fleet) -> Conclusion {
     };
     let ends = fleet.hosts.iter().map(|host| (host.name.clone(), end(&host.name))).collect();
     let any_away = hosts.values().any(|found| found.is_away() || *found == FoundRolling::TrialUnproven);
-    let ending = if any_away { Ending::InDoubt } else { Ending::Answered { yes: true } };
+    // As the rolling reboot itself would have ended.
+    let went_back = hosts.values().any(|found| *found == FoundRolling::TrialWentBack);
+    let ending = if any_away { Ending::InDoubt } else { Ending::Answered { yes: !went_back } };
     Conclusion { ending, outcome: rolling_outcome(ended), text: text.into(), hosts: ends }
 }
 
@@ -156,6 +158,13 @@ mod tests {
         let rolling = RollingEnded { run: "r-1".to_owned(), hosts, ..RollingEnded::default() };
         let ended = (Outcome::PartlyRebooted, 0, "rolling-ended-by-recovery".to_owned());
         assert_eq!(end(Some(Recovered::Rolling(rolling)), false), ended);
+        let of_one = |found| {
+            let hosts = BTreeMap::from([(HostName::new("b").unwrap(), found)]);
+            let rolling = RollingEnded { run: "r-1".to_owned(), hosts, ..RollingEnded::default() };
+            end(Some(Recovered::Rolling(rolling)), false).1
+        };
+        let ends = [FoundRolling::RebootNotBegun, FoundRolling::TrialWentBack, FoundRolling::TrialUnproven];
+        assert_eq!(ends.map(of_one), [0, 1, 3]);
         let by_hand = (Outcome::Refused, 1, "hand-guard-still-armed".to_owned());
         assert_eq!(end(Some(Recovered::ByHand { run: "r-1".to_owned() }), false), by_hand);
     }

@@ -3,6 +3,7 @@ use pretty_assertions::assert_eq;
 use super::trial::{TrialAnswer, TrialSight};
 use super::*;
 use crate::decide::transaction::tests::{plan, system};
+use crate::event::reason::Worded as _;
 use crate::event::reason::any::AnyReason;
 use crate::facts::links::{HostRound, LinkAnswer};
 use crate::facts::systems::{BootLoader, Systems};
@@ -624,11 +625,15 @@ fn a_trial_that_cannot_be_recorded_is_turned_back_and_no_host_is_begun_any_more(
 
 /// `register` has looked, moved nothing, and cannot try it; then all of it is cleaned.
 fn cannot_try(rolling: &mut RollingReboot, cleaned: TrialAnswer) -> Vec<RebootEffect> {
+    let why = AnyReason::without_code("its line is too long");
+    not_registered(rolling, TrialAnswer::CannotTry { why }, cleaned)
+}
+
+fn not_registered(rolling: &mut RollingReboot, register: TrialAnswer, cleaned: TrialAnswer) -> Vec<RebootEffect> {
     let answered = |order, answer| TrialInput::Answered { order, answer };
     let _ = start(rolling);
     let _ = done(rolling, 1, TrialOrder::Arm);
-    let why = AnyReason::without_code("its line is too long");
-    let _ = tried(rolling, 1, answered(TrialOrder::Register, TrialAnswer::CannotTry { why }));
+    let _ = tried(rolling, 1, answered(TrialOrder::Register, register));
     let _ = done(rolling, 1, TrialOrder::Fire);
     let effects = tried(rolling, 1, TrialInput::Seen(TrialSight::OldAtRest { restored: true }));
     let over = tried(rolling, 1, answered(orders(&effects)[0].clone(), cleaned));
@@ -665,6 +670,8 @@ fn a_host_that_cannot_try_is_not_rebooted_where_that_would_bring_what_booted_las
         let HostEnd::Refused { why } = &rolling.ends()[&HostId(1)] else { panic!("{:?}", rolling.ends()) };
         crate::codes::keep_judged([why.clone()]);
         assert_eq!(why.code(), Some("cannot-try"));
+        let told = RollingReason::HostNotRebooted { cause: why.clone() };
+        assert!(told.mend().is_some_and(|mend| mend.contains("--no-trial")), "{told}");
     };
     let mut again = trying(&fleet, &[1, 2], &[1], &[]);
     again.tried.get_mut(&HostId(1)).expect("it is to be tried").before = system("booted");
@@ -676,14 +683,31 @@ fn a_host_that_cannot_try_is_not_rebooted_where_that_would_bring_what_booted_las
 }
 
 #[test]
+fn an_installer_that_fails_before_the_order_to_go_costs_the_trial_and_not_the_reboot() {
+    let fleet = fleet(3);
+    let failed = || TrialAnswer::Failed { why: AnyReason::without_code("the ESP is full") };
+    let mut rolling = trying(&fleet, &[1, 2], &[1], &[]);
+    let effects = not_registered(&mut rolling, failed(), TrialAnswer::Done);
+    assert_eq!((reboots(&effects), orders(&effects)), (vec![1], vec![]), "{effects:?}");
+    // Something of it may be left.
+    let mut rolling = trying(&fleet, &[1, 2], &[1], &[]);
+    let effects = not_registered(&mut rolling, failed(), failed());
+    assert!(is_over(&effects) && reboots(&effects).is_empty(), "{effects:?}");
+    // Nobody has heard what became of it.
+    let mut rolling = trying(&fleet, &[1, 2], &[1], &[]);
+    let silent = TrialAnswer::Unknown { why: AnyReason::without_code("silent") };
+    let effects = not_registered(&mut rolling, silent, TrialAnswer::Done);
+    assert!(is_over(&effects) && reboots(&effects).is_empty(), "{effects:?}");
+}
+
+#[test]
 fn what_failed_before_the_order_to_go_and_was_put_back_was_not_rebooted() {
     let fleet = fleet(3);
     let mut rolling = trying(&fleet, &[1, 2], &[1], &[]);
     let _ = start(&mut rolling);
-    let _ = done(&mut rolling, 1, TrialOrder::Arm);
     let why = AnyReason::without_code("the disk is full");
     let failed = TrialAnswer::Failed { why: why.clone() };
-    let _ = tried(&mut rolling, 1, TrialInput::Answered { order: TrialOrder::Register, answer: failed });
+    let _ = tried(&mut rolling, 1, TrialInput::Answered { order: TrialOrder::Arm, answer: failed });
     let _ = done(&mut rolling, 1, TrialOrder::Fire);
     let effects = tried(&mut rolling, 1, TrialInput::Seen(TrialSight::OldAtRest { restored: true }));
     assert!(is_over(&done(&mut rolling, 1, orders(&effects)[0].clone())));

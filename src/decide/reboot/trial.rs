@@ -72,7 +72,7 @@ pub enum TrialAnswer {
     CannotTry {
         why: AnyReason,
     },
-    /// It was tried, and did not do what it should.
+    /// It was tried, and did not do what it should. `register`: what it has moved is put back by its guard.
     Failed {
         why: AnyReason,
     },
@@ -120,7 +120,7 @@ pub enum TrialEnd {
     Kept,
     /// The host refused; it stands where it stood, on the boot that it was on.
     Refused { why: AnyReason },
-    /// The host cannot try it, and stands where it stood.
+    /// The host cannot try it, or what would have prepared that has failed; it stands where it stood.
     CannotTry { why: AnyReason },
     /// A step failed; the host is on the boot that it was on, and its boot default is what it was.
     Failed { why: AnyReason },
@@ -177,6 +177,8 @@ pub struct Trial {
     left: bool,
     /// It was found proven and not ended, and was asked to end; it is not asked again.
     asked_to_end_again: bool,
+    /// The order to keep was given. It steers words alone.
+    keeps: bool,
     /// Why the clean-up did not come through.
     remains: Option<AnyReason>,
     cut: Option<TurnedBack>,
@@ -207,6 +209,7 @@ impl Trial {
             tended: false,
             left: false,
             asked_to_end_again: false,
+            keeps: false,
             remains: None,
             cut: None,
             end: None,
@@ -225,6 +228,7 @@ impl Trial {
             TrialInput::LoggedIn(sight) if self.out == TrialOrder::LogIn => self.logged_in(sight),
             TrialInput::NoLogin { why } if self.out == TrialOrder::LogIn => self.fire(TurnedBack::Failed(why)),
             TrialInput::Proven if self.out == TrialOrder::Prove => {
+                self.keeps = true;
                 Some(self.go_to(TrialStage::Keeping, TrialOrder::Keep))
             }
             TrialInput::NotProven { why } if self.out == TrialOrder::Prove => self.fire(TurnedBack::Failed(why)),
@@ -283,10 +287,17 @@ impl Trial {
     /// Says of a wait whose time is over how long it was, and what came of the last look; `None`: the host answered,
     /// and nothing was settled.
     #[must_use]
-    pub fn overdue(waited: Duration, last: Option<AnyReason>) -> AnyReason {
+    pub fn overdue(&self, waited: Duration, last: Option<AnyReason>) -> AnyReason {
         let waited_s = waited.as_secs();
+        // What a power cycle brings then. From the order to keep on it may be what was tried, until `keep` has said so.
+        let was_kept = match self.stage {
+            TrialStage::Trying => Some(false),
+            TrialStage::WentBack if !self.keeps => Some(false),
+            TrialStage::Ending => Some(true),
+            _ => None,
+        };
         match last {
-            Some(cause) => TryingReason::TrialOverdue { waited_s, cause }.into(),
+            Some(cause) => TryingReason::TrialOverdue { waited_s, was_kept, cause }.into(),
             None => TryingReason::TrialStandsStill { waited_s }.into(),
         }
     }
@@ -348,6 +359,8 @@ impl Trial {
             TrialStage::Registering => match answer {
                 TrialAnswer::Done if self.cancelled => self.turn_back(TurnedBack::Cancelled),
                 TrialAnswer::Done => Some(self.go_to(TrialStage::Going, TrialOrder::Go)),
+                // A plain reboot needs no installer, so once all is as it was the new system has its reboot.
+                TrialAnswer::Failed { why } => self.turn_back(TurnedBack::CannotTry(why)),
                 not => self.turn_back(TurnedBack::of(not)),
             },
             TrialStage::Going => match answer {

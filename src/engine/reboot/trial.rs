@@ -232,7 +232,7 @@ impl RebootDriver<'_> {
             let now = BootClock.now();
             let late = if last.is_none() { RebootActivity::StandsStill } else { RebootActivity::MayHang };
             if now >= until {
-                return TrialInput::Silent { why: Trial::overdue(now.saturating_sub(begun), last) };
+                return TrialInput::Silent { why: trial.overdue(now.saturating_sub(begun), last) };
             }
             if now >= begun + expected && said.replace(late) != Some(late) {
                 let left = until.saturating_sub(now);

@@ -98,8 +98,10 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         }
         for host in missing {
             let waited_s = self.clock.now().saturating_sub(start).as_secs();
-            let cause = TryingReason::NotSeenSince.into();
-            self.events.publish(Event::failed(Some(&host), TryingReason::TrialOverdue { waited_s, cause }));
+            // How far its run had come with it is not known here.
+            let overdue =
+                TryingReason::TrialOverdue { waited_s, was_kept: None, cause: TryingReason::NotSeenSince.into() };
+            self.events.publish(Event::failed(Some(&host), overdue));
         }
         let Mended { mut ends, cleaned, .. } = mended;
         for (host, one) in surveyed.iter() {

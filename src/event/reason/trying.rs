@@ -27,11 +27,13 @@ pub enum TryingReason {
     },
     /// It is the machine that fleetdeploy runs on, so that nobody could judge a trial.
     NobodyJudges,
+    /// What runs there, the profile and the boot default are not one system, and that was accepted.
+    TrialOfDrift,
     /// A reboot would bring what booted last, and not the profile, which was tried here before.
     BootsOlder { tried: StorePath, booted: StorePath },
     /// The same, and the profile cannot be tried again.
     BootsOlderUntried { tried: StorePath, booted: StorePath, cause: AnyReason },
-    /// The host has looked, moved nothing, and cannot try it.
+    /// The host cannot try it, or what would have prepared that has failed; it stands where it stood.
     CannotTry { cause: AnyReason },
     /// It was not told to go, or its guard could not carry that out.
     DidNotGo {
@@ -79,7 +81,13 @@ pub enum TryingReason {
     /// It runs again what booted last, and no guard has left a word.
     BackWithoutATrace { tried: StorePath },
     /// The host is out of reach, past the time at which it must be back by itself.
-    TrialOverdue { waited_s: u64, cause: AnyReason },
+    TrialOverdue {
+        waited_s: u64,
+        /// What was tried is its boot default, so that a power cycle brings that. Absent: not known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        was_kept: Option<bool>,
+        cause: AnyReason,
+    },
     /// The host answers past that time, and its trial is not over.
     TrialStandsStill { waited_s: u64 },
     /// A recovery waits for the end of a trial.

@@ -82,6 +82,7 @@ impl Worded for RollingReason {
             Self::HostNotHeld { .. } => Some(
                 "wait for what else is under way there; what has died is ended by `fleetdeploy recover`".to_owned(),
             ),
+            Self::HostNotRebooted { cause } => cause.mend(),
             Self::OwnMachineReboots { .. }
             | Self::NoFurtherReboot { .. }
             | Self::RebootNotAllowed
@@ -91,7 +92,6 @@ impl Worded for RollingReason {
             | Self::RebootNotRecorded { .. }
             | Self::MayStillBeHeld { .. }
             | Self::MayStillBeHeldFor { .. }
-            | Self::HostNotRebooted { .. }
             | Self::RebootNotDelivered { .. }
             | Self::StillOnOldBoot
             | Self::RebootOverdue { .. }

@@ -24,6 +24,9 @@ impl fmt::Display for TryingReason {
             Self::NobodyJudges => {
                 formatter.write_str("fleetdeploy runs on it, and nobody else would say that it is well")
             }
+            Self::TrialOfDrift => {
+                formatter.write_str("what runs there, its profile and its boot default are not one system")
+            }
             Self::BootsOlder { tried, booted } => {
                 write!(formatter, "has tried {tried} before, which is not known to boot: a reboot would bring {booted}")
             }
@@ -33,7 +36,7 @@ impl fmt::Display for TryingReason {
                  tried again: {cause}"
             ),
             Self::CannotTry { cause } => {
-                write!(formatter, "cannot try its new system, and nothing was moved there: {cause}")
+                write!(formatter, "cannot try its new system, and stands where it stood: {cause}")
             }
             Self::DidNotGo { said: None } => {
                 formatter.write_str("did not go into its trial: it is on the boot that it was on")
@@ -91,11 +94,18 @@ impl fmt::Display for TryingReason {
                  crashed or was reset, or the firmware has not taken the next boot, or the way to it leads through \
                  this host"
             ),
-            Self::TrialOverdue { waited_s, cause } => write!(
-                formatter,
-                "has not come back from its trial within {waited_s} s: {cause}; switch it off and on: it boots what it \
-                 booted before"
-            ),
+            Self::TrialOverdue { waited_s, was_kept, cause } => {
+                let comes = match was_kept {
+                    Some(false) => "what it booted before",
+                    Some(true) => "what it tried, which was proven",
+                    None => "what it booted before, or what it tried",
+                };
+                write!(
+                    formatter,
+                    "has not come back from its trial within {waited_s} s: {cause}; switch it off and on: it boots \
+                     {comes}"
+                )
+            }
             Self::TrialStandsStill { waited_s } => write!(
                 formatter,
                 "answers, and its trial has not ended within {waited_s} s: do not switch it off, because its boot \
@@ -133,19 +143,32 @@ impl Worded for TryingReason {
             Self::RebootedUntried { cause } => cause.mend(),
             Self::TrialDemanded { .. } => Some("leave out --trial to have it rebooted at once".to_owned()),
             Self::BootsOlder { .. } => Some(
-                "leave out --no-trial to try it again, or give --accept-drift to reboot into what booted last"
+                "leave out --no-trial to try it again; where its firmware forgets the next boot, `push \
+                 --accept-drift` and then `reboot --no-trial`; or give --accept-drift to reboot into what booted last"
                     .to_owned(),
             ),
-            Self::BootsOlderUntried { .. } => Some("give --accept-drift to reboot into what booted last".to_owned()),
-            Self::CannotTry { .. } => {
-                Some("push a system that boots, or give --accept-drift to reboot into what booted last".to_owned())
-            }
+            Self::BootsOlderUntried { .. } => Some(
+                "give --accept-drift to reboot into what booted last, or leave this host out: no other is rebooted \
+                 beside it"
+                    .to_owned(),
+            ),
+            Self::CannotTry { .. } => Some(
+                "`reboot --no-trial` reboots it at once; where that would bring what booted last, `push \
+                 --accept-drift` first"
+                    .to_owned(),
+            ),
+            Self::BackWithoutATrace { .. } => Some(
+                "a firmware that forgets the next boot can try nothing: `push --accept-drift` and then `reboot \
+                 --no-trial` bring the new system there"
+                    .to_owned(),
+            ),
             Self::NotLeft { .. } => Some(
                 "mend that there and reboot it by hand, into what it booted before; then `fleetdeploy recover` cleans \
                  up after it"
                     .to_owned(),
             ),
             Self::NobodyJudges
+            | Self::TrialOfDrift
             | Self::TriedOneByOne { .. }
             | Self::DidNotGo { .. }
             | Self::BootedBesideTrial { .. }
@@ -161,7 +184,6 @@ impl Worded for TryingReason {
             | Self::BackBySignal { .. }
             | Self::BackFor { .. }
             | Self::BackByItsGuard { .. }
-            | Self::BackWithoutATrace { .. }
             | Self::TrialOverdue { .. }
             | Self::WaitsForTrial { .. }
             | Self::StillInTrial { .. }

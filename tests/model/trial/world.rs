@@ -271,6 +271,10 @@ impl World {
                     queue.extend(station.mind.handle(RebootInput::Held { host }));
                 }
                 RebootEffect::LetGo(_) => self.held = false,
+                // Untried, after `register` has failed: what is said in the end tells whether it stands as before.
+                RebootEffect::Reboot(TRIED) => {
+                    queue.extend(station.mind.handle(RebootInput::Refused { host: TRIED, why: why() }));
+                }
                 RebootEffect::Reboot(host) => {
                     self.further = Some(self.host.booted == Sys::New && self.past.ever_proven);
                     queue.extend(station.mind.handle(RebootInput::Refused { host, why: why() }));

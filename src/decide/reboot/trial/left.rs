@@ -78,8 +78,8 @@ impl TrialLeft {
         let is_at_one = boot_default.is_some() && standing.systems.agree();
         Some(if standing.booted == systems.tried && is_proven && is_at_one {
             Self::Kept
-        } else if !in_trial && is_at_one && standing.booted != systems.booted {
-            // Somebody has made it what it boots since, or something else.
+        } else if !in_trial && is_at_one && standing.booted != systems.booted && standing.booted != systems.tried {
+            // Somebody has made something else what it boots since.
             Self::NotBegun
         } else if standing.booted == systems.tried {
             Self::Unproven { boot_default }

@@ -34,7 +34,7 @@ pub enum TrialWish {
 /// What a rolling reboot does about a host's new system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToTry {
-    /// What a reboot brings was booted last, or it is not known what it is.
+    /// What a reboot brings was booted last, or it is not known what it is, or nobody wants it tried.
     Nothing,
     /// It cannot be tried, for this reason.
     Not(TryingReason),
@@ -55,7 +55,8 @@ impl ToTry {
         let Some(before) = systems.known_boot_default() else { return Self::Nothing };
         let is_again = standing.trial.remembered(tried, booted).is_some() && systems.current == *booted;
         let brings_older = is_again && before == booted;
-        if booted == tried || !(systems.all_are(tried) || brings_older) {
+        let is_at_one = systems.all_are(tried) || brings_older;
+        if before == booted && !brings_older {
             return Self::Nothing;
         }
         if wish == TrialWish::Never {
@@ -64,6 +65,8 @@ impl ToTry {
         }
         let cause: AnyReason = if is_own {
             TryingReason::NobodyJudges.into()
+        } else if !is_at_one {
+            TryingReason::TrialOfDrift.into()
         } else if let Some(refusal) = TrialRefusal::all(host, facts).into_iter().next() {
             refusal.into()
         } else {
@@ -183,6 +186,10 @@ impl TrialSight {
             // Another workstation has ended it well and cleaned it up, while this one was asleep.
             OwnGuard::None if is_in_trial && survivor.is_none() && standing.systems.all_are(&plan.tried) => {
                 Self::Kept { ended: true }
+            }
+            // The same, and somebody has moved it on since: it is not to be rebooted into what it booted before.
+            OwnGuard::None if is_in_trial && survivor.is_none() && trial.over_here => {
+                Self::Other { why: moved(standing).into() }
             }
             OwnGuard::None if is_in_trial => Self::Unguarded,
             _ if standing.booted == plan.tried => {
