@@ -39,8 +39,13 @@ pub enum CacheSeen {
     Lacks,
     /// It answers, and is no binary cache: nothing has been put there yet, or it is elsewhere.
     Bare,
-    /// It gives no answer.
+    /// It cannot be reached.
     Silent {
+        /// The words of the host's nix.
+        said: String,
+    },
+    /// It gives no answer, and whether it would give one to a push, which waits for longer, is not known.
+    Untold {
         /// The words of the host's nix; empty: none within its time.
         said: String,
     },

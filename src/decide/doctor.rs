@@ -411,11 +411,13 @@ impl Patient<'_> {
         findings.push(match seen {
             CacheSeen::Has(_) | CacheSeen::Lacks => DoctorFinding::fine(HostHealth::FleetCacheAnswers { cache }),
             CacheSeen::Bare => DoctorFinding::warning(HostHealth::FleetCacheBare { cache }),
-            CacheSeen::Silent { said } => {
+            CacheSeen::Silent { said } | CacheSeen::Untold { said } => {
                 let silent = HostHealth::FleetCacheSilent { cache, said: said.clone() };
-                match copying {
+                match (copying, seen) {
                     // What is copied instead it does not take.
-                    Copying::ByCache { .. } => DoctorFinding::taken(Severity::Blocker, silent, Stake::PushRefused),
+                    (Copying::ByCache { .. }, CacheSeen::Silent { .. }) => {
+                        DoctorFinding::taken(Severity::Blocker, silent, Stake::PushRefused)
+                    }
                     _ => DoctorFinding::warning(silent),
                 }
             }

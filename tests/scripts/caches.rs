@@ -13,7 +13,11 @@ esac
 case " $* " in *" $NIX_REMOTE "*) echo "$NIX_REMOTE is seen" >&2 ;; esac
 case $NIX_REMOTE:$1 in
 *two:*) sleep 60 ;;
-*dead:*) echo "don't know how to build"; echo "error: unable to download '$NIX_REMOTE/nix-cache-info'" >&2; exit 1 ;;
+*dead:*)
+    echo "don't know how to build"
+    printf '%s\n' "error: unable to download '$NIX_REMOTE/nix-cache-info'" '' 'response body:' '' '<html>' >&2
+    exit 1
+    ;;
 *:path-info) for last; do :; done; printf '%s\tultimate home-1:x== ca:fixed:y\n' "$last" ;;
 esac"#;
 

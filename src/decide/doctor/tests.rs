@@ -265,7 +265,9 @@ fn a_fleet_s_cache_that_does_not_answer_a_host_is_a_warning_and_a_blocker_where_
         assert!(mend.contains("`curl -m 5 http://vps:5000/nix-cache-info`"), "{mend}");
         assert!(!finding.why().is_empty());
     }
-    let late = found(web, silent(String::new()), &Copying::Trusted).remove(0);
+    // A push waits for longer, and tries twice.
+    let late = found(web, CacheSeen::Untold { said: String::new() }, &by_cache).remove(0);
+    assert_eq!(late.severity, Severity::Warning);
     assert_eq!(late.what.to_string(), "the fleet's cache http://vps:5000 does not answer it within 5 s");
     // Before the first push there is nothing yet: that is no blocker.
     assert_eq!(found(web, CacheSeen::Bare, &by_cache)[0].severity, Severity::Warning);

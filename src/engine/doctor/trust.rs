@@ -112,7 +112,7 @@ impl Signers {
 pub(super) fn served<'a>(seen: impl Iterator<Item = &'a CacheSeen>) -> Option<BTreeSet<String>> {
     let names = seen.filter_map(|seen| match seen {
         CacheSeen::Has(names) => Some(names.clone()),
-        CacheSeen::Lacks | CacheSeen::Bare | CacheSeen::Silent { .. } => None,
+        CacheSeen::Lacks | CacheSeen::Bare | CacheSeen::Silent { .. } | CacheSeen::Untold { .. } => None,
     });
     // What only some of them have says nothing of the next one.
     names.reduce(|one, other| one.intersection(&other).cloned().collect())
