@@ -75,6 +75,7 @@ of_cache() {
         timeout -k 1 5 nix --extra-experimental-features nix-command "$@" </dev/null
 }
 
+# Of each address in a line; a password may have an `@`.
 without_login() {
-    sed 's#//[^/@]*@#//#'
+    sed 's#//[^/ ]*@#//#g'
 }
