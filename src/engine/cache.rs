@@ -130,18 +130,18 @@ impl Push<'_> {
         }
         let mut begun = Instant::now();
         let mut fetched = self.fetch(filled, host, new, &from, Afresh::Absence).await;
-        let mut unsigned = None;
-        if end_of(&fetched, &from) == Some(FetchEnd::Unsigned) {
-            match self.sign_in_cache(filled, host).await {
-                // Also where nothing is signed from here: who serves it may do so since the host has asked last.
-                Ok(()) => {
-                    // The wait before was not in vain: the cache has answered.
-                    begun = Instant::now();
-                    fetched = self.fetch(filled, host, new, &from, Afresh::Everything).await;
-                }
-                Err(said) => unsigned = Some(said),
-            }
+        let asks_afresh = match end_of(&fetched, &from) {
+            // Also where nothing is signed from here: who serves it may do so since the host has asked last.
+            Some(FetchEnd::Unsigned) => self.sign_in_cache(filled, host).await.map(|()| true),
+            Some(FetchEnd::Moved) => Ok(true),
+            Some(FetchEnd::Whole | FetchEnd::Short) | None => Ok(false),
+        };
+        if asks_afresh == Ok(true) {
+            // The wait before was not in vain: the cache has answered.
+            begun = Instant::now();
+            fetched = self.fetch(filled, host, new, &from, Afresh::Everything).await;
         }
+        let unsigned = asks_afresh.err();
         if let Some(end) = end_of(&fetched, &from) {
             lock(&filled.course).take(end, begun.elapsed());
         }

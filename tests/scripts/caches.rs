@@ -15,7 +15,8 @@ case $NIX_REMOTE:$1 in
 *two:*) sleep 60 ;;
 *dead:*)
     echo "don't know how to build"
-    printf '%s\n' "error: unable to download '$NIX_REMOTE/nix-cache-info' of '$NIX_REMOTE'" '' 'response body:' '' '<html>' >&2
+    echo "error: unable to download '$NIX_REMOTE/nix-cache-info' of '$NIX_REMOTE'" >&2
+    printf '%s\n' '' 'response body:' '' '<html>' >&2
     exit 1
     ;;
 *:path-info) for last; do :; done; printf '%s\tultimate home-1:x== ca:fixed:y\n' "$last" ;;

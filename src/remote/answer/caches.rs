@@ -23,8 +23,12 @@ pub fn own_caches(lines: &Lines) -> OwnCaches {
 #[must_use]
 pub fn short_fetch(said: &str, from: &str) -> FetchEnd {
     let tells = |words: &str| said.split("; ").any(|line| line.contains(words) && is_about(line, from));
-    if !tells("unable to download") && tells("not signed by any of the keys") {
+    if tells("unable to download") {
+        FetchEnd::Short
+    } else if tells("not signed by any of the keys") {
         FetchEnd::Unsigned
+    } else if tells("does not exist in binary cache") {
+        FetchEnd::Moved
     } else {
         FetchEnd::Short
     }
@@ -109,7 +113,7 @@ mod tests {
         assert!(!said.contains("retrying") && !said.contains("'d'"), "{said}");
     }
 
-    /// The words are from Nix 2.26.3.
+    /// The words are from Nix 2.26.3; those of a file that is gone are read (`http-binary-cache-store.cc`).
     #[test]
     fn only_what_is_said_of_the_cache_itself_tells_how_a_fetch_has_ended_for_it() {
         let unsigned = |store: &str| {
@@ -121,6 +125,7 @@ mod tests {
         let (ours, bare, other) = (unsigned("http://vps:5000"), unsigned("ssh-ng://"), unsigned("http://vps:5001"));
         let dead = |at: &str| format!("warning: unable to download '{at}/nix-cache-info': Timeout was reached (28)");
         let (dead, other_dead) = (dead("http://vps:5000"), dead("http://other"));
+        let moved = "error: file 'nar/1x.nar.zst' does not exist in binary cache 'http://vps:5000'";
         let end = "error: build of '/nix/store/x-top' failed";
         let from = "http://vps:5000";
         for (from, said, ends) in [
@@ -133,6 +138,11 @@ mod tests {
             (from, format!("{dead}; {other}; {end}"), FetchEnd::Short),
             (from, format!("{dead}; {ours}; {end}"), FetchEnd::Short),
             (from, end.to_owned(), FetchEnd::Short),
+            // It was emptied since, and filled anew.
+            (from, format!("{moved}; {end}"), FetchEnd::Moved),
+            ("http://other", format!("{moved}; {end}"), FetchEnd::Short),
+            (from, format!("{moved}; {ours}; {end}"), FetchEnd::Unsigned),
+            (from, format!("{dead}; {moved}; {end}"), FetchEnd::Short),
         ] {
             assert_eq!(short_fetch(&said, from), ends, "{from}: {said}");
         }
