@@ -39,8 +39,13 @@ pub enum CacheSeen {
     Lacks,
     /// It answers, and is no binary cache: nothing has been put there yet, or it is elsewhere.
     Bare,
-    /// It gives no answer.
+    /// It cannot be reached.
     Silent {
+        /// The words of the host's nix.
+        said: String,
+    },
+    /// It gives no answer, and whether it would give one to a push, which waits for longer, is not known.
+    Untold {
         /// The words of the host's nix; empty: none within its time.
         said: String,
     },
@@ -129,6 +134,9 @@ pub enum FetchEnd {
     Short,
     /// The cache has it without a signature that the host takes: it answers, however long it has looked for it.
     Unsigned,
+    /// Something is no longer where the cache has had it once, which the host's Nix believes for a month: the cache was
+    /// emptied since, or packs in another way. It answers.
+    Moved,
 }
 
 impl CacheCourse {
@@ -137,7 +145,7 @@ impl CacheCourse {
         match end {
             FetchEnd::Whole => self.in_vain = 0,
             FetchEnd::Short if took >= LONG_WAIT => self.in_vain = self.in_vain.saturating_add(1),
-            FetchEnd::Short | FetchEnd::Unsigned => {}
+            FetchEnd::Short | FetchEnd::Unsigned | FetchEnd::Moved => {}
         }
     }
 
@@ -202,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_cache_for_which_two_hosts_have_waited_in_vain_is_given_up_until_one_gets_something() {
-        use FetchEnd::{Short, Unsigned, Whole};
+        use FetchEnd::{Moved, Short, Unsigned, Whole};
         let long = Duration::from_secs(65);
         let mut course = CacheCourse::default();
         let mut after = |end, took| {
@@ -218,6 +226,7 @@ mod tests {
         assert_eq!([after(Whole, long), after(Short, long), after(Short, long)], [false, false, true]);
         // What has no signature was answered, though it took long; and that takes back nothing.
         assert_eq!([after(Whole, long), after(Unsigned, long), after(Unsigned, long)], [false; 3]);
+        assert_eq!([after(Whole, long), after(Moved, long), after(Moved, long)], [false; 3]);
         assert_eq!([after(Short, long), after(Unsigned, at_once), after(Short, long)], [false, false, true]);
     }
 

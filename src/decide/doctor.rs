@@ -73,8 +73,6 @@ pub enum Copying {
     /// The host's Nix does not trust the login, and what is built here is signed by a key that cannot be read.
     SignedUnread {
         file: String,
-        /// What was pushed last was signed by it, and by none that the host's Nix trusts.
-        is_refused: bool,
     },
     /// The same, and the fleet's cache brings the host what it takes there.
     ByCache {
@@ -362,9 +360,9 @@ impl Patient<'_> {
                 DoctorFinding::taken(Severity::Blocker, fault, Stake::PushRefused)
             }
             Copying::Signed { key } => DoctorFinding::fine(HostHealth::SignatureTrusted { login, key: key.clone() }),
-            Copying::SignedUnread { file, is_refused } => {
-                let severity = if *is_refused { Severity::Blocker } else { Severity::Warning };
-                DoctorFinding::new(severity, HostHealth::SignatureUnread { login, file: file.clone() })
+            // Also where the host does not trust what has signed the last push: the key may be another one since.
+            Copying::SignedUnread { file } => {
+                DoctorFinding::warning(HostHealth::SignatureUnread { login, file: file.clone() })
             }
             Copying::ByCache { cache, key } => {
                 DoctorFinding::warning(HostHealth::OnlyByCache { login, cache: cache.clone(), key: key.clone() })
@@ -413,11 +411,13 @@ impl Patient<'_> {
         findings.push(match seen {
             CacheSeen::Has(_) | CacheSeen::Lacks => DoctorFinding::fine(HostHealth::FleetCacheAnswers { cache }),
             CacheSeen::Bare => DoctorFinding::warning(HostHealth::FleetCacheBare { cache }),
-            CacheSeen::Silent { said } => {
+            CacheSeen::Silent { said } | CacheSeen::Untold { said } => {
                 let silent = HostHealth::FleetCacheSilent { cache, said: said.clone() };
-                match copying {
+                match (copying, seen) {
                     // What is copied instead it does not take.
-                    Copying::ByCache { .. } => DoctorFinding::taken(Severity::Blocker, silent, Stake::PushRefused),
+                    (Copying::ByCache { .. }, CacheSeen::Silent { .. }) => {
+                        DoctorFinding::taken(Severity::Blocker, silent, Stake::PushRefused)
+                    }
                     _ => DoctorFinding::warning(silent),
                 }
             }

@@ -128,17 +128,21 @@ impl Push<'_> {
             self.inquiry.warn(Some(&host.name), note);
             return;
         }
-        let begun = Instant::now();
+        let mut begun = Instant::now();
         let mut fetched = self.fetch(filled, host, new, &from, Afresh::Absence).await;
-        let mut unsigned = None;
-        if end_of(&fetched) == Some(FetchEnd::Unsigned) {
-            match self.sign_in_cache(filled, host).await {
-                // Also where nothing is signed from here: who serves it may do so since the host has asked last.
-                Ok(()) => fetched = self.fetch(filled, host, new, &from, Afresh::Everything).await,
-                Err(said) => unsigned = Some(said),
-            }
+        let asks_afresh = match end_of(&fetched, &from) {
+            // Also where nothing is signed from here: who serves it may do so since the host has asked last.
+            Some(FetchEnd::Unsigned) => self.sign_in_cache(filled, host).await.map(|()| true),
+            Some(FetchEnd::Moved) => Ok(true),
+            Some(FetchEnd::Whole | FetchEnd::Short) | None => Ok(false),
+        };
+        if asks_afresh == Ok(true) {
+            // The wait before was not in vain: the cache has answered.
+            begun = Instant::now();
+            fetched = self.fetch(filled, host, new, &from, Afresh::Everything).await;
         }
-        if let Some(end) = end_of(&fetched) {
+        let unsigned = asks_afresh.err();
+        if let Some(end) = end_of(&fetched, &from) {
             lock(&filled.course).take(end, begun.elapsed());
         }
         if let Some(said) = fetched.unwrap_or_else(|cause| Some(cause.to_string())) {
@@ -162,7 +166,7 @@ impl Push<'_> {
         let script =
             RemoteStep::Fetch { new, from: store, public_key, limit, longest_still: LONGEST_STILL, afresh }.script();
         match self.inquiry.reach.run(&host.name, &script, limit + host.limits.step).await {
-            Ok(raw) => answer::fetched(&raw.lines).map_err(|error| Cause::from(&error)),
+            Ok(raw) => answer::fetched(&raw.lines, from).map_err(|error| Cause::from(&error)),
             Err(error) => Err(Cause::from(&error)),
         }
     }
@@ -220,13 +224,10 @@ impl Push<'_> {
     }
 }
 
-/// How a fetch has ended for the cache; `None`: the host itself is not heard of, which is no fault of the cache.
-fn end_of(fetched: &Result<Option<String>, Cause>) -> Option<FetchEnd> {
-    Some(match fetched.as_ref().ok()? {
-        None => FetchEnd::Whole,
-        Some(said) if answer::lacks_signature(said) => FetchEnd::Unsigned,
-        Some(_) => FetchEnd::Short,
-    })
+/// How a fetch has ended for the cache `from`; `None`: the host itself is not heard of, which is no fault of the cache.
+fn end_of(fetched: &Result<Option<String>, Cause>, from: &str) -> Option<FetchEnd> {
+    let said = fetched.as_ref().ok()?;
+    Some(said.as_ref().map_or(FetchEnd::Whole, |said| answer::short_fetch(said, from)))
 }
 
 /// What the person calls it, without a login.
@@ -258,7 +259,7 @@ mod tests {
             (Ok(None), Some(FetchEnd::Whole)),
             (Err(Cause::from(&AnswerError::Missing("status"))), None),
         ] {
-            assert_eq!(end_of(&fetched), end, "{fetched:?}");
+            assert_eq!(end_of(&fetched, "http://x"), end, "{fetched:?}");
         }
     }
 }

@@ -565,6 +565,9 @@ mod tests {
     #[test]
     fn urls_are_http_and_in_one_piece() {
         assert!(url("http://vps:8080/health?x=%20").is_ok());
+        // Nor is a login told, where it may be read by others than who wrote it.
+        let wrong = url("https://ada:word@vps/a|b").unwrap_err();
+        assert_eq!(wrong.what(), "`https://vps/a|b` is not a web address");
         for bad in ["vps:8080", "ftp://x", "http://", "http://-x", "http://a b", "http://a\"b"] {
             assert!(url(bad).is_err(), "{bad:?}");
         }

@@ -142,7 +142,7 @@ impl Wrong {
             Self::WorkstationInVpn => "the workstation has no place in a `vpn` check, which is between hosts".into(),
             Self::HostBesidePort { .. } => "`tcp` is a port alone".into(),
             Self::UrlMissing => "the address is missing".into(),
-            Self::NotAUrl { text, .. } => format!("`{}` is not a web address", shown(text)),
+            Self::NotAUrl { text, .. } => format!("`{}` is not a web address", shown(&url_without_login(text))),
             Self::NotAStore { text } => {
                 format!("`{}` is not a store that nix can copy to or fetch from", shown(&url_without_login(text)))
             }

@@ -21,7 +21,7 @@ use crate::facts::host::JobKind;
 use crate::facts::store_path::StorePath;
 use standing::job_kind;
 
-pub use caches::{OwnCaches, fetched, lacks_signature, own_caches};
+pub use caches::{OwnCaches, fetched, own_caches, short_fetch};
 pub use condition::condition;
 pub use examined::examined;
 pub use fit::fit;

@@ -80,8 +80,8 @@ pub enum AskedCache {
 pub enum Afresh {
     /// That it lacks something: it has just been filled.
     Absence,
-    /// What it has, too: that was signed there since. With this Nix keeps no answer in memory either, and asks for each
-    /// path some four times.
+    /// What it has, too: that was signed there since, or is packed anew. With this Nix keeps no answer in memory
+    /// either, and asks for each path some four times.
     Everything,
 }
 

@@ -13,7 +13,12 @@ esac
 case " $* " in *" $NIX_REMOTE "*) echo "$NIX_REMOTE is seen" >&2 ;; esac
 case $NIX_REMOTE:$1 in
 *two:*) sleep 60 ;;
-*dead:*) echo "don't know how to build"; echo "error: unable to download '$NIX_REMOTE/nix-cache-info'" >&2; exit 1 ;;
+*dead:*)
+    echo "don't know how to build"
+    echo "error: unable to download '$NIX_REMOTE/nix-cache-info' of '$NIX_REMOTE'" >&2
+    printf '%s\n' '' 'response body:' '' '<html>' >&2
+    exit 1
+    ;;
 *:path-info) for last; do :; done; printf '%s\tultimate home-1:x== ca:fixed:y\n' "$last" ;;
 esac"#;
 
@@ -38,8 +43,8 @@ async fn the_cache_of_the_fleet_is_asked_beside_the_host_s_own_and_its_password_
     let fleet = |status: u8, more: &str| format!("{own}fleet_cache {status}\n{more}");
     let has = format!("fleet_cache_has {A} ultimate home-1:x== ca:fixed:y\n");
     assert_eq!(host.asks_caches("https://ada:word@x:5000").await, fleet(0, &has));
-    let said = "fleet_cache_said error: unable to download 'http://dead/nix-cache-info'\n";
-    assert_eq!(host.asks_caches("http://ada:word@dead").await, fleet(1, said));
+    let said = "fleet_cache_said error: unable to download 'http://dead/nix-cache-info' of 'http://dead'\n";
+    assert_eq!(host.asks_caches("http://ada:w@rd@dead").await, fleet(1, said));
     assert_eq!(host.asks_caches("http://ada:word@two").await, fleet(124, ""));
     // By ssh come the signatures that it was brought with; and Nix would make the folder.
     assert_eq!(host.asks_caches("ssh-ng://root@x").await, fleet(0, ""));

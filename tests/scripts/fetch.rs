@@ -31,8 +31,11 @@ async fn a_fetch_in_which_nothing_moves_is_ended_and_one_that_moves_is_not() {
     let moves = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do sleep 0.5; printf .; done; echo";
     assert_eq!(host.fetches(moves, 50, 6).await, "status 0\nlog ..............\nend\n");
     assert_eq!(host.fetches("echo on; exec sleep 60", 3, 40).await, "status 124\nlog on\nend\n");
+    let login = "echo \"error: no 'http://ada:w@rd@x/a' in 'http://ada:w@rd@x'\"; exit 1";
+    assert_eq!(host.fetches(login, 50, 40).await, "status 1\nlog error: no 'http://x/a' in 'http://x'\nend\n");
     // An old answer that the cache has it not is none. That it has it, with what signatures, counts for as long as Nix
-    // keeps that: with 0 it asks some four times for each path. Only who was refused for a signature asks anew.
+    // keeps that: with 0 it asks some four times for each path. Only who was refused for a signature, or has found
+    // something gone, asks anew.
     let asks = r#"while [ $# -gt 1 ]; do case $1 in narinfo-*) echo "$1 $2" ;; esac; shift; done; echo "$1""#;
     let absence = "log narinfo-cache-negative-ttl 0\n";
     assert_eq!(host.fetches(asks, 50, 40).await, format!("status 0\n{absence}log {A}\nend\n"));

@@ -265,7 +265,9 @@ fn a_fleet_s_cache_that_does_not_answer_a_host_is_a_warning_and_a_blocker_where_
         assert!(mend.contains("`curl -m 5 http://vps:5000/nix-cache-info`"), "{mend}");
         assert!(!finding.why().is_empty());
     }
-    let late = found(web, silent(String::new()), &Copying::Trusted).remove(0);
+    // A push waits for longer, and tries twice.
+    let late = found(web, CacheSeen::Untold { said: String::new() }, &by_cache).remove(0);
+    assert_eq!(late.severity, Severity::Warning);
     assert_eq!(late.what.to_string(), "the fleet's cache http://vps:5000 does not answer it within 5 s");
     // Before the first push there is nothing yet: that is no blocker.
     assert_eq!(found(web, CacheSeen::Bare, &by_cache)[0].severity, Severity::Warning);
@@ -304,10 +306,8 @@ fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     // Nor is it known what a cache has built.
     let elsewhere = Copying::SignedElsewhere { key: "ci-1".into() };
     assert_eq!(first("deploy", &elsewhere), (Severity::Warning, first("deploy", &Copying::Untrusted { key: None }).1));
-    for (is_refused, severity) in [(false, Severity::Warning), (true, Severity::Blocker)] {
-        let unread = Copying::SignedUnread { file: "/etc/nix/key".into(), is_refused };
-        assert_eq!(first("deploy", &unread).0, severity);
-    }
+    // What cannot be read may be a key that the host trusts, whatever has signed the last push.
+    assert_eq!(first("deploy", &Copying::SignedUnread { file: "/etc/nix/key".into() }).0, Severity::Warning);
     assert_eq!(first("deploy", &Copying::NotTold).0, Severity::Warning);
     assert_eq!(first("root", &Copying::NotTold).0, Severity::Fine);
     assert_eq!(first("deploy", &Copying::NotAsked).0, Severity::Warning);

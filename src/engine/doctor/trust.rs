@@ -73,7 +73,7 @@ impl Signers {
         let unread = self.keys.unread.first().map(|file| file.display().to_string());
         match (by_cache, unread) {
             (CacheTrust::SignedHere(key), _) => return Copying::ByCache { cache, key: Some(key.to_owned()) },
-            (_, Some(file)) if !self.signs_here() => return Copying::SignedUnread { file, is_refused: false },
+            (_, Some(file)) if !self.signs_here() => return Copying::SignedUnread { file },
             (CacheTrust::SignedThere, _) => return Copying::ByCache { cache, key: None },
             (CacheTrust::Missing, _) => {}
         }
@@ -81,7 +81,7 @@ impl Signers {
             return Copying::SignedElsewhere { key };
         }
         match self.keys.unread.first() {
-            Some(file) => Copying::SignedUnread { file: file.display().to_string(), is_refused: true },
+            Some(file) => Copying::SignedUnread { file: file.display().to_string() },
             None => Copying::Untrusted { key: self.keys.public.first().cloned() },
         }
     }
@@ -112,7 +112,7 @@ impl Signers {
 pub(super) fn served<'a>(seen: impl Iterator<Item = &'a CacheSeen>) -> Option<BTreeSet<String>> {
     let names = seen.filter_map(|seen| match seen {
         CacheSeen::Has(names) => Some(names.clone()),
-        CacheSeen::Lacks | CacheSeen::Bare | CacheSeen::Silent { .. } => None,
+        CacheSeen::Lacks | CacheSeen::Bare | CacheSeen::Silent { .. } | CacheSeen::Untold { .. } => None,
     });
     // What only some of them have says nothing of the next one.
     names.reduce(|one, other| one.intersection(&other).cloned().collect())
@@ -195,13 +195,14 @@ mod tests {
             pushed,
             ..Signers::default()
         };
-        let copying = |is_refused| Copying::SignedUnread { file: file.clone(), is_refused };
+        let copying = Copying::SignedUnread { file: file.clone() };
         for unknown in [None, Some(pushed(true, &[])), Some(pushed(false, &["cache.nixos.org-1"]))] {
-            assert_eq!(judged("", &unread(unknown), &["home-1"], None), copying(false));
+            assert_eq!(judged("", &unread(unknown), &["home-1"], None), copying);
         }
         let signed = unread(Some(pushed(true, &["home-1"])));
         assert_eq!(judged("", &signed, &["home-1"], None), Copying::Signed { key: "home-1".into() });
-        assert_eq!(judged("", &signed, &["other-1"], None), copying(true));
+        // What the file has now may be `other-1`: the host may have been given the new key before this push.
+        assert_eq!(judged("", &signed, &["other-1"], None), copying);
         // The cache may sign all the same.
         let cache = ", cache: {to: ssh-ng://vps, from: 'http://vps:5000'}";
         let by_cache = Copying::ByCache { cache: "http://vps:5000".into(), key: None };

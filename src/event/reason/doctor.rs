@@ -66,8 +66,8 @@ pub enum HostHealth {
         /// The name of the key.
         key: String,
     },
-    /// Its Nix takes no unsigned paths from the user that logs in, and which key signs them here cannot be seen, or was
-    /// seen to be none that it trusts.
+    /// Its Nix takes no unsigned paths from the user that logs in, and which key signs them here cannot be seen: it
+    /// was seen to trust no signature of what was pushed last, and the key may be another one since.
     SignatureUnread {
         login: String,
         /// The file of the secret key.

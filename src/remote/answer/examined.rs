@@ -38,11 +38,19 @@ fn fleet_cache(lines: &Lines) -> Option<CacheSeen> {
     Some(match status? {
         "0" => CacheSeen::Lacks,
         // timeout(1) ends with this status.
-        "124" => CacheSeen::Silent { said: String::new() },
+        "124" => CacheSeen::Untold { said: String::new() },
         _ if said.ends_with("is not valid") => CacheSeen::Lacks,
         _ if said.contains("does not appear to be a binary cache") => CacheSeen::Bare,
-        _ => CacheSeen::Silent { said: said.to_owned() },
+        _ if is_out_of_reach(said) => CacheSeen::Silent { said: said.to_owned() },
+        _ => CacheSeen::Untold { said: said.to_owned() },
     })
+}
+
+/// Whether these words of Nix say that it cannot reach a store. 28 is a timeout, of the same few seconds that it had:
+/// where it starts slowly, or the line is slow, a second try gets through.
+fn is_out_of_reach(said: &str) -> bool {
+    let gets_nothing = said.contains("unable to download") && !said.contains(" (28)");
+    gets_nothing || ["failed to start SSH connection", "cannot connect to"].iter().any(|words| said.contains(words))
 }
 
 #[cfg(test)]
@@ -72,6 +80,15 @@ mod tests {
         let refused = "error: unable to download 'http://x:8081/nix-cache-info': Could not connect to server (7)";
         assert_eq!(failed(refused), Some(CacheSeen::Silent { said: refused.to_owned() }));
         let late = seen(&[("fleet_cache", "124"), ("fleet_cache_said", "warning: x")]);
-        assert_eq!(late, Some(CacheSeen::Silent { said: String::new() }));
+        assert_eq!(late, Some(CacheSeen::Untold { said: String::new() }));
+        let ssh = "error: failed to start SSH connection to 'root@x'";
+        assert_eq!(failed(ssh), Some(CacheSeen::Silent { said: ssh.to_owned() }));
+        for untold in [
+            "error: unable to download 'http://x:8081/nix-cache-info': Timeout was reached (28) Connection timed out",
+            "error: unrecognised flag '--sigs'",
+            "",
+        ] {
+            assert_eq!(failed(untold), Some(CacheSeen::Untold { said: untold.to_owned() }));
+        }
     }
 }

@@ -54,7 +54,9 @@ put_fleet_cache() {
     if [ "$fleet_cache_status" -eq 0 ]; then
         printf '%s\n' "$fleet_cache_said" | grep '^/nix/store/' | put_lines fleet_cache_has 2000
     else
-        printf '%s\n' "$fleet_cache_said" | grep . | tail -n 1 | without_login | put_lines fleet_cache_said
+        # A web server's page may stand behind its status.
+        fleet_cache_words=$(printf '%s\n' "$fleet_cache_said" | grep error:) || fleet_cache_words=$fleet_cache_said
+        printf '%s\n' "$fleet_cache_words" | grep . | tail -n 1 | without_login | put_lines fleet_cache_said
     fi
 }
 
@@ -73,6 +75,7 @@ of_cache() {
         timeout -k 1 5 nix --extra-experimental-features nix-command "$@" </dev/null
 }
 
+# Of each address in a line; a password may have an `@`.
 without_login() {
-    sed 's#//[^/@]*@#//#'
+    sed 's#//[^/ ]*@#//#g'
 }

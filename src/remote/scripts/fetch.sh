@@ -42,7 +42,7 @@ extra-trusted-public-keys = $fetch_key"
         exit "$fetch_status"
     )
     put status "$?"
-    [ -z "$fetch_log" ] || printf '%s\n' "$fetch_log" | tail -n 20 | sed 's#//[^/@]*@#//#' | put_lines log
+    [ -z "$fetch_log" ] || printf '%s\n' "$fetch_log" | tail -n 20 | sed 's#//[^/ ]*@#//#g' | put_lines log
     finish
 }
 
