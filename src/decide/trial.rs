@@ -106,6 +106,7 @@ impl TrialRefusal {
             TrialLack::CrashKernel => Self::TrialCrashKernel,
             TrialLack::Confidential { kind } => Self::TrialMachineConfidential { kind: kind.clone() },
             TrialLack::InitrdLonger { system } => Self::TrialInitrdLonger { system: system.clone() },
+            TrialLack::MountedLate { place } => Self::TrialGuardMountedLate { place: place.clone() },
             TrialLack::NotOnTheMenu { system } => Self::TrialNotOnMenu { system: system.clone() },
             TrialLack::Unknown { word } => Self::TrialAnswerUnknown { said: word.clone() },
         }
@@ -217,6 +218,10 @@ mod tests {
             (
                 TrialLack::InitrdLonger { system: text("/nix/store/x") },
                 TrialRefusal::TrialInitrdLonger { system: text("/nix/store/x") },
+            ),
+            (
+                TrialLack::MountedLate { place: text("/nix/var") },
+                TrialRefusal::TrialGuardMountedLate { place: text("/nix/var") },
             ),
             (
                 TrialLack::NotOnTheMenu { system: text("/nix/store/x") },

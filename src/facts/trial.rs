@@ -86,6 +86,10 @@ pub enum TrialLack {
     InitrdLonger {
         system: String,
     },
+    /// What guards a trial would lie on a mount of its own, which is made after the guard begins.
+    MountedLate {
+        place: String,
+    },
     /// The booted system is no generation, or has no entry in the menu.
     NotOnTheMenu {
         system: String,

@@ -208,6 +208,39 @@ async fn two_systems_that_would_each_install_grub_itself_are_not_tried() {
     assert!(unknown.contains(&"trial_lack grub-differs".to_owned()), "{unknown:?}");
 }
 
+/// What guards a trial must be there before anything that stage 1 has not mounted.
+#[tokio::test]
+async fn what_guards_a_trial_lies_on_what_stage_1_mounts() {
+    let mounted = |more: &str| {
+        let root = "22 1 8:2 / / rw,noatime - ext4 /dev/sda2 rw\n";
+        systemd_boot().file("proc/self/mountinfo", format!("{root}{more}"))
+    };
+    let mount = |place: &str| format!("40 22 8:3 / {place} rw shared:9 - ext4 /dev/sda3 rw\n");
+    let rows = [
+        (String::new(), None),
+        (mount("/nix"), None),
+        // As NixOS mounts it, read-only.
+        (mount("/nix/store"), None),
+        (mount("/nix") + &mount("/nix/store"), None),
+        (mount("/nix/variety"), None),
+        (mount("/var"), None),
+        (mount("/nix/var/log"), None),
+        (mount("/nix/var"), Some("/nix/var")),
+        (mount("/nix") + &mount("/nix/var"), Some("/nix/var")),
+        // A bind mount of the same file system is made as late.
+        ("40 22 8:2 /persist/var /nix/var rw - ext4 /dev/sda2 rw\n".to_owned(), Some("/nix/var")),
+        (mount("/nix/var/nix"), Some("/nix/var/nix")),
+        (mount("/nix/var/nix/gcroots"), Some("/nix/var/nix/gcroots")),
+    ];
+    for (more, lack) in rows {
+        let all = said(&mounted(&more)).await;
+        let lacks: Vec<&String> = all.iter().filter(|line| line.starts_with("trial_lack ")).collect();
+        let expected = lack.map(|place| format!("trial_lack mounted-late {place}"));
+        assert_eq!(lacks, expected.iter().collect::<Vec<_>>(), "{more}");
+        assert_eq!(all.contains(&"trial_means efi-variable".to_owned()), lack.is_none(), "{more}");
+    }
+}
+
 #[tokio::test]
 async fn of_a_loader_that_boots_nothing_once_only_the_watchdog_is_told() {
     let extlinux = Tree::new()

@@ -29,6 +29,11 @@ print_trial() {
         [ "$boot_installer" != "$boot_installer_before" ]; then
         lacks loader-changes "$boot_installer_before $boot_installer"
     fi
+    # Of all that may lie below the trial's folder stage 1 mounts these two for sure, and its guard begins soon after
+    # that. Source: nixpkgs, nixos/lib/utils.nix, "pathsNeededForBoot".
+    if trial_mount "${trials#"$root"}"; then
+        case $trial_place in / | /nix) ;; *) lacks mounted-late "$trial_place" ;; esac
+    fi
     trial_of_machine
     # What is booted has to become the boot default, which an installer makes of a generation alone.
     if [ -n "$booted" ] && [ -n "$boot_default" ] && [ "$booted" != "$boot_default" ]; then
