@@ -155,7 +155,7 @@ mod tests {
     fn a_host_whose_loader_boots_an_entry_once_can_try_and_says_what_a_watchdog_covers() {
         for (means, by) in [(TrialMeans::EfiVariable, "an EFI variable; "), (TrialMeans::NextEntry, "next_entry; ")] {
             for (watchdog, rest) in
-                [(true, "one before that waits for a power cycle"), (false, "so a hang waits for a power cycle")]
+                [(true, "one before that waits for a power cycle"), (false, "so a hang may wait for a power cycle")]
             {
                 let said =
                     said(|facts| facts.trial = TrialFacts { means: Some(means), watchdog, ..facts.trial.clone() });

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::tree::{A, B, C, Entry, Image, RUNS, Tree};
 
 const LOOK: &str = "read_systems; print_trial";
+const WATCHDOGD: &str = "etc/systemd/system/watchdogd.service";
 const EFI: &str = "EFI variables at /sys/firmware/efi/efivars";
 
 /// What is said of the tree under each kind of shell; both must say the same.
@@ -59,7 +60,7 @@ fn grub_on(kind: &str) -> Tree {
 async fn systemd_boot_boots_an_entry_once_by_an_efi_variable() {
     let line = format!("trial_line {}", format!(" init={RUNS}/init loglevel=4 lsm=landlock,yama,bpf").len());
     assert_eq!(said(&systemd_boot()).await, [line.clone(), "trial_means efi-variable".to_owned()]);
-    let guarded = systemd_boot().file("dev/watchdog0", "").file("sys/kernel/kexec_loaded", "0\n");
+    let guarded = watchdog(systemd_boot(), "inactive", "0").file("sys/kernel/kexec_loaded", "0\n");
     assert_eq!(said(&guarded).await, ["watchdog yes".to_owned(), line, "trial_means efi-variable".to_owned()]);
 }
 
@@ -247,5 +248,30 @@ async fn of_a_loader_that_boots_nothing_once_only_the_watchdog_is_told() {
         .installs("extlinux-conf-builder")
         .file("boot/extlinux/extlinux.conf", format!("DEFAULT a\nLABEL a\n  LINUX k\n  APPEND init={RUNS}/init\n"));
     assert_eq!(said(&extlinux).await, Vec::<String>::new());
-    assert_eq!(said(&extlinux.file("dev/watchdog0", "")).await, ["watchdog yes"]);
+    assert_eq!(said(&watchdog(extlinux, "inactive", "0")).await, ["watchdog yes"]);
+}
+
+fn watchdog(tree: Tree, state: &str, nowayout: &str) -> Tree {
+    let at = |name: &str| format!("sys/class/watchdog/watchdog0/{name}");
+    tree.file("dev/watchdog0", "")
+        .file(&at("state"), format!("{state}\n"))
+        .file(&at("nowayout"), format!("{nowayout}\n"))
+}
+
+/// Whoever has it would find it taken in the trial, and one that cannot be stopped would reset a host that was kept.
+#[tokio::test]
+async fn a_watchdog_counts_where_nobody_has_it_and_it_can_be_stopped() {
+    let free = || watchdog(systemd_boot(), "inactive", "0");
+    let rows = [
+        (free(), true),
+        (watchdog(systemd_boot(), "active", "0"), false),
+        (watchdog(systemd_boot(), "inactive", "1"), false),
+        (free().without("sys/class/watchdog"), false),
+        (free().without("dev/watchdog0"), false),
+        (free().link("nix/var/nix/profiles/system-1-link", B).file(&format!("{}/{WATCHDOGD}", &B[1..]), ""), false),
+        (free().link("nix/var/nix/profiles/system-1-link", B).file(&format!("{}/{WATCHDOGD}", &RUNS[1..]), ""), true),
+    ];
+    for (at, (tree, counts)) in rows.iter().enumerate() {
+        assert_eq!(said(tree).await.contains(&"watchdog yes".to_owned()), *counts, "row {at}");
+    }
 }

@@ -15,7 +15,7 @@ pub enum TrialOutlook {
     /// Its boot loader can start an entry once.
     TrialPossible {
         means: TrialMeans,
-        /// It has a hardware watchdog.
+        /// It has a hardware watchdog that a trial takes: one that can be stopped, and that nothing else has.
         watchdog: bool,
         /// After how long a host whose trial fails is back by itself, where each part takes as long as it may.
         back_within_s: u64,

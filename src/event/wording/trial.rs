@@ -23,7 +23,7 @@ impl fmt::Display for TrialOutlook {
                     "a hardware watchdog resets a hang from the start of systemd on, and one before that waits for a \
                      power cycle"
                 } else {
-                    "no hardware watchdog is there, so a hang waits for a power cycle"
+                    "no hardware watchdog is set for it, so a hang may wait for a power cycle"
                 })
             }
             Self::TrialNotPossible { cause } => {

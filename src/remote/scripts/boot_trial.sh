@@ -5,10 +5,11 @@
 # shellcheck disable=SC2154 # their variables
 
 # print_trial: `trial_means KIND`; or `trial_lack WORD DETAIL` for each thing that is in the way; `trial_line N`, the
-# length of the kernel's line of the boot default; `watchdog yes`. Of a loader that starts nothing once, only the last.
+# length of the kernel's line of the boot default; `watchdog yes` where a trial has one. Of a loader that starts nothing
+# once, only the last.
 # To be called after read_boot_default.
 print_trial() {
-    [ ! -e "$root/dev/watchdog0" ] || put watchdog yes
+    ! takes_watchdog "$profile" || put watchdog yes
     trial_means=''
     case $loader:$boot_place in
     systemd-boot:/*) trial_means=efi-variable ;;
