@@ -233,7 +233,7 @@ async fn in_grub_the_entry_is_a_file_of_its_own_that_is_there_in_the_one_boot_th
         assert_eq!(
             text(&host, GRUB_OURS),
             format!(
-                "if [ \"${{default}}\" = \"fleetdeploy-trial\" ]; then\nload_env next_entry\n\
+                "if [ \"${{default}}\" = \"fleetdeploy-trial\" ]; then\nset next_entry=unread\nload_env next_entry\n\
                  if [ -z \"${{next_entry}}\" ]; then\n\
                  menuentry \"fleetdeploy trial\" --id fleetdeploy-trial --unrestricted {{\n\
                  linux ($drive1)//kernels/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-linux-6.12.1-bzImage init={A}/init \
