@@ -106,6 +106,7 @@ impl TrialRefusal {
             TrialLack::CrashKernel => Self::TrialCrashKernel,
             TrialLack::Confidential { kind } => Self::TrialMachineConfidential { kind: kind.clone() },
             TrialLack::InitrdLonger { system } => Self::TrialInitrdLonger { system: system.clone() },
+            TrialLack::MountedLate { place } => Self::TrialGuardMountedLate { place: place.clone() },
             TrialLack::NotOnTheMenu { system } => Self::TrialNotOnMenu { system: system.clone() },
             TrialLack::Unknown { word } => Self::TrialAnswerUnknown { said: word.clone() },
         }
@@ -154,7 +155,7 @@ mod tests {
     fn a_host_whose_loader_boots_an_entry_once_can_try_and_says_what_a_watchdog_covers() {
         for (means, by) in [(TrialMeans::EfiVariable, "an EFI variable; "), (TrialMeans::NextEntry, "next_entry; ")] {
             for (watchdog, rest) in
-                [(true, "one before that waits for a power cycle"), (false, "so a hang waits for a power cycle")]
+                [(true, "one before that waits for a power cycle"), (false, "so a hang may wait for a power cycle")]
             {
                 let said =
                     said(|facts| facts.trial = TrialFacts { means: Some(means), watchdog, ..facts.trial.clone() });
@@ -217,6 +218,10 @@ mod tests {
             (
                 TrialLack::InitrdLonger { system: text("/nix/store/x") },
                 TrialRefusal::TrialInitrdLonger { system: text("/nix/store/x") },
+            ),
+            (
+                TrialLack::MountedLate { place: text("/nix/var") },
+                TrialRefusal::TrialGuardMountedLate { place: text("/nix/var") },
             ),
             (
                 TrialLack::NotOnTheMenu { system: text("/nix/store/x") },

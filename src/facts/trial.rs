@@ -86,6 +86,10 @@ pub enum TrialLack {
     InitrdLonger {
         system: String,
     },
+    /// What guards a trial would lie on a mount of its own, which is made after the guard begins.
+    MountedLate {
+        place: String,
+    },
     /// The booted system is no generation, or has no entry in the menu.
     NotOnTheMenu {
         system: String,
@@ -104,7 +108,7 @@ pub struct TrialFacts {
     pub lacks: Vec<TrialLack>,
     /// The number of bytes of the kernel's line of the boot default; `None`: it was not looked up.
     pub line: Option<u64>,
-    /// There is a hardware watchdog.
+    /// There is a hardware watchdog that a trial of the profile takes, and gives back.
     pub watchdog: bool,
     /// In how many seconds an upgrade of the host's own is due; below 0: it is overdue. `None`: it has no timer for it.
     #[serde(default)]

@@ -184,7 +184,7 @@ async fn a_line_that_is_too_long_or_takes_no_unit_takes_no_guard() {
 /// The guard stands first, so that a line that is cut loses what is nice to have.
 #[tokio::test]
 async fn the_guard_is_the_first_of_our_words_and_starts_what_outlives_the_reboot() {
-    for host in hosts(&systemd_boot()) {
+    for host in hosts(&systemd_boot().file("run/fleetdeploy/plan", "run r-1\nwatchdog 0\n")) {
         let said = host.says("trial_parameters /nix/x/r-1 r-1").await;
         let words: Vec<&str> = said.split_whitespace().collect();
         let unit = words[0].strip_prefix("systemd.set_credential_binary=systemd.extra-unit.fleetdeploy-trial.service:");
@@ -205,6 +205,10 @@ async fn the_guard_is_the_first_of_our_words_and_starts_what_outlives_the_reboot
         {
             assert!(text.lines().any(|found| found == line), "{text}");
         }
+        // Without it the rest is the same.
+        std::fs::write(host.path("run/fleetdeploy/plan"), "run r-1\nwatchdog -\n").unwrap();
+        let without = host.says("trial_parameters /nix/x/r-1 r-1").await;
+        assert_eq!(format!("{} {}\n", without.trim_end(), words[words.len() - 1]), said);
     }
 }
 
@@ -229,7 +233,7 @@ async fn in_grub_the_entry_is_a_file_of_its_own_that_is_there_in_the_one_boot_th
         assert_eq!(
             text(&host, GRUB_OURS),
             format!(
-                "if [ \"${{default}}\" = \"fleetdeploy-trial\" ]; then\nload_env next_entry\n\
+                "if [ \"${{default}}\" = \"fleetdeploy-trial\" ]; then\nset next_entry=unread\nload_env next_entry\n\
                  if [ -z \"${{next_entry}}\" ]; then\n\
                  menuentry \"fleetdeploy trial\" --id fleetdeploy-trial --unrestricted {{\n\
                  linux ($drive1)//kernels/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-linux-6.12.1-bzImage init={A}/init \

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::tree::{A, B, C, Entry, Image, RUNS, Tree};
 
 const LOOK: &str = "read_systems; print_trial";
+const WATCHDOGD: &str = "etc/systemd/system/watchdogd.service";
 const EFI: &str = "EFI variables at /sys/firmware/efi/efivars";
 
 /// What is said of the tree under each kind of shell; both must say the same.
@@ -59,7 +60,7 @@ fn grub_on(kind: &str) -> Tree {
 async fn systemd_boot_boots_an_entry_once_by_an_efi_variable() {
     let line = format!("trial_line {}", format!(" init={RUNS}/init loglevel=4 lsm=landlock,yama,bpf").len());
     assert_eq!(said(&systemd_boot()).await, [line.clone(), "trial_means efi-variable".to_owned()]);
-    let guarded = systemd_boot().file("dev/watchdog0", "").file("sys/kernel/kexec_loaded", "0\n");
+    let guarded = watchdog(systemd_boot(), "inactive", "0").file("sys/kernel/kexec_loaded", "0\n");
     assert_eq!(said(&guarded).await, ["watchdog yes".to_owned(), line, "trial_means efi-variable".to_owned()]);
 }
 
@@ -208,11 +209,69 @@ async fn two_systems_that_would_each_install_grub_itself_are_not_tried() {
     assert!(unknown.contains(&"trial_lack grub-differs".to_owned()), "{unknown:?}");
 }
 
+/// What guards a trial must be there before anything that stage 1 has not mounted.
+#[tokio::test]
+async fn what_guards_a_trial_lies_on_what_stage_1_mounts() {
+    let mounted = |more: &str| {
+        let root = "22 1 8:2 / / rw,noatime - ext4 /dev/sda2 rw\n";
+        systemd_boot().file("proc/self/mountinfo", format!("{root}{more}"))
+    };
+    let mount = |place: &str| format!("40 22 8:3 / {place} rw shared:9 - ext4 /dev/sda3 rw\n");
+    let rows = [
+        (String::new(), None),
+        (mount("/nix"), None),
+        // As NixOS mounts it, read-only.
+        (mount("/nix/store"), None),
+        (mount("/nix") + &mount("/nix/store"), None),
+        (mount("/nix/variety"), None),
+        (mount("/var"), None),
+        (mount("/nix/var/log"), None),
+        (mount("/nix/var"), Some("/nix/var")),
+        (mount("/nix") + &mount("/nix/var"), Some("/nix/var")),
+        // A bind mount of the same file system is made as late.
+        ("40 22 8:2 /persist/var /nix/var rw - ext4 /dev/sda2 rw\n".to_owned(), Some("/nix/var")),
+        (mount("/nix/var/nix"), Some("/nix/var/nix")),
+        (mount("/nix/var/nix/gcroots"), Some("/nix/var/nix/gcroots")),
+    ];
+    for (more, lack) in rows {
+        let all = said(&mounted(&more)).await;
+        let lacks: Vec<&String> = all.iter().filter(|line| line.starts_with("trial_lack ")).collect();
+        let expected = lack.map(|place| format!("trial_lack mounted-late {place}"));
+        assert_eq!(lacks, expected.iter().collect::<Vec<_>>(), "{more}");
+        assert_eq!(all.contains(&"trial_means efi-variable".to_owned()), lack.is_none(), "{more}");
+    }
+}
+
 #[tokio::test]
 async fn of_a_loader_that_boots_nothing_once_only_the_watchdog_is_told() {
     let extlinux = Tree::new()
         .installs("extlinux-conf-builder")
         .file("boot/extlinux/extlinux.conf", format!("DEFAULT a\nLABEL a\n  LINUX k\n  APPEND init={RUNS}/init\n"));
     assert_eq!(said(&extlinux).await, Vec::<String>::new());
-    assert_eq!(said(&extlinux.file("dev/watchdog0", "")).await, ["watchdog yes"]);
+    assert_eq!(said(&watchdog(extlinux, "inactive", "0")).await, ["watchdog yes"]);
+}
+
+fn watchdog(tree: Tree, state: &str, nowayout: &str) -> Tree {
+    let at = |name: &str| format!("sys/class/watchdog/watchdog0/{name}");
+    tree.file("dev/watchdog0", "")
+        .file(&at("state"), format!("{state}\n"))
+        .file(&at("nowayout"), format!("{nowayout}\n"))
+}
+
+/// Whoever has it would find it taken in the trial, and one that cannot be stopped would reset a host that was kept.
+#[tokio::test]
+async fn a_watchdog_counts_where_nobody_has_it_and_it_can_be_stopped() {
+    let free = || watchdog(systemd_boot(), "inactive", "0");
+    let rows = [
+        (free(), true),
+        (watchdog(systemd_boot(), "active", "0"), false),
+        (watchdog(systemd_boot(), "inactive", "1"), false),
+        (free().without("sys/class/watchdog"), false),
+        (free().without("dev/watchdog0"), false),
+        (free().link("nix/var/nix/profiles/system-1-link", B).file(&format!("{}/{WATCHDOGD}", &B[1..]), ""), false),
+        (free().link("nix/var/nix/profiles/system-1-link", B).file(&format!("{}/{WATCHDOGD}", &RUNS[1..]), ""), true),
+    ];
+    for (at, (tree, counts)) in rows.iter().enumerate() {
+        assert_eq!(said(tree).await.contains(&"watchdog yes".to_owned()), *counts, "row {at}");
+    }
 }

@@ -241,6 +241,20 @@ async fn what_grub_reads_from_the_store_itself_is_only_read_through() {
     assert_eq!(said(&tree).await, "unproven the initrd is read from the store, and is not this system's");
 }
 
+/// A power cut may leave a file of the store, and its copy, without a byte.
+#[tokio::test]
+async fn an_empty_kernel_or_initrd_of_the_store_is_bad() {
+    let lines = format!("  linux ($drive2)/{KERNEL} init={B}/init\n  initrd ($drive2)/{INITRD}\n");
+    assert_eq!(said(&grub(&lines).file(KERNEL, "")).await, format!("bad the kernel /{KERNEL} is empty"));
+    assert_eq!(said(&grub(&lines).file(INITRD, "")).await, format!("bad the initrd /{INITRD} is empty"));
+    let both = systemd_boot("", initrd()).file(KERNEL, "");
+    let copy = format!("/boot/EFI/nixos/{KERNEL_COPY}.efi");
+    assert_eq!(said(&both).await, format!("bad the kernel {copy} is empty, as the store's is"));
+    // No more is known of one that has a copy with bytes in it.
+    let longer = "unproven the kernel is longer than the store's: signed, or with secrets";
+    assert_eq!(said(&systemd_boot(kernel(), initrd()).file(KERNEL, "")).await, longer);
+}
+
 #[tokio::test]
 async fn extlinux_s_copies_are_compared() {
     let config = format!(

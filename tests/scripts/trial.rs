@@ -10,6 +10,7 @@ const FOLDER: &str = "nix/var/nix/gcroots/fleetdeploy/.trial/r-1";
 const HOLD: &str = "nix/var/nix/gcroots/fleetdeploy/reboot.lease";
 const ENTRIES: &str = "boot/loader/entries";
 const OURS: &str = "boot/loader/entries/fleetdeploy-trial.conf";
+const WATCHDOG_STATE: &str = "sys/class/watchdog/watchdog0/state";
 const OTHER_BOOT: &str = "00000000-0000-4000-8000-000000000000";
 const ARM: &str = "r-1 ada@laptop BOOT 1020 A B 300 900 - LIB GUARD BEGIN";
 
@@ -67,6 +68,9 @@ async fn held() -> Host {
     host.link("nix/var/nix/profiles/system-2-link", B);
     host.write("boot-default", B);
     host.write("proc/sys/kernel/panic", "0\n");
+    host.write("dev/watchdog0", "");
+    host.write(WATCHDOG_STATE, "inactive\n");
+    host.write("sys/class/watchdog/watchdog0/nowayout", "0\n");
     host.write("proc/cmdline", "quiet\n");
     host.write(HOLD, format!("r-1 {BOOT_ID} 9000 8000 ada@laptop\n"));
     for (number, system) in [(1, A), (2, B)] {
@@ -739,6 +743,43 @@ async fn keeping_makes_what_was_tried_the_default_and_writes_last_that_it_is_pro
         change(&host);
         assert_eq!(job(&host, "keep").await, status, "{}", host.text("run/fleetdeploy/jobs/keep.log"));
         assert!(!exists(&host, &format!("{FOLDER}/proven")), "{status}");
+    }
+}
+
+/// Whoever has the watchdog would find it taken, and one that cannot be stopped would reset a host that was kept.
+#[tokio::test]
+async fn a_watchdog_that_could_not_be_given_back_is_not_taken() {
+    let rows: [(&str, Change); 6] = [
+        ("somebody feeds it", |host| host.write(WATCHDOG_STATE, "active\n")),
+        ("it cannot be stopped", |host| host.write("sys/class/watchdog/watchdog0/nowayout", "1\n")),
+        ("nothing is known of it", |host| host.remove(WATCHDOG_STATE)),
+        ("there is none", |host| host.remove("dev/watchdog0")),
+        ("what is tried feeds it", |host| host.write(&format!("{}/etc/systemd/system/watchdogd.service", &B[1..]), "")),
+        ("what it was is not known", |host| host.program("busctl", "exit 1")),
+    ];
+    for (why, change) in rows {
+        let host = held().await;
+        change(&host);
+        assert_eq!(refusal(&host, "arm_trial.sh", ARM).await, "", "{why}");
+        assert!(host.text(&format!("{FOLDER}/plan")).contains("\nwatchdog -\n"), "{why}");
+        assert_eq!(job(&host, "register").await, "0", "{why}");
+        let entry = host.text(OURS);
+        assert!(entry.ends_with("systemd.crash_action=reboot\n") && !entry.contains("watchdog"), "{why}: {entry}");
+    }
+    // In the trial PID 1 has it, or what is tried has: neither changes what is looked for in the entry, or given back.
+    for (taken, given_back) in [(false, ""), (true, "watchdog 60000000\n")] {
+        let host = held().await;
+        host.write(WATCHDOG_STATE, if taken { "inactive\n" } else { "active\n" });
+        assert_eq!(refusal(&host, "arm_trial.sh", ARM).await, "");
+        assert_eq!(job(&host, "register").await, "0");
+        assert_eq!(host.text(OURS).ends_with(" systemd.watchdog_sec=2min\n"), taken);
+        reboot(&host, B, "fleetdeploy.trial=r-1 panic=30");
+        host.write(WATCHDOG_STATE, if taken { "active\n" } else { "inactive\n" });
+        assert!(begin(&host).await);
+        assert_eq!(job(&host, "keep").await, "0", "{}", host.text("run/fleetdeploy/jobs/keep.log"));
+        host.write("log", "");
+        assert_eq!(refusal(&host, "end_trial.sh", &format!("r-1 {OTHER_BOOT}")).await, "");
+        assert_eq!(host.text("log"), given_back);
     }
 }
 

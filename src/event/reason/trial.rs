@@ -15,7 +15,7 @@ pub enum TrialOutlook {
     /// Its boot loader can start an entry once.
     TrialPossible {
         means: TrialMeans,
-        /// It has a hardware watchdog.
+        /// It has a hardware watchdog that a trial takes: one that can be stopped, and that nothing else has.
         watchdog: bool,
         /// After how long a host whose trial fails is back by itself, where each part takes as long as it may.
         back_within_s: u64,
@@ -67,6 +67,8 @@ pub enum TrialRefusal {
     TrialMachineConfidential { kind: String },
     /// The initrd on the boot menu is longer than the system's own, so that each installation writes into it.
     TrialInitrdLonger { system: String },
+    /// What guards a trial would lie on a mount of its own, which may be made only after the guard has to begin.
+    TrialGuardMountedLate { place: String },
     /// An upgrade of its own would move the boot default meanwhile. `seconds` until it is due; below 0: it is overdue.
     TrialUpgradeDue { seconds: i64 },
     /// Its GRUB was started by a BIOS, with which it was not tried.

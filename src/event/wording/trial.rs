@@ -23,7 +23,7 @@ impl fmt::Display for TrialOutlook {
                     "a hardware watchdog resets a hang from the start of systemd on, and one before that waits for a \
                      power cycle"
                 } else {
-                    "no hardware watchdog is there, so a hang waits for a power cycle"
+                    "no hardware watchdog is set for it, so a hang may wait for a power cycle"
                 })
             }
             Self::TrialNotPossible { cause } => {
@@ -101,6 +101,10 @@ impl fmt::Display for TrialRefusal {
                 formatter,
                 "the initrd on its boot menu is longer than that of {system}: secrets are written into it at each \
                  installation, and it would be torn where that is cut off"
+            ),
+            Self::TrialGuardMountedLate { place } => write!(
+                formatter,
+                "its {place} is a mount of its own, which may come only after the guard of a trial has to begin there"
             ),
             Self::TrialUpgradeDue { seconds } if *seconds < 0 => {
                 formatter.write_str("an upgrade of its own is overdue, and would move the boot default meanwhile")
@@ -198,6 +202,7 @@ impl Worded for TrialRefusal {
             | Self::TrialCrashKernel
             | Self::TrialMachineConfidential { .. }
             | Self::TrialInitrdLonger { .. }
+            | Self::TrialGuardMountedLate { .. }
             | Self::TrialUpgradeDue { .. }
             | Self::TrialImageSigned
             | Self::TrialGrubOnBios

@@ -106,6 +106,7 @@ fn lack(text: &str) -> TrialLack {
         "crash-kernel" => TrialLack::CrashKernel,
         "confidential" => TrialLack::Confidential { kind: whole() },
         "initrd-longer" => TrialLack::InitrdLonger { system: whole() },
+        "mounted-late" => TrialLack::MountedLate { place: whole() },
         "not-on-the-menu" => TrialLack::NotOnTheMenu { system: whole() },
         _ => TrialLack::Unknown { word: text.to_owned() },
     }

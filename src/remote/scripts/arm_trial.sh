@@ -146,8 +146,12 @@ write_survivor() {
         survivor_panic=$planned
     fi
     [ -n "$survivor_panic" ] || read -r survivor_panic <"$root/proc/sys/kernel/panic" || survivor_panic=0
-    survivor_watchdog=$(exec timeout 10 busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1 \
-        org.freedesktop.systemd1.Manager RuntimeWatchdogUSec 2>/dev/null)
+    # One that could not be given back is not taken (trial_parameters).
+    survivor_watchdog=''
+    ! takes_watchdog "$new" || survivor_watchdog=$(
+        exec timeout 10 busctl get-property org.freedesktop.systemd1 /org/freedesktop/systemd1 \
+            org.freedesktop.systemd1.Manager RuntimeWatchdogUSec 2>/dev/null
+    )
     survivor_watchdog=${survivor_watchdog#t }
     is_number "$survivor_watchdog" || survivor_watchdog=-
     # Programs of the old system, which its root keeps alive. One path on each line, also of what is not there.

@@ -66,7 +66,7 @@ boots_the_same() {
 # is_same_file FILE ORIGINAL: as read_file_through, and nothing but yes or no, with half of the processes. Whatever
 # becomes of the reader: what has come is all of the original, and no byte more.
 is_same_file() {
-    [ -e "$1" ] && [ -e "$2" ] || return 1
+    [ -s "$1" ] && [ -s "$2" ] || return 1
     case ${BASH_VERSION-} in [5-9].[1-9]* | [1-9][0-9].*) eval "$same_in_bash" ;; *) return 1 ;; esac
 }
 
@@ -91,6 +91,8 @@ look_at_file() {
     # The very file: there is nothing to compare it with, and it is only read through.
     "$root/nix/store/"*)
         if [ -n "$3" ] && [ "$files_path" = "$root$3" ]; then
+            # A power cut may have left it so.
+            [ ! -e "$files_path" ] || [ -s "$files_path" ] || files_bad "the $1 $3 is empty"
             set -- "$1" "$2" ''
         else
             files_unproven="the $1 is read from the store, and is not this system's"
@@ -115,6 +117,8 @@ look_at_file() {
     elif [ "$3" -gt "$4" ]; then
         files_unproven="the $1 is longer than the store's: signed, or with secrets"
         read_file_through "$files_path"
+    elif [ "$3" -eq 0 ]; then
+        files_bad "the $1 ${files_path#"$root"} is empty, as the store's is"
     else
         read_file_through "$files_path" "$2"
         [ "$files_same" = no ] || return 0

@@ -212,8 +212,20 @@ remove_entry_file() {
 
 # ---- what stands on the kernel's line ----
 
+# takes_watchdog SYSTEM: whether PID 1 of a trial of it can take the hardware watchdog and give it back: nobody has it
+# (also PID 1 by the host's own setting, which does the same), it can be stopped, and nothing in SYSTEM wants it for
+# itself. Of a kernel that tells nothing of it, not.
+# Source: kernel, Documentation/ABI/testing/sysfs-class-watchdog; nixpkgs, watchdogd.nix.
+takes_watchdog() {
+    watchdog_place=$root/sys/class/watchdog/watchdog0
+    [ -e "$root/dev/watchdog0" ] && read_line "$watchdog_place/state" && [ "$line" = inactive ] &&
+        read_line "$watchdog_place/nowayout" && [ "$line" = 0 ] &&
+        [ ! -e "$root$1/etc/systemd/system/watchdogd.service" ]
+}
+
 # trial_parameters FOLDER RUN: they follow the system's own, and so are the last word: the user's own `panic=` or
 # watchdog stands before them. The guard comes first among them: what is cut off a line is its end.
+# The plan has a value for the watchdog where the trial takes it (arm_trial.sh): of both boots the same.
 trial_parameters() {
     # It runs once in a boot, since each switch starts the target that wants it; a soft-reboot lets it run again.
     trial_unit=$(printf '%s\n' '[Unit]' 'DefaultDependencies=no' 'IgnoreOnIsolate=yes' \
@@ -221,7 +233,10 @@ trial_parameters() {
         'StartLimitIntervalSec=0' 'FailureAction=reboot-force' \
         '[Service]' 'Type=oneshot' 'RemainAfterExit=yes' 'TimeoutStartSec=60' \
         "ExecStart=/bin/sh $1/begin.sh $1" | exec base64 -w 0) || return
+    trial_more=''
+    read_plan watchdog
+    ! is_number "$planned" || trial_more=' systemd.watchdog_sec=2min'
     echo "systemd.set_credential_binary=systemd.extra-unit.fleetdeploy-trial.service:$trial_unit" \
         "systemd.wants=fleetdeploy-trial.service fleetdeploy.trial=$2 panic=30 boot.panic_on_fail" \
-        "systemd.crash_action=reboot systemd.watchdog_sec=2min"
+        "systemd.crash_action=reboot$trial_more"
 }

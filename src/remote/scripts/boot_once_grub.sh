@@ -4,8 +4,8 @@
 # system, so that no torn write of ours leaves a host without its default.
 #
 # In the file it exists only in the boot that was told to take it, and only once GRUB has read from its disk that it is
-# not to be taken again: a next boot that cannot be taken back starts nothing, and no number of the menu moves. An entry
-# that is not there is the first of the menu, and so that must be the boot default.
+# not to be taken again: a next boot that cannot be taken back, or not be read, starts nothing, and no number of the
+# menu moves. An entry that is not there is the first of the menu, and so that must be the boot default.
 # Source: GRUB manual, "load_env", "menuentry"; normal/menu.c.
 # shellcheck disable=SC2034,SC2154 # boot.sh's, its readers' and lib.sh's variables
 
@@ -67,8 +67,9 @@ grub_takes_options() {
 grub_write_entry() {
     written_file=$root${boot_config%/*}/fleetdeploy.cfg
     # shellcheck disable=SC2016 # GRUB's variables
-    written_text=$(printf '%s\n' 'if [ "${default}" = "fleetdeploy-trial" ]; then' 'load_env next_entry' \
-        'if [ -z "${next_entry}" ]; then' "menuentry \"$trial_title\" --id $grub_trial --unrestricted {" &&
+    written_text=$(printf '%s\n' 'if [ "${default}" = "fleetdeploy-trial" ]; then' 'set next_entry=unread' \
+        'load_env next_entry' 'if [ -z "${next_entry}" ]; then' \
+        "menuentry \"$trial_title\" --id $grub_trial --unrestricted {" &&
         printf '%s\n' "$grub_entry" | exec awk -v more="$1" '{ print (/^linux/ ? $0 " " more : $0) }' &&
         printf '%s\n' '}' 'fi' 'fi')
 }

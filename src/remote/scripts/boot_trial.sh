@@ -5,10 +5,11 @@
 # shellcheck disable=SC2154 # their variables
 
 # print_trial: `trial_means KIND`; or `trial_lack WORD DETAIL` for each thing that is in the way; `trial_line N`, the
-# length of the kernel's line of the boot default; `watchdog yes`. Of a loader that starts nothing once, only the last.
+# length of the kernel's line of the boot default; `watchdog yes` where a trial has one. Of a loader that starts nothing
+# once, only the last.
 # To be called after read_boot_default.
 print_trial() {
-    [ ! -e "$root/dev/watchdog0" ] || put watchdog yes
+    ! takes_watchdog "$profile" || put watchdog yes
     trial_means=''
     case $loader:$boot_place in
     systemd-boot:/*) trial_means=efi-variable ;;
@@ -28,6 +29,11 @@ print_trial() {
     if [ -n "$boot_installer" ] && [ -n "$boot_installer_before" ] &&
         [ "$boot_installer" != "$boot_installer_before" ]; then
         lacks loader-changes "$boot_installer_before $boot_installer"
+    fi
+    # Of all that may lie below the trial's folder stage 1 mounts these two for sure, and its guard begins soon after
+    # that. Source: nixpkgs, nixos/lib/utils.nix, "pathsNeededForBoot".
+    if trial_mount "${trials#"$root"}"; then
+        case $trial_place in / | /nix) ;; *) lacks mounted-late "$trial_place" ;; esac
     fi
     trial_of_machine
     # What is booted has to become the boot default, which an installer makes of a generation alone.
