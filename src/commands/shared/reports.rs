@@ -13,7 +13,7 @@ use clap::Args;
 use nix::fcntl::OFlag;
 
 use crate::event::line::Line;
-use crate::event::stream::{Events, Listener};
+use crate::event::stream::{Events, Listener, ListenerEnd};
 use crate::event::{Event, Outcome, VERSION, steady};
 use crate::inventory::model::Hooks;
 use crate::local::private;
@@ -21,6 +21,7 @@ use crate::record::folder::StateFolder;
 use crate::record::read;
 use crate::ui::recap::{self, RecapStyle};
 use crate::ui::summary::JobSummary;
+use crate::ui::view::What;
 use crate::ui::{metrics, print_note};
 
 /// How long the last events may take to be folded, and a pipe to take a report.
@@ -47,7 +48,9 @@ const RUNS: usize = 50;
 pub struct ReportArgs {
     /// Write the end as metrics to this file, for the textfile collector of Prometheus' node exporter
     ///
-    /// The file is replaced as a whole, also where the push was refused or rolled back.
+    /// The file is replaced as a whole, also where the push was refused or rolled back. It stays as it is with
+    /// --dry-run, and where the push could not begin (another one holds the fleet, the inventory has a mistake): let an
+    /// alert ask how old `fleetdeploy_push_end_timestamp_seconds` is.
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
     /// Write a page in Markdown to this file: every host, what changed, the links, the reasons; default: appended to
@@ -98,15 +101,21 @@ impl Reports {
     /// Writes them, once the run has ended.
     pub(crate) fn finish(mut self) {
         let Some(listener) = self.listener.take() else { return };
-        let _ = listener.finish(PATIENCE);
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = &self.arguments.metrics {
-            let view = heard.view();
-            let is_new = view.finished.as_ref().is_some_and(|finished| finished.outcome == Outcome::Committed);
-            let last = if is_new { view.heard } else { view.fleet.as_deref().and_then(last_commit) };
-            told(file, write_metrics(file, &metrics::of_push(view, last)));
+        let is_whole = matches!(listener.finish(PATIENCE), ListenerEnd::Complete);
+        // A listener that is stuck may hold what it has heard.
+        let heard = is_whole.then(|| self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let view = heard.as_ref().map(|heard| heard.view());
+        // A look ahead is no push.
+        let is_push = view.is_none_or(|view| view.what != What::DryRun);
+        if let Some(file) = self.arguments.metrics.as_ref().filter(|_| is_push) {
+            let text = view.map(|view| {
+                let is_new = view.finished.as_ref().is_some_and(|finished| finished.outcome == Outcome::Committed);
+                let last = if is_new { view.heard } else { view.fleet.as_deref().and_then(last_commit) };
+                metrics::of_push(view, last)
+            });
+            told(file, write_metrics(file, &text.unwrap_or_default()));
         }
-        let page = || heard.render();
+        let page = || heard.as_ref().map(|heard| heard.render()).unwrap_or_default();
         match (&self.arguments.summary, step_summary()) {
             (Some(file), _) => told(file, write(file, &page(), PAGE_MODE)),
             (None, Some(file)) => told(&file, append(&file, &page())),
@@ -150,6 +159,7 @@ pub(crate) fn write_metrics(file: &Path, text: &str) -> io::Result<()> {
 
 /// Only a file is replaced, and a link to one stays. What is none, such as `/dev/null`, is written into.
 fn write(file: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let text = known(text)?;
     match std::fs::metadata(file) {
         Ok(found) => match own_stream(&found) {
             Some(stream) => pour(stream, text),
@@ -168,7 +178,12 @@ fn write(file: &Path, text: &str, mode: u32) -> io::Result<()> {
 fn append(file: &Path, text: &str) -> io::Result<()> {
     let mut options = File::options();
     options.append(true).create(true).custom_flags(OFlag::O_NONBLOCK.bits());
-    pour(private::open(&mut options, file)?, text)
+    pour(private::open(&mut options, file)?, known(text)?)
+}
+
+/// What is not known does not take the place of what was known.
+fn known(text: &str) -> io::Result<&str> {
+    if text.is_empty() { Err(io::Error::other("how it has ended was not heard")) } else { Ok(text) }
 }
 
 /// The draft lies beside the file under a name that nobody can foresee, and does not end as the file does: a collector
@@ -218,6 +233,7 @@ fn pour(mut out: File, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::io::Read as _;
     use std::os::unix::fs::symlink;
 
@@ -225,6 +241,7 @@ mod tests {
     use nix::unistd::mkfifo;
 
     use super::*;
+    use crate::event::reason::any::AnyReason;
 
     fn mode(file: &Path) -> u32 {
         std::fs::metadata(file).unwrap().permissions().mode() & 0o7777
@@ -301,5 +318,42 @@ mod tests {
             let modes = ["push.prom", "page.md", "old", "step.md"].map(|name| mode(&at(name)));
             assert_eq!(modes, [0o644, 0o600, 0o600, 0o600], "umask {bits:o}");
         }
+    }
+
+    /// The reports of a run with these events, where each file has something of the one before.
+    fn reported(told: Vec<Event>) -> [String; 2] {
+        let home = tempfile::tempdir().unwrap();
+        let (metrics, summary) = (home.path().join("push.prom"), home.path().join("page.md"));
+        let files = [metrics.clone(), summary.clone()];
+        files.iter().for_each(|file| std::fs::write(file, "the one before\n").unwrap());
+        let events = Events::new(None);
+        let arguments = ReportArgs { metrics: Some(metrics), summary: Some(summary) };
+        let reports = Reports::start(arguments, &Hooks::default(), &events);
+        told.into_iter().for_each(|event| events.publish(event));
+        reports.finish();
+        files.map(|file| std::fs::read_to_string(file).unwrap())
+    }
+
+    #[test]
+    fn an_end_that_was_not_heard_and_a_look_ahead_do_not_take_the_place_of_the_last_push() {
+        let started = |dry_run| Event::PushStarted {
+            fleet: "lab".into(),
+            hosts: Vec::new(),
+            selected: Vec::new(),
+            inventory: "inventory.yaml".into(),
+            guard_ms: 0,
+            record: None,
+            dry_run,
+            rollback_to: None,
+        };
+        let (text, hosts) = (AnyReason::without_code("done"), BTreeMap::new());
+        let finished = Event::Finished { outcome: Outcome::Unchanged, text, hosts, exit: 0, took_ms: 1 };
+        let before = "the one before\n".to_owned();
+        assert_eq!(reported(vec![started(false)]), [before.clone(), before.clone()]);
+        let [metrics, page] = reported(vec![started(true), finished.clone()]);
+        assert_eq!(metrics, before);
+        assert!(page.starts_with("## fleetdeploy lab: "), "{page}");
+        let [metrics, _] = reported(vec![started(false), finished]);
+        assert!(metrics.contains("outcome=\"unchanged\"} 1\n"), "{metrics}");
     }
 }
