@@ -507,6 +507,13 @@ const DIRTY: &str = r#"{"dirtyRevision":"a1b2c3d4e5f60718293a4b5c6d7e8f901234567
 /// A push of the fleet `lab` in a world of its own, with a nix that evaluates nothing: what does not fail before that
 /// fails at the build. What nix is asked is in the file `asked`.
 async fn push(folder: &Path, inventory: &str, words: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let finished = push_with(folder, inventory, &[&["--json"][..], words].concat(), &[]).await;
+    codes::keep_lines(&finished.stdout_text());
+    let told = finished.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (finished.status, told)
+}
+
+async fn push_with(folder: &Path, inventory: &str, words: &[&str], environment: &[(&str, &str)]) -> Finished {
     let programs = folder.join("programs");
     std::fs::create_dir_all(&programs).unwrap();
     std::fs::write(folder.join("inventory.yaml"), inventory).unwrap();
@@ -521,18 +528,16 @@ async fn push(folder: &Path, inventory: &str, words: &[&str]) -> (Option<i32>, V
         format!("echo \"$*\" >>{asked}\ncase $* in *' flake metadata '*) cat {metadata} ;; *) exit 1 ;; esac\n");
     std::fs::write(&nix, format!("#!/bin/sh\n{script}")).unwrap();
     std::fs::set_permissions(&nix, Permissions::from_mode(0o755)).unwrap();
-    let finished = Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
-        .args(["push", "lab", "--json"])
+    let mut program = Invocation::new(env!("CARGO_BIN_EXE_fleetdeploy"), Duration::from_secs(60))
+        .args(["push", "lab"])
         .args(words)
         .env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()))
         .env("XDG_STATE_HOME", folder.join("state"))
-        .folder(folder)
-        .run()
-        .await
-        .unwrap();
-    codes::keep_lines(&finished.stdout_text());
-    let told = finished.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    (finished.status, told)
+        .folder(folder);
+    for (name, value) in environment {
+        program = program.env(name, value);
+    }
+    program.run().await.unwrap()
 }
 
 /// A push that ends so early, too, leaves what others read of it.
@@ -568,6 +573,37 @@ async fn a_push_leaves_metrics_and_a_page_also_where_a_hook_has_refused_it() {
     // A file that cannot be written changes nothing of the end.
     let (status, _) = push(folder.path(), &with_hooks("exit 3"), &["--metrics", "/nowhere/push.prom"]).await;
     assert_eq!(status, Some(1));
+}
+
+/// A job's runner reads its log for commands: what begins with `::`, and what stands behind `##[`.
+#[tokio::test]
+async fn a_job_has_a_page_and_annotations_and_no_command_from_what_others_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let step = folder.path().join("step.md");
+    let environment =
+        [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", step.to_str().unwrap()), ("GITHUB_WORKSPACE", "/")];
+    let inventory = with_hooks("'echo \"##[add-mask]e\"; exit 3'");
+    let commands = |text: &str| {
+        let lines = text.lines().filter(|line| line.trim_start().starts_with("::") || line.contains("##["));
+        lines.map(str::to_owned).collect::<Vec<String>>()
+    };
+    for words in [&["--json"][..], &["--verbose"], &["--quiet"]] {
+        let finished = push_with(folder.path(), &inventory, words, &environment).await;
+        let said = finished.stdout_text() + &finished.stderr_text();
+        assert_eq!(finished.status, Some(1), "{said}");
+        assert!(said.contains("[add-mask]e") && commands(&said).is_empty(), "{said}");
+        if words == ["--json"] {
+            let told = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+            let [failed] = of_name(&told, "failed")[..] else { panic!("{told:?}") };
+            assert!(failed["text"].as_str().unwrap().ends_with("\n  | ##[add-mask]e"), "{failed}");
+        }
+    }
+    // What stands there stays.
+    let pages = std::fs::read_to_string(&step).unwrap();
+    assert_eq!(pages.matches("## fleetdeploy lab: REFUSED\n").count(), 3, "{pages}");
+    let finished = push_with(folder.path(), "hosts: {nas: {adress: x}}\n", &[], &environment).await;
+    let [annotation] = &commands(&finished.stderr_text())[..] else { panic!("{}", finished.stderr_text()) };
+    assert!(annotation.starts_with("::error file=") && annotation.contains("adress"), "{annotation}");
 }
 
 fn of_name<'a>(told: &'a [Value], name: &str) -> Vec<&'a Value> {

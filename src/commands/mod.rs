@@ -47,7 +47,7 @@ use crate::inventory::LoadError;
 use crate::local::{limits, process};
 use crate::record::RecordError;
 use crate::ui::mode::{Mode, Terminal, choose, choose_colour};
-use crate::ui::{Screen, ScreenEnd, annotations, errors, print_note};
+use crate::ui::{Screen, ScreenEnd, annotations, errors, print_to_runner};
 
 /// What completion and manual pages are made from.
 fn whole_command_line() -> clap::Command {
@@ -183,20 +183,16 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             // It does not matter whether it can be written: stderr says it as well.
             let _ = tell(mistakes.into_iter().chain([failed]), trouble.ending);
         }
-        if let Some(LoadError::Mistakes(mistakes)) = trouble.error.downcast_ref().filter(|_| is_annotated()) {
+        let mistaken = trouble.error.downcast_ref().filter(|_| annotations::are_read());
+        if let Some(LoadError::Mistakes(mistakes)) = mistaken {
             let workspace = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
-            print_note(&annotations::of_mistakes(&mistakes.problems, workspace.as_deref()));
+            print_to_runner(&annotations::of_mistakes(&mistakes.problems, workspace.as_deref()));
         }
         let colour = choose_colour(flags.colour, terminal);
         errors::print_to_stderr(trouble.error.as_ref(), trouble.hint().as_deref(), colour);
         trouble.ending
     });
     ExitCode::from(exit::status(ending))
-}
-
-/// Whether a CI job reads annotations from what is printed.
-fn is_annotated() -> bool {
-    std::env::var_os("GITHUB_ACTIONS").is_some_and(|is| is == "true")
 }
 
 /// The events of a command that has no others, and its end, as JSON lines.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::shared::fleet_context::FleetContext;
 use super::shared::history::{clock, colour, print};
 use super::shared::query::interrupted;
-use super::shared::reports::{last_commit, told, write_whole};
+use super::shared::reports::{last_commit, told, write_metrics};
 use super::{CommandResult, Trouble, farewell};
 use crate::commands::shared::fleet_hosts::{
     ChosenHostsArgs, FleetHostsArgs, PatternArgs, WindowArgs, WithoutArgs, parse_fleet, parse_pattern,
@@ -121,7 +121,7 @@ pub(super) async fn run(global: &GlobalArgs, mode: Mode, arguments: &StatusArgs)
         let hosts: Vec<HostMetrics<'_>> = hosts.iter().map(StatusAnswer::metrics).collect();
         let fleet = name.as_deref().unwrap_or_default();
         let last = name.as_deref().and_then(last_commit);
-        told(file, write_whole(file, &of_status(fleet, &hosts, SystemTime::now(), last)));
+        told(file, write_metrics(file, &of_status(fleet, &hosts, SystemTime::now(), last)));
     };
     let (ending, hosts) = match asked {
         Err(signal) => (Ending::QueryInterrupted(signal), None),

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use tokio::io::AsyncWriteExt;
 
 use group::ProcessGroup;
@@ -295,7 +296,9 @@ impl Invocation {
             None => Err(std::io::ErrorKind::NotFound.into()),
         };
         if spawned.as_ref().is_err_and(is_no_program) {
-            spawned = self.command(&self.program, path)?.spawn();
+            // With a PATH of its own it is started by execvp(3), which has a shell run a script that names none.
+            let own = path.map(OsStr::to_owned).or_else(|| std::env::var_os("PATH"));
+            spawned = self.command(&self.program, own.as_deref())?.spawn();
         }
         match programs::known(&self.program).filter(|_| spawned.as_ref().is_err_and(is_no_program)) {
             Some(known) => self.command(known.as_os_str(), path)?.spawn(),
@@ -329,9 +332,10 @@ impl Invocation {
     }
 }
 
-/// execvp(3) goes on to the next folder after these two.
+/// execvp(3) goes on to the next folder after the first two, and `posix_spawn(3)` knows no script without a `#!`.
 fn is_no_program(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied)
+        || error.raw_os_error() == Some(Errno::ENOEXEC as i32)
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use crate::ui::annotations::are_read;
 use crate::ui::paint::{Tone, paint};
-use crate::ui::sanitise;
+use crate::ui::{for_log, sanitise};
 
 /// The text, one `because:` line for each cause, and after a blank line the hint.
 #[must_use]
@@ -33,7 +34,8 @@ pub fn render(error: &dyn Error, hint: Option<&str>, colour: bool) -> String {
 
 /// Prints an error on `output`. There is nowhere to report that this failed.
 pub fn print(output: &mut impl Write, error: &dyn Error, hint: Option<&str>, colour: bool) {
-    let _ = output.write_all(render(error, hint, colour).as_bytes()).and_then(|()| output.flush());
+    let text = render(error, hint, colour);
+    let _ = output.write_all(for_log(are_read(), &text).as_bytes()).and_then(|()| output.flush());
 }
 
 /// [`print()`] on stderr.

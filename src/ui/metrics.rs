@@ -23,6 +23,22 @@ const OUTCOMES: [Outcome; 10] = [
     Outcome::PartlyRebooted,
 ];
 
+/// The same for what became of hosts.
+const HOST_OUTCOMES: [&str; 12] = [
+    "committed",
+    "unchanged",
+    "witness",
+    "rolled_back",
+    "went_back",
+    "untouched",
+    "lost",
+    "left",
+    "skipped",
+    "rebooted",
+    "missing",
+    "moved_on",
+];
+
 /// The text of metrics, all of which are gauges.
 #[derive(Debug, Default)]
 struct Metrics {
@@ -99,16 +115,20 @@ pub fn of_push(view: &FleetView, last_commit: Option<SystemTime>) -> String {
     }
     let phases = phases.into_iter().map(|(phase, took)| ([fleet(), ("phase", phase)], took.as_secs_f64()));
     metrics.add("push_phase_duration_seconds", "How long a phase of the last push took.", phases);
-    let mut hosts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut hosts: BTreeMap<String, u64> = HOST_OUTCOMES.map(|outcome| (outcome.to_owned(), 0)).into();
     for outcome in finished.hosts.values() {
         *hosts.entry(word(outcome)).or_default() += 1;
     }
     let hosts = hosts.into_iter().map(|(outcome, count)| ([fleet(), ("outcome", outcome)], number(count)));
     metrics.add("push_hosts", "How many hosts ended so in the last push.", hosts);
     let wants = view.hosts.iter().filter_map(|host| {
-        let changes = host.changes.as_ref()?;
-        let is_new = finished.hosts.get(&host.name) == Some(&HostOutcome::Committed);
-        let needs = is_new && !changes.reboot_for.is_empty() && !host.is_rebooted();
+        let wants = host.changes.as_ref().map(|changes| !changes.reboot_for.is_empty() && !host.is_rebooted());
+        let needs = match finished.hosts.get(&host.name) {
+            // Its profile is what it has tried, and it runs what it booted before.
+            Some(HostOutcome::WentBack) => true,
+            Some(HostOutcome::Committed) => wants?,
+            _ => wants.map(|_| false)?,
+        };
         Some(([fleet(), ("host", host.name.to_string())], truth(needs)))
     });
     let help = "Whether what the last push brought wants a reboot of the host.";
@@ -240,12 +260,46 @@ mod tests {
             format!("fleetdeploy_push_outcome{{{fleet},outcome=\"committed\"}} 1"),
             format!("fleetdeploy_push_outcome{{{fleet},outcome=\"partly_rebooted\"}} 0"),
             format!("fleetdeploy_push_hosts{{{fleet},outcome=\"unchanged\"}} 1"),
+            // What none has become is 0 and not absent.
+            format!("fleetdeploy_push_hosts{{{fleet},outcome=\"lost\"}} 0"),
             format!("fleetdeploy_push_last_commit_timestamp_seconds{{{fleet}}} 1795000000"),
         ] {
             assert!(samples.contains(&wanted), "{wanted}: {samples:#?}");
         }
         assert_eq!(samples.iter().filter(|sample| sample.contains("push_outcome")).count(), OUTCOMES.len());
         assert_eq!(of_push(&FleetView::default(), None), "");
+    }
+
+    #[test]
+    fn each_outcome_of_a_host_is_counted() {
+        let schema = serde_json::to_value(schemars::schema_for!(HostOutcome)).unwrap();
+        let kinds = schema["oneOf"].as_array().unwrap().iter();
+        let kinds: BTreeSet<&str> =
+            kinds.map(|kind| kind["properties"]["outcome"]["const"].as_str().unwrap()).collect();
+        assert_eq!(kinds, BTreeSet::from(HOST_OUTCOMES));
+    }
+
+    #[test]
+    fn a_host_that_went_back_from_its_trial_wants_a_reboot() {
+        let started = Event::PushStarted {
+            fleet: "lab".into(),
+            hosts: vec![name("vps"), name("web")],
+            selected: vec![name("vps"), name("web")],
+            inventory: "inventory.yaml".into(),
+            guard_ms: 0,
+            record: None,
+            dry_run: false,
+            rollback_to: None,
+        };
+        let hosts = BTreeMap::from([(name("vps"), HostOutcome::WentBack), (name("web"), HostOutcome::Unchanged)]);
+        let (outcome, text) = (Outcome::Committed, AnyReason::without_code("done"));
+        let finished = Event::Finished { outcome, text, hosts, exit: 1, took_ms: 1 };
+        let line = |event| Line { version: 1, run: None, seq: 1, at: at(1), event };
+        let view = FleetView::of([&line(started), &line(finished)]);
+        let samples = read(&of_push(&view, None));
+        let wanted = "fleetdeploy_push_host_reboot_needed{fleet=\"lab\",host=\"vps\"} 1";
+        assert!(samples.iter().any(|sample| sample == wanted), "{samples:#?}");
+        assert_eq!(samples.iter().filter(|sample| sample.contains("reboot_needed")).count(), 1);
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub mod tui;
 pub mod view;
 pub mod when;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -127,13 +128,19 @@ impl Screen {
         now: Now,
         echo: Option<Echo>,
     ) -> io::Result<Self> {
+        let is_read = annotations::are_read();
         let listener = match mode {
-            Mode::Json => {
-                events.listen("screen", move |line| write_patiently(&mut output, json::render(line).as_bytes()))
-            }
+            Mode::Json => events.listen("screen", move |line| {
+                let json = json::render(line);
+                let json = if is_read { annotations::disarmed_json(&json) } else { json };
+                write_patiently(&mut output, json.as_bytes())
+            }),
             Mode::Plain { .. } | Mode::Quiet { .. } => {
                 let mut plain = Plain::new(mode);
-                events.listen("screen", move |line| write_patiently(&mut output, plain.render(line).as_bytes()))
+                events.listen("screen", move |line| {
+                    let text = plain.render(line);
+                    write_patiently(&mut output, for_log(is_read, &text).as_bytes())
+                })
             }
             Mode::Live { .. } => {
                 let mut tui = Tui::new(mode, output, measure, now).with_echo(echo.clone());
@@ -163,12 +170,13 @@ impl Screen {
     }
 }
 
-/// Prints a query's answer on stdout as it is, for commands that publish no events. A closed pipe is no error.
+/// Prints a query's answer on stdout, for commands that publish no events. A closed pipe is no error.
 ///
 /// # Errors
 /// When stdout cannot be written, for example to a full disk.
 pub fn print_answer(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
+    let text = for_log(annotations::are_read(), text);
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
@@ -197,6 +205,16 @@ pub fn print_question(text: &str) -> io::Result<()> {
 
 /// Says something on stderr after the screen has ended. There is nowhere to report that this failed.
 pub fn print_note(text: &str) {
+    print_to_runner(&for_log(annotations::are_read(), text));
+}
+
+/// What others have said is no command for the runner of a job.
+fn for_log(is_read: bool, text: &str) -> Cow<'_, str> {
+    if is_read { annotations::disarmed(text) } else { Cow::Borrowed(text) }
+}
+
+/// The same for commands to the runner of a CI job, such as those of [`annotations`].
+pub fn print_to_runner(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use crate::ui::write_patiently;
+use crate::ui::annotations::are_read;
+use crate::ui::{for_log, write_patiently};
 
 /// How much may wait for a stdout that takes nothing just now; more than that is left out, and counted.
 const WAITING: usize = 64 * 1024 * 1024;
@@ -36,12 +37,13 @@ impl Printer {
         let (ended, end) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let taken = Arc::clone(&waiting);
+        let is_read = are_read();
         std::thread::Builder::new().name("stdout".to_owned()).spawn(move || {
             let mut on_closed = Some(on_closed);
             let mut result = Ok(());
             while let Ok(text) = queue.recv() {
                 if result.is_ok() {
-                    result = write_patiently(&mut output, text.as_bytes());
+                    result = write_patiently(&mut output, for_log(is_read, &text).as_bytes());
                     if result.is_err() {
                         on_closed.take().into_iter().for_each(|on_closed| on_closed());
                     }

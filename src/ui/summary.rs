@@ -11,6 +11,14 @@ use crate::ui::{matrix, sanitise};
 /// How many reasons and warnings are shown, so that a fleet of hundreds stays a page; the record has all.
 const REASONS: usize = 50;
 
+/// How long what one has said may be, in letters; the record has the rest.
+const SAID: usize = 2000;
+
+/// How large what is laid out already may be, and a page; in bytes. GitHub shows nothing of a page above 1 MiB. Source:
+/// docs.github.com, "Workflow commands", "Job summary isolation and limits".
+const LAID_OUT: usize = 200 << 10;
+const PAGE: usize = 900 << 10;
+
 /// How wide what is laid out already may be: a page of a CI job scrolls sideways.
 const COLUMNS: usize = 120;
 
@@ -94,7 +102,8 @@ impl JobSummary {
         if let (Some(run), Some(_)) = (&view.run, &view.record) {
             page += &format!("\nLook closer: `fleetdeploy show {}`\n", sanitise::line(run).replace('`', ""));
         }
-        page
+        // What comes before the reasons fits, so that nothing is cut within a fence.
+        bounded(&page, PAGE)
     }
 }
 
@@ -113,28 +122,56 @@ fn hosts(view: &FleetView, finished: &FinishedView) -> String {
             table += &format!("\n**{}**: {}\n", escaped(host.as_str()), escaped(&why.to_string()));
         }
     }
-    table
+    bounded(&table, LAID_OUT)
 }
 
 /// What is laid out already, behind a line that opens it.
 fn folded(title: &str, text: &str) -> String {
-    let text = text.trim_matches('\n');
+    let text = bounded(text.trim_matches('\n'), LAID_OUT);
     if text.is_empty() {
         return String::new();
     }
+    // In HTML a backslash is shown as such.
+    let title = sanitise::line(title).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     // No text ends a fence that is longer than what it has of them.
     let longest = text.split(|one| one != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    format!("\n<details><summary>{}</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n", escaped(title))
+    format!("\n<details><summary>{title}</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n")
+}
+
+/// As many whole lines as fit into so many bytes, and how many there are more.
+fn bounded(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let mut taken = 0;
+    let fits = |line: &&str| {
+        taken += line.len();
+        taken <= most
+    };
+    let kept: Vec<&str> = text.split_inclusive('\n').take_while(fits).collect();
+    let more = text.lines().count() - kept.len();
+    let lines = if more == 1 { "line" } else { "lines" };
+    format!("{}\nand {more} more {lines}, which the record has\n", kept.concat())
 }
 
 /// Makes a text that a host, nix or the inventory has said one line of Markdown that shows it, and does nothing else:
 /// each mark of ASCII may stand behind a backslash. Source: commonmark.org, "Backslash escapes"; in a row `|` ends a
-/// cell.
+/// cell. GitHub also makes mathematics of what stands between `$`, and a link of what begins with `http://` or `www.`
+/// (GitHub Flavored Markdown, 6.9).
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for one in sanitise::line(text).chars() {
+    let said = sanitise::line(text);
+    let mut out = String::with_capacity(said.len());
+    let mut last = ' ';
+    for (number, one) in said.chars().enumerate() {
+        if number == SAID {
+            out.push('…');
+            break;
+        }
         match one {
+            '$' => out.push_str("&#36;"),
+            '/' if last == ':' => out.push_str("&#47;"),
+            '.' if matches!(last, 'w' | 'W') => out.push_str("&#46;"),
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -146,6 +183,7 @@ fn escaped(text: &str) -> String {
             }
             one => out.push(one),
         }
+        last = one;
     }
     out
 }
@@ -155,15 +193,44 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::Outcome;
+    use crate::event::reason::any::AnyReason;
 
     #[test]
     fn what_others_say_is_shown_and_does_nothing() {
-        let said = "a | b <img src=x> [x](http://y) `z` **b** @ada\nnext\x1b[31m &amp;";
-        let shown = "a \\| b &lt;img src=x&gt; \\[x\\](http://y) \\`z\\` \\*\\*b\\*\\* &#64;ada next &amp;amp;";
+        let said = "a | b <img src=x> [x](http://y) `z` **b** @ada\nnext\x1b[31m &amp; $HOME$ www.z.org";
+        let shown = "a \\| b &lt;img src=x&gt; \\[x\\](http:&#47;/y) \\`z\\` \\*\\*b\\*\\* &#64;ada next &amp;amp; \
+                     &#36;HOME&#36; www&#46;z.org";
         assert_eq!(escaped(said), shown);
         let folded = folded("links", "a ```` b");
         assert!(folded.contains("\n`````text\na ```` b\n`````\n"), "{folded}");
         assert_eq!(super::folded("links", "\n"), "");
+        let titled = super::folded("a_b <i> & c", "x");
+        assert!(titled.contains("<summary>a_b &lt;i&gt; &amp; c</summary>"), "{titled}");
+    }
+
+    /// However much hosts have said.
+    #[test]
+    fn a_page_is_no_larger_than_what_is_shown_and_is_whole_markdown() {
+        assert_eq!(bounded("one\ntwo\nthree\n", 14), "one\ntwo\nthree\n");
+        assert_eq!(bounded("one\ntwo\nthree\n", 13), "one\ntwo\n\nand 1 more line, which the record has\n");
+        // Nothing is left out between.
+        assert_eq!(bounded("one\nthirteen\ntwo\n", 8), "one\n\nand 2 more lines, which the record has\n");
+        let long = "$".repeat(1 << 20);
+        assert!(escaped(&long).len() < 6 * SAID && escaped(&long).ends_with("&#36;…"));
+        let laid_out = folded("links", &"a line of what changed\n".repeat(100_000));
+        assert!(laid_out.len() < LAID_OUT + 200 && laid_out.ends_with("\n```\n\n</details>\n"), "{}", laid_out.len());
+        let mut page = JobSummary::new();
+        let line = |event| Line { version: 1, run: None, seq: 1, at: std::time::SystemTime::UNIX_EPOCH, event };
+        for number in 0..REASONS {
+            let text = AnyReason::without_code(&format!("{number}{long}"));
+            page.take(&line(Event::Failed { host: None, text: text.clone(), hint: Some(long.clone()) }));
+            page.take(&line(Event::Warned { host: None, text }));
+        }
+        let (text, hosts) = (AnyReason::without_code(&long), std::collections::BTreeMap::new());
+        page.take(&line(Event::Finished { outcome: Outcome::Refused, text, hosts, exit: 1, took_ms: 1 }));
+        let shown = page.render();
+        assert!(shown.len() < PAGE + 100 && shown.ends_with(" more lines, which the record has\n"), "{}", shown.len());
     }
 
     #[test]

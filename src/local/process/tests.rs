@@ -136,6 +136,18 @@ async fn a_child_is_started_by_its_file_and_has_its_name() {
     assert_eq!(command.as_std().get_program(), file.as_os_str());
 }
 
+/// As in a shell.
+#[tokio::test]
+async fn a_script_that_names_no_shell_is_run_by_one() {
+    let home = tempfile::tempdir().unwrap();
+    let script = home.path().join("no-shell-named");
+    std::fs::write(&script, "echo \"it runs: $1\"\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = std::env::join_paths([home.path().into(), std::path::PathBuf::from("/nowhere")]).unwrap();
+    let finished = Invocation::new("no-shell-named", LONG).arg("a b").env("PATH", path).run().await.unwrap();
+    assert_eq!((finished.status, finished.stdout_text().as_str()), (Some(0), "it runs: a b\n"));
+}
+
 /// Each of these is called by a link, and knows by its name what it is to be.
 #[tokio::test]
 async fn a_program_of_several_in_one_file_goes_by_its_name() {
