@@ -601,7 +601,8 @@ async fn a_job_has_a_page_and_annotations_and_no_command_from_what_others_say() 
     // What stands there stays.
     let pages = std::fs::read_to_string(&step).unwrap();
     assert_eq!(pages.matches("## fleetdeploy lab: REFUSED\n").count(), 3, "{pages}");
-    let finished = push_with(folder.path(), "hosts: {nas: {adress: x}}\n", &[], &environment).await;
+    let mistaken = GOOD.replace("{nas: }", "{nas: {adress: x}}");
+    let finished = push_with(folder.path(), &mistaken, &[], &environment).await;
     let [annotation] = &commands(&finished.stderr_text())[..] else { panic!("{}", finished.stderr_text()) };
     assert!(annotation.starts_with("::error file=") && annotation.contains("adress"), "{annotation}");
 }
