@@ -177,8 +177,8 @@ impl Transaction {
         }
     }
 
-    /// Counts a round after the time of its look that has left something unproven. As long as units are waited for, their
-    /// own time is what ends the look.
+    /// Counts a round after the time of its look that has left something unproven. As long as units are waited for,
+    /// their own time is what ends the look.
     pub(super) fn count_open_round(&mut self) {
         if self.overtime && !self.unproven.is_empty() && self.unsteady().is_empty() {
             self.open_rounds = self.open_rounds.saturating_add(1);
@@ -209,7 +209,8 @@ impl Transaction {
         }
     }
 
-    /// Ends the time that a large mesh's turns have beyond that of the look: the round that is out, or to come, decides.
+    /// Ends the time that a large mesh's turns have beyond that of the look: the round that is out, or to come,
+    /// decides.
     fn overtime_is_over(&mut self, effects: &mut Vec<Effect>) {
         if self.unsteady().is_empty() {
             self.open_rounds = usize::MAX;
