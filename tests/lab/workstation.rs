@@ -252,9 +252,7 @@ fn a_record_that_cannot_be_written_takes_back_what_is_not_decided_and_ends_what_
     // What is open to be written keeps a file system from it, so a record of another kind stands in the journal's
     // place.
     let spoils = |station: &Station| {
-        station
-            .fleet
-            .ws(&format!("cd {RECORDS}/runs/*/ && until rm -rf journal.jsonl && mkdir journal.jsonl; do :; done"));
+        station.fleet.ws(&format!("cd {RECORDS}/runs/*/ && mkdir other && mv --exchange -T other journal.jsonl"));
     };
     let mends = |station: &Station| {
         station.fleet.ws(&format!("rm -rf {RECORDS}/runs"));

@@ -325,11 +325,15 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (metrics, summary) = (home.path().join("push.prom"), home.path().join("page.md"));
         let files = [metrics.clone(), summary.clone()];
-        files.iter().for_each(|file| std::fs::write(file, "the one before\n").unwrap());
+        for file in &files {
+            std::fs::write(file, "the one before\n").unwrap();
+        }
         let events = Events::new(None);
         let arguments = ReportArgs { metrics: Some(metrics), summary: Some(summary) };
         let reports = Reports::start(arguments, &Hooks::default(), &events);
-        told.into_iter().for_each(|event| events.publish(event));
+        for event in told {
+            events.publish(event);
+        }
         reports.finish();
         files.map(|file| std::fs::read_to_string(file).unwrap())
     }
