@@ -92,16 +92,16 @@ mod tests {
     #[test]
     fn each_mistake_stands_at_its_line_and_no_text_makes_another_command() {
         let text = "hosts: {vps: {adress: x}}\nfleets:\n  lab: {hosts: all, flake: ., \"a: b,c%\": 1}\n";
-        let file = Path::new("/work/fleet/in,ventory.yaml");
-        let mistakes = Inventory::parse(file, Path::new("/work/fleet"), text).unwrap_err();
-        let shown = of_mistakes(&mistakes.problems, Some(Path::new("/work")));
+        let file = Path::new("/srv/fleet/in,ventory.yaml");
+        let mistakes = Inventory::parse(file, Path::new("/srv/fleet"), text).unwrap_err();
+        let shown = of_mistakes(&mistakes.problems, Some(Path::new("/srv")));
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines.len(), mistakes.problems.len());
         assert!(lines[0].starts_with("::error file=fleet/in%2Cventory.yaml,line=1,col="), "{shown}");
         assert!(lines[0].contains(",title=unknown-key::") && lines[0].contains("adress"), "{shown}");
         assert!(lines[1].contains(",line=3,") && lines[1].contains("a: b,c%25"), "{shown}");
         let elsewhere = of_mistakes(&mistakes.problems, None);
-        assert!(elsewhere.starts_with("::error file=/work/fleet/in%2Cventory.yaml,"), "{elsewhere}");
+        assert!(elsewhere.starts_with("::error file=/srv/fleet/in%2Cventory.yaml,"), "{elsewhere}");
         let many: Vec<Problem> = std::iter::repeat_n(mistakes.problems[0].clone(), 30).collect();
         assert_eq!(of_mistakes(&many, None).lines().count(), MOST);
     }
