@@ -21,33 +21,21 @@ fn blurred(world: &World) -> Round {
 fn logged_in() -> World {
     let mut world = World::new(plan(2, 2));
     world.until(0, |step| matches!(step, Step::Login { .. }));
-    while !world.now.pending.is_empty() {
-        world.end_step(0, Fault::None);
-    }
+    world.end_steps();
     world
-}
-
-fn see(world: &mut World, round: Round) {
-    if !world.now.probe {
-        world.elapse(Timer::RoundPause);
-    }
-    world.end_round_with(round);
 }
 
 #[test]
 fn a_round_that_could_not_be_carried_out_neither_commits_nor_makes_the_others_void() {
     let mut world = logged_in();
     for _ in 0..2 {
-        let round = world.round();
-        see(&mut world, round);
+        world.see(world.round());
     }
     for _ in 0..5 {
-        let round = blurred(&world);
-        see(&mut world, round);
+        world.see(blurred(&world));
         assert!(!world.now.entries.contains(&Entry::Decided));
     }
-    let round = world.round();
-    see(&mut world, round);
+    world.see(world.round());
     assert!(world.now.entries.contains(&Entry::Decided), "two rounds before and this one are three");
     assert_eq!(world.run_to_end().outcome, Outcome::Committed);
 }
@@ -58,8 +46,7 @@ fn the_time_counts_from_the_first_rounds_that_are_carried_out_and_so_only_a_few_
     let begun: Vec<bool> = (0..5)
         .map(|_| {
             world.now.timers.remove(&Timer::Settle);
-            let round = blurred(&world);
-            see(&mut world, round);
+            world.see(blurred(&world));
             world.now.timers.contains(&Timer::Settle)
         })
         .collect();
@@ -69,18 +56,16 @@ fn the_time_counts_from_the_first_rounds_that_are_carried_out_and_so_only_a_few_
     world.now.timers.remove(&Timer::Settle);
     let mut round = blurred(&world);
     round.answers.insert(1, LinkAnswer::Down { why: "Connection refused".to_owned() });
-    see(&mut world, round);
+    world.see(round);
     assert!(!world.now.timers.contains(&Timer::Settle));
 }
 
 #[test]
 fn links_that_cannot_be_measured_roll_back_and_are_not_said_to_be_down() {
     let mut world = logged_in();
-    let round = blurred(&world);
-    see(&mut world, round);
+    world.see(blurred(&world));
     world.elapse(Timer::Settle);
-    let round = blurred(&world);
-    see(&mut world, round);
+    world.see(blurred(&world));
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);
     let said = verdict.text.to_string();
@@ -94,7 +79,7 @@ fn a_link_that_is_down_is_said_to_be_down_though_another_could_not_be_measured()
     for elapse in [true, false] {
         let mut round = blurred(&world);
         round.answers.insert(1, LinkAnswer::Down { why: "Connection refused".to_owned() });
-        see(&mut world, round);
+        world.see(round);
         if elapse && !world.now.timers.is_empty() {
             world.elapse(Timer::Settle);
             break;
@@ -112,15 +97,11 @@ fn a_host_whose_links_cannot_be_measured_after_a_roll_back_is_left_to_its_guard_
     let at = world.until(1, |step| matches!(step, Step::Login { after: true }));
     world.end_step(at, Fault::Denied);
     world.until(0, |step| matches!(step, Step::Login { after: false }));
-    while !world.now.pending.is_empty() {
-        world.end_step(0, Fault::None);
-    }
-    let round = blurred(&world);
-    see(&mut world, round);
+    world.end_steps();
+    world.see(blurred(&world));
     world.elapse(Timer::SettleBack);
     assert!(world.now.pending.is_empty(), "one more round decides");
-    let round = blurred(&world);
-    see(&mut world, round);
+    world.see(blurred(&world));
     let warned = |world: &World, text: &str| world.warnings.iter().any(|warning| warning.contains(text));
     assert!(warned(&world, "its links could not be measured: its guard will reboot it"), "{:?}", world.warnings);
     assert!(!warned(&world, "stay down"), "{:?}", world.warnings);
@@ -140,7 +121,7 @@ fn a_link_that_is_never_asked_ends_the_push_all_the_same() {
         let mut round = world.round();
         round.answers.remove(&0);
         round.unasked.insert(0);
-        see(&mut world, round);
+        world.see(round);
         assert!(!world.now.entries.contains(&Entry::Decided));
         if world.now.timers.contains(&Timer::Settle) {
             world.elapse(Timer::Settle);
@@ -164,24 +145,20 @@ fn busy(world: &World) -> Round {
 fn an_sshd_that_lets_nobody_in_just_now_is_asked_again_and_nothing_is_committed_before() {
     let mut world = logged_in();
     for _ in 0..5 {
-        let round = busy(&world);
-        see(&mut world, round);
+        world.see(busy(&world));
         assert!(!world.now.entries.contains(&Entry::Decided));
     }
-    let round = world.round();
-    see(&mut world, round);
+    world.see(world.round());
     assert_eq!(world.run_to_end().outcome, Outcome::Committed);
 }
 
 #[test]
 fn an_sshd_that_never_lets_anybody_in_takes_the_push_back_and_is_quoted() {
     let mut world = logged_in();
-    let round = busy(&world);
-    see(&mut world, round);
+    world.see(busy(&world));
     world.elapse(Timer::Settle);
     while !world.now.entries.iter().any(|entry| matches!(entry, Entry::RollingBack { .. })) {
-        let round = busy(&world);
-        see(&mut world, round);
+        world.see(busy(&world));
     }
     let verdict = world.run_to_end();
     assert_eq!(verdict.outcome, Outcome::RolledBack);

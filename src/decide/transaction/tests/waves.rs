@@ -86,9 +86,7 @@ fn a_canary_that_breaks_the_links_goes_back_and_no_other_was_touched() {
     let mut world = World::new(canary());
     world.until(1, login);
     world.links_up = false;
-    while !world.now.pending.is_empty() {
-        world.end_step(0, Fault::None);
-    }
+    world.end_steps();
     world.end_round();
     world.elapse(Timer::Settle);
     world.links_up = true;
@@ -160,9 +158,7 @@ fn what_fails_on_a_host_of_a_later_wave_is_not_blamed_on_the_push_and_a_restart_
         standing.failed_units.insert("backup.service".to_owned());
         let answer = StepAnswer { outcome: StepOutcome::Done, standing, log: Vec::new() };
         world.give(Input::Answered { host, step, answer: Answer::Said(Box::new(answer)) });
-        while !world.now.pending.is_empty() {
-            world.end_step(0, Fault::None);
-        }
+        world.end_steps();
         change(&mut world);
         world
     };
@@ -220,9 +216,7 @@ fn each_wave_may_wait_for_its_own_handshakes() {
     let mut world = World::new(canary());
     for wave in [1, 2] {
         world.until(1, login);
-        while !world.now.pending.is_empty() {
-            world.end_step(0, Fault::None);
-        }
+        world.end_steps();
         world.wait_for_handshakes();
         assert!(world.now.timers.contains(&Timer::Rekey), "wave {wave}");
         while world.now.timers.contains(&Timer::Rekey) {
@@ -240,9 +234,7 @@ fn each_wave_may_wait_for_its_own_handshakes() {
 fn a_proof_after_a_wait_for_handshakes_still_ends_with_its_settle_time() {
     let mut world = World::new(plan(3, 3));
     world.until(1, login);
-    while !world.now.pending.is_empty() {
-        world.end_step(0, Fault::None);
-    }
+    world.end_steps();
     world.wait_for_handshakes();
     assert!(world.now.timers.contains(&Timer::Rekey) && !world.now.timers.contains(&Timer::Settle));
     let is_proving = |world: &World| world.sent.iter().any(|(_, step)| job(JobKind::Switch)(step));
@@ -265,9 +257,7 @@ fn a_proof_after_a_wait_for_handshakes_still_ends_with_its_settle_time() {
 fn handshakes_that_came_in_the_last_moment_are_no_reason_to_go_back() {
     let mut world = World::new(plan(2, 2));
     world.until(1, login);
-    while !world.now.pending.is_empty() {
-        world.end_step(0, Fault::None);
-    }
+    world.end_steps();
     world.wait_for_handshakes();
     world.end_round();
     world.elapse(Timer::Rekey);

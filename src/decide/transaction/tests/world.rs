@@ -345,6 +345,21 @@ impl World {
         self.give(Input::RoundSeen { round, waiting: BTreeSet::new() });
     }
 
+    /// The next round ends with this, after its pause if there is one.
+    pub(super) fn see(&mut self, round: Round) {
+        if !self.now.probe {
+            self.elapse(Timer::RoundPause);
+        }
+        self.end_round_with(round);
+    }
+
+    /// All that is under way ends well, and what that leads to.
+    pub(super) fn end_steps(&mut self) {
+        while !self.now.pending.is_empty() {
+            self.end_step(0, Fault::None);
+        }
+    }
+
     /// The settle time ends while every link only lacks a new handshake.
     pub(super) fn wait_for_handshakes(&mut self) {
         self.links_up = false;
