@@ -175,7 +175,7 @@ async fn what_cannot_be_understood_is_refused_with_its_place_and_without_its_sec
 /// The guide tells what is there.
 #[test]
 fn every_import_of_the_guide_is_a_command() {
-    let guide = include_str!("../docs/moving-in.md");
+    let guide = include_str!("../docs/from-colmena.md");
     let lines: Vec<&str> = guide.lines().filter(|line| line.starts_with("fleetdeploy inventory import")).collect();
     assert_eq!(lines.len(), 4);
     for line in lines {

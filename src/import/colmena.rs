@@ -109,8 +109,8 @@ fn systems(hive: Hive<'_>, hosts: &[ColmenaNode], notes: &mut ImportNotes) -> Dr
             let place = SourcePlace::Attribute(file.to_owned());
             let what =
                 "a hive holds modules, not systems: the inventory names a file `systems.nix` that is not there yet";
-            notes.note(&place, what, "docs/moving-in.md has that file: it evaluates the hive's nodes");
-            let remark = vec!["docs/moving-in.md has this file: it evaluates the nodes of hive.nix.".to_owned()];
+            notes.note(&place, what, "docs/from-colmena.md has that file: it evaluates the hive's nodes");
+            let remark = vec!["docs/from-colmena.md has this file: it evaluates the nodes of hive.nix.".to_owned()];
             DraftSystems { key: "file", source: systems.to_owned(), attr: None, remark }
         }
     }
