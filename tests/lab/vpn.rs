@@ -36,6 +36,23 @@ fn a_wrong_wireguard_key_on_the_vps_is_rolled_back_without_a_reboot() {
     is_rolled_back_without_a_reboot(&Fleet::up("key-vps"), "vps", "wg_key", "\"wrong\"");
 }
 
+/// Every second ping to the home server is lost, whoever sends it.
+const LOSES_PINGS: &str = "nft 'table inet lossy { chain in { type filter hook input priority -10; \
+                           iifname != \"lo\" icmp type echo-request numgen inc mod 2 0 drop; }; }'";
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_line_that_loses_every_second_packet_is_not_down() {
+    let fleet = Fleet::up("lossy");
+    fleet.host("homeserver", LOSES_PINGS);
+    fleet.change(&["vps", "homeserver"]);
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    let was_down = |event: &Event| matches!(event, Event::LinksMoved { waiting_for, .. } if !waiting_for.is_empty());
+    assert!(!pushed.has(was_down));
+    fleet.assert_on_new(&["vps", "homeserver"]);
+}
+
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn a_wrong_wireguard_key_on_the_home_server_is_undone_by_its_guard() {

@@ -73,8 +73,9 @@ read_scaled() {
 # begin_ping ID ADDRESS
 begin_ping() {
     case $2 in -* | '') return 0 ;; esac
-    # It ends by itself at the latest a second after its time; a name that is asked for may take longer.
-    exec {fd}< <(exec ping -n -c 1 -W "$((times[$1] / 1000 + 1))" "$2" 2>&1 </dev/null)
+    # One packet in each second, until one is answered: a line that loses some is not down. It ends by itself at the
+    # latest a second after its time; a name that is asked for may take longer.
+    exec {fd}< <(exec ping -n -c 1 -w "$((times[$1] / 1000 + 1))" "$2" 2>&1 </dev/null)
     begun+=("$!") children[$1]=$! fds[$1]=$fd
 }
 
