@@ -172,18 +172,6 @@ async fn what_cannot_be_understood_is_refused_with_its_place_and_without_its_sec
     assert!(unnamed.stderr_text().contains("which inventory"), "{}", unnamed.stderr_text());
 }
 
-/// The guide tells what is there.
-#[test]
-fn every_import_of_the_guide_is_a_command() {
-    let guide = include_str!("../docs/from-colmena.md");
-    let lines: Vec<&str> = guide.lines().filter(|line| line.starts_with("fleetdeploy inventory import")).collect();
-    assert_eq!(lines.len(), 4);
-    for line in lines {
-        let words = line.split_once(" # ").map_or(line, |(command, _)| command).split_whitespace();
-        assert!(Cli::read(words.map(Into::into)).is_ok(), "{line}");
-    }
-}
-
 #[test]
 fn no_password_and_nothing_encrypted_is_in_any_answer() {
     for (name, ..) in SOURCES {
