@@ -136,6 +136,7 @@ need script bsdutils # a terminal for tests/cli.rs
 need dash dash
 need mawk mawk
 need gawk gawk
+need chromium chromium # tests/browser.rs
 install_needs
 for component in fmt clippy; do
     cargo "$component" --version >/dev/null 2>&1 || [ -n "$no_install" ] || ! has rustup ||
@@ -188,6 +189,11 @@ elif ! has sshd; then
     step "tests" cargo nextest run --locked --no-fail-fast --test-threads "$threads" -E 'not binary(ssh)'
 else
     step "tests" cargo nextest run --locked --no-fail-fast --test-threads "$threads"
+fi
+if has cargo-nextest && has chromium; then
+    step "the page of a run in a browser" cargo nextest run --locked --test browser --run-ignored only
+else
+    not_run "the page of a run in a browser" "chromium or cargo-nextest is not installed"
 fi
 step "documentation's examples" cargo test --locked --quiet --doc
 await_besides

@@ -298,6 +298,28 @@ async fn a_name_of_nothing_is_a_mistake_of_usage_with_a_way_on() {
     }
 }
 
+/// What nobody but its owner may see of that run.
+const PRIVATE: [&str; 18] = [
+    "example",
+    "10.100.0",
+    "198.51.100",
+    "fd42",
+    "deploy@",
+    "ada",
+    "laptop",
+    "builder",
+    "hunter2",
+    "s3cr3t",
+    "2222",
+    "yAnz5TF",
+    "BEGIN OPENSSH",
+    "c2hvcnQ",
+    "0f0f",
+    "vps",
+    "nas",
+    "\u{1b}",
+];
+
 #[tokio::test]
 async fn a_report_has_known_fields_and_with_logs_all_but_what_is_private() {
     let workstation = Workstation::new();
@@ -312,26 +334,7 @@ async fn a_report_has_known_fields_and_with_logs_all_but_what_is_private() {
         assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::read_to_string(path).unwrap()
     });
-    for private in [
-        "example",
-        "10.100.0",
-        "198.51.100",
-        "fd42",
-        "deploy@",
-        "ada",
-        "laptop",
-        "builder",
-        "hunter2",
-        "s3cr3t",
-        "2222",
-        "yAnz5TF",
-        "BEGIN OPENSSH",
-        "c2hvcnQ",
-        "0f0f",
-        "vps",
-        "nas",
-        "\u{1b}",
-    ] {
+    for private in PRIVATE {
         assert!(!report.contains(private), "{private}: {report}");
         assert!(!all.contains(private), "{private}: {all}");
     }
@@ -362,12 +365,37 @@ async fn a_report_has_known_fields_and_with_logs_all_but_what_is_private() {
 
     let again = workstation.run(&["show", "last-failed", "--report"]).await;
     assert_eq!(again.status, Some(1));
-    assert!(again.stderr_text().contains("--output"), "{}", again.stderr_text());
+    assert!(again.stderr_text().contains("name another file"), "{}", again.stderr_text());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), report, "nothing is overwritten");
     let printed = workstation.text(&["show", "last-failed", "--report", "--output", "-"]).await;
     let untimed =
         |text: &str| text.lines().filter(|line| !line.starts_with("began")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(untimed(&printed), untimed(&report));
+}
+
+#[tokio::test]
+async fn a_page_of_html_has_all_of_the_run_and_redacted_nothing_that_is_private() {
+    let workstation = Workstation::new();
+    let page = workstation.text(&["show", "last-failed", "--html", "-"]).await;
+    for needed in ["<!DOCTYPE html>", "nas", "10.100.0.2", "test| step 304"] {
+        assert!(page.contains(needed), "{needed}: {page}");
+    }
+    let redacted = workstation.text(&["show", "last-failed", "--html", "-", "--redacted"]).await;
+    let all = workstation.text(&["show", "last-failed", "--html", "-", "--redacted", "--with-logs"]).await;
+    for private in PRIVATE {
+        assert!(!redacted.contains(private), "{private}: {redacted}");
+        assert!(!all.contains(private), "{private}: {all}");
+    }
+    assert!(redacted.contains("HOST-1") && redacted.contains("read it before you send it"), "{redacted}");
+    assert!(!redacted.contains("test| step 304") && all.contains("test| step 304"), "{redacted}");
+
+    let path = workstation.home.path().join("run.html");
+    let words = ["show", "last-failed", "--html", "run.html"];
+    assert_eq!(workstation.text(&words).await, "run.html\n");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(workstation.run(&words).await.status, Some(1), "nothing is overwritten");
+    assert_eq!(workstation.run(&["show", "--report", "--html", "a"]).await.status, Some(2));
+    assert_eq!(workstation.run(&["show", "--html", "a", "--with-logs"]).await.status, Some(2));
 }
 
 #[tokio::test]

@@ -11,13 +11,14 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::Trouble;
-use super::shared::history::unreadable;
+use super::shared::history::{clock, unreadable};
 use super::shared::recorded_run::Read;
 use crate::event::Event;
 use crate::event::line::Line;
 use crate::record::journal::JournalEntry;
 use crate::record::read::logs;
 use crate::record::read_whole;
+use crate::ui::html::{self, HtmlLog};
 use crate::ui::redact::{KnownTexts, Redactor};
 use crate::ui::when::LocalClock;
 use crate::ui::{json, log, matrix, show};
@@ -35,20 +36,10 @@ pub(super) const READ_ALL_OF_IT: &str =
 /// Puts the report together.
 pub(super) fn render(read: &Read, with_logs: bool) -> Result<String, Trouble> {
     let mut redactor = Redactor::new(known(read));
-    let mut events = Vec::new();
-    let mut lines: Vec<Line> = Vec::new();
-    for line in &read.lines {
-        let Ok(mut value) = serde_json::to_value(line) else { continue };
-        hide(&mut value, with_logs, &mut redactor);
-        match serde_json::from_value::<Line>(value.clone()) {
-            Ok(line) => {
-                // As `--json` writes it, in the order in which it is read.
-                events.push(json::render(&line));
-                lines.push(line);
-            }
-            Err(_) => events.push(format!("{value}\n")),
-        }
-    }
+    let hidden = hidden_lines(read, with_logs, &mut redactor);
+    // As `--json` writes it, in the order in which it is read.
+    let events: String = hidden.iter().map(|line| line.as_ref().map_or_else(Clone::clone, json::render)).collect();
+    let lines: Vec<Line> = hidden.into_iter().filter_map(Result::ok).collect();
 
     let mut out = head(read, with_logs, &mut redactor);
     let mut section = |title: &str, text: &str| {
@@ -68,24 +59,65 @@ pub(super) fn render(read: &Read, with_logs: bool) -> Result<String, Trouble> {
         1 => "events.jsonl, without 1 event of progress or output".to_owned(),
         number => format!("events.jsonl, without {number} events of progress or output"),
     };
-    section(&title, &events.concat());
+    section(&title, &events);
     if !with_logs {
         return Ok(out);
     }
-    for found in logs(&read.folder).map_err(unreadable)? {
-        let text = found.read().map_err(unreadable)?;
-        let all: Vec<&str> = text.lines().collect();
-        let tail = &all[all.len().saturating_sub(LOG_LINES)..];
+    for found in ends_of_logs(read)? {
         let name = redactor.text(&found.name);
-        let title = if tail.len() < all.len() {
-            format!("log of {name}, the last {LOG_LINES} of {} lines", all.len())
+        let title = if found.left_out > 0 {
+            format!("log of {name}, the last {LOG_LINES} of {} lines", LOG_LINES + found.left_out)
         } else {
             format!("log of {name}")
         };
-        let tail: Vec<String> = tail.iter().map(|line| log::read_back(line)).collect();
-        section(&title, &redactor.text(&tail.join("\n")));
+        section(&title, &redactor.text(&found.text));
     }
     Ok(out)
+}
+
+/// Makes the page of a run for a browser: all of it, or as a report has it where `is_redacted`.
+pub(super) fn render_html(read: &Read, is_redacted: bool, with_logs: bool) -> Result<String, Trouble> {
+    let run = &read.summary.run;
+    if !is_redacted {
+        let heading = read.heading(&clock());
+        let remark = format!("fleetdeploy {}, run {run}", env!("CARGO_PKG_VERSION"));
+        return Ok(html::render(&heading, &read.lines, &ends_of_logs(read)?, &remark));
+    }
+    let mut redactor = Redactor::new(known(read));
+    let lines: Vec<Line> = hidden_lines(read, with_logs, &mut redactor).into_iter().filter_map(Result::ok).collect();
+    let logs = if with_logs { ends_of_logs(read)? } else { Vec::new() };
+    let logs: Vec<HtmlLog> = logs
+        .into_iter()
+        .map(|log| HtmlLog { name: redactor.text(&log.name), text: redactor.text(&log.text), ..log })
+        .collect();
+    // The time is in UTC, because a time zone tells where a person lives.
+    let heading = read.heading(&LocalClock::utc(SystemTime::now()));
+    let read_it = if with_logs { READ_ALL_OF_IT } else { READ_IT };
+    let remark = format!("fleetdeploy {}, run {run}; redacted, but {read_it}.", env!("CARGO_PKG_VERSION"));
+    Ok(html::render(&heading, &lines, &logs, &remark))
+}
+
+/// The events without what a report must not have; one that cannot be read any more is its JSON.
+fn hidden_lines(read: &Read, with_logs: bool, redactor: &mut Redactor) -> Vec<Result<Line, String>> {
+    let values = read.lines.iter().filter_map(|line| serde_json::to_value(line).ok());
+    let hidden = values.map(|mut value| {
+        hide(&mut value, with_logs, redactor);
+        serde_json::from_value(value.clone()).map_err(|_| format!("{value}\n"))
+    });
+    hidden.collect()
+}
+
+/// The end of each log.
+fn ends_of_logs(read: &Read) -> Result<Vec<HtmlLog>, Trouble> {
+    let mut ends = Vec::new();
+    for found in logs(&read.folder).map_err(unreadable)? {
+        let text = found.read().map_err(unreadable)?;
+        let all: Vec<&str> = text.lines().collect();
+        let left_out = all.len().saturating_sub(LOG_LINES);
+        let lines: Vec<String> = all[left_out..].iter().map(|line| log::read_back(line)).collect();
+        ends.push(HtmlLog { name: found.name, text: lines.join("\n"), left_out });
+    }
+    Ok(ends)
 }
 
 /// Takes out of a value what a report must not have.

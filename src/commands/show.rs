@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::shared::history::{clock, colour, named, print, state};
 use super::shared::recorded_run::Read;
@@ -27,7 +27,11 @@ use crate::ui::timeline::Timeline;
 /// Texts that programs or people have written are in it only with `--with-logs`, and everything in them that looks like
 /// an address, a name, a user, a key or a password is hidden. Names of fleets, units and store paths stay: read it
 /// before you send it.
+///
+/// `--html` makes one page for a browser, with the timeline of each host as a picture and the logs folded. It has no
+/// script, and fetches nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(group(ArgGroup::new("sent").args(["report", "redacted"]).multiple(true)))]
 #[command(after_help = "\
 Examples:
   fleetdeploy show                       the last run
@@ -36,10 +40,13 @@ Examples:
   fleetdeploy show last-failed --report  its report, as fleetdeploy-report-RUN.txt
   fleetdeploy show last-failed --report --with-logs
                                          the same with all texts and logs
+  fleetdeploy show last --html run.html  a page for a browser
+  fleetdeploy show last --html run.html --redacted
+                                         the same, to send to others
 
 Exit status:
   0  answered, however the run has ended
-  1  the record cannot be read, or the report not be written
+  1  the record cannot be read, or the report or page not be written
   2  usage, or no such run")]
 pub struct ShowArgs {
     /// `last`, `last-failed`, an id of `fleetdeploy runs`, or as much of its beginning as no other run has
@@ -48,8 +55,15 @@ pub struct ShowArgs {
     /// Write a report for others, without names, addresses, texts and logs, as fleetdeploy-report-RUN.txt
     #[arg(long)]
     pub report: bool,
-    /// With --report: also texts and the output of programs, which may hold secrets that cannot be recognised
-    #[arg(long, requires = "report")]
+    /// Write the run as one page of HTML to this file, which must not be there yet; `-` is stdout
+    #[arg(long, value_name = "FILE", conflicts_with = "report")]
+    pub html: Option<PathBuf>,
+    /// With --html: hide what --report hides
+    #[arg(long, requires = "html")]
+    pub redacted: bool,
+    /// With --report or --redacted: also texts and the output of programs, which may hold secrets that cannot be
+    /// recognised
+    #[arg(long, requires = "sent")]
     pub with_logs: bool,
     /// Write the report to this file, which must not be there yet; `-` is stdout
     #[arg(long, value_name = "FILE", requires = "report")]
@@ -63,6 +77,10 @@ pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &ShowArgs) -> Comm
     let state = state()?;
     let read = Read::of(named(&state, &arguments.run)?, &state.running())?;
     let ending = Ending::Answered { yes: true };
+    if let Some(path) = &arguments.html {
+        let page = report::render_html(&read, arguments.redacted, arguments.with_logs)?;
+        return write_html(mode, arguments, path, &page);
+    }
     if arguments.report {
         let text = report::render(&read, arguments.with_logs)?;
         return write_report(mode, &read, arguments, &text);
@@ -104,21 +122,35 @@ fn json(read: &Read) -> serde_json::Value {
     })
 }
 
-/// Writes the report where nothing is yet: what is there may be a report that was looked through already.
+fn write_html(mode: Mode, arguments: &ShowArgs, path: &Path, page: &str) -> CommandResult {
+    let remark = match (arguments.redacted, arguments.with_logs) {
+        (false, _) => None,
+        (true, false) => Some(report::READ_IT),
+        (true, true) => Some(report::READ_ALL_OF_IT),
+    };
+    write_where(mode, "html", path, page, remark)
+}
+
 fn write_report(mode: Mode, read: &Read, arguments: &ShowArgs, text: &str) -> CommandResult {
-    let output = arguments.output.as_deref();
+    let own = || PathBuf::from(format!("fleetdeploy-report-{}.txt", read.summary.run));
+    let path = arguments.output.clone().unwrap_or_else(own);
+    let remark = if arguments.with_logs { report::READ_ALL_OF_IT } else { report::READ_IT };
+    write_where(mode, "report", &path, text, Some(remark))
+}
+
+/// Writes a report or a page, under the name `what` for programs, where nothing is yet: what is there may be one that
+/// was looked through already.
+fn write_where(mode: Mode, what: &str, path: &Path, text: &str, remark: Option<&str>) -> CommandResult {
     let ending = Ending::Answered { yes: true };
-    if output == Some(Path::new("-")) {
+    if path == Path::new("-") {
         if mode == Mode::Json {
-            tell([Event::Answer { answer: serde_json::json!({ "report": text }) }], ending)?;
+            tell([Event::Answer { answer: serde_json::json!({ what: text }) }], ending)?;
         } else {
             print(text)?;
         }
         return Ok(ending);
     }
-    let path =
-        output.map_or_else(|| PathBuf::from(format!("fleetdeploy-report-{}.txt", read.summary.run)), Path::to_owned);
-    let opened = OpenOptions::new().write(true).create_new(true).mode(REPORT_MODE).open(&path);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(REPORT_MODE).open(path);
     let mut file = opened.map_err(|error| {
         let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
         let (path, said) = (path.display().to_string(), error.to_string());
@@ -130,10 +162,10 @@ fn write_report(mode: Mode, read: &Read, arguments: &ShowArgs, text: &str) -> Co
         Trouble::not_begun(WorkstationFault::ReportCutShort { path, said })
     })?;
     if mode == Mode::Json {
-        tell([Event::Answer { answer: serde_json::json!({ "report": path }) }], ending)?;
+        tell([Event::Answer { answer: serde_json::json!({ what: path }) }], ending)?;
     } else {
-        let read_it = if arguments.with_logs { report::READ_ALL_OF_IT } else { report::READ_IT };
-        print(&format!("{}\n{read_it}\n", path.display()))?;
+        let remark = remark.map(|remark| format!("{remark}\n")).unwrap_or_default();
+        print(&format!("{}\n{remark}", path.display()))?;
     }
     Ok(ending)
 }

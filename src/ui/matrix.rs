@@ -81,21 +81,58 @@ impl Mark {
     }
 }
 
+/// A link as a page shows it: what stands in its cell, and what that means.
+pub(super) struct ShownLink {
+    pub(super) text: String,
+    pub(super) meaning: &'static str,
+    pub(super) tone: Option<Tone>,
+}
+
+/// The links that have a place in a table, and those below it.
+pub(super) struct ShownMatrix {
+    pub(super) columns: Vec<String>,
+    /// By row, with the links of each column.
+    pub(super) rows: Vec<(String, Vec<Vec<ShownLink>>)>,
+    /// Where from, what, and how it stands.
+    pub(super) others: Vec<(String, String, ShownLink)>,
+    /// Each link that is not simply up, the worst first.
+    pub(super) reasons: String,
+}
+
+pub(super) fn shown(cells: &[Cell]) -> ShownMatrix {
+    let (ends, others) = divided(cells);
+    let show = |token: Token| ShownLink { meaning: token.mark.meaning(), tone: token.mark.tone(), text: token.text };
+    let grid = Grid::of(&ends);
+    let row = |tokens: Vec<Vec<Token>>| tokens.into_iter().map(|links| links.into_iter().map(show).collect()).collect();
+    ShownMatrix {
+        columns: grid.columns,
+        rows: grid.rows.into_iter().zip(grid.tokens.into_iter().map(row)).collect(),
+        others: others.into_iter().map(|cell| (from_word(&cell.from), other(cell), show(token(cell)))).collect(),
+        reasons: reasons(cells, false),
+    }
+}
+
+fn divided(cells: &[Cell]) -> (Vec<&Cell>, Vec<&Cell>) {
+    cells.iter().partition(|cell| KINDS_OF_THE_TABLE.contains(&cell.kind.as_str()))
+}
+
+/// What a link that leads to no address asks, by its name.
+fn other(cell: &Cell) -> String {
+    let (to, name) = (sanitise::line(&cell.to), sanitise::line(&cell.check));
+    if name == to { to } else { format!("{name}: {to}") }
+}
+
 /// Draws the cells within `width` columns; every line ends in a line end. Nothing for no cells.
 #[must_use]
 pub fn render(cells: &[Cell], width: usize, colour: bool) -> String {
-    let (ends, others): (Vec<&Cell>, Vec<&Cell>) =
-        cells.iter().partition(|cell| KINDS_OF_THE_TABLE.contains(&cell.kind.as_str()));
+    let (ends, others) = divided(cells);
     let mut out = String::new();
     if !ends.is_empty() {
         let grid = Grid::of(&ends);
         out += &grid.table(width, colour).unwrap_or_else(|| grid.list(width, colour));
     }
     for cell in others {
-        let (from, to) = (from_word(&cell.from), sanitise::line(&cell.to));
-        let name = sanitise::line(&cell.check);
-        let what = if name == to { to } else { format!("{name}: {to}") };
-        out += &format!("{from}: {} ({what})\n", token(cell).painted(colour));
+        out += &format!("{}: {} ({})\n", from_word(&cell.from), token(cell).painted(colour), other(cell));
     }
     out + &reasons(cells, colour)
 }

@@ -14,6 +14,7 @@ mod frame;
 pub mod graph;
 pub mod guards;
 pub mod host_view;
+pub mod html;
 pub mod inventory;
 pub mod json;
 pub mod layout;

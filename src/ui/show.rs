@@ -59,6 +59,21 @@ const PUSHED_BY: &str = "by";
 
 /// Run, fleet, time and the versions of everything.
 fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
+    let facts = facts(heading, lines);
+    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut out = paint(colour, Tone::Strong, &title(heading)) + "\n";
+    for (name, text) in facts {
+        out += &format!("{name:<width$}  {text}\n");
+    }
+    out
+}
+
+pub(super) fn title(heading: &Heading) -> String {
+    format!("run {} of fleet {}", sanitise::line(&heading.run), sanitise::line(&heading.fleet))
+}
+
+/// Each with its name, sanitised: when and with what it was, and the versions of everything.
+pub(super) fn facts(heading: &Heading, lines: &[Line]) -> Vec<(String, String)> {
     let mut facts: Vec<(String, String)> = vec![("began".to_owned(), heading.began.clone())];
     let mut versions: Vec<(String, String)> = Vec::new();
     for line in lines {
@@ -114,17 +129,11 @@ fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
         }
     }
     facts.extend(heading.notes.iter().map(|note| ("note".to_owned(), note.clone())));
-    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let title = format!("run {} of fleet {}", sanitise::line(&heading.run), sanitise::line(&heading.fleet));
-    let mut out = paint(colour, Tone::Strong, &title) + "\n";
-    for (name, text) in facts {
-        out += &format!("{name:<width$}  {}\n", sanitise::line(&text));
-    }
-    out
+    facts.into_iter().map(|(name, text)| (name, sanitise::line(&text))).collect()
 }
 
 /// Shows what went wrong, in the words of the screen, with the time.
-fn told(lines: &[Line], colour: bool) -> String {
+pub(super) fn told(lines: &[Line], colour: bool) -> String {
     let mut plain = Plain::new(Mode::Quiet { colour });
     // The page of `--ask` and `--diff` is no warning.
     let is_page = |event: &Event| matches!(event, Event::Finished { .. } | Event::Foreseen { .. });
@@ -133,7 +142,7 @@ fn told(lines: &[Line], colour: bool) -> String {
 }
 
 /// Each copy with its time, and how long it was to take.
-fn sent(lines: &[Line]) -> String {
+pub(super) fn sent(lines: &[Line]) -> String {
     let mut foreseen: BTreeMap<Option<&HostName>, Option<u64>> = BTreeMap::new();
     let mut out = String::new();
     for line in lines {
@@ -154,10 +163,10 @@ fn sent(lines: &[Line]) -> String {
     out
 }
 
-type Matrix<'a> = (Phase, &'a [Cell]);
+pub(super) type Matrix<'a> = (Phase, &'a [Cell]);
 
 /// The baseline, and the last matrix if it is another one.
-fn matrices(lines: &[Line]) -> (Option<Matrix<'_>>, Option<Matrix<'_>>) {
+pub(super) fn matrices(lines: &[Line]) -> (Option<Matrix<'_>>, Option<Matrix<'_>>) {
     let all: Vec<Matrix<'_>> = lines
         .iter()
         .filter_map(|line| match &line.event {

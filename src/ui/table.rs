@@ -19,6 +19,10 @@ impl TableCell {
         &self.text
     }
 
+    pub(crate) fn tone(&self) -> Option<Tone> {
+        self.tone
+    }
+
     /// With at most this many columns.
     pub(crate) fn cut(&self, columns: usize) -> Self {
         Self { tone: self.tone, text: cut_between_words(&self.text, columns) }

@@ -22,6 +22,17 @@ pub enum Took {
     Stuck,
 }
 
+/// A stretch of a phase, on the run's own clock: from its first event, without the time between the death of a program
+/// and the recovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelineSpan {
+    /// `None`: the fleet's.
+    pub host: Option<HostName>,
+    pub phase: Phase,
+    pub from: Duration,
+    pub to: Duration,
+}
+
 /// A table of hosts and phases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
@@ -31,26 +42,48 @@ pub struct Timeline {
     pub fleet: Vec<Duration>,
     /// In the inventory's order, with one answer for each phase.
     pub hosts: Vec<(HostName, Vec<Took>)>,
+    /// In the order in which the phases began, each phase's own before those of its hosts.
+    pub spans: Vec<TimelineSpan>,
+    /// How long the run worked.
+    pub worked: Duration,
 }
 
 /// One time that a phase was gone through: a recovery goes through some of them again.
 struct Passage {
     phase: Phase,
     began: SystemTime,
+    /// Before it no program worked for so long.
+    idle: Duration,
     /// When something else began.
     ended: Option<SystemTime>,
     done: BTreeMap<HostName, SystemTime>,
 }
 
 impl Passage {
-    fn took(&self) -> Duration {
+    fn end(&self) -> SystemTime {
         let last_done = self.done.values().max().copied();
         let end = match self.phase {
             // They go on side by side, so that what begins next ends neither.
             Phase::Build | Phase::Survey => last_done.or(self.ended),
             _ => self.ended.or(last_done),
         };
-        since(self.began, end.unwrap_or(self.began))
+        end.unwrap_or(self.began)
+    }
+
+    fn took(&self) -> Duration {
+        since(self.began, self.end())
+    }
+
+    fn spans(&self, run_began: SystemTime) -> impl Iterator<Item = TimelineSpan> {
+        let at = move |time: SystemTime| since(run_began, time).saturating_sub(self.idle);
+        let span = move |host: Option<HostName>, end: SystemTime| TimelineSpan {
+            host,
+            phase: self.phase,
+            from: at(self.began),
+            to: at(end).max(at(self.began)),
+        };
+        let hosts = self.done.iter().map(move |(host, done)| span(Some(host.clone()), *done));
+        std::iter::once(span(None, self.end())).chain(hosts)
     }
 }
 
@@ -72,8 +105,9 @@ impl Timeline {
         let mut passages: Vec<Passage> = Vec::new();
         let mut order: Vec<HostName> = Vec::new();
         let mut changing: Vec<HostName> = Vec::new();
-        let mut last = None;
+        let (mut first, mut last, mut idle) = (None, None, Duration::ZERO);
         for line in lines {
+            first = first.or(Some(line.at));
             let mut done = |host: &HostName, phases: &[Phase]| {
                 let passage = passages.iter_mut().rev().find(|passage| phases.contains(&passage.phase));
                 if let Some(passage) = passage {
@@ -85,6 +119,7 @@ impl Timeline {
                 Event::RecoverStarted { hosts, .. } => {
                     // Between the end of the push and the recovery no program worked.
                     end_all(&mut passages, last.unwrap_or(line.at));
+                    idle += since(last.unwrap_or(line.at), line.at);
                     order.extend(hosts.iter().filter(|host| !order.contains(host)).cloned().collect::<Vec<_>>());
                 }
                 Event::Planned { hosts } => {
@@ -95,7 +130,7 @@ impl Timeline {
                     if *phase != Phase::Survey {
                         end_all(&mut passages, line.at);
                     }
-                    passages.push(Passage { phase: *phase, began: line.at, ended: None, done: BTreeMap::new() });
+                    passages.push(Passage { phase: *phase, began: line.at, idle, ended: None, done: BTreeMap::new() });
                 }
                 Event::HostDone { host, phase } => done(host, &[*phase]),
                 Event::GuardDisarmed { host } => done(host, &[Phase::Disarm, Phase::RollBack]),
@@ -108,7 +143,13 @@ impl Timeline {
         if let Some(at) = last {
             end_all(&mut passages, at);
         }
-        Self::summed(&passages, order, &changing)
+        let spans = first.map(|began| passages.iter().flat_map(|passage| passage.spans(began)).collect());
+        let worked = first.zip(last).map(|(first, last)| since(first, last).saturating_sub(idle));
+        Self {
+            spans: spans.unwrap_or_default(),
+            worked: worked.unwrap_or_default(),
+            ..Self::summed(&passages, order, &changing)
+        }
     }
 
     fn summed(passages: &[Passage], mut order: Vec<HostName>, changing: &[HostName]) -> Self {
@@ -138,7 +179,7 @@ impl Timeline {
             (host, took)
         };
         let hosts = order.into_iter().map(row).collect();
-        Self { phases, fleet, hosts }
+        Self { phases, fleet, hosts, spans: Vec::new(), worked: Duration::ZERO }
     }
 
     /// Draws it within `width` columns; every line ends in a line end. Nothing for a run that came to no phase.

@@ -106,9 +106,17 @@ fn global_options_stand_before_or_after_the_command() {
 
 #[test]
 fn looking_back_begins_with_the_last_run() {
-    let show = ShowArgs { run: "last".into(), report: false, with_logs: false, output: None };
+    let show =
+        ShowArgs { run: "last".into(), report: false, html: None, redacted: false, with_logs: false, output: None };
     assert_eq!(parse("fleetdeploy show").unwrap().command, CliCommand::Show(show));
-    let show = ShowArgs { run: "2026".into(), report: true, with_logs: false, output: Some("-".into()) };
+    let show = ShowArgs {
+        run: "2026".into(),
+        report: true,
+        html: None,
+        redacted: false,
+        with_logs: false,
+        output: Some("-".into()),
+    };
     assert_eq!(parse("fleetdeploy show 2026 --report --output -").unwrap().command, CliCommand::Show(show));
     let replay = ReplayArgs { file: "last".into(), speed: 2.5, until: Some(Duration::from_millis(1500)) };
     let words = "fleetdeploy replay last --speed 2.5 --until 1.5";

@@ -169,12 +169,10 @@ impl Worded for WorkstationFault {
             }
             Self::NoTemporaryFolder { .. } => "TMPDIR names another place for it",
             Self::ReportUnwritable { is_there: true, .. } => {
-                "nothing is overwritten: name another file with --output FILE, or print it with --output -"
+                "nothing is overwritten: name another file, or `-` to print it"
             }
-            Self::ReportUnwritable { is_there: false, .. } => {
-                "name another file with --output FILE, or print the report with --output -"
-            }
-            Self::ReportCutShort { .. } => "make room, and write it again with --output FILE",
+            Self::ReportUnwritable { is_there: false, .. } => "name another file, or `-` to print it",
+            Self::ReportCutShort { .. } => "make room, and write it to another file",
             Self::SocketsHaveNoPlace { .. } => {
                 "make room in /tmp, or set XDG_RUNTIME_DIR to a folder of yours, with a short path"
             }
