@@ -165,16 +165,12 @@ write_survivor() {
         "old_current $current" "old_profile $profile" "old_generation $generation" "boot_loader ${told_loader:--}" \
         "seconds $seconds" "panic $survivor_panic" "watchdog $survivor_watchdog" \
         "path $1/bin:$2/bin:/usr/sbin:/usr/bin:/sbin:/bin" "shell $3"
-    set -f
-    IFS=,
-    for plan_word in $tuning; do
-        case ${plan_word%%=*}:${plan_word#*=} in
-        "$plan_word:"* | :* | *[!a-z_]*:* | *: | *:*[!0-9]*) ;;
-        *) set -- "$@" "${plan_word%%=*} ${plan_word#*=}" ;;
-        esac
-    done
+    read_tuning "$tuning"
+    IFS='
+'
+    # shellcheck disable=SC2086 # lines
+    set -- "$@" $tuned
     unset IFS
-    set +f
     mkdir -p "$folder" 2>/dev/null && ln -sfn "$old" "$folder/old" && ln -sfn "$new" "$folder/new" || return
     # Of a trial that was cut off here.
     rm -f "$folder/plan" "$folder/entry" "$folder/kept-by-firmware" "$folder/trace" "$folder/proven" "$folder/over" \
