@@ -6,13 +6,13 @@ use pretty_assertions::assert_eq;
 use super::guard::run_killed;
 use super::{A, B, BOOT_ID, C, Host, shells};
 
-const FOLDER: &str = "nix/var/nix/gcroots/fleetdeploy/.trial/r-1";
+pub(super) const FOLDER: &str = "nix/var/nix/gcroots/fleetdeploy/.trial/r-1";
 const HOLD: &str = "nix/var/nix/gcroots/fleetdeploy/reboot.lease";
 const ENTRIES: &str = "boot/loader/entries";
 const OURS: &str = "boot/loader/entries/fleetdeploy-trial.conf";
 const WATCHDOG_STATE: &str = "sys/class/watchdog/watchdog0/state";
 const OTHER_BOOT: &str = "00000000-0000-4000-8000-000000000000";
-const ARM: &str = "r-1 ada@laptop BOOT 1020 A B 300 900 - LIB GUARD BEGIN";
+pub(super) const ARM: &str = "r-1 ada@laptop BOOT 1020 A B 300 900 - LIB GUARD BEGIN";
 
 const STEPS: [&str; 4] = ["lib.sh", "boot.sh", "boot_once.sh", "trials.sh"];
 const GUARD: [&str; 7] = ["lib.sh", "boot.sh", "boot_once.sh", "trials.sh", "restore.sh", "guard.sh", "guard_trial.sh"];
@@ -34,9 +34,9 @@ const LOADER: &str = r#"
 "#;
 
 /// What is otherwise on a host.
-type Change = fn(&Host);
+pub(super) type Change = fn(&Host);
 
-const FIRE: &str = r#"
+pub(super) const FIRE: &str = r#"
     tries=2
     nap() { :; }
     reboot_this_host() { echo REBOOT >>"$root/log"; exit 0; }
@@ -44,7 +44,7 @@ const FIRE: &str = r#"
     main
 "#;
 
-fn with_systems(words: &str) -> String {
+pub(super) fn with_systems(words: &str) -> String {
     words
         .split(' ')
         .map(|word| match word {
@@ -58,7 +58,7 @@ fn with_systems(words: &str) -> String {
 }
 
 /// A rolling reboot r-1 holds the host, which has booted A and runs B.
-async fn held() -> Host {
+pub(super) async fn held() -> Host {
     let host = Host::with(None).await;
     for link in ["run/current-system", "nix/var/nix/profiles/system"] {
         host.remove(link);
@@ -180,7 +180,7 @@ async fn going() -> Host {
 }
 
 /// Another boot: /run is empty, and so is what was to be booted once.
-fn reboot(host: &Host, system: &str, line: &str) {
+pub(super) fn reboot(host: &Host, system: &str, line: &str) {
     std::fs::remove_dir_all(host.path("run")).unwrap();
     host.link("run/current-system", system);
     host.link("run/booted-system", system);
@@ -230,7 +230,7 @@ fn token(host: &Host) -> String {
     names.join(" ")
 }
 
-fn fire(host: &Host) {
+pub(super) fn fire(host: &Host) {
     let name = token(host);
     let fired = name.replace("armed", "fired");
     std::fs::rename(
@@ -240,7 +240,7 @@ fn fire(host: &Host) {
     .unwrap();
 }
 
-fn exists(host: &Host, path: &str) -> bool {
+pub(super) fn exists(host: &Host, path: &str) -> bool {
     host.path(path).symlink_metadata().is_ok()
 }
 
