@@ -174,7 +174,7 @@ write_survivor() {
     mkdir -p "$folder" 2>/dev/null && ln -sfn "$old" "$folder/old" && ln -sfn "$new" "$folder/new" || return
     # Of a trial that was cut off here.
     rm -f "$folder/plan" "$folder/entry" "$folder/kept-by-firmware" "$folder/trace" "$folder/proven" "$folder/over" \
-        "$folder/failed"
+        "$folder/failed" "$folder/witness"
     write_lines "$folder/guard.sh" "$lib_text" "$guard_text" &&
         write_lines "$folder/begin.sh" "$lib_text" "$begin_text" &&
         printf '%s\n' "$@" 2>/dev/null >"$folder/plan.new" &&
@@ -184,6 +184,8 @@ write_survivor() {
 
 # Trials that are over, once the new survivor is there: it says what they said. No next boot is set here.
 clean_older() {
+    for older_folder in "$trials"/*; do look_at_witness "$older_folder"; done
+    dismiss_witness
     for older_folder in "$trials"/*; do
         if [ ! -d "$older_folder" ] || [ "$older_folder" = "$folder" ]; then continue; fi
         remove_trial_entry || return
