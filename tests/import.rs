@@ -8,7 +8,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetdeploy::commands::Cli;
 use fleetdeploy::inventory::Inventory;
 use fleetdeploy::inventory::model::{Become, Jump};
 use fleetdeploy::local::process::{Finished, Invocation};

@@ -23,6 +23,8 @@ mod rolling;
 mod traces;
 #[path = "scripts/trial.rs"]
 mod trial;
+#[path = "scripts/trial_grub.rs"]
+mod trial_grub;
 
 const A: &str = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-vps-25.11.1";
 const B: &str = "/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-nixos-system-vps-25.11.2";

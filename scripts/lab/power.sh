@@ -59,6 +59,7 @@ vm() {
         wait "$!"
     ) || status=$?
     exec {orders}>&-
+    ! grep -qs '"event": "WATCHDOG"' "$host/qmp.log" || echo "=== reset by its watchdog ==="
     if [ "$status" = 0 ] && ! grep -qs '"reason": "guest-shutdown"' "$host/qmp.log"; then status=133; fi
     return "$status"
 }

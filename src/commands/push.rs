@@ -101,7 +101,8 @@ pub struct PushArgs {
     pub no_trial: bool,
     /// With --reboot: refuse to reboot a host that cannot try its new system, as `fleetdeploy reboot --trial`
     ///
-    /// That is found out after the commit, which stays; then no host is rebooted.
+    /// Nothing is pushed then, if it can be told before; what is found out after the commit, which stays, means that no
+    /// host is rebooted.
     #[arg(long, requires = "reboot")]
     pub trial: bool,
 }

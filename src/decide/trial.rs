@@ -81,6 +81,7 @@ impl TrialRefusal {
             TrialLack::NoVariables => Self::TrialVariablesMissing,
             TrialLack::OtherLoader => Self::TrialOtherLoaderStarted,
             TrialLack::ReadOnlyVariables => Self::TrialVariablesReadOnly,
+            TrialLack::Forgets => Self::TrialVariablesForgotten,
             TrialLack::ChosenByVariable { entry } => Self::TrialDefaultByVariable { entry: entry.clone() },
             TrialLack::Image => Self::TrialImageSigned,
             TrialLack::Bios => Self::TrialGrubOnBios,
@@ -177,6 +178,7 @@ mod tests {
             (TrialLack::NoVariables, TrialRefusal::TrialVariablesMissing),
             (TrialLack::OtherLoader, TrialRefusal::TrialOtherLoaderStarted),
             (TrialLack::ReadOnlyVariables, TrialRefusal::TrialVariablesReadOnly),
+            (TrialLack::Forgets, TrialRefusal::TrialVariablesForgotten),
             (
                 TrialLack::ChosenByVariable { entry: text("windows.conf") },
                 TrialRefusal::TrialDefaultByVariable { entry: text("windows.conf") },

@@ -20,7 +20,7 @@ use super::probing::Probing;
 use super::shutdown::Shutdown;
 use crate::decide::asking::Continuity;
 use crate::decide::reboot::trial::times::SETTLE_AFTER_BOOT;
-use crate::decide::reboot::trial::{ToTry, TrialOrder, TrialWish};
+use crate::decide::reboot::trial::{ToTry, TrialOrder, TrialWish, said_once};
 use crate::decide::reboot::{HostEnd, RebootEffect, RebootEntry, RebootInput, RollingReboot, tried_one_by_one};
 use crate::decide::survey::{ByHand, Weight, judge_by_hand};
 use crate::decide::vocabulary::Signal;
@@ -326,12 +326,13 @@ impl RebootDriver<'_> {
         let is_own = |machine_id: &str, boot_id: &str| machine.as_ref().is_some_and(|own| own.is(machine_id, boot_id));
         let mut trials = BTreeMap::new();
         let mut is_refused = false;
+        let mut untried = Vec::new();
         for (name, facts) in views.iter().filter(|view| view.selected).map(|view| (&view.host.name, view.facts)) {
             let is_own = is_own(&facts.machine_id, &facts.standing.boot_id);
             match ToTry::of(self.run, self.fleet_host(name), facts, is_own, self.tries) {
                 ToTry::Nothing => {}
                 ToTry::Plan(plan) => drop(trials.insert(name.clone(), plan)),
-                ToTry::Not(why) => self.inquiry.tell(Event::warned(Some(name), why)),
+                ToTry::Not(why) => untried.push((name.clone(), why)),
                 ToTry::NotAgain(why) if self.inquiry.scope.allowed.drift => {
                     self.inquiry.tell(Event::warned(Some(name), why));
                 }
@@ -343,6 +344,9 @@ impl RebootDriver<'_> {
         }
         if is_refused {
             return Err(RollingReason::RebootNotAllowed.into());
+        }
+        for (host, why) in said_once(untried) {
+            self.inquiry.tell(Event::warned(host.as_ref(), why));
         }
         let plan = plan(&views, self.inquiry.links(&survey));
         self.inquiry.tell(Event::PhaseStarted { phase: Phase::Baseline });

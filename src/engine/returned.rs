@@ -1,13 +1,16 @@
-//! Takes away what earlier runs have left, before a push begins: leases of rolling reboots that are over, and the
-//! traces of a run that was ended on old while a host was missing, if that host is back on old, at rest.
+//! Takes away what earlier runs have left, before a push begins: leases of rolling reboots that are over, what trials
+//! have left at rest, and the traces of a run that was ended on old while a host was missing, if that host is back on
+//! old, at rest.
 //!
-//! The second is what `recover` would do there, by the same rules: every host of the run is asked anew, and nothing is
+//! The last is what `recover` would do there, by the same rules: every host of the run is asked anew, and nothing is
 //! done if anything else would have to be done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::FutureExt;
 
 use super::epochs::tag;
 use super::inquiry::Inquiry;
@@ -16,6 +19,7 @@ use super::shutdown::Shutdown;
 use super::surroundings::{CleanedUp, Surroundings};
 use super::surveyor::{SshSurveyor, Surveyor, let_go_all};
 use crate::decide::left_to_guard::LeftRun;
+use crate::decide::reboot::trial::left::{TrialLeft, TrialRemedy};
 use crate::decide::survey::Surveyed;
 use crate::decide::transaction::recover::Aim;
 use crate::decide::vocabulary::{Entry, Signal};
@@ -23,6 +27,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::leftover::Left;
 use crate::event::reason::recover::{CleaningUp, RecoverReason};
+use crate::event::reason::trying::TryingReason;
 use crate::event::stream::Events;
 use crate::event::{Event, GUARD_TRACE, Outcome};
 use crate::facts::plan::Plan;
@@ -38,12 +43,37 @@ pub(super) struct Leftovers {
     returned: Returned,
     /// Leases of rolling reboots, by the hosts that hold them.
     rolling: BTreeMap<HostName, String>,
+    /// What trials have left at rest.
+    trials: Vec<TrialAtRest>,
+}
+
+/// What a trial has left on a host that stands on one system: its boot loader needs nothing, so that the clean-up moves
+/// nothing that the push has seen. The host itself refuses it where anything of any trial goes on there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TrialAtRest {
+    host: HostName,
+    boot_id: String,
+    run: String,
+}
+
+impl TrialAtRest {
+    fn all(view: &Surveyed<'_>) -> Vec<Self> {
+        let (standing, host) = (&view.facts.standing, &view.host.name);
+        let is_still = standing.systems.known_boot_default().is_some() && standing.systems.agree();
+        let at_rest = |run: &&String| {
+            is_still && TrialLeft::of(run, standing).is_some_and(|left| left.remedy() == TrialRemedy::Clean)
+        };
+        let runs = standing.trial.survivors.iter().map(|survivor| &survivor.run).filter(at_rest);
+        let of = |run: &String| Self { host: host.clone(), boot_id: standing.boot_id.clone(), run: run.clone() };
+        runs.map(of).collect()
+    }
 }
 
 impl Leftovers {
     pub(super) fn of(fleet: &str, views: &[Surveyed<'_>]) -> Self {
         let rolling = views.iter().filter_map(|view| Some((view.host.name.clone(), view.facts.rolling_over.clone()?)));
-        Self { returned: returned(fleet, views), rolling: rolling.collect() }
+        let trials = views.iter().flat_map(TrialAtRest::all).collect();
+        Self { returned: returned(fleet, views), rolling: rolling.collect(), trials }
     }
 }
 
@@ -103,9 +133,25 @@ impl Leftovers {
         surroundings: &mut impl Surroundings,
         shutdown: &mut Shutdown,
     ) -> Result<(), Signal> {
-        let Self { returned, rolling } = self;
+        let Self { returned, rolling, trials } = self;
         let over = fleet.hosts.iter().filter_map(|host| Some((host, rolling.get(&host.name)?.as_str())));
         let_go_all(surveyor, over.collect()).await;
+        let cleanings = trials.iter().filter_map(|left| {
+            let host = fleet.hosts.iter().find(|host| host.name == left.host)?;
+            let cleaning = surveyor.mend_trial(host, &left.run, &left.boot_id, TrialRemedy::Clean, "");
+            Some(cleaning.map(move |answer| (left, answer)))
+        });
+        let tidied = tokio::select! {
+            tidied = futures::future::join_all(cleanings) => tidied,
+            signal = shutdown.requested() => return Err(signal),
+        };
+        for (TrialAtRest { host, run, .. }, answer) in tidied {
+            let told = match answer {
+                Ok(()) => TryingReason::TrialCleaned { run: run.clone(), cause: None },
+                Err(cause) => TryingReason::TrialRemains { cause: cause.into() },
+            };
+            events.publish(Event::warned(Some(host), told));
+        }
         for (run, hosts) in returned {
             for event in looking(fleet, skipped, run) {
                 events.publish(event);
@@ -240,7 +286,6 @@ impl RecoveryRecords for RecoveryNotes {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
     use futures::future::BoxFuture;
     use pretty_assertions::assert_eq;
 
@@ -255,12 +300,13 @@ mod tests {
     use crate::engine::orders::{HostClock, Orders};
     use crate::engine::recover::tests::{RUN, Told, facts, held};
     use crate::event::reason::sample::Sample;
-    use crate::facts::host::Facts;
+    use crate::facts::host::{Facts, GuardState, Standing};
     use crate::facts::links::{LinkId, Round};
     use crate::facts::plan::HostId;
     use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
     use crate::facts::systems::{Roots, Systems};
     use crate::facts::traces::{EndMark, EndSide, Ended, RunMark, RunTraces};
+    use crate::facts::trial::{TrialSurvivor, TrialSystems};
 
     const LAB: &str = "hosts: {vps: , nas: }\nfleets: {lab: {flake: ., hosts: all}}\n";
 
@@ -415,7 +461,14 @@ mod tests {
     /// writes down of the end of that run.
     async fn clears(surveyor: impl Surveyor, is_full: bool) -> (Vec<(HostName, String)>, Vec<CleanedUp>) {
         let returned = [(RUN.to_owned(), [(name("vps"), Vec::new())].into())].into();
-        let leftovers = Leftovers { returned, rolling: BTreeMap::new() };
+        clears_all(Leftovers { returned, ..Leftovers::default() }, surveyor, is_full).await
+    }
+
+    async fn clears_all(
+        leftovers: Leftovers,
+        surveyor: impl Surveyor,
+        is_full: bool,
+    ) -> (Vec<(HostName, String)>, Vec<CleanedUp>) {
         let events = Events::new(None);
         let (told, heard) = std::sync::mpsc::channel();
         let listener = events.listen("test", move |line| {
@@ -466,6 +519,40 @@ mod tests {
     async fn what_another_coordinator_has_cleaned_away_meanwhile_does_not_stay() {
         let is_removed = (name("vps"), "leftover-removed".to_owned());
         assert_eq!(clears(all(&facts(&[])), false).await, (vec![is_removed], Vec::new()));
+    }
+
+    /// A trial that goes on, or that ended with its host between two systems, is not a push's affair.
+    #[tokio::test]
+    async fn what_a_trial_has_left_at_rest_is_cleaned_before_the_push_begins() {
+        let fleet = fleet(LAB);
+        let left = |change: &dyn Fn(&mut Standing)| {
+            let mut facts = well().facts;
+            let systems = TrialSystems { booted: system('b', "0"), tried: system('a', "1"), before: system('a', "1") };
+            let survivor = TrialSurvivor {
+                run: RUN.to_owned(),
+                owner: "ada@laptop".to_owned(),
+                systems: Some(systems),
+                seconds: 900,
+                kept_by_firmware: false,
+                proven: true,
+                over: true,
+                failed: None,
+                trace: None,
+            };
+            facts.standing.trial.survivors.push(survivor);
+            change(&mut facts.standing);
+            let host = &fleet.hosts[0];
+            let times = Times::of(host, fleet.settle, fleet.steady());
+            Leftovers::of("lab", &[Surveyed { host, selected: true, facts: &facts, new: None, times }])
+        };
+        let armed = GuardState::Armed { run: RUN.to_owned(), deadline: 2000 };
+        assert_eq!(left(&|at| at.guard = armed.clone()), Leftovers::default());
+        assert_eq!(left(&|at| at.systems.boot_default = system('b', "0")), Leftovers::default());
+        assert_eq!(left(&|at| at.trial.survivors[0].failed = Some("no login".to_owned())), Leftovers::default());
+        let leftovers = left(&|_| ());
+        assert_eq!(leftovers.trials.len(), 1);
+        let (told, _) = clears_all(leftovers, all(&facts(&[])), false).await;
+        assert_eq!(told, [(name("vps"), "trial-cleaned".to_owned())]);
     }
 
     /// Whoever began the rolling reboot ends it; the push goes on all the same.

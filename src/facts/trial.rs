@@ -27,6 +27,8 @@ pub enum TrialLack {
     /// systemd-boot has not left its name in them, in this boot.
     OtherLoader,
     ReadOnlyVariables,
+    /// What starts it now has forgotten EFI variables over the reboot into a trial.
+    Forgets,
     /// An EFI variable chooses the boot default.
     ChosenByVariable {
         entry: String,

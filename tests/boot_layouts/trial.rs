@@ -72,7 +72,11 @@ async fn what_systemd_boot_lacks_is_named() {
     };
     assert!(said(&with("rw,nosuid", "rw")).await.contains(&"trial_means efi-variable".to_owned()), "{EFI}");
     let image = Image::generation(3, B).bytes();
-    let rows: [(Tree, &str); 11] = [
+    let forgets = |name: &str| systemd_boot().file("nix/var/nix/gcroots/fleetdeploy/.trial/forgets", name);
+    let another = said(&forgets("systemd-boot_257.12\n")).await;
+    assert!(another.contains(&"trial_means efi-variable".to_owned()), "another loader, or firmware: {another:?}");
+    let rows: [(Tree, &str); 12] = [
+        (forgets("systemd-boot_257.13\n"), "forgets"),
         (systemd_boot().file("boot/loader/entries/Other.conf", "title other\n"), "line-unknown"),
         (systemd_boot().without("sys/firmware/efi/efivars"), "no-variables"),
         (systemd_boot().without("sys/firmware/efi/efivars").folder("sys/firmware/efi/efivars"), "other-loader"),

@@ -6,13 +6,13 @@ use pretty_assertions::assert_eq;
 use super::guard::run_killed;
 use super::{A, B, BOOT_ID, C, Host, shells};
 
-const FOLDER: &str = "nix/var/nix/gcroots/fleetdeploy/.trial/r-1";
+pub(super) const FOLDER: &str = "nix/var/nix/gcroots/fleetdeploy/.trial/r-1";
 const HOLD: &str = "nix/var/nix/gcroots/fleetdeploy/reboot.lease";
 const ENTRIES: &str = "boot/loader/entries";
 const OURS: &str = "boot/loader/entries/fleetdeploy-trial.conf";
 const WATCHDOG_STATE: &str = "sys/class/watchdog/watchdog0/state";
 const OTHER_BOOT: &str = "00000000-0000-4000-8000-000000000000";
-const ARM: &str = "r-1 ada@laptop BOOT 1020 A B 300 900 - LIB GUARD BEGIN";
+pub(super) const ARM: &str = "r-1 ada@laptop BOOT 1020 A B 300 900 - LIB GUARD BEGIN";
 
 const STEPS: [&str; 4] = ["lib.sh", "boot.sh", "boot_once.sh", "trials.sh"];
 const GUARD: [&str; 7] = ["lib.sh", "boot.sh", "boot_once.sh", "trials.sh", "restore.sh", "guard.sh", "guard_trial.sh"];
@@ -34,9 +34,9 @@ const LOADER: &str = r#"
 "#;
 
 /// What is otherwise on a host.
-type Change = fn(&Host);
+pub(super) type Change = fn(&Host);
 
-const FIRE: &str = r#"
+pub(super) const FIRE: &str = r#"
     tries=2
     nap() { :; }
     reboot_this_host() { echo REBOOT >>"$root/log"; exit 0; }
@@ -44,7 +44,7 @@ const FIRE: &str = r#"
     main
 "#;
 
-fn with_systems(words: &str) -> String {
+pub(super) fn with_systems(words: &str) -> String {
     words
         .split(' ')
         .map(|word| match word {
@@ -58,7 +58,7 @@ fn with_systems(words: &str) -> String {
 }
 
 /// A rolling reboot r-1 holds the host, which has booted A and runs B.
-async fn held() -> Host {
+pub(super) async fn held() -> Host {
     let host = Host::with(None).await;
     for link in ["run/current-system", "nix/var/nix/profiles/system"] {
         host.remove(link);
@@ -180,7 +180,7 @@ async fn going() -> Host {
 }
 
 /// Another boot: /run is empty, and so is what was to be booted once.
-fn reboot(host: &Host, system: &str, line: &str) {
+pub(super) fn reboot(host: &Host, system: &str, line: &str) {
     std::fs::remove_dir_all(host.path("run")).unwrap();
     host.link("run/current-system", system);
     host.link("run/booted-system", system);
@@ -230,7 +230,7 @@ fn token(host: &Host) -> String {
     names.join(" ")
 }
 
-fn fire(host: &Host) {
+pub(super) fn fire(host: &Host) {
     let name = token(host);
     let fired = name.replace("armed", "fired");
     std::fs::rename(
@@ -240,7 +240,7 @@ fn fire(host: &Host) {
     .unwrap();
 }
 
-fn exists(host: &Host, path: &str) -> bool {
+pub(super) fn exists(host: &Host, path: &str) -> bool {
     host.path(path).symlink_metadata().is_ok()
 }
 
@@ -535,6 +535,72 @@ async fn a_guard_that_is_to_go_sets_the_next_boot_and_reboots_as_often_as_it_is_
         guard(&host, shell, FIRE).await;
         assert_eq!(host.text("log"), "REBOOT\n");
     }
+}
+
+const WITNESS: &str = "sys/firmware/efi/efivars/FleetdeployWitness-5c0f4b6e-9d0a-4a52-8f0e-2b7f6f0c3d41";
+const FORGETS: &str = "nix/var/nix/gcroots/fleetdeploy/.trial/forgets";
+
+/// The next boot is gone in each of these boots, and only one of them tells why.
+#[tokio::test]
+async fn a_firmware_that_forgets_is_known_by_a_variable_that_no_loader_takes() {
+    let boots: [(bool, Change); 5] = [
+        (true, |host| host.remove(WITNESS)),
+        // The trial was booted, and crashed.
+        (false, |_| {}),
+        // No variable can be read: they are not mounted, or another loader has started it.
+        (false, |host| {
+            host.remove(WITNESS);
+            host.remove(&variable("LoaderInfo"));
+        }),
+        // It was set, and the power was cut before that was written down.
+        (false, |host| host.remove(&format!("{FOLDER}/witness"))),
+        (false, |host| {
+            host.remove(WITNESS);
+            host.remove(&format!("{FOLDER}/witness"));
+        }),
+    ];
+    for (at, (forgets, change)) in boots.into_iter().enumerate() {
+        let host = going().await;
+        host.write(&variable("LoaderInfo"), utf16("systemd-boot 257.13"));
+        host.write(&variable("LoaderFirmwareInfo"), utf16("Some BIOS 1.0"));
+        for _ in 0..2 {
+            guard(&host, "bash", FIRE).await;
+            assert_eq!(host.text("log").lines().last(), Some("REBOOT"));
+            assert_eq!(std::fs::read(host.path(WITNESS)).unwrap(), b"\x07\0\0\0kept");
+            assert!(exists(&host, &format!("{FOLDER}/witness")));
+        }
+        reboot(&host, A, "");
+        change(&host);
+        for _ in 0..2 {
+            assert_eq!(refusal(&host, "clean_trial.sh", "r-1 why").await, "");
+            assert_eq!(host.text(FORGETS), if forgets { "systemd-boot_257.13,Some_BIOS_1.0\n" } else { "" }, "{at}");
+            assert!(!exists(&host, WITNESS) && !exists(&host, &format!("{FOLDER}/witness")), "{at}");
+        }
+    }
+    // The next trial looks, too, where nobody has cleaned; and one that is kept has shown that it takes them.
+    let host = held().await;
+    let older = "nix/var/nix/gcroots/fleetdeploy/.trial/r-0";
+    host.write(&format!("{older}/plan"), format!("run r-0\naction trial\nbooted {A}\ntried {B}\nold_boot {B}\n"));
+    host.write(&format!("{older}/witness"), "");
+    host.write(&variable("LoaderInfo"), utf16("systemd-boot 257.13"));
+    assert_eq!(refusal(&host, "arm_trial.sh", ARM).await, "");
+    assert_eq!((exists(&host, older), host.text(FORGETS).as_str()), (false, "systemd-boot_257.13\n"));
+    let host = proven().await;
+    host.write(FORGETS, "systemd-boot_257.13\n");
+    assert_eq!(refusal(&host, "end_trial.sh", &format!("r-1 {OTHER_BOOT}")).await, "");
+    assert_eq!(refusal(&host, "clean_trial.sh", "r-1 why").await, "");
+    assert!(!exists(&host, FORGETS));
+}
+
+/// A variable that cannot be written costs no trial.
+#[tokio::test]
+async fn a_guard_goes_without_the_witness_that_it_cannot_call() {
+    let host = going().await;
+    host.write(&variable("LoaderInfo"), utf16("systemd-boot 257.13"));
+    host.write(&format!("{WITNESS}/full"), "a folder, which nobody writes into");
+    guard(&host, "bash", FIRE).await;
+    assert_eq!((host.text("log").as_str(), host.text("next-boot").trim()), ("REBOOT\n", "fleetdeploy-trial.conf"));
+    assert!(!exists(&host, &format!("{FOLDER}/witness")));
 }
 
 #[tokio::test]

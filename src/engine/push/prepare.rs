@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Preview, Push};
 use crate::decide::preflight;
+use crate::decide::reboot::trial::{TrialWish, hindrance};
 use crate::decide::remembered::remembered;
 use crate::decide::restless::restless;
 use crate::decide::survey::{Surveyed, Weight};
@@ -12,12 +13,14 @@ use crate::engine::baseline::Baseline;
 use crate::engine::inquiry::{Phased, plan, refuse_if};
 use crate::engine::mutex::lock;
 use crate::engine::orders::{HostGuard, Identity, Orders};
+use crate::engine::own_machine::OwnMachine;
 use crate::engine::returned::Leftovers;
 use crate::engine::ssh_hosts::SshHosts;
 use crate::engine::survey::FleetSurvey;
 use crate::event::forecast::NotRun;
 use crate::event::reason::push::PushNote;
 use crate::event::reason::refusal::Refusal;
+use crate::event::reason::trying::TryingReason;
 use crate::event::{Event, HostOutcome, HostPlanned, Phase};
 use crate::facts::links::Link;
 use crate::facts::plan::Plan;
@@ -76,6 +79,7 @@ impl Push<'_> {
         }
         if self.request.reboot.is_some() {
             self.find_overdue_reboots(&views).await;
+            self.demand_trials(&views)?;
         }
 
         self.inquiry.tell(Event::PhaseStarted { phase: Phase::Baseline });
@@ -147,6 +151,25 @@ impl Push<'_> {
             }
         }
         refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), Refusal::HostNotTouchable)
+    }
+
+    /// Refuses where a host that is not to be rebooted untried cannot try its new system: after the commit that would
+    /// come too late. What shows itself only then is refused then.
+    fn demand_trials(&self, views: &[Surveyed<'_>]) -> Phased<()> {
+        if self.request.reboot != Some(TrialWish::Demanded) {
+            return Ok(());
+        }
+        let machine = OwnMachine::read();
+        let to_reboot = lock(&self.need_reboot).clone();
+        let mut is_refused = false;
+        for Surveyed { host, facts, .. } in views.iter().filter(|view| to_reboot.contains(&view.host.name)) {
+            let is_own = machine.as_ref().is_some_and(|own| own.is(&facts.machine_id, &facts.standing.boot_id));
+            if let Some(cause) = hindrance(host, facts, is_own) {
+                is_refused = true;
+                self.inquiry.tell(Event::failed(Some(&host.name), TryingReason::TrialDemanded { cause }));
+            }
+        }
+        refuse_if(is_refused, Refusal::HostNotTouchable)
     }
 
     /// Takes units that made an earlier run roll back out of those that had failed before this run: that run broke

@@ -49,6 +49,8 @@ pub enum TrialRefusal {
     TrialOtherLoaderStarted,
     /// Its EFI variables cannot be written.
     TrialVariablesReadOnly,
+    /// Its firmware has forgotten EFI variables over the reboot into an earlier trial.
+    TrialVariablesForgotten,
     /// An EFI variable chooses the boot default, past what an installer writes.
     TrialDefaultByVariable { entry: String },
     /// Its boot default is a unified image.

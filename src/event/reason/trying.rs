@@ -15,6 +15,12 @@ use crate::inventory::model::HostName;
 pub enum TryingReason {
     /// The host is rebooted as without trials.
     RebootedUntried { cause: AnyReason },
+    /// Several are, all for the same reason.
+    HostsRebootedUntried {
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+        cause: AnyReason,
+    },
     /// Its new system cannot be tried, and a person wants no other reboot.
     TrialDemanded { cause: AnyReason },
     /// Hosts that are tried go one by one, though the waves would have taken several at a time.

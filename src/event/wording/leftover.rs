@@ -71,7 +71,7 @@ impl fmt::Display for Left {
             Self::TrialAtRest { fleet, run } => write!(
                 formatter,
                 "a trial of run {run} has left something here, at rest: its boot entry, or the roots of its systems: \
-                 `fleetdeploy recover {fleet}` cleans it"
+                 a push cleans it where the host stands on one system, and `fleetdeploy recover {fleet}` everywhere"
             ),
             Self::RunEndedTwice { run, old, new, .. } => write!(
                 formatter,

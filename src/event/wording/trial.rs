@@ -75,6 +75,9 @@ impl fmt::Display for TrialRefusal {
                 formatter.write_str("its EFI variables do not say that systemd-boot has started it")
             }
             Self::TrialVariablesReadOnly => formatter.write_str("its EFI variables are mounted read-only"),
+            Self::TrialVariablesForgotten => {
+                formatter.write_str("its firmware forgets EFI variables over a reboot, as an earlier trial has shown")
+            }
             Self::TrialDefaultByVariable { entry } => {
                 write!(formatter, "an EFI variable chooses its boot default ({entry}), which no installer moves")
             }
@@ -175,6 +178,10 @@ impl Worded for TrialRefusal {
                 "`bootctl set-default \"\"` there takes it back, unless the variable is LoaderEntryPreferred"
             }
             Self::TrialVariablesReadOnly => "`mount -o remount,rw /sys/firmware/efi/efivars` there",
+            Self::TrialVariablesForgotten => {
+                "`reboot` brings new systems there untried, as with --no-trial; once the firmware keeps them, `rm \
+                 /nix/var/nix/gcroots/fleetdeploy/.trial/forgets` there"
+            }
             Self::TrialGrubReadsNone => {
                 "`boot.loader.grub.extraEntries = \"if [ -s $prefix/fleetdeploy.cfg ]; then source \
                  $prefix/fleetdeploy.cfg; fi\";` in its configuration makes it read that, once that is booted"

@@ -11,6 +11,11 @@ impl fmt::Display for TryingReason {
                 formatter,
                 "is rebooted into its new system at once, because that cannot be tried here first: {cause}"
             ),
+            Self::HostsRebootedUntried { hosts, cause } => write!(
+                formatter,
+                "{} are rebooted into their new systems at once, because these cannot be tried there first: {cause}",
+                super::names(hosts)
+            ),
             Self::TrialDemanded { cause } => write!(
                 formatter,
                 "its new system cannot be tried here first, and with --trial nothing is rebooted into untried: {cause}"
@@ -140,7 +145,7 @@ impl fmt::Display for TryingReason {
 impl Worded for TryingReason {
     fn mend(&self) -> Option<String> {
         match self {
-            Self::RebootedUntried { cause } => cause.mend(),
+            Self::RebootedUntried { cause } | Self::HostsRebootedUntried { cause, .. } => cause.mend(),
             Self::TrialDemanded { .. } => Some("leave out --trial to have it rebooted at once".to_owned()),
             Self::BootsOlder { .. } => Some(
                 "leave out --no-trial to try it again; where its firmware forgets the next boot, `push \
@@ -148,8 +153,8 @@ impl Worded for TryingReason {
                     .to_owned(),
             ),
             Self::BootsOlderUntried { .. } => Some(
-                "give --accept-drift to reboot into what booted last, or leave this host out: no other is rebooted \
-                 beside it"
+                "`push --accept-drift` makes its new system what a reboot brings; or give --accept-drift here to \
+                 reboot into what booted last, or leave this host out: no other is rebooted beside it"
                     .to_owned(),
             ),
             Self::CannotTry { .. } => Some(

@@ -79,6 +79,7 @@ fn lack(text: &str) -> TrialLack {
         "no-variables" => TrialLack::NoVariables,
         "other-loader" => TrialLack::OtherLoader,
         "read-only" => TrialLack::ReadOnlyVariables,
+        "forgets" => TrialLack::Forgets,
         "chosen-by-variable" => TrialLack::ChosenByVariable { entry: whole() },
         "image" => TrialLack::Image,
         "bios" => TrialLack::Bios,

@@ -183,17 +183,13 @@ write_plan() {
         "old_profile ${old_profile:-$profile}" "old_generation ${old_generation:-$generation}" \
         "boot_loader ${told_loader:--}" "action $action" "panic $panic" \
         "path $3/bin:$4/bin:/usr/sbin:/usr/bin:/sbin:/bin" "shell $5"
+    read_tuning "$tuning"
     set -f
-    IFS=,
-    for plan_word in $tuning; do
-        case ${plan_word%%=*}:${plan_word#*=} in
-        "$plan_word:"* | :* | *[!a-z_]*:* | *: | *:*[!0-9]*) ;;
-        *) set -- "$@" "${plan_word%%=*} ${plan_word#*=}" ;;
-        esac
-    done
-    if [ "$loader" = init ]; then
-        IFS='
+    IFS='
 '
+    # shellcheck disable=SC2086 # lines
+    set -- "$@" $tuned
+    if [ "$loader" = init ]; then
         # shellcheck disable=SC2046 # lines
         set -- "$@" $(print_init_links)
     fi

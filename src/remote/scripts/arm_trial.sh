@@ -165,20 +165,16 @@ write_survivor() {
         "old_current $current" "old_profile $profile" "old_generation $generation" "boot_loader ${told_loader:--}" \
         "seconds $seconds" "panic $survivor_panic" "watchdog $survivor_watchdog" \
         "path $1/bin:$2/bin:/usr/sbin:/usr/bin:/sbin:/bin" "shell $3"
-    set -f
-    IFS=,
-    for plan_word in $tuning; do
-        case ${plan_word%%=*}:${plan_word#*=} in
-        "$plan_word:"* | :* | *[!a-z_]*:* | *: | *:*[!0-9]*) ;;
-        *) set -- "$@" "${plan_word%%=*} ${plan_word#*=}" ;;
-        esac
-    done
+    read_tuning "$tuning"
+    IFS='
+'
+    # shellcheck disable=SC2086 # lines
+    set -- "$@" $tuned
     unset IFS
-    set +f
     mkdir -p "$folder" 2>/dev/null && ln -sfn "$old" "$folder/old" && ln -sfn "$new" "$folder/new" || return
     # Of a trial that was cut off here.
     rm -f "$folder/plan" "$folder/entry" "$folder/kept-by-firmware" "$folder/trace" "$folder/proven" "$folder/over" \
-        "$folder/failed"
+        "$folder/failed" "$folder/witness"
     write_lines "$folder/guard.sh" "$lib_text" "$guard_text" &&
         write_lines "$folder/begin.sh" "$lib_text" "$begin_text" &&
         printf '%s\n' "$@" 2>/dev/null >"$folder/plan.new" &&
@@ -188,6 +184,8 @@ write_survivor() {
 
 # Trials that are over, once the new survivor is there: it says what they said. No next boot is set here.
 clean_older() {
+    for older_folder in "$trials"/*; do look_at_witness "$older_folder"; done
+    dismiss_witness
     for older_folder in "$trials"/*; do
         if [ ! -d "$older_folder" ] || [ "$older_folder" = "$folder" ]; then continue; fi
         remove_trial_entry || return

@@ -102,6 +102,7 @@ trial_variables() {
     elif trial_mount "$efi_variables" && [ "$trial_place" = "$efi_variables" ]; then
         case ",$trial_options," in *,ro,*) lacks read-only ;; esac
     fi
+    ! is_forgetful || lacks forgets
 }
 
 # GRUB itself takes the entry back, so it must be able to write its environment: else the entry would be started again

@@ -57,12 +57,16 @@ clean() {
         return 0
     fi
     read_systems
+    look_at_witness "$folder"
     if is_ours_to_take; then
         if ! remove_trial_entry; then
             fail "the next boot cannot be emptied, or our entry not be removed: ${next_boot:-the entry is there}"
             return 0
         fi
+        dismiss_witness
     fi
+    # Its next boot was taken.
+    [ ! -e "$folder/proven" ] || rm -f "$forgetful"
     clean_values
     clean_survivor || return 0
     if of_trial "$run"; then
@@ -107,7 +111,7 @@ clean_survivor() {
         fi
         # `plan` says of what it is the mark.
         rm -f "$folder/new" "$folder/guard.sh" "$folder/begin.sh" "$folder/entry" "$folder/kept-by-firmware" \
-            "$folder/proven" "$folder/over"
+            "$folder/proven" "$folder/over" "$folder/witness"
         return 0
     fi
     # Under another name first: half of it would be taken for one that guards.

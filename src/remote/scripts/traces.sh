@@ -38,6 +38,23 @@ owner_name() {
     [ -n "$owner_name" ] || owner_name=-
 }
 
+# read_tuning TUNING: `-`, or `key=seconds,…` for a guard's constants: $tuned, those of them that are whole, in lines
+# as a plan has them.
+read_tuning() {
+    tuned=''
+    set -f
+    IFS=,
+    for tuning_word in $1; do
+        case ${tuning_word%%=*}:${tuning_word#*=} in
+        "$tuning_word:"* | :* | *[!a-z_]*:* | *: | *:*[!0-9]*) ;;
+        *) tuned="$tuned
+${tuning_word%%=*} ${tuning_word#*=}" ;;
+        esac
+    done
+    unset IFS
+    set +f
+}
+
 # read_mark RUN: whether the run was ended here without all its hosts: $mark_side, $mark_epoch and $mark_missing.
 read_mark() {
     mark_side='' mark_epoch=0 mark_missing=''

@@ -20,6 +20,8 @@ const BACK: HostOutcome = HostOutcome::WentBack;
 const TRIAL_ENTRY: &str = "fleetdeploy-trial.conf";
 /// All that a trial leaves beside the roots and on the menu.
 const LEFT: &str = "ls -A /nix/var/nix/gcroots/fleetdeploy 2>/dev/null; ls /boot/loader/entries | grep -v nixos; true";
+/// What a trial sets of them.
+const VARIABLES: &str = "ls /sys/firmware/efi/efivars | grep -e OneShot -e Fleetdeploy; true";
 /// It takes the network down where it is started by a boot, and not by a switch: see [`WARM`].
 const DARK_FROM_COLD: &str = "[Unit]\nAfter=network-addresses-eth0.service\nBefore=sshd.service\n\
                               ConditionPathExists=!/run/warm\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
@@ -63,6 +65,7 @@ fn stands(fleet: &Fleet) -> [String; 4] {
 fn assert_kept(fleet: &Fleet, new: &String) {
     assert_eq!(stands(fleet), [new; 4].map(String::clone));
     assert_eq!(fleet.host("web", LEFT), "");
+    assert_eq!(fleet.host("web", VARIABLES), "");
 }
 
 /// Old, by the loader's own entry for it; the host remembers what was tried, and nothing of it can be booted by chance.
@@ -72,7 +75,7 @@ fn assert_went_back(fleet: &Fleet, ended: &Pushed, old: &String, new: &String) {
     assert_eq!(stands(fleet), [old, old, new, old].map(String::clone));
     assert!(selected(fleet).starts_with("nixos-generation-"), "{}", selected(fleet));
     assert_eq!(fleet.host("web", LEFT), ".trial\n");
-    assert_eq!(fleet.host("web", "ls /sys/firmware/efi/efivars | grep OneShot; true"), "");
+    assert_eq!(fleet.host("web", VARIABLES), "");
 }
 
 /// Keeps the workstation's program still while something is done to the host.
@@ -93,11 +96,11 @@ fn a_good_kernel_is_booted_by_an_entry_of_its_own_and_kept() {
         assert_eq!(stands(&fleet), [&new, &new, &new, &old].map(String::clone), "a reset would bring the old one");
         assert_eq!(selected(&fleet), TRIAL_ENTRY);
         let guarded = "grep -c fleetdeploy.trial= /proc/cmdline; systemctl is-active fleetdeploy-guard.service; \
-                       ls /sys/firmware/efi/efivars | grep OneShot; true";
+                       ls /sys/firmware/efi/efivars | grep -o -e OneShot -e FleetdeployWitness; true";
         assert_eq!(
             fleet.host("web", guarded),
-            "1\nactive\n",
-            "its guard lives, and the next boot is not ours any more"
+            "1\nactive\nFleetdeployWitness\n",
+            "its guard lives, and the next boot is not ours any more; the firmware has kept what no loader takes"
         );
     });
     run.ended().assert_ended(0, Outcome::Rebooted);
@@ -205,6 +208,63 @@ fn a_power_cut_between_next_boot_and_reboot_goes_on_and_a_dead_pid_1_goes_back()
     let ended = run.ended();
     ended.assert_says(Some("web"), &["what it booted before"]);
     assert_went_back(&fleet, &ended, &old, &new);
+}
+
+/// PID 1 stands still in its control group: it is no crash, and no program of the host can do anything about it.
+const STANDS_STILL: &str = "echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze";
+/// Whether the trial has taken the watchdog, by the line of its kernel and by the device.
+const WATCHED: &str = "grep -c systemd.watchdog_sec=2min /proc/cmdline; cat /sys/class/watchdog/watchdog0/state";
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
+fn a_pid_1_that_stands_still_in_a_trial_is_reset_by_the_watchdog_of_the_line_and_the_old_system_comes() {
+    let fleet = with_a_vm("vmwatchdog", "web:systemd-boot");
+    let (old, new) = switch(&fleet, "2", "6.12.9");
+    let run = tries(&fleet);
+    wait_for_doing(&run, "is up; logging in anew");
+    while_it_waits(&run, || {
+        assert_eq!(fleet.host("web", WATCHED), "1\nactive\n");
+        fleet.host("web", STANDS_STILL);
+        wait_for_boot(&fleet, 3);
+    });
+    let console = std::fs::read(fleet.place().join("hosts/web/console.log")).unwrap();
+    assert!(text(&console).contains("=== reset by its watchdog ==="), "{}", text(&console));
+    let ended = run.ended();
+    ended.assert_says(Some("web"), &["what it booted before"]);
+    assert_went_back(&fleet, &ended, &old, &new);
+    assert_eq!(fleet.boots("web"), 3);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh --boot runs it"]
+fn a_limit_of_the_menu_that_pushes_the_old_system_out_is_put_back_or_found_before_and_the_new_one_not_tried() {
+    let params = r#"{"web": {"menu_limit": 1}}"#;
+    let setup = Setup { hosts: &WITH_A_VM, vms: &["web:systemd-boot"], params, ..Setup::default() };
+    let fleet = Fleet::made("vmlimit", &setup);
+    fleet.write_inventory(&PATIENT);
+    // The menu has both, until the old system's own installer is to make that the boot default.
+    fleet.set("web", "menu_limit", "20");
+    let (_, new) = switch(&fleet, "2", "6.12.9");
+    let ended = tries(&fleet).ended();
+    ended.assert_ended(0, Outcome::Rebooted);
+    ended.assert_says(Some("web"), &["at once, because that cannot be tried here first"]);
+    assert_kept(&fleet, &new);
+    assert_eq!((selected(&fleet).as_str(), fleet.boots("web")), ("nixos-generation-2.conf", 2));
+    let menu = fleet.host("web", "ls /boot/loader/entries");
+    assert_eq!(menu, "nixos-generation-1.conf\nnixos-generation-2.conf\n", "as the new system's installer leaves it");
+
+    // The new system's own has pushed it out already, and that is known before anything is moved.
+    fleet.set("web", "menu_limit", "1");
+    let (_, new) = switch(&fleet, "3", "6.12.10");
+    let demanded = fleet.start_any("laptop", &["reboot", "homelab", "--on", "web", "--trial"]).ended();
+    demanded.assert_ended(1, Outcome::Refused);
+    demanded.assert_says(Some("web"), &["no generation any more, or not on the boot menu"]);
+    assert_eq!(fleet.boots("web"), 2);
+    let ended = tries(&fleet).ended();
+    ended.assert_ended(0, Outcome::Rebooted);
+    ended.assert_says(Some("web"), &["no generation any more, or not on the boot menu"]);
+    assert_kept(&fleet, &new);
+    assert_eq!((selected(&fleet).as_str(), fleet.boots("web")), ("nixos-generation-3.conf", 3));
 }
 
 /// What the firmware has in its flash: nothing is asked of the host, which shuts down.

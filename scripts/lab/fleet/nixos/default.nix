@@ -508,7 +508,7 @@ let
     "bin/${installerName}" = exec ''
       #!/bin/sh
       export PATH=${sw}/bin:${systemd}/bin
-      export boot_timeout=${if isVm then "0" else "5"}
+      export boot_timeout=${if isVm then "0" else "5"} menu_limit=${toString p.menu_limit}
       ${loaderFault}
       ${when (loaderKind == "grub") "export extra_entries='${extraEntries}' grub_config=${grubConfig}"}
       bash ${installer} "$@" || exit

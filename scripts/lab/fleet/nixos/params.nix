@@ -37,6 +37,7 @@
   loader = "ok";
   # systemd-boot | grub | init | init-script (as `init`, but its installer writes a script); null: the host's own
   loader_kind = null;
+  menu_limit = 20; # how many generations systemd-boot's installer leaves on the menu (configurationLimit)
   grub_reads_ours = false; # GRUB's menu reads fleetdeploy.cfg, as its extraEntries may say
   grub_version = "2.12";
   # dark: never comes up | panics (the same, without `panic=` on the kernel's line) | no-network | slow:SECONDS; of a vm

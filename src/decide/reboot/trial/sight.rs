@@ -5,7 +5,7 @@ use crate::event::reason::trial::TrialRefusal;
 use crate::event::reason::trying::TryingReason;
 use crate::facts::host::{Facts, GuardState, Standing, same_boot};
 use crate::facts::store_path::StorePath;
-use crate::inventory::model::Host;
+use crate::inventory::model::{Host, HostName};
 
 /// What is to be tried on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,12 +63,10 @@ impl ToTry {
             let older = || TryingReason::BootsOlder { tried: tried.clone(), booted: booted.clone() };
             return if brings_older { Self::NotAgain(older()) } else { Self::Nothing };
         }
-        let cause: AnyReason = if is_own {
-            TryingReason::NobodyJudges.into()
-        } else if !is_at_one {
+        let cause: AnyReason = if !is_at_one && !is_own {
             TryingReason::TrialOfDrift.into()
-        } else if let Some(refusal) = TrialRefusal::all(host, facts).into_iter().next() {
-            refusal.into()
+        } else if let Some(hindrance) = hindrance(host, facts, is_own) {
+            hindrance
         } else {
             return Self::Plan(TrialPlan {
                 run: run.to_owned(),
@@ -90,6 +88,37 @@ impl ToTry {
             TrialWish::WherePossible | TrialWish::Never => Self::Not(TryingReason::RebootedUntried { cause }),
         }
     }
+}
+
+/// Finds what is in the way of any trial there. `is_own`: fleetdeploy runs on this machine.
+#[must_use]
+pub fn hindrance(host: &Host, facts: &Facts, is_own: bool) -> Option<AnyReason> {
+    if is_own {
+        return Some(TryingReason::NobodyJudges.into());
+    }
+    TrialRefusal::all(host, facts).into_iter().next().map(AnyReason::from)
+}
+
+/// Makes one line of all hosts that are rebooted untried for the same reason; what is said of one host alone stays.
+#[must_use]
+pub fn said_once(told: Vec<(HostName, TryingReason)>) -> Vec<(Option<HostName>, TryingReason)> {
+    let mut lines: Vec<(Vec<HostName>, TryingReason)> = Vec::new();
+    for (host, reason) in told {
+        let is_like = |(_, said): &&mut (Vec<HostName>, TryingReason)| {
+            matches!(reason, TryingReason::RebootedUntried { .. }) && *said == reason
+        };
+        match lines.iter_mut().find(is_like) {
+            Some((hosts, _)) => hosts.push(host),
+            None => lines.push((vec![host], reason)),
+        }
+    }
+    let line = |(mut hosts, reason): (Vec<HostName>, TryingReason)| match reason {
+        TryingReason::RebootedUntried { cause } if hosts.len() > 1 => {
+            (None, TryingReason::HostsRebootedUntried { hosts, cause })
+        }
+        reason => (hosts.pop(), reason),
+    };
+    lines.into_iter().map(line).collect()
 }
 
 /// How a host shows itself.

@@ -9,6 +9,7 @@ use crate::event::reason::Worded as _;
 use crate::facts::host::GuardState;
 use crate::facts::systems::{NextBoot, Systems};
 use crate::facts::trial::{TrialGo, TrialStanding, TrialSurvivor, TrialSystems};
+use crate::inventory::model::HostName;
 
 fn why(text: &str) -> AnyReason {
     AnyReason::without_code(text)
@@ -693,6 +694,24 @@ fn what_cannot_be_tried_says_why() {
         facts.standing.systems = Systems { boot_default: system("third"), ..systems };
     };
     assert_eq!(to_try(false, third), ToTry::Not(TryingReason::RebootedUntried { cause: cause() }));
+}
+
+#[test]
+fn hosts_that_are_rebooted_untried_for_one_reason_are_told_in_one_line() {
+    let untried = |cause: &dyn Fn() -> AnyReason| TryingReason::RebootedUntried { cause: cause() };
+    let drift = || AnyReason::from(TryingReason::TrialOfDrift);
+    let own = || AnyReason::from(TryingReason::NobodyJudges);
+    let name = |text: &str| HostName::new(text).unwrap();
+    let told = vec![(name("a"), untried(&drift)), (name("b"), untried(&own)), (name("c"), untried(&drift))];
+    let of_two = TryingReason::HostsRebootedUntried { hosts: vec![name("a"), name("c")], cause: drift() };
+    assert_eq!(of_two.mend(), drift().mend());
+    assert!(of_two.to_string().starts_with("a, c are rebooted into their new systems at once"), "{of_two}");
+    crate::codes::keep_judged([of_two.clone()]);
+    assert_eq!(said_once(told), [(None, of_two), (Some(name("b")), untried(&own))]);
+    // Each has words of its own about the systems of one host.
+    let older = || TryingReason::BootsOlder { tried: system("tried"), booted: system("booted") };
+    let alone = said_once(vec![(name("a"), older()), (name("b"), older())]);
+    assert_eq!(alone, [(Some(name("a")), older()), (Some(name("b")), older())]);
 }
 
 #[test]

@@ -185,13 +185,18 @@ const LEFT: &str = "ls /boot/loader/entries | grep fleetdeploy; ls /sys/firmware
 /// Only a host that went back has something: that it did.
 fn wrong_leftovers(host: &str, now: &Standing, side: Side) -> Vec<String> {
     let roots = "/nix/var/nix/gcroots/fleetdeploy";
+    // What its firmware is, a host keeps in mind wherever it stands.
+    let forgets = now.leftovers.iter().any(|left| left.ends_with("/.trial/forgets"));
     let is_mark = |left: &str| {
         let Some(rest) = left.strip_prefix(roots) else { return false };
         let parts: Vec<&str> = rest.split('/').skip(1).collect();
-        matches!(parts[..], [] | [".trial"] | [".trial", _] | [".trial", _, "failed" | "plan" | "old" | "trace"])
+        match parts[..] {
+            [] | [".trial"] | [".trial", "forgets"] => forgets || side == Side::Back,
+            [".trial", _] | [".trial", _, "failed" | "plan" | "old" | "trace"] => side == Side::Back,
+            _ => false,
+        }
     };
-    let lefts: Vec<&String> =
-        now.leftovers.iter().filter(|left| *left != SPENT && !(side == Side::Back && is_mark(left))).collect();
+    let lefts: Vec<&String> = now.leftovers.iter().filter(|left| *left != SPENT && !is_mark(left)).collect();
     let mut wrong = Vec::new();
     if !lefts.is_empty() {
         wrong.push(format!("{host} is on {side:?}, with leftovers {lefts:?}"));
