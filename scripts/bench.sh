@@ -16,7 +16,7 @@ usage: scripts/bench.sh COMMAND [OPTIONS]
   uplink      what leaves the workstation over a line of 20 Mbit/s, and how long that takes
   workstation what a push of many simulated hosts costs the workstation
   evaluation  how long the evaluation of 8 and of --largest hosts takes, with one and two workers, and how much memory
-  sources     the memory of the workstation while --sizes hosts are evaluated and signed, and eight are copied to
+  sources     the memory of the workstation while --sizes hosts are evaluated, signed and copied to
   inventory   how long `inventory check`, a TAB and `inventory graph` take for thousands of hosts
 
   --binary PATH     the fleetdeploy to measure (default target/release/fleetdeploy, then target/debug/fleetdeploy)

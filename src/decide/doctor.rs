@@ -65,10 +65,17 @@ pub enum Copying {
         path: String,
         said: String,
     },
-    /// The host's Nix does not trust the login, and the key that signs what is built here.
+    /// The host's Nix does not trust the login, and the key that signs what is copied to it.
     Signed {
         /// Its name.
         key: String,
+    },
+    /// The same of the key that signs what is built here, and not all that was built before was seen to be signed.
+    NewSigned {
+        /// Its name.
+        key: String,
+        /// The file of the secret key.
+        file: String,
     },
     /// The host's Nix does not trust the login, and what is built here is signed by a key that cannot be read.
     SignedUnread {
@@ -360,6 +367,9 @@ impl Patient<'_> {
                 DoctorFinding::taken(Severity::Blocker, fault, Stake::PushRefused)
             }
             Copying::Signed { key } => DoctorFinding::fine(HostHealth::SignatureTrusted { login, key: key.clone() }),
+            Copying::NewSigned { key, file } => {
+                DoctorFinding::warning(HostHealth::OnlyNewSigned { login, key: key.clone(), file: file.clone() })
+            }
             // Also where the host does not trust what has signed the last push: the key may be another one since.
             Copying::SignedUnread { file } => {
                 DoctorFinding::warning(HostHealth::SignatureUnread { login, file: file.clone() })

@@ -123,8 +123,7 @@ impl Push<'_> {
     /// Lets the host fetch from the cache by itself.
     pub(super) async fn fetch_from(&self, filled: &Filled<'_>, host: &Host, new: &StorePath) {
         let Some(from) = filled.cache.from.clone().filter(|_| filled.host != Some(&host.name)) else { return };
-        let cache = url_without_login(&from);
-        if let Some(note) = lock(&filled.course).given_up(&cache) {
+        if let Some(note) = lock(&filled.course).given_up(&url_without_login(&from)) {
             self.inquiry.warn(Some(&host.name), note);
             return;
         }
@@ -145,8 +144,8 @@ impl Push<'_> {
         if let Some(end) = end_of(&fetched, &from) {
             lock(&filled.course).take(end, begun.elapsed());
         }
-        if let Some(said) = fetched.unwrap_or_else(|cause| Some(cause.to_string())) {
-            self.inquiry.warn(Some(&host.name), CacheNote::CacheNotFetched { cache, said, unsigned });
+        if let Some(note) = not_fetched(fetched, &from, unsigned) {
+            self.inquiry.warn(Some(&host.name), note);
         }
     }
 
@@ -230,6 +229,13 @@ fn end_of(fetched: &Result<Option<String>, Cause>, from: &str) -> Option<FetchEn
     Some(said.as_ref().map_or(FetchEnd::Whole, |said| answer::short_fetch(said, from)))
 }
 
+/// Says why not all has come from the cache `from`. `unsigned`: why it could not be signed there.
+fn not_fetched(fetched: Result<Option<String>, Cause>, from: &str, unsigned: Option<String>) -> Option<CacheNote> {
+    let lacks_signature = end_of(&fetched, from) == Some(FetchEnd::Unsigned);
+    let said = fetched.unwrap_or_else(|cause| Some(cause.to_string()))?;
+    Some(CacheNote::CacheNotFetched { cache: url_without_login(from), said, lacks_signature, unsigned })
+}
+
 /// What the person calls it, without a login.
 pub(super) fn name_of(cache: &Cache) -> String {
     match &cache.by {
@@ -243,6 +249,7 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::event::reason::Worded;
     use crate::remote::answer::AnswerError;
 
     /// The first two are from Nix 2.26.3.
@@ -261,5 +268,26 @@ mod tests {
         ] {
             assert_eq!(end_of(&fetched, "http://x"), end, "{fetched:?}");
         }
+    }
+
+    #[test]
+    fn the_mend_of_a_missing_signature_is_named_for_the_cache_that_lacks_it() {
+        let unsigned = |at: &str| {
+            format!(
+                "warning: ignoring substitute for '/nix/store/x-top' from '{at}', as it's not signed by any of the keys \
+                 in 'trusted-public-keys'"
+            )
+        };
+        let mend = |said: String, why: Option<&str>| {
+            let note = not_fetched(Ok(Some(said)), "http://x", why.map(str::to_owned)).unwrap();
+            crate::codes::keep_judged(Some(note.clone()));
+            note.mend().unwrap_or_default()
+        };
+        assert!(mend(unsigned("http://x"), None).starts_with("sign what is built here"));
+        assert!(mend(unsigned("http://x"), Some("no room")).starts_with("take it out of the cache"));
+        // It is one of the host's own that lacks it, and the fleet's is down.
+        let dead = "warning: unable to download 'http://x/nix-cache-info': Timeout was reached (28)";
+        assert_eq!(mend(format!("{dead}; {}", unsigned("http://other")), None), "");
+        assert_eq!(not_fetched(Ok(None), "http://x", None), None);
     }
 }

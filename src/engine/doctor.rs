@@ -33,7 +33,7 @@ use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::{AskUnits, RemoteStep};
 use crate::remote::{ConnectCause, StepError, Workspace};
 
-use trust::{CopyAnswer, Signers, asked_cache, served};
+use trust::{CopyAnswer, Signers, StoreAsked, asked_cache, served};
 
 pub use workstation::{has_ssh, workstation};
 
@@ -70,6 +70,8 @@ impl Inquiry<'_> {
     async fn diagnose(&self, waves: &Waves, signing: Option<&nix::SigningKeys>) -> Diagnosis {
         let FleetScope { fleet, selected, without, .. } = self.scope;
         let hosts = || fleet.hosts.iter().filter(|host| !without.contains(&host.name));
+        let asked = StoreAsked::default();
+        let signing = signing.map(|keys| (keys, &asked));
         let gathered: BTreeMap<HostName, Gathered<Examination>> =
             gather(hosts(), Phase::Ask, self.events, |host| self.examine(host, signing)).collect().await;
         let copying = copying_to(fleet, &gathered);
@@ -126,7 +128,7 @@ impl Inquiry<'_> {
         Diagnosis { hosts, fleet: of_fleet }
     }
 
-    async fn examine(&self, host: &Host, signing: Option<&nix::SigningKeys>) -> Gathered<Examination> {
+    async fn examine(&self, host: &Host, signing: Option<(&nix::SigningKeys, &StoreAsked)>) -> Gathered<Examination> {
         let cache = asked_cache(&self.scope.fleet, host, self.scope.selected.contains(&host.name));
         let script = RemoteStep::Doctor { cache }.script();
         let raw = self.reach.run(&host.name, &script, host.limits.connect + host.limits.step).await?;
@@ -138,7 +140,7 @@ impl Inquiry<'_> {
         let copying = match (self.scope.selected.contains(&host.name), signing) {
             (false, _) => None,
             (true, None) => Some(CopyAnswer::Told(Copying::NotAsked)),
-            (true, Some(signing)) => Some(self.ask_nix(host, &examined, signing).await),
+            (true, Some((keys, asked))) => Some(self.ask_nix(host, &examined, keys, asked).await),
         };
         let facts = examined.condition.facts.clone();
         let surveyed = Answered { clock: HostClock { uptime: facts.standing.uptime, at }, facts };
@@ -146,13 +148,20 @@ impl Inquiry<'_> {
     }
 
     /// Asks whether a copy to the host would be taken.
-    async fn ask_nix(&self, host: &Host, examined: &Examined, signing: &nix::SigningKeys) -> CopyAnswer {
+    async fn ask_nix(
+        &self,
+        host: &Host,
+        examined: &Examined,
+        signing: &nix::SigningKeys,
+        asked: &StoreAsked,
+    ) -> CopyAnswer {
         let machine = host.build_on.machine(&host.name);
         // By the keys of the nix here is signed what is built here; by the inventory's what is copied, from anywhere.
-        let mut signing = if machine.is_none() { signing.clone() } else { nix::SigningKeys::default() };
+        let signing = if machine.is_none() { signing.clone() } else { nix::SigningKeys::default() };
+        let mut of_inventory = None;
         if let Some(key) = &host.nix.sign_key {
             match nix::public_key(key, LIMIT).await {
-                Ok(key) => signing.public.insert(0, key),
+                Ok(key) => of_inventory = Some(key),
                 Err(fault) => {
                     let path = key.display().to_string();
                     return CopyAnswer::Told(Copying::KeyUnusable { path, said: chain(&fault) });
@@ -173,7 +182,9 @@ impl Inquiry<'_> {
             Ok(nix::Pinged { trusted: Some(true), .. }) => Copying::Trusted,
             Ok(nix::Pinged { trusted: Some(false), .. }) => {
                 let current = &examined.condition.facts.standing.systems.current;
-                return CopyAnswer::Untrusted(Signers::look(signing, &self.scope.fleet, current, LIMIT).await);
+                let (fleet, trusted) = (&self.scope.fleet, &examined.trusted_keys);
+                let signers = Signers::look((of_inventory, signing), fleet, current, trusted, asked, LIMIT).await;
+                return CopyAnswer::Untrusted(signers);
             }
             Ok(nix::Pinged { trusted: None, .. }) => Copying::NotTold,
             Err(error) => {

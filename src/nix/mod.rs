@@ -41,5 +41,5 @@ pub use progress::{Amount, Count, NixProgress, RunningBuild};
 pub use said::{
     MissingBuilder, UntrackedFile, evaluation_traces, evaluation_warnings, missing_builder, untracked_file,
 };
-pub use signing::{KeyFault, SigningKeys, public_key, sign, signatures, signing_keys};
+pub use signing::{KeyFault, OwnKey, SigningKeys, Verified, are_signed, public_key, sign, signatures, signing_keys};
 pub use version::{NixHere, NixVersion, OLDEST_TEXT, version};

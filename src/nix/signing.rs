@@ -13,18 +13,30 @@ use crate::facts::store_path::StorePath;
 
 const CONVERT: &str = "nix key convert-secret-to-public";
 
+/// How many bytes of paths without a signature are read.
+const UNSIGNED_TOLD: u64 = 64 * 1024;
+
 /// The longest file that is read as a key: one line.
 const LONGEST_KEY: u64 = 4096;
 
 /// The keys by which what is built here is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SigningKeys {
-    /// `name:base64`, as they stand in `trusted-public-keys`.
-    pub public: Vec<String>,
+    /// Those in `secret-key-files` that this user can read.
+    pub own: Vec<OwnKey>,
     /// Files of `secret-key-files` that this user cannot read; the Nix daemon may.
     pub unread: Vec<PathBuf>,
     /// Those of binary caches that this workstation fetches from: what comes from there may have their signatures.
     pub fetched: Vec<String>,
+}
+
+/// A key by which Nix signs what it builds, from when on it has that key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnKey {
+    /// `name:base64`, as it stands in `trusted-public-keys`.
+    pub public: String,
+    /// The secret one.
+    pub file: PathBuf,
 }
 
 /// Asks for them. Nothing is signed by this, and no secret leaves this machine. Without an answer there are none.
@@ -39,7 +51,7 @@ pub async fn signing_keys(limit: Duration) -> SigningKeys {
     keys.fetched = keys_of_caches(&settings);
     for file in key_files(&settings) {
         match public_key(&file, limit).await {
-            Ok(key) => keys.public.push(key),
+            Ok(public) => keys.own.push(OwnKey { public, file }),
             Err(_) => keys.unread.push(file),
         }
     }
@@ -101,6 +113,32 @@ pub async fn signatures(path: &StorePath, limit: Duration) -> Option<Signatures>
     let question = nix(limit).args(["path-info", "--option", "substitute", "false", "--sigs", "--"]).arg(path);
     let shown = ask("nix path-info", question).await.ok()?;
     shown.lines().find_map(Signatures::read)
+}
+
+/// What is looked at for its signatures in the store here.
+#[derive(Debug, Clone, Copy)]
+pub enum Verified<'a> {
+    /// This path alone.
+    Path(&'a StorePath),
+    /// Everything.
+    Store,
+}
+
+/// Whether each of them is signed by one of these public keys, as a host will find that trusts these: by the keys, and
+/// not by their names alone. What is named by its content needs no signature. `false` also where that was not seen in
+/// time.
+pub async fn are_signed(what: Verified<'_>, keys: &[String], limit: Duration) -> bool {
+    // Without the second setting the keys that sign here count, too.
+    let verify = nix(limit)
+        .args(["store", "verify", "--no-contents", "--sigs-needed", "1", "--option", "secret-key-files", ""])
+        .args(["--option", "trusted-public-keys", keys.join(" ").as_str()])
+        // It names each path that is not signed; some of them tell it, too.
+        .at_most(UNSIGNED_TOLD, UNSIGNED_TOLD);
+    let verify = match what {
+        Verified::Path(path) => verify.arg("--").arg(path),
+        Verified::Store => verify.arg("--all"),
+    };
+    ask("nix store verify", verify).await.is_ok()
 }
 
 /// Nix takes a path as it stands.

@@ -70,8 +70,11 @@ pub enum AskedCache {
     Nowhere,
     /// In the binary caches of its own configuration.
     Own,
-    /// In this store.
-    Store(String),
+    Store {
+        from: String,
+        /// A key that it takes there beside those of its own configuration.
+        public_key: Option<String>,
+    },
 }
 
 /// Which earlier answers of a cache a host does not believe: Nix keeps them, that something is missing for an hour, and

@@ -254,6 +254,22 @@ fn a_static_cache_brings_what_is_signed_and_one_that_dies_in_the_middle_or_is_fu
     assert!(!has(&pushed, "cache-not-fetched") && sent_to(&pushed, "web") < 100_000, "{}", pushed.words(None));
     fleet.assert_on_new(&["web"]);
 
+    // It was emptied and filled anew, packed in another way: what web has heard of it once is no longer there.
+    change(&mut fleet, "moved");
+    let system = fleet.system("web");
+    fleet.ws(&format!("nix store sign --recursive --key-file ~/sign.key {system}"));
+    fleet.ws(&format!("nix copy --to 'file:///srv/cache?compression=zstd' {system}"));
+    let hears = "nix --extra-experimental-features nix-command path-info --recursive";
+    fleet.host("web", &format!("{hears} --store {NGINX_URL} {system} >/dev/null"));
+    fleet.ws("rm -rf /srv/cache/nar /srv/cache/*.narinfo");
+    fleet.write("inventory.yaml", &two_hosts(["root", "root"], &signed.replace("zstd", "none")));
+    let pushed = fleet.push(&["homelab", "--on", "web"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    assert!(!has(&pushed, "cache-not-fetched") && sent_to(&pushed, "web") < 100_000, "{}", pushed.words(None));
+    let served = fleet.ws("cat /var/log/cache.log");
+    assert!(served.lines().any(|line| line.contains("GET /nar/") && line.contains("\" 404 ")), "{served}");
+    fleet.assert_on_new(&["web"]);
+
     // It dies while vps fetches.
     change(&mut fleet, "4");
     serve(&fleet, "limit_rate 50k;");
@@ -276,6 +292,37 @@ fn a_static_cache_brings_what_is_signed_and_one_that_dies_in_the_middle_or_is_fu
     assert!(has(&pushed, "cache-not-filled"), "{}", pushed.words(None));
     pushed.assert_says(None, &["no space left on device"]);
     fleet.assert_on_new(&["vps"]);
+}
+
+/// A cache whose machine drops what it is sent: nothing new gets in to homeserver.
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_dead_cache_is_waited_for_by_two_hosts_and_the_others_do_without_it() {
+    let setup = Setup { hosts: &["vps", "web", "db", "homeserver"], ..Setup::default() };
+    let fleet = Fleet::made("dead", &setup);
+    let hosts = "vps: {address: 198.51.100.10}, web: {address: 198.51.100.30}, db: {address: 198.51.100.70}";
+    let cache = "{to: 'file:///srv/cache?compression=zstd', from: 'http://203.0.113.20:81'}";
+    fleet.write(
+        "inventory.yaml",
+        &format!(
+            "defaults: {{user: root, parallel: 1, cache: {cache}}}
+hosts: {{{hosts}}}
+fleets: {{homelab: {{hosts: all, flake: ., steady: 0s, checks: []}}}}
+"
+        ),
+    );
+    fleet.change(&["vps", "web", "db"]);
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(0, Outcome::Committed);
+    let warned = |wanted: &str| {
+        let of_code = |event: &&Event| match event {
+            Event::Warned { text, .. } => text.code() == Some(wanted),
+            _ => false,
+        };
+        pushed.events().filter(of_code).count()
+    };
+    assert_eq!((warned("cache-not-fetched"), warned("cache-given-up")), (2, 1), "{}", pushed.words(None));
+    fleet.assert_on_new(&["vps", "web", "db"]);
 }
 
 #[test]

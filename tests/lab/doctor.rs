@@ -103,8 +103,14 @@ fn a_login_that_nobody_trusts_needs_a_signature_and_is_pushed_to_with_one() {
     let judged = || {
         let asked = fleet.query(&["doctor", "homelab"]);
         let all = answer(&asked.lines)["hosts"][0]["findings"].as_array().unwrap().clone();
-        let codes =
-            ["login-not-trusted", "only-signed-elsewhere", "signature-trusted", "signature-unread", "copy-taken"];
+        let codes = [
+            "login-not-trusted",
+            "only-new-signed",
+            "only-signed-elsewhere",
+            "signature-trusted",
+            "signature-unread",
+            "copy-taken",
+        ];
         let about = |finding: &&Value| codes.contains(&finding["code"].as_str().unwrap());
         let found: Vec<Value> = all.iter().filter(about).cloned().collect();
         assert_eq!(found.len(), 1, "{all:#?}");
@@ -150,11 +156,35 @@ fn a_login_that_nobody_trusts_needs_a_signature_and_is_pushed_to_with_one() {
     assert!(mend.starts_with(&format!("nix.settings.trusted-public-keys = [ \"{key}\" ];")), "{mend}");
 
     trust(&key);
+    // What was built before there was a key has no signature, and is not built again.
+    let (status, severity, what, mend) = judged();
+    assert_eq!((status, severity.as_str()), (Some(0), "warning"), "{what}");
+    assert!(what.contains("signed by laptop-1") && what.contains("not all that was built"), "{what}");
+    let pushed = fleet.push(&["homelab"]);
+    pushed.assert_ended(1, Outcome::Refused);
+    assert_eq!(failed(&pushed, "copy-untrusted"), ["vps"]);
+    fleet.assert_untouched();
+    // As it says.
+    let by_hand = "nix store sign --all --key-file /root/key";
+    assert!(mend.contains(&format!("`{by_hand}`")), "{mend}");
+    fleet.ws(by_hand);
     let (status, severity, what, _) = judged();
     assert_eq!((status, severity.as_str()), (Some(0), "fine"), "{what}");
-    assert!(what.contains("signed by laptop-1"), "{what}");
-    // What was built before there was a key has no signature.
-    fleet.set("vps", "version", "\"3\"");
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
     fleet.assert_on_new(&["vps"]);
+    // And what is built since there is one has a signature.
+    fleet.set("vps", "version", "\"3\"");
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+    assert_eq!(judged().1, "fine");
+
+    // The host has a key of that name, and another one has signed: the name tells nothing.
+    fleet.ws("nix key generate-secret --key-name laptop-1 >/root/anew");
+    trust(fleet.ws("nix key convert-secret-to-public </root/anew").trim());
+    assert_eq!(judged().1, "blocker");
+    fleet.ws("mv /root/key /root/hidden");
+    let (_, severity, what, _) = judged();
+    assert_eq!(severity, "warning");
+    assert!(what.contains("cannot be seen"), "{what}");
+    trust(&key);
+    assert_eq!(judged().1, "fine", "known by what it has signed");
 }

@@ -296,6 +296,13 @@ fn what_nix_says_of_a_copy_is_judged_by_the_login() {
     assert_eq!(severity, Severity::Blocker);
     assert!(mend.unwrap().starts_with("nix.settings.trusted-public-keys = [ \"laptop-1:abc=\" ];"));
     assert_eq!(first("deploy", &Copying::Signed { key: "laptop-1".into() }), (Severity::Fine, None));
+    // What is signed from now on leaves out what was built before: a push of that is refused.
+    let new = Copying::NewSigned { key: "laptop-1".into(), file: "/etc/nix/key".into() };
+    let (severity, mend) = first("deploy", &new);
+    let mend = mend.unwrap();
+    assert_eq!(severity, Severity::Warning);
+    assert!(mend.contains("`nix store sign --all --key-file /etc/nix/key`"), "{mend}");
+    assert!(mend.contains("`nix: {sign_key: /etc/nix/key}`"), "{mend}");
     // A push commits there as long as the cache gives.
     for key in [Some("laptop-1:abc=".to_owned()), None] {
         let by_cache = Copying::ByCache { cache: "http://vps:5000".into(), key: key.clone() };

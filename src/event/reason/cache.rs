@@ -21,6 +21,9 @@ pub enum CacheNote {
         /// Its own words; absent: it did not end in its time.
         #[serde(skip_serializing_if = "String::is_empty")]
         said: String,
+        /// The cache itself has it without a signature that the host takes; what others have so is in `said` alone.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        lacks_signature: bool,
         /// Why it could not be signed there, where that was missing.
         #[serde(skip_serializing_if = "Option::is_none")]
         unsigned: Option<String>,

@@ -60,11 +60,20 @@ pub enum HostHealth {
     CopyTaken,
     /// Its Nix builds its own system, for the user that logs in.
     BuiltThere { login: String },
-    /// Its Nix takes what this workstation signs.
+    /// Its Nix takes what this workstation signs, and all that goes to it is signed, or all in the store here.
     SignatureTrusted {
         login: String,
         /// The name of the key.
         key: String,
+    },
+    /// Its Nix takes no unsigned paths from the user that logs in. It takes what is built here from now on, and in the
+    /// store here there is something without a signature that it takes, or that was not seen in time.
+    OnlyNewSigned {
+        login: String,
+        /// The name of the key.
+        key: String,
+        /// The file of the secret key.
+        file: String,
     },
     /// Its Nix takes no unsigned paths from the user that logs in, and which key signs them here cannot be seen: it
     /// was seen to trust no signature of what was pushed last, and the key may be another one since.

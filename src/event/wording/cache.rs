@@ -15,7 +15,7 @@ impl fmt::Display for CacheNote {
             Self::CacheNotFetched { cache, said, .. } if said.is_empty() => {
                 write!(formatter, "fetching from {cache} did not end in its time: what is missing is copied from here")
             }
-            Self::CacheNotFetched { cache, said, unsigned } => {
+            Self::CacheNotFetched { cache, said, unsigned, .. } => {
                 write!(formatter, "it cannot fetch from {cache}, so what is missing is copied from here: {said}")?;
                 match unsigned {
                     Some(why) => write!(formatter, "; and it cannot be signed there: {why}"),
@@ -38,9 +38,13 @@ impl fmt::Display for CacheNote {
 impl Worded for CacheNote {
     fn mend(&self) -> Option<String> {
         match self {
-            Self::CacheNotFetched { said, .. } if said.contains("not signed by any of the keys") => Some(
+            Self::CacheNotFetched { lacks_signature: true, unsigned: None, .. } => Some(
                 "sign what is built here, and name the public key: `cache: {..., public_key: NAME:...}`".to_owned(),
             ),
+            // What a store has already, a copy does not bring once more.
+            Self::CacheNotFetched { lacks_signature: true, .. } => {
+                Some("take it out of the cache: what is signed here comes there anew by the next push".to_owned())
+            }
             Self::CacheNotFilled { .. }
             | Self::CacheNotFetched { .. }
             | Self::CacheGivenUp { .. }

@@ -30,6 +30,13 @@ impl fmt::Display for HostHealth {
             Self::SignatureTrusted { login, key } => {
                 write!(formatter, "its Nix takes what {} brings, signed by {}", in_nix(login), in_nix(key))
             }
+            Self::OnlyNewSigned { login, key, .. } => write!(
+                formatter,
+                "its Nix takes what {} brings if it is built from now on, signed by {}; not all that was built here \
+                 before was seen to be signed",
+                in_nix(login),
+                in_nix(key)
+            ),
             Self::SignatureUnread { login, .. } => write!(
                 formatter,
                 "its Nix does not trust {}, and whether it trusts the key that signs here cannot be seen",
@@ -117,6 +124,11 @@ impl Worded for HostHealth {
             Self::SystemdOlderThanTried { .. } => {
                 "update it to a NixOS that is still maintained, for once without a guard".to_owned()
             }
+            Self::OnlyNewSigned { file, .. } => format!(
+                "as somebody who can read the key: `nix store sign --all --key-file {0}`, once; or in the inventory \
+                 `nix: {{sign_key: {0}}}`, which signs before each copy",
+                in_nix(file)
+            ),
             Self::SignatureUnread { file, .. } => format!(
                 "its `nix.settings.trusted-public-keys` must have the public key of {}: `nix key \
                  convert-secret-to-public <{0}`, as root",
@@ -206,6 +218,9 @@ impl Worded for HostHealth {
             | Self::LoginNotTrusted { .. }
             | Self::LoginTrustUntold { .. } => {
                 "a host takes what is signed by a key that it trusts, and anything from a user that it trusts"
+            }
+            Self::OnlyNewSigned { .. } => {
+                "what is built already is not built again: a push that brings something unsigned is refused"
             }
             Self::OnlyByCache { .. } => {
                 "a cache may fail, and what is copied from here it does not take: such a push is refused"

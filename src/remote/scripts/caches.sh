@@ -13,11 +13,13 @@ nix_setting() {
 # asked at once. Nix keeps what a cache has said of itself for a week and does not ask it again: hence the empty folder
 # for what it keeps.
 #
-# put_caches WHERE SYSTEM: the same, and beside them what the cache of the fleet says of a system of this host: WHERE is
-# its address, or `own`, which is any of the host's own, or `-`, which is none.
+# put_caches WHERE SYSTEM KEYS: the same, and beside them what the cache of the fleet says of a system of this host:
+# WHERE is its address, or `own`, which is any of the host's own, or `-`, which is none. KEYS: those that this host
+# takes there, a line or a word each.
 put_caches() {
     caches_kept=$(exec mktemp -d) || return 0
-    caches_fleet=''
+    caches_fleet='' caches_keys=''
+    for caches_key in $3; do caches_keys="$caches_keys $caches_key"; done
     case $1 in
     http:* | https:* | ssh:* | ssh-ng:*)
         put_fleet_cache "$1" "$2" &
@@ -61,8 +63,30 @@ put_fleet_cache() {
 }
 
 # signatures_in_cache URL SYSTEM: `SYSTEM SIGNATURE...`, as the cache has it. It shall not fetch it from others itself.
+#
+# A signature names its key, and does not tell it from another one of that name: one that was made anew, most likely.
+# Where no key that this host takes has signed the system, those signatures that have the names of such are left out.
 signatures_in_cache() {
-    of_cache "$1" path-info --option substitute false --option download-attempts 1 --sigs "$2"
+    signatures_line=$(of_cache "$1" path-info --option substitute false --option download-attempts 1 --sigs "$2") ||
+        return
+    of_cache "$1" store verify --no-contents --sigs-needed 1 --option secret-key-files '' \
+        --option trusted-public-keys "${caches_keys# }" "$2" >/dev/null 2>&1
+    # Its bit 2: not signed by any of these. Source: nix, verify.cc.
+    if [ $? -ne 2 ]; then
+        printf '%s\n' "$signatures_line"
+        return
+    fi
+    signatures_kept=''
+    # A name in the store may have a question mark.
+    set -f
+    for signatures_word in $signatures_line; do
+        case $caches_keys in
+        *" ${signatures_word%%:*}:"*) ;;
+        *) signatures_kept="$signatures_kept $signatures_word" ;;
+        esac
+    done
+    set +f
+    printf '%s\n' "${signatures_kept# }"
 }
 
 # of_cache URL WORD...: asks this store by nix, for 5 s. Not as an argument: others on this host see those, and the

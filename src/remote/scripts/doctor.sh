@@ -1,19 +1,23 @@
 # shellcheck shell=sh
-# doctor CACHE: the status, and everything else that could stop a push. One round trip, changes nothing. CACHE: where
-# the host looks for its own system, an address, `own` or `-`; see put_caches.
+# doctor CACHE KEY: the status, and everything else that could stop a push. One round trip, changes nothing. CACHE:
+# where the host looks for its own system, an address, `own` or `-`; see put_caches. KEY: the public key that it takes
+# there beside its own, or `-`.
 # Needs what status.sh needs, caches.sh, and status.sh, whose `main` this one takes the place of.
 # shellcheck disable=SC2154 # their variables
 
 main() {
     [ "$1" = - ] || demand is_store "$1"
+    demand is_cache_key "$2"
     survey_all
     status_all
     # The user who has logged in, before sudo (run0 sets the same) or doas.
     put login "${SUDO_USER:-${DOAS_USER:-$(exec id -un)}}"
     doctor_sshd
     # The keys whose signatures Nix takes here.
-    nix_setting trusted-public-keys | put_lines trusted_key
-    put_caches "$1" "$current"
+    doctor_keys=$(nix_setting trusted-public-keys)
+    [ -z "$doctor_keys" ] || printf '%s\n' "$doctor_keys" | put_lines trusted_key
+    [ "$2" = - ] || doctor_keys="$doctor_keys $2"
+    put_caches "$1" "$current" "$doctor_keys"
     ip -o address show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); print "address", $4 }'
     for doctor_program in curl getent ip nix-daemon ping wg; do
         ! command -v "$doctor_program" >/dev/null || put program "$doctor_program"

@@ -73,7 +73,3 @@ end_when_still() {
         return
     done
 }
-
-is_cache_key() {
-    case $1 in '' | *[!a-zA-Z0-9:+/=._-]*) return 1 ;; esac
-}

@@ -119,6 +119,11 @@ is_store() {
     case $1 in '' | -* | *[!]a-zA-Z0-9/._+~@=,:?\&%[-]*) return 1 ;; esac
 }
 
+# The public key of a cache, or `-`.
+is_cache_key() {
+    case $1 in '' | *[!a-zA-Z0-9:+/=._-]*) return 1 ;; esac
+}
+
 is_store_path() {
     case ${1#/nix/store/} in "$1" | '' | .* | *[!a-zA-Z0-9+._?=-]*) return 1 ;; esac
 }

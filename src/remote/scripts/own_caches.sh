@@ -3,6 +3,6 @@
 # Needs lib.sh and caches.sh.
 
 main() {
-    put_caches - -
+    put_caches - - ''
     finish
 }

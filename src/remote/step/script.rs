@@ -63,12 +63,12 @@ impl RemoteStep {
                     CACHES,
                     include_str!("../scripts/doctor.sh"),
                 ];
-                let cache = match cache {
-                    AskedCache::Nowhere => "-".to_owned(),
-                    AskedCache::Own => "own".to_owned(),
-                    AskedCache::Store(store) => store.clone(),
+                let (cache, key) = match cache {
+                    AskedCache::Nowhere => ("-", None),
+                    AskedCache::Own => ("own", None),
+                    AskedCache::Store { from, public_key } => (from.as_str(), public_key.as_deref()),
                 };
-                ("doctor", FILES, vec![cache])
+                ("doctor", FILES, vec![cache.to_owned(), key.unwrap_or("-").to_owned()])
             }
             Self::Standing { run, units } => {
                 let run = run.clone().unwrap_or_else(|| "-".to_owned());

@@ -61,7 +61,9 @@ fn every_step() -> Vec<RemoteStep> {
         RemoteStep::Status,
         RemoteStep::Doctor { cache: AskedCache::Nowhere },
         RemoteStep::Doctor { cache: AskedCache::Own },
-        RemoteStep::Doctor { cache: AskedCache::Store("http://vps:8080".into()) },
+        RemoteStep::Doctor {
+            cache: AskedCache::Store { from: "http://vps:8080".into(), public_key: Some("vps-1:7/+J=".into()) },
+        },
         RemoteStep::Standing { run: None, units: AskUnits::No },
         RemoteStep::Standing { run: Some(speaker.run.clone()), units: AskUnits::Yes },
         RemoteStep::Ask { run: speaker.run.clone() },
@@ -259,9 +261,9 @@ fn every_step_is_this_script_with_these_arguments() {
     insta::assert_snapshot!(shown.join("\n"), @r#"
     survey grub:/boot2 | UNITS
     status grub:/boot2 | UNITS
-    doctor grub:/boot2 | UNITS | -
-    doctor grub:/boot2 | UNITS | own
-    doctor grub:/boot2 | UNITS | http://vps:8080
+    doctor grub:/boot2 | UNITS | - | -
+    doctor grub:/boot2 | UNITS | own | -
+    doctor grub:/boot2 | UNITS | http://vps:8080 | vps-1:7/+J=
     standing grub:/boot2 | UNITS | - | no
     standing grub:/boot2 | UNITS | 20261122-161005-k3f | yes
     ask grub:/boot2 | UNITS | 20261122-161005-k3f
