@@ -4,9 +4,12 @@
 //! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it ran,
 //! and the guards do so by themselves if the push cannot; after it the push only goes forward.
 
+mod back_disarm;
+mod back_proof;
 mod cleanup;
 mod commit;
 mod contest;
+mod direction;
 mod doubt;
 mod forget;
 mod forward;
