@@ -67,13 +67,13 @@ impl Transaction {
             }
             Input::ContactLost { host, why } => {
                 self.hear_silence(host, &mut effects);
-                self.shut.insert(host, why);
+                self.told.shut.insert(host, why);
                 self.let_others_begin(host, &mut effects);
             }
             Input::Answered { host, step, answer } => {
                 if self.hosts[host.0].step.as_ref() == Some(&step) {
                     self.silent.remove(&host);
-                    self.shut.remove(&host);
+                    self.told.shut.remove(&host);
                     self.hosts[host.0].step = None;
                     self.answered(host, &step, answer, &mut effects);
                     self.mind_the_silent(&mut effects);
@@ -111,7 +111,7 @@ impl Transaction {
     /// the state of the hosts.
     #[must_use]
     pub fn is_held_up(&self) -> bool {
-        self.held_up.is_some()
+        self.told.held_up.is_some()
     }
 
     /// Returns how it ended, once only the clean-up is left to do.
@@ -154,7 +154,7 @@ impl Transaction {
     /// Returns whether the run is on its way back, where nothing can turn it forward again.
     #[must_use]
     pub fn goes_back(&self) -> bool {
-        self.reason.is_some()
+        self.told.reason.is_some()
     }
 
     /// Returns whether its guard may be disarmed: the command is out.
@@ -179,7 +179,7 @@ impl Transaction {
     fn tell_what_is_volatile(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer::Said(said) = answer else { return };
         let is_volatile = said.standing.run_traces.as_ref().is_some_and(|traces| traces.volatile);
-        if is_volatile && self.told_volatile.insert(host) {
+        if is_volatile && self.told.volatile.insert(host) {
             let name = self.plan.host(host).name.clone();
             effects.push(Effect::Tell(Event::warned(Some(&name), Caution::TracesVolatile)));
         }

@@ -42,7 +42,7 @@ impl Transaction {
             }
         }
         round.hosts.clear();
-        self.last_round = Some(round);
+        self.told.last_round = Some(round);
         self.back_proven_when_all_holds(effects);
         self.count_open_round();
         let waits = self.waits_for_turns() && self.may_still_be_proven();
@@ -154,6 +154,6 @@ impl Transaction {
     pub(super) fn is_back_proven(&self) -> bool {
         let logins = self.hosts.iter().all(|host| !host.activated || host.logged_in);
         let activated = self.hosts.iter().any(|host| host.activated);
-        self.reason.is_some() && activated && logins && self.streak > 0 && self.last_broken.is_empty()
+        self.told.reason.is_some() && activated && logins && self.streak > 0 && self.last_broken.is_empty()
     }
 }

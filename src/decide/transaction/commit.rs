@@ -161,7 +161,7 @@ impl Transaction {
             effects.push(Effect::Record(Entry::Finished { outcome }));
         }
         self.stage = Stage::Clean;
-        let has_ended = !matches!(outcome, Outcome::Split | Outcome::Left) && self.held_up.is_none();
+        let has_ended = !matches!(outcome, Outcome::Split | Outcome::Left) && self.told.held_up.is_none();
         if has_ended || self.lost_ones_keep_nothing {
             self.clean_all(effects);
         } else if self.recovery.is_some() {
@@ -205,7 +205,7 @@ impl Transaction {
         if let Step::Clean { mark } = step {
             self.leave_unmarked(host, mark, &why, effects);
         }
-        self.kept.insert(host, why.clone());
+        self.told.kept.insert(host, why.clone());
         let notice = Notice::TracesKept { cause: why };
         effects.push(Effect::Tell(Event::warned(Some(&self.plan.host(host).name), notice)));
     }
@@ -292,7 +292,7 @@ impl Transaction {
             && (was_cleaned
                 || ends.any(|end| matches!(end, HostOutcome::MovedOn { .. }))
                 || self.hosts.iter().any(HostNow::has_left)
-                || (forgets && self.held_up.is_none()))
+                || (forgets && self.told.held_up.is_none()))
     }
 
     fn anything_tested(&self) -> bool {
@@ -316,7 +316,7 @@ impl Transaction {
             text: self.concluded().into(),
             interrupted: self.interrupted,
             gone: gone.map(|host| self.plan.host(host).name.clone()).collect(),
-            kept: self.kept.iter().map(|(host, why)| (self.plan.host(*host).name.clone(), why.clone())).collect(),
+            kept: self.told.kept.iter().map(|(host, why)| (self.plan.host(*host).name.clone(), why.clone())).collect(),
         }
     }
 
@@ -335,7 +335,7 @@ impl Transaction {
             ended_without: named(&|host| end(host) == Some(&HostOutcome::Missing)),
             moved_on: named(&|host| matches!(end(host), Some(HostOutcome::MovedOn { .. }))),
             not_marked: named(&|host| {
-                self.kept.contains_key(&host) && matches!(end(host), Some(HostOutcome::Left { .. }))
+                self.told.kept.contains_key(&host) && matches!(end(host), Some(HostOutcome::Left { .. }))
             }),
             not_known: named(&|host| self.is_not_known(host)),
         }
@@ -346,10 +346,10 @@ impl Transaction {
         if let (Outcome::Superseded, Some(cause)) = (outcome, self.superseded_by.clone()) {
             return WhyEnded::End(FleetEnd::LeftToAnother { cause });
         }
-        if let Some(reason) = &self.reason {
+        if let Some(reason) = &self.told.reason {
             return WhyEnded::TurnedBack(reason.clone());
         }
-        if let Some(held_up) = &self.held_up {
+        if let Some(held_up) = &self.told.held_up {
             return WhyEnded::HeldUp(held_up.clone());
         }
         WhyEnded::End(match outcome {
@@ -361,7 +361,7 @@ impl Transaction {
             _ => {
                 let lost = self.lost_hosts();
                 let counts = |link: LinkId| !self.plan.links[link].has_an_end_at(&lost);
-                FleetEnd::AllAsMeant { links: links_at_end(&self.plan, self.last_round.as_ref(), counts) }
+                FleetEnd::AllAsMeant { links: links_at_end(&self.plan, self.told.last_round.as_ref(), counts) }
             }
         })
     }

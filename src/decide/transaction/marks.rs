@@ -125,7 +125,7 @@ impl Transaction {
         let are_apart = side.is_none()
             && is_found(&|found| matches!(found, Found::Old { .. }))
             && is_found(&|found| matches!(found, Found::New { .. }));
-        let fleet = self.fleet.clone();
+        let fleet = self.told.fleet.clone();
         self.leave_each(effects, |host, found| match (found, side) {
             (Found::Old { by_guard }, Some(EndSide::Old)) => HostOutcome::RolledBack { by_guard: *by_guard },
             (Found::New { .. }, Some(EndSide::New)) => HostOutcome::Committed,
@@ -157,7 +157,8 @@ impl Transaction {
         match self.ending().and_then(|ending| ending.side) {
             Some(EndSide::New) => HostOutcome::Committed,
             Some(EndSide::Old) => {
-                HostOutcome::Lost { why: Fate::apart(&self.plan.host(host).name, EndSide::Old, &self.fleet).into() }
+                let name = &self.plan.host(host).name;
+                HostOutcome::Lost { why: Fate::apart(name, EndSide::Old, &self.told.fleet).into() }
             }
             None => HostOutcome::Untouched,
         }
@@ -184,7 +185,7 @@ impl Transaction {
         }
         for host in self.plan.ids() {
             if matches!(self.hosts[host.0].end, Some(HostOutcome::RolledBack { .. })) {
-                let why = Fate::apart(&self.plan.host(host).name, EndSide::New, &self.fleet);
+                let why = Fate::apart(&self.plan.host(host).name, EndSide::New, &self.told.fleet);
                 self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
             }
         }
@@ -259,7 +260,7 @@ impl Transaction {
             return;
         }
         let missing = mark.missing.keys().cloned().collect();
-        let why = Fate::MarkNotLeft { missing, fleet: self.fleet.clone(), cause: why.clone() };
+        let why = Fate::MarkNotLeft { missing, fleet: self.told.fleet.clone(), cause: why.clone() };
         let side = self.ending().map_or(mark.side, |ending| ending.side);
         let mark = EndMark { side, missing: mark.missing.clone() };
         self.hosts[host.0].end = Some(HostOutcome::Left { why: why.into(), back_within_ms: None });

@@ -45,7 +45,7 @@ impl Transaction {
             .iter()
             .map(|id| {
                 let link = &self.plan.links[*id];
-                let said = match self.last_round.as_ref().map(|round| round.answer(*id)) {
+                let said = match self.told.last_round.as_ref().map(|round| round.answer(*id)) {
                     Some(LinkAnswer::Down { why }) => why.clone(),
                     _ => String::new(),
                 };
@@ -114,7 +114,7 @@ impl Transaction {
     }
 
     pub(super) fn tell_matrix(&self, phase: Phase, effects: &mut Vec<Effect>) {
-        if let Some(round) = &self.last_round {
+        if let Some(round) = &self.told.last_round {
             effects.push(Effect::Tell(Event::MatrixSeen { phase, cells: cells(&self.plan, round, true) }));
         }
     }

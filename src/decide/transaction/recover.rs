@@ -177,7 +177,7 @@ impl Transaction {
 
     /// Gives the fleet's name, as a person types it. It is called before the start.
     pub fn is_of(&mut self, fleet: &str) {
-        fleet.clone_into(&mut self.fleet);
+        fleet.clone_into(&mut self.told.fleet);
     }
 
     /// Leaves a host as it is, because the recovery cannot build on its words. It is called before the start.
@@ -337,7 +337,7 @@ impl Transaction {
     /// Ends without having done anything: every host is as it was found, and its guard holds, if it has one.
     pub(super) fn leave_as_found(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         effects.extend([Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
-        self.reason = Some(RollbackReason::Interrupted { signal });
+        self.told.reason = Some(RollbackReason::Interrupted { signal });
         let left = if self.is_contested() { self.plan.changing().collect() } else { Vec::new() };
         for host in left {
             let why = Fate::LeftInContest.into();

@@ -11,7 +11,6 @@ impl Hash for Transaction {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self {
             plan,
-            fleet: _,
             hosts,
             stage,
             wave,
@@ -31,12 +30,7 @@ impl Hash for Transaction {
             overtime,
             extended,
             left_to_guards,
-            last_round: _,
-            reason: _,
             interrupted,
-            noticed: _,
-            noticed_absent: _,
-            told_volatile: _,
             silent,
             silence_counts,
             recovery,
@@ -45,11 +39,9 @@ impl Hash for Transaction {
             lost_ones_keep_nothing: _,
             asked_the_committed,
             superseded_by,
-            held_up: _,
             forgets_marks: _,
             dealt_with,
-            kept: _,
-            shut: _,
+            told: _,
         } = self;
         (plan, stage, probing, stale, interrupted).hash(state);
         (recovery.is_some(), doubted, lost_on_new, asked_the_committed, superseded_by.is_some()).hash(state);

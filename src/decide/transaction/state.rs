@@ -1,6 +1,7 @@
 //! Where a transaction stands, and each of its hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::decide::transaction::inspection::{Found, Side};
@@ -161,13 +162,39 @@ impl HostNow {
     }
 }
 
+/// What is kept for the words alone: after the input that brought it, it steers no order to any host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Telling {
+    /// The fleet's name, for a command to type; a push does not need it.
+    pub(super) fleet: String,
+    /// The last round that counted.
+    pub(super) last_round: Option<Round>,
+    /// Why the push goes back, or has ended so.
+    pub(super) reason: Option<RollbackReason>,
+    /// Witnesses that were already told to have restarted or switched.
+    pub(super) noticed: BTreeSet<HostId>,
+    /// Absent hosts that were already told to answer.
+    pub(super) noticed_absent: BTreeSet<HostName>,
+    /// Hosts that were already told to be unable to write down what is done there.
+    pub(super) volatile: BTreeSet<HostId>,
+    /// Why a recovery leaves everything as it was.
+    pub(super) held_up: Option<HeldUp>,
+    /// Hosts on which not all that the run keeps could be cleaned away, and why.
+    pub(super) kept: BTreeMap<HostId, Cause>,
+    /// Why the way to a host was lost last.
+    pub(super) shut: BTreeMap<HostId, Cause>,
+}
+
+/// Two states that differ in it alone go the same way from here on, whatever comes: they hash alike.
+impl Hash for Telling {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 /// One push over a fleet, or the recovery of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
 pub struct Transaction {
     pub(super) plan: Arc<Plan>,
-    /// The fleet's name, for a command to type; a push does not need it.
-    pub(super) fleet: String,
     pub(super) hosts: Vec<HostNow>,
     pub(super) stage: Stage,
     /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::facts::plan::HostPlan::wave): hosts of later
@@ -204,15 +231,7 @@ pub struct Transaction {
     pub(super) extended: bool,
     /// Whether restored hosts with links that stayed down were left to their guards once already.
     pub(super) left_to_guards: bool,
-    pub(super) last_round: Option<Round>,
-    pub(super) reason: Option<RollbackReason>,
     pub(super) interrupted: Option<Signal>,
-    /// Witnesses that were already told to have restarted or switched.
-    pub(super) noticed: BTreeSet<HostId>,
-    /// Absent hosts that were already told to answer.
-    pub(super) noticed_absent: BTreeSet<HostName>,
-    /// Hosts that were already told to be unable to write down what is done there.
-    pub(super) told_volatile: BTreeSet<HostId>,
     /// Hosts that cannot be reached just now.
     pub(super) silent: BTreeSet<HostId>,
     /// Whether a job's barrier waits for silent hosts alone: then no longer than the settle time.
@@ -229,16 +248,11 @@ pub struct Transaction {
     pub(super) asked_the_committed: bool,
     /// How it is known that another coordinator has taken over.
     pub(super) superseded_by: Option<Supersession>,
-    /// Why a recovery leaves everything as it was.
-    pub(super) held_up: Option<HeldUp>,
     /// Whether marks of an end without hosts are removed with all the rest.
     pub(super) forgets_marks: bool,
     /// Hosts that were missing and are done: only the marks of the others must still say so.
     pub(super) dealt_with: BTreeSet<HostId>,
-    /// Hosts on which not all that the run keeps could be cleaned away, and why.
-    pub(super) kept: BTreeMap<HostId, Cause>,
-    /// Why the way to a host was lost last; only for the words.
-    pub(super) shut: BTreeMap<HostId, Cause>,
+    pub(super) told: Telling,
 }
 
 impl Transaction {
@@ -271,7 +285,6 @@ impl Transaction {
         let wave = plan.waves().keys().next().copied().unwrap_or(0);
         Self {
             plan,
-            fleet: String::new(),
             hosts,
             stage: Stage::Arm,
             wave,
@@ -291,12 +304,7 @@ impl Transaction {
             overtime: false,
             extended: false,
             left_to_guards: false,
-            last_round: None,
-            reason: None,
             interrupted: None,
-            noticed: BTreeSet::new(),
-            noticed_absent: BTreeSet::new(),
-            told_volatile: BTreeSet::new(),
             silent: BTreeSet::new(),
             silence_counts: false,
             recovery: None,
@@ -305,11 +313,9 @@ impl Transaction {
             lost_ones_keep_nothing: false,
             asked_the_committed: false,
             superseded_by: None,
-            held_up: None,
             forgets_marks: false,
             dealt_with: BTreeSet::new(),
-            kept: BTreeMap::new(),
-            shut: BTreeMap::new(),
+            told: Telling::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
         let (host, told) = (reason.host().cloned(), AnyReason::from(reason.clone()));
-        self.reason = Some(reason);
+        self.told.reason = Some(reason);
         self.stage = Stage::Back;
         self.stale = self.probing;
         // Guards that were extended for the way forward may be extended once more for the way back.

@@ -152,7 +152,7 @@ impl Transaction {
         self.begin_time_anew(&round, effects);
         effects.push(Effect::Tell(self.links_moved(&round)));
         round.hosts.clear();
-        self.last_round = Some(round);
+        self.told.last_round = Some(round);
         self.verified_when_all_holds(effects);
         if !matches!(self.stage, Stage::Verify | Stage::Proof) || self.probing {
             return;
@@ -189,7 +189,7 @@ impl Transaction {
     /// measured has another turn only where links share the rounds, and nothing has more than so many.
     pub(super) fn may_still_be_proven(&self) -> bool {
         let is_measured =
-            |link: &LinkId| !self.last_round.as_ref().is_some_and(|round| round.unmeasured.contains(link));
+            |link: &LinkId| !self.told.last_round.as_ref().is_some_and(|round| round.unmeasured.contains(link));
         self.unproven.iter().all(|link| is_measured(link) || self.plan.links[*link].shared)
             && (self.unproven.is_empty() || self.open_rounds <= asking::open_rounds(&self.plan.links))
     }
@@ -335,7 +335,7 @@ impl Transaction {
             let units = self.with_their_past(*host, of_host(&self.last_failures, *host));
             RollbackReason::UnitsFailed { host: name(*host), units }
         } else if let (Some(host), true) = (silent, links_hold) {
-            no_login(host, self.shut.get(&host).cloned().unwrap_or(Cause::SilentWhileSettling))
+            no_login(host, self.told.shut.get(&host).cloned().unwrap_or(Cause::SilentWhileSettling))
         } else if let (Some(host), true) = (self.unheard, links_hold) {
             no_login(host, Cause::UnitsUnheard)
         } else if let (Some((host, _)), true) = (unsteady.first(), links_hold) {
@@ -360,7 +360,7 @@ impl Transaction {
     /// in just then, or they have missed that one probe.
     pub(super) fn down_and_open(&self) -> BTreeSet<LinkId> {
         let is_down = |link: &LinkId| {
-            self.last_round.as_ref().is_some_and(|round| matches!(round.answer(*link), LinkAnswer::Down { .. }))
+            self.told.last_round.as_ref().is_some_and(|round| matches!(round.answer(*link), LinkAnswer::Down { .. }))
         };
         self.unproven.iter().copied().filter(is_down).collect()
     }
@@ -395,7 +395,7 @@ impl Transaction {
             } else {
                 continue;
             };
-            if self.noticed.insert(host) {
+            if self.told.noticed.insert(host) {
                 effects.push(Effect::Tell(Event::warned(Some(&self.plan.host(host).name), notice)));
             }
         }
@@ -404,7 +404,7 @@ impl Transaction {
     /// Tells of a host that answers though the run goes on without it: it stays left out.
     fn notice_absent(&mut self, round: &Round, effects: &mut Vec<Effect>) {
         for host in absent::answering(&self.plan.links, &self.plan.baseline, round) {
-            if self.noticed_absent.insert(host.clone()) {
+            if self.told.noticed_absent.insert(host.clone()) {
                 effects.push(Effect::Tell(Event::warned(Some(&host), Absence::LeftOutAnswers)));
             }
         }
