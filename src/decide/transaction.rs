@@ -14,11 +14,13 @@ mod doubt;
 mod forget;
 mod forward;
 pub(super) mod inspection;
+mod link_proof;
 mod marks;
 mod progress;
 mod proof;
 pub mod recover;
 mod sameness;
+mod stage;
 mod state;
 mod steady;
 #[cfg(test)]
@@ -39,7 +41,8 @@ use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 
 pub use state::Transaction;
-use state::{Back, Progress, Stage};
+use stage::Stage;
+use state::{Back, Progress};
 
 impl Transaction {
     /// Returns the first orders. A recovery takes every host over. A push arms the fleet's first host by machine id
@@ -117,7 +120,7 @@ impl Transaction {
     /// Returns how it ended, once only the clean-up is left to do.
     #[must_use]
     pub fn ended(&self) -> Option<Verdict> {
-        matches!(self.stage, Stage::Clean | Stage::Over).then(|| self.verdict())
+        matches!(self.stage, Stage::Clean(_) | Stage::Over(_)).then(|| self.verdict())
     }
 
     /// Returns the hosts that have a known end by now, or that a recovery leaves as it has found them. Their ends are
@@ -187,7 +190,7 @@ impl Transaction {
 
     fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         self.tell_what_is_volatile(host, &answer, effects);
-        let is_told = !matches!(self.stage, Stage::TakeOver | Stage::Clean | Stage::Over);
+        let is_told = !matches!(self.stage, Stage::TakeOver | Stage::Clean(_) | Stage::Over(_));
         if let (true, Some(says), Answer::Said(said)) = (is_told, self.disowned_by(host, step, &answer), &answer) {
             self.disown(host, says, &said.standing, effects);
             return;
@@ -198,38 +201,40 @@ impl Transaction {
         match self.stage {
             Stage::TakeOver => self.after_take_over(host, step, answer, effects),
             Stage::Arm => self.after_arm(host, answer, effects),
-            Stage::Test | Stage::Switch => self.after_job(host, step, answer, effects),
-            Stage::Verify | Stage::Proof => self.after_login(host, answer, effects),
-            Stage::ExtendToTest | Stage::ExtendToSwitch | Stage::ExtendToDisarm => {
+            Stage::Test(_) | Stage::Switch(_) => self.after_job(host, step, answer, effects),
+            Stage::Verify(_) | Stage::Proof(_) => self.after_login(host, answer, effects),
+            Stage::ExtendToTest | Stage::ExtendToSwitch(_) | Stage::ExtendToDisarm(_) => {
                 self.after_extend(host, &answer, effects);
             }
-            Stage::Disarm => self.after_disarm(host, step, answer, effects),
-            Stage::Back | Stage::BackProof | Stage::BackDisarm => self.after_back(host, step, answer, effects),
-            Stage::Clean => {
+            Stage::Disarm(_) => self.after_disarm(host, step, answer, effects),
+            Stage::Back(_) | Stage::BackProof(..) | Stage::BackDisarm(_) => {
+                self.after_back(host, step, answer, effects);
+            }
+            Stage::Clean(_) => {
                 self.hosts[host.0].progress = Progress::Done;
                 self.after_clean(host, step, answer, effects);
                 self.finish_when_clean(effects);
             }
-            Stage::Over => {}
+            Stage::Over(_) => {}
         }
     }
 
     fn cancel(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         match self.stage {
             Stage::TakeOver => self.cancel_take_over(signal, effects),
-            Stage::Arm | Stage::Test | Stage::Verify | Stage::ExtendToTest | Stage::ExtendToSwitch => {
+            Stage::Arm | Stage::Test(_) | Stage::Verify(_) | Stage::ExtendToTest | Stage::ExtendToSwitch(_) => {
                 self.interrupted = Some(signal);
                 self.turn_back(RollbackReason::Interrupted { signal }, effects);
             }
-            Stage::Switch | Stage::Proof | Stage::ExtendToDisarm | Stage::Disarm => {
+            Stage::Switch(_) | Stage::Proof(_) | Stage::ExtendToDisarm(_) | Stage::Disarm(_) => {
                 let notice =
                     if self.doubted { Notice::SignalInDoubt { signal } } else { Notice::SignalTooLate { signal } };
                 effects.push(Effect::Tell(Event::warned(None, notice)));
             }
-            Stage::Back | Stage::BackProof | Stage::BackDisarm => {
+            Stage::Back(_) | Stage::BackProof(..) | Stage::BackDisarm(_) => {
                 effects.push(Effect::Tell(Event::warned(None, Notice::SignalWhileGoingBack { signal })));
             }
-            Stage::Clean | Stage::Over => {}
+            Stage::Clean(_) | Stage::Over(_) => {}
         }
     }
 
@@ -241,8 +246,7 @@ impl Transaction {
     }
 
     fn enter(&mut self, stage: Stage, phase: Phase, effects: &mut Vec<Effect>) {
-        self.stage = stage;
-        self.look_anew();
+        self.move_to(stage);
         for host in &mut self.hosts {
             host.progress = if host.is_through() { Progress::Done } else { Progress::Waiting };
         }
@@ -258,18 +262,6 @@ impl Transaction {
     fn runs(&self, host: HostId) -> &StorePath {
         let plan = self.plan.host(host);
         if self.has_begun_on(host) { &plan.new } else { &plan.old.current }
-    }
-
-    /// Forgets the rounds: earlier ones do not count in the stage that begins.
-    fn look_anew(&mut self) {
-        self.streak = 0;
-        self.overtime = false;
-        self.last_broken.clear();
-        self.unproven.clear();
-        self.last_failures.clear();
-        self.unheard = None;
-        self.last_restarts.clear();
-        self.units.begin_anew();
     }
 
     /// Returns whether every host is gone at once: then more likely the workstation's own link is down.

@@ -1,6 +1,7 @@
 //! Disarms the hosts of a push that went back, after the proof, and ends the way back.
 
-use crate::decide::transaction::state::{Back, Stage, Transaction};
+use crate::decide::transaction::stage::Stage;
+use crate::decide::transaction::state::{Back, Transaction};
 use crate::decide::vocabulary::{Answer, Effect};
 use crate::event::reason::cause::Cause;
 use crate::event::reason::fate::Fate;
@@ -14,7 +15,7 @@ const LOST_DISARMS: u8 = 2;
 
 impl Transaction {
     pub(super) fn enter_back_disarm(&mut self, effects: &mut Vec<Effect>) {
-        self.stage = Stage::BackDisarm;
+        self.move_to(Stage::BackDisarm(self.stage.undo()));
         self.tell_what_is_left(effects);
         for host in self.plan.ids() {
             self.hosts[host.0].step = None;
@@ -72,7 +73,7 @@ impl Transaction {
                 let stays = matches!(&answer, Answer::Said(said) if self.is_guarded_still(host, said));
                 self.hosts[host.0].disarms_in_vain += u8::from(stays || !is_answered);
                 self.await_guard(host, effects);
-                self.stage = Stage::Back;
+                self.move_to(Stage::Back(self.stage.undo()));
                 return;
             }
         }

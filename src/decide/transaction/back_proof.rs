@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::transaction::state::{Back, Stage, Transaction};
+use crate::decide::transaction::stage::Stage;
+use crate::decide::transaction::state::{Back, Transaction};
+use crate::decide::transaction::undo::Undo;
 use crate::decide::vocabulary::{Answer, Effect, Timer};
 use crate::event::reason::notice::Notice;
 use crate::event::{Event, HostOutcome, Phase};
@@ -12,7 +14,7 @@ use crate::inventory::model::HostName;
 
 impl Transaction {
     pub(super) fn after_back_login(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
-        if self.stage == Stage::BackProof {
+        if matches!(self.stage, Stage::BackProof(..)) {
             self.hosts[host.0].logged_in = matches!(answer, Answer::Said(_));
             match answer {
                 Answer::Said(said) => {
@@ -30,9 +32,12 @@ impl Transaction {
 
     pub(super) fn back_round_seen(&mut self, mut round: Round, effects: &mut Vec<Effect>) {
         // The links of a host that is given up do not count: no reboot of another would bring them back.
-        self.last_broken = self.without_lost_hosts(self.plan.newly_broken(&round));
-        self.unproven = self.without_lost_hosts(self.plan.newly_unproven(&round));
-        self.streak = u32::from(self.last_broken.is_empty() && self.unproven.is_empty());
+        let broken = self.without_lost_hosts(self.plan.newly_broken(&round));
+        let unproven = self.without_lost_hosts(self.plan.newly_unproven(&round));
+        if let Some(links) = self.stage.links_mut() {
+            links.streak = u32::from(broken.is_empty() && unproven.is_empty());
+            (links.broken, links.unproven) = (broken, unproven);
+        }
         self.begin_time_anew(&round, effects);
         effects.push(Effect::Tell(self.links_moved(&round)));
         let changing: Vec<HostId> = self.plan.changing().filter(|host| self.hosts[host.0].activated).collect();
@@ -46,10 +51,10 @@ impl Transaction {
         self.back_proven_when_all_holds(effects);
         self.count_open_round();
         let waits = self.waits_for_turns() && self.may_still_be_proven();
-        if self.stage == Stage::BackProof && self.overtime && !waits {
-            self.back_not_proven(effects);
-        } else if self.stage == Stage::BackProof {
-            effects.push(Effect::Expect(Timer::RoundPause));
+        match &self.stage {
+            Stage::BackProof(_, links) if links.overtime && !waits => self.back_not_proven(effects),
+            Stage::BackProof(..) => effects.push(Effect::Expect(Timer::RoundPause)),
+            _ => {}
         }
     }
 
@@ -94,7 +99,8 @@ impl Transaction {
     }
 
     pub(super) fn back_proven_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
-        if self.stage == Stage::BackProof && self.streak > 0 && self.without_login().is_empty() {
+        let is_back_proof = matches!(self.stage, Stage::BackProof(..));
+        if is_back_proof && self.links().streak > 0 && self.without_login().is_empty() {
             Self::forget_verify_timers(effects);
             self.tell_matrix(Phase::RollBack, effects);
             self.enter_back_disarm(effects);
@@ -108,8 +114,9 @@ impl Transaction {
         let silent = self.without_login();
         // The links of the others may have led through a missing host: no reboot of theirs would mend that.
         let any_missing = self.missing().next().is_some();
-        let down: BTreeSet<LinkId> = self.last_broken.union(&self.down_and_open()).copied().collect();
-        let (broken, unproven) = (self.ends_of(&down), self.ends_of(&self.unproven));
+        let links = self.links();
+        let down: BTreeSet<LinkId> = links.broken.union(&self.down_and_open()).copied().collect();
+        let (broken, unproven) = (self.ends_of(&down), self.ends_of(&links.unproven));
         let is_at = |host: HostId, ends: &BTreeSet<&HostName>| ends.contains(&self.plan.host(host).name);
         // A link that could not be measured may be down: only a reboot is known to bring it back.
         let at_broken_link = |host: HostId| is_at(host, &broken) || is_at(host, &unproven);
@@ -120,8 +127,9 @@ impl Transaction {
             .filter(|host| silent.contains(host) || (at_broken_link(*host) && !any_missing))
             .collect();
         self.tell_matrix(Phase::RollBack, effects);
-        if self.left_to_guards || suspects.is_empty() {
-            let could_not = down.is_empty() && !self.unproven.is_empty() && silent.is_empty();
+        let undo = self.stage.undo();
+        if undo.left_to_guards || suspects.is_empty() {
+            let could_not = down.is_empty() && !links.unproven.is_empty() && silent.is_empty();
             let notice = if could_not { Notice::NotAllMeasured } else { Notice::NotAllUpAgain };
             effects.push(Effect::Tell(Event::warned(None, notice)));
             self.enter_back_disarm(effects);
@@ -139,8 +147,7 @@ impl Transaction {
                 }
             })
             .collect();
-        self.left_to_guards = true;
-        self.stage = Stage::Back;
+        self.move_to(Stage::Back(Undo { left_to_guards: true, ..undo }));
         for (host, notice) in suspects.into_iter().zip(notices) {
             let name = self.plan.host(host).name.clone();
             effects.push(Effect::Tell(Event::warned(Some(&name), notice)));
@@ -154,6 +161,6 @@ impl Transaction {
     pub(super) fn is_back_proven(&self) -> bool {
         let logins = self.hosts.iter().all(|host| !host.activated || host.logged_in);
         let activated = self.hosts.iter().any(|host| host.activated);
-        self.told.reason.is_some() && activated && logins && self.streak > 0 && self.last_broken.is_empty()
+        self.told.reason.is_some() && activated && logins && self.told.old_links_up
     }
 }

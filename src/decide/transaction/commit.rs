@@ -3,7 +3,8 @@
 use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::proof::links_at_end;
 use crate::decide::transaction::recover::Aim;
-use crate::decide::transaction::state::{HostNow, Progress, Stage, Transaction};
+use crate::decide::transaction::stage::{CleanUp, Disarming, Stage};
+use crate::decide::transaction::state::{HostNow, Progress, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
@@ -19,14 +20,14 @@ use crate::facts::systems::Systems;
 
 impl Transaction {
     pub(super) fn weighed(&mut self, enough: bool, effects: &mut Vec<Effect>) {
-        match (self.stage, enough) {
-            (Stage::ExtendToSwitch, true) => self.enter_switch(effects),
-            (Stage::ExtendToDisarm, true) => self.enter_disarm(effects),
-            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) if !self.extended => {
-                self.extended = true;
+        match (&mut self.stage, enough) {
+            (Stage::ExtendToSwitch(_), true) => self.enter_switch(effects),
+            (Stage::ExtendToDisarm(_), true) => self.enter_disarm(effects),
+            (Stage::ExtendToSwitch(extension) | Stage::ExtendToDisarm(extension), false) if !extension.is_sent => {
+                extension.is_sent = true;
                 self.extend_all(effects);
             }
-            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) => {
+            (Stage::ExtendToSwitch(_) | Stage::ExtendToDisarm(_), false) => {
                 self.turn_back(RollbackReason::NoTimeLeft, effects);
             }
             _ => {}
@@ -59,7 +60,7 @@ impl Transaction {
     }
 
     pub(super) fn enter_disarm(&mut self, effects: &mut Vec<Effect>) {
-        self.enter(Stage::Disarm, Phase::Disarm, effects);
+        self.enter(Stage::Disarm(Disarming::default()), Phase::Disarm, effects);
         effects.push(Effect::Record(Entry::Disarming));
         let changing: Vec<HostId> = self.plan.changing().collect();
         for host in changing {
@@ -138,8 +139,12 @@ impl Transaction {
         }
         let is_committed = |host: &HostId| self.hosts[host.0].end == Some(HostOutcome::Committed);
         let committed = self.plan.changing().any(|host| is_committed(&host));
-        if committed && !self.asked_the_committed && !self.plan.changing().all(|host| is_committed(&host)) {
-            self.asked_the_committed = true;
+        let is_split = committed && !self.plan.changing().all(|host| is_committed(&host));
+        if let Stage::Disarm(disarming) = &mut self.stage
+            && is_split
+            && !disarming.asked_the_committed
+        {
+            disarming.asked_the_committed = true;
             self.ask_who_was_through(effects);
             return;
         }
@@ -160,7 +165,7 @@ impl Transaction {
         if outcome != Outcome::Left {
             effects.push(Effect::Record(Entry::Finished { outcome }));
         }
-        self.stage = Stage::Clean;
+        self.move_to(Stage::Clean(CleanUp::default()));
         let has_ended = !matches!(outcome, Outcome::Split | Outcome::Left) && self.told.held_up.is_none();
         if has_ended || self.lost_ones_keep_nothing {
             self.clean_all(effects);
@@ -201,7 +206,9 @@ impl Transaction {
             Answer::NotSent => Cause::NoTimeToAsk,
         };
         // Its mark on the others stays as well.
-        self.dealt_with.remove(&host);
+        if let Stage::Clean(clean_up) = &mut self.stage {
+            clean_up.dealt_with.remove(&host);
+        }
         if let Step::Clean { mark } = step {
             self.leave_unmarked(host, mark, &why, effects);
         }
@@ -233,27 +240,27 @@ impl Transaction {
             let fate = Fate::MovedMeanwhile { systems: systems.clone() };
             self.hosts[host.0].end = Some(HostOutcome::Lost { why: fate.into() });
         }
-        if self.stage == Stage::Clean {
+        if matches!(self.stage, Stage::Clean(_)) {
             effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
         }
         true
     }
 
     pub(super) fn finish_when_clean(&mut self, effects: &mut Vec<Effect>) {
-        if self.stage == Stage::Over {
+        if matches!(self.stage, Stage::Over(_)) {
             return;
         }
         if self.hosts.iter().all(|host| host.step.is_none()) {
             self.unmark_next(effects);
         }
         if self.hosts.iter().all(|host| host.step.is_none()) {
-            self.stage = Stage::Over;
+            self.move_to(Stage::Over(None));
             effects.push(Effect::Finish(self.verdict()));
         }
     }
 
     pub(super) fn outcome(&self) -> Outcome {
-        if self.superseded_by.is_some() {
+        if matches!(self.stage, Stage::Over(Some(_))) {
             return Outcome::Superseded;
         }
         let ends = || self.hosts.iter().filter_map(|host| host.end.as_ref());
@@ -343,8 +350,8 @@ impl Transaction {
 
     fn why_ended(&self) -> WhyEnded {
         let outcome = self.outcome();
-        if let (Outcome::Superseded, Some(cause)) = (outcome, self.superseded_by.clone()) {
-            return WhyEnded::End(FleetEnd::LeftToAnother { cause });
+        if let Stage::Over(Some(cause)) = &self.stage {
+            return WhyEnded::End(FleetEnd::LeftToAnother { cause: cause.clone() });
         }
         if let Some(reason) = &self.told.reason {
             return WhyEnded::TurnedBack(reason.clone());
@@ -352,9 +359,10 @@ impl Transaction {
         if let Some(held_up) = &self.told.held_up {
             return WhyEnded::HeldUp(held_up.clone());
         }
+        let is_disarm = matches!(self.stage, Stage::Disarm(_));
         WhyEnded::End(match outcome {
             Outcome::Unchanged => FleetEnd::NothingLeft,
-            Outcome::Split if self.recovery.is_some() && self.stage != Stage::Disarm => FleetEnd::NotAllAnswer,
+            Outcome::Split if self.recovery.is_some() && !is_disarm => FleetEnd::NotAllAnswer,
             Outcome::Split => FleetEnd::NotAllDisarmed,
             Outcome::RolledBack => FleetEnd::AllBackBefore,
             Outcome::Refused => FleetEnd::NothingTouched,

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::decide::transaction::inspection::{Found, GuardedState, Side};
 use crate::decide::transaction::recover::Aim;
+use crate::decide::transaction::stage::Stage;
 use crate::decide::transaction::state::{Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Entry, RollbackReason, Step};
 use crate::event::reason::cause::Cause;
@@ -247,7 +248,10 @@ impl Transaction {
         let Some(ending) = self.ending().filter(|_| !forgets) else { return };
         let dealt_with =
             |host: &HostId| ending.missing.contains_key(&self.plan.host(*host).name) && self.takes_part(*host);
-        self.dealt_with = self.plan.changing().filter(dealt_with).collect();
+        let dealt_with = self.plan.changing().filter(dealt_with).collect();
+        if let Stage::Clean(clean_up) = &mut self.stage {
+            clean_up.dealt_with = dealt_with;
+        }
     }
 
     /// A host on which the mark could not be left that the run was ended without others, although it holds something of
@@ -271,7 +275,8 @@ impl Transaction {
     /// Takes a host that has been dealt with out of the marks of the others, one after the other: never before all of
     /// the run is gone from that host itself.
     pub(super) fn unmark_next(&mut self, effects: &mut Vec<Effect>) {
-        let Some(host) = self.dealt_with.pop_first() else { return };
+        let Stage::Clean(clean_up) = &mut self.stage else { return };
+        let Some(host) = clean_up.dealt_with.pop_first() else { return };
         let name = self.plan.host(host).name.clone();
         let marked: Vec<HostId> = self.marked().map(|(host, _)| host).collect();
         for host in marked {

@@ -5,7 +5,8 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::decide::transaction::state::{HostNow, Stage, Transaction};
+use crate::decide::transaction::stage::Stage;
+use crate::decide::transaction::state::{HostNow, Transaction};
 
 impl Hash for Transaction {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -14,53 +15,33 @@ impl Hash for Transaction {
             hosts,
             stage,
             wave,
-            streak,
             probing,
             stale,
-            last_broken,
-            unproven,
-            begun_anew,
-            open_rounds,
-            last_failures,
-            unheard,
-            last_restarts,
-            waiting,
             units,
             rekeying,
-            overtime,
-            extended,
-            left_to_guards,
             interrupted,
             silent,
-            silence_counts,
             recovery,
             doubted,
             lost_on_new,
             lost_ones_keep_nothing: _,
-            asked_the_committed,
-            superseded_by,
             forgets_marks: _,
-            dealt_with,
             told: _,
         } = self;
         (plan, stage, probing, stale, interrupted).hash(state);
-        (recovery.is_some(), doubted, lost_on_new, asked_the_committed, superseded_by.is_some()).hash(state);
-        (recovery.as_ref().map(|recovery| (recovery.aim, &recovery.ending)), dealt_with).hash(state);
+        (recovery.is_some(), doubted, lost_on_new).hash(state);
+        recovery.as_ref().map(|recovery| (recovery.aim, &recovery.ending)).hash(state);
         match stage {
             // The push only waits for the last answers.
-            Stage::Clean | Stage::Over => {
+            Stage::Clean(_) | Stage::Over(_) => {
                 for HostNow { step, activated, .. } in hosts {
                     (step, activated).hash(state);
                 }
             }
             // The looks of the way forward, and how a recovery found its hosts, are not read any more.
-            Stage::Back | Stage::BackProof | Stage::BackDisarm => {
+            Stage::Back(_) | Stage::BackProof(..) | Stage::BackDisarm(_) => {
                 for host in hosts {
                     host.hash_way(state);
-                }
-                (extended, left_to_guards).hash(state);
-                if *stage == Stage::BackProof {
-                    (streak, last_broken, overtime, unproven, begun_anew, open_rounds).hash(state);
                 }
                 // A silent host holds up only the jumps through which it is reached.
                 let is_far = |host: &&_| plan.host(**host).behind.is_some();
@@ -68,22 +49,19 @@ impl Hash for Transaction {
             }
             Stage::TakeOver
             | Stage::Arm
-            | Stage::Test
-            | Stage::Verify
+            | Stage::Test(_)
+            | Stage::Verify(_)
             | Stage::ExtendToTest
-            | Stage::ExtendToSwitch
-            | Stage::Switch
-            | Stage::Proof
-            | Stage::ExtendToDisarm
-            | Stage::Disarm => {
+            | Stage::ExtendToSwitch(_)
+            | Stage::Switch(_)
+            | Stage::Proof(_)
+            | Stage::ExtendToDisarm(_)
+            | Stage::Disarm(_) => {
                 for host in hosts {
                     host.hash_way(state);
                     host.found.hash(state);
                 }
-                (streak, last_broken, last_failures, unheard, last_restarts, waiting, units, rekeying, overtime)
-                    .hash(state);
-                (unproven, begun_anew, open_rounds).hash(state);
-                (wave, extended, left_to_guards, silent, silence_counts, recovery).hash(state);
+                (units, rekeying, wave, silent, recovery).hash(state);
             }
         }
         for host in hosts {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::decide::transaction::inspection::Found;
-use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
+use crate::decide::transaction::link_proof::LinkProof;
+use crate::decide::transaction::stage::Stage;
+use crate::decide::transaction::state::{Back, GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
@@ -16,15 +18,23 @@ use crate::facts::plan::HostId;
 use crate::facts::step_answer::{RefusalReason, StepOutcome};
 use crate::facts::systems::Systems;
 
+/// What was done on the way back so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Undo {
+    /// Whether the guards of restored hosts were extended while others are missing. Guards that were extended for the
+    /// way forward may be extended once more.
+    pub(super) extended: bool,
+    /// Whether restored hosts with links that stayed down were left to their guards once already.
+    pub(super) left_to_guards: bool,
+}
+
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
         let (host, told) = (reason.host().cloned(), AnyReason::from(reason.clone()));
         self.told.reason = Some(reason);
-        self.stage = Stage::Back;
+        self.move_to(Stage::Back(Undo { extended: false, ..self.stage.undo() }));
         self.stale = self.probing;
-        // Guards that were extended for the way forward may be extended once more for the way back.
-        self.extended = false;
         Self::forget_verify_timers(effects);
         effects.push(Effect::Tell(Event::RollBackStarted { host, hint: told.mend(), reason: told.clone() }));
         effects.push(Effect::Record(Entry::RollingBack { reason: told }));
@@ -245,7 +255,7 @@ impl Transaction {
         for host in &again {
             self.hosts[host.0].given_up = GivenUp::ForGood;
             self.hosts[host.0].end = None;
-            self.stage = Stage::Back;
+            self.move_to(Stage::Back(self.stage.undo()));
             if self.recovery.is_some() && !self.hosts[host.0].held {
                 // The coordinator that began the run may be arming it just now: its state counts only once it is
                 // fenced.
@@ -260,9 +270,7 @@ impl Transaction {
 
     /// Handles the barriers of the way back.
     pub(super) fn go_on_back(&mut self, effects: &mut Vec<Effect>) {
-        if !matches!(self.stage, Stage::Back) {
-            return;
-        }
+        let Stage::Back(undo) = self.stage else { return };
         let under_way = |back: &Back| matches!(back, Back::Arming | Back::Waiting | Back::Rolling);
         if self.hosts.iter().any(|host| under_way(&host.back)) {
             return;
@@ -274,12 +282,12 @@ impl Transaction {
             let begun = self.hosts.iter().any(|host| host.activated);
             for host in self.plan.ids() {
                 let now = &self.hosts[host.0];
-                if now.back == Back::Restored && now.is_open() && begun && now.step.is_none() && !self.extended {
+                if now.back == Back::Restored && now.is_open() && begun && now.step.is_none() && !undo.extended {
                     let boot_id = now.boot_id.clone();
                     self.run(host, Step::Extend { boot_id }, effects);
                 }
             }
-            self.extended = true;
+            self.move_to(Stage::Back(Undo { extended: true, ..undo }));
             return;
         }
         effects.push(Effect::Forget(Timer::HeadStart));
@@ -288,8 +296,7 @@ impl Transaction {
             self.enter_back_disarm(effects);
             return;
         }
-        self.stage = Stage::BackProof;
-        self.look_anew();
+        self.move_to(Stage::BackProof(undo, LinkProof::default()));
         for host in self.plan.ids() {
             if self.needs_login(host) {
                 self.run(host, Step::Login { after: false }, effects);
