@@ -19,7 +19,6 @@ mod marks;
 mod progress;
 mod proof;
 pub mod recover;
-mod sameness;
 mod stage;
 mod state;
 mod steady;

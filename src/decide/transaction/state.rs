@@ -57,7 +57,7 @@ pub(super) enum GivenUp {
     ForGood,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
 pub(super) struct HostNow {
     /// The order that is out; an answer to any other is late and means nothing.
@@ -160,13 +160,14 @@ pub(super) struct Telling {
     pub(super) old_links_up: bool,
 }
 
-/// Two states that differ in it alone go the same way from here on, whatever comes: they hash alike.
+/// Two states that differ in it alone go the same way from here on, whatever comes: they hash alike, and the model
+/// checker takes them for one. `transaction/tests/walks.rs` holds that against the decider itself.
 impl Hash for Telling {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// One push over a fleet, or the recovery of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
 pub struct Transaction {
     pub(super) plan: Arc<Plan>,
