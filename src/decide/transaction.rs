@@ -39,8 +39,8 @@ use crate::facts::plan::HostId;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 
-pub use state::Transaction;
 use stage::Stage;
+pub use state::Transaction;
 use state::{Back, Progress};
 
 impl Transaction {
@@ -244,8 +244,8 @@ impl Transaction {
         effects.push(Effect::Run { host, step });
     }
 
-    fn enter(&mut self, stage: Stage, phase: Phase, effects: &mut Vec<Effect>) {
-        self.move_to(stage);
+    /// Begins the stage's work on every host.
+    fn begin(&mut self, phase: Phase, effects: &mut Vec<Effect>) {
         for host in &mut self.hosts {
             host.progress = if host.is_through() { Progress::Done } else { Progress::Waiting };
         }

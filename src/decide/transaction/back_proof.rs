@@ -147,7 +147,9 @@ impl Transaction {
                 }
             })
             .collect();
-        self.move_to(Stage::Back(Undo { left_to_guards: true, ..undo }));
+        if !self.moves_to(Stage::Back(Undo { left_to_guards: true, ..undo })) {
+            return;
+        }
         for (host, notice) in suspects.into_iter().zip(notices) {
             let name = self.plan.host(host).name.clone();
             effects.push(Effect::Tell(Event::warned(Some(&name), notice)));

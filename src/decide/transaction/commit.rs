@@ -60,7 +60,10 @@ impl Transaction {
     }
 
     pub(super) fn enter_disarm(&mut self, effects: &mut Vec<Effect>) {
-        self.enter(Stage::Disarm(Disarming::default()), Phase::Disarm, effects);
+        if !self.moves_to(Stage::Disarm(Disarming::default())) {
+            return;
+        }
+        self.begin(Phase::Disarm, effects);
         effects.push(Effect::Record(Entry::Disarming));
         let changing: Vec<HostId> = self.plan.changing().collect();
         for host in changing {
@@ -158,6 +161,9 @@ impl Transaction {
 
     /// Cleans up only after the last answer, because `recover` needs the traces that a split leaves on the hosts.
     pub(super) fn enter_clean(&mut self, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Clean(CleanUp::default())) {
+            return;
+        }
         self.settle_by_marks();
         let outcome = self.outcome();
         self.record_who_is_missing(outcome, effects);
@@ -165,7 +171,6 @@ impl Transaction {
         if outcome != Outcome::Left {
             effects.push(Effect::Record(Entry::Finished { outcome }));
         }
-        self.move_to(Stage::Clean(CleanUp::default()));
         let has_ended = !matches!(outcome, Outcome::Split | Outcome::Left) && self.told.held_up.is_none();
         if has_ended || self.lost_ones_keep_nothing {
             self.clean_all(effects);
@@ -253,8 +258,7 @@ impl Transaction {
         if self.hosts.iter().all(|host| host.step.is_none()) {
             self.unmark_next(effects);
         }
-        if self.hosts.iter().all(|host| host.step.is_none()) {
-            self.move_to(Stage::Over(None));
+        if self.hosts.iter().all(|host| host.step.is_none()) && self.moves_to(Stage::Over(None)) {
             effects.push(Effect::Finish(self.verdict()));
         }
     }

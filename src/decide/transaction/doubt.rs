@@ -232,6 +232,9 @@ impl Transaction {
 
     /// Ends this coordinator, because another has taken the run over: it makes not one more step, on any host.
     pub(super) fn superseded(&mut self, by: Supersession, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Over(Some(by))) {
+            return;
+        }
         for host in self.plan.ids() {
             let now = &mut self.hosts[host.0];
             now.step = None;
@@ -242,7 +245,6 @@ impl Transaction {
         Self::forget_verify_timers(effects);
         effects.extend([Timer::HeadStart, Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
         effects.push(Effect::Record(Entry::Finished { outcome: Outcome::Superseded }));
-        self.move_to(Stage::Over(Some(by)));
         effects.push(Effect::Finish(self.verdict()));
     }
 }

@@ -68,8 +68,11 @@ impl Transaction {
     }
 
     pub(super) fn enter_test(&mut self, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Test(Barrier::default())) {
+            return;
+        }
         self.tell_wave(effects);
-        self.enter(Stage::Test(Barrier::default()), Phase::Test, effects);
+        self.begin(Phase::Test, effects);
         effects.push(Effect::Record(Entry::Testing));
         self.send_wave(effects);
     }
@@ -77,7 +80,9 @@ impl Transaction {
     /// Goes on after a wave that was looked at and holds. Every guard gets its whole time again before the next wave
     /// begins: a fleet may be slow, and a step is refused if too little time is left.
     pub(super) fn extend_to_next_wave(&mut self, next: usize, effects: &mut Vec<Effect>) {
-        self.move_to(Stage::ExtendToTest);
+        if !self.moves_to(Stage::ExtendToTest) {
+            return;
+        }
         self.wave = next;
         // The entry announces the tests, and dates the guards: for a host that cannot be asked, `recover` counts from
         // the latest entry.
@@ -86,8 +91,11 @@ impl Transaction {
     }
 
     pub(super) fn enter_next_wave(&mut self, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Test(Barrier::default())) {
+            return;
+        }
         self.tell_wave(effects);
-        self.enter(Stage::Test(Barrier::default()), Phase::Test, effects);
+        self.begin(Phase::Test, effects);
         // Its tunnels may need another handshake.
         self.rekeying = false;
         self.send_wave(effects);
@@ -116,9 +124,12 @@ impl Transaction {
     }
 
     pub(super) fn enter_switch(&mut self, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Switch(Barrier::default())) {
+            return;
+        }
         effects.push(Effect::Record(Entry::Decided));
         effects.push(Effect::Tell(Event::Decided));
-        self.enter(Stage::Switch(Barrier::default()), Phase::Switch, effects);
+        self.begin(Phase::Switch, effects);
         self.send_waiting(false, effects);
         if self.all_changing(Progress::Done) {
             // This is a recovery that found every host through already.

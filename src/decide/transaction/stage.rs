@@ -110,12 +110,47 @@ impl Stage {
     }
 }
 
-impl Transaction {
-    pub(super) fn move_to(&mut self, next: Stage) {
-        if let Stage::BackProof(_, links) = &self.stage {
-            self.told.old_links_up = links.streak > 0 && links.broken.is_empty();
+impl Stage {
+    /// The one table of moves. One that it does not have is a mistake of the decider, and no event of the fleet.
+    pub(super) fn may_become(&self, next: &Self) -> bool {
+        match self {
+            Self::Over(Some(_)) => false,
+            // What the entry of the disarm was to announce has not happened if that could not be written.
+            Self::Over(None) => matches!(next, Self::Back(_)),
+            // The way back, and the end because another coordinator has taken over, are open from everywhere.
+            _ if matches!(next, Self::Back(_) | Self::Over(Some(_))) => true,
+            Self::TakeOver => matches!(next, Self::Verify(_) | Self::Clean(_)),
+            Self::Arm => matches!(next, Self::Test(_)),
+            Self::Test(_) => matches!(next, Self::Verify(_)),
+            // Again, without a host that is lost to a recovery: so also from the stages that follow, up to the disarm.
+            Self::Verify(_) => matches!(next, Self::Verify(_) | Self::ExtendToTest | Self::ExtendToSwitch(_)),
+            Self::ExtendToTest => matches!(next, Self::Test(_) | Self::Verify(_)),
+            Self::ExtendToSwitch(_) => matches!(next, Self::Switch(_) | Self::Verify(_)),
+            Self::Switch(_) => matches!(next, Self::Proof(_) | Self::Verify(_)),
+            Self::Proof(_) => matches!(next, Self::ExtendToDisarm(_) | Self::Verify(_)),
+            Self::ExtendToDisarm(_) => matches!(next, Self::Disarm(_) | Self::Verify(_)),
+            Self::Disarm(_) | Self::BackDisarm(_) => matches!(next, Self::Clean(_)),
+            Self::Back(_) => matches!(next, Self::BackProof(..) | Self::BackDisarm(_) | Self::Clean(_)),
+            Self::BackProof(..) => matches!(next, Self::BackDisarm(_) | Self::Clean(_)),
+            Self::Clean(_) => matches!(next, Self::Over(None)),
         }
-        self.stage = next;
+    }
+}
+
+impl Transaction {
+    /// Moves on, if the table of moves lets it. If it does not, whoever wanted to does nothing more: what is armed
+    /// stays armed, and a guard needs nobody to bring its host back.
+    #[must_use]
+    pub(super) fn moves_to(&mut self, next: Stage) -> bool {
+        let is_legal = self.stage.may_become(&next);
+        debug_assert!(is_legal, "{:?} does not become {next:?}", self.stage);
+        if is_legal {
+            if let Stage::BackProof(_, links) = &self.stage {
+                self.told.old_links_up = links.streak > 0 && links.broken.is_empty();
+            }
+            self.stage = next;
+        }
+        is_legal
     }
 
     /// Returns what the look at the links has proven so far: nothing, if none is under way.

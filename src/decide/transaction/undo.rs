@@ -31,9 +31,11 @@ pub(super) struct Undo {
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Back(Undo { extended: false, ..self.stage.undo() })) {
+            return;
+        }
         let (host, told) = (reason.host().cloned(), AnyReason::from(reason.clone()));
         self.told.reason = Some(reason);
-        self.move_to(Stage::Back(Undo { extended: false, ..self.stage.undo() }));
         self.stale = self.probing;
         Self::forget_verify_timers(effects);
         effects.push(Effect::Tell(Event::RollBackStarted { host, hint: told.mend(), reason: told.clone() }));
@@ -252,10 +254,12 @@ impl Transaction {
     pub(super) fn ask_the_silent_again(&mut self, effects: &mut Vec<Effect>) -> bool {
         let again: Vec<HostId> =
             self.plan.ids().filter(|host| self.hosts[host.0].given_up == GivenUp::HeardOthers).collect();
+        if again.is_empty() || !self.moves_to(Stage::Back(self.stage.undo())) {
+            return false;
+        }
         for host in &again {
             self.hosts[host.0].given_up = GivenUp::ForGood;
             self.hosts[host.0].end = None;
-            self.move_to(Stage::Back(self.stage.undo()));
             if self.recovery.is_some() && !self.hosts[host.0].held {
                 // The coordinator that began the run may be arming it just now: its state counts only once it is
                 // fenced.
@@ -265,7 +269,7 @@ impl Transaction {
                 self.await_guard(*host, effects);
             }
         }
-        !again.is_empty()
+        true
     }
 
     /// Handles the barriers of the way back.
@@ -287,7 +291,7 @@ impl Transaction {
                     self.run(host, Step::Extend { boot_id }, effects);
                 }
             }
-            self.move_to(Stage::Back(Undo { extended: true, ..undo }));
+            self.stage = Stage::Back(Undo { extended: true, ..undo });
             return;
         }
         effects.push(Effect::Forget(Timer::HeadStart));
@@ -296,7 +300,9 @@ impl Transaction {
             self.enter_back_disarm(effects);
             return;
         }
-        self.move_to(Stage::BackProof(undo, LinkProof::default()));
+        if !self.moves_to(Stage::BackProof(undo, LinkProof::default())) {
+            return;
+        }
         for host in self.plan.ids() {
             if self.needs_login(host) {
                 self.run(host, Step::Login { after: false }, effects);

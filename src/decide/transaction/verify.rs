@@ -49,7 +49,10 @@ impl ForwardProof {
 
 impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
-        self.enter(Stage::Verify(ForwardProof::default()), Phase::Verify, effects);
+        if !self.moves_to(Stage::Verify(ForwardProof::default())) {
+            return;
+        }
+        self.begin(Phase::Verify, effects);
         for host in self.plan.ids() {
             // A host that is lost to this run is not asked.
             self.hosts[host.0].logged_in = !self.is_asked(host);
@@ -62,8 +65,9 @@ impl Transaction {
 
     /// Looks at the matrix once more after the boot defaults moved.
     pub(super) fn enter_proof(&mut self, effects: &mut Vec<Effect>) {
-        self.move_to(Stage::Proof(ForwardProof::default()));
-        self.look(effects);
+        if self.moves_to(Stage::Proof(ForwardProof::default())) {
+            self.look(effects);
+        }
     }
 
     /// Starts the rounds of a proof, and the time that it may take.
@@ -196,14 +200,16 @@ impl Transaction {
                     self.extend_to_next_wave(next, effects);
                     return;
                 }
-                effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Decide }));
-                self.move_to(Stage::ExtendToSwitch(Extension::default()));
-                effects.push(Effect::Weigh);
+                if self.moves_to(Stage::ExtendToSwitch(Extension::default())) {
+                    effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Decide }));
+                    effects.push(Effect::Weigh);
+                }
             }
             Stage::Proof(_) => {
                 Self::forget_verify_timers(effects);
-                self.move_to(Stage::ExtendToDisarm(Extension::default()));
-                effects.push(Effect::Weigh);
+                if self.moves_to(Stage::ExtendToDisarm(Extension::default())) {
+                    effects.push(Effect::Weigh);
+                }
             }
             _ => {}
         }
