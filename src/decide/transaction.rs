@@ -4,18 +4,22 @@
 //! and hears of them. The point of no return is the entry `Disarming`: before it every host can go back to what it ran,
 //! and the guards do so by themselves if the push cannot; after it the push only goes forward.
 
+mod back_disarm;
+mod back_proof;
 mod cleanup;
 mod commit;
 mod contest;
+mod direction;
 mod doubt;
 mod forget;
 mod forward;
 pub(super) mod inspection;
+mod link_proof;
 mod marks;
 mod progress;
 mod proof;
 pub mod recover;
-mod sameness;
+mod stage;
 mod state;
 mod steady;
 #[cfg(test)]
@@ -35,8 +39,9 @@ use crate::facts::plan::HostId;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
 
+use stage::Stage;
 pub use state::Transaction;
-use state::{Back, Progress, Stage};
+use state::{Back, Progress};
 
 impl Transaction {
     /// Returns the first orders. A recovery takes every host over. A push arms the fleet's first host by machine id
@@ -64,13 +69,13 @@ impl Transaction {
             }
             Input::ContactLost { host, why } => {
                 self.hear_silence(host, &mut effects);
-                self.shut.insert(host, why);
+                self.told.shut.insert(host, why);
                 self.let_others_begin(host, &mut effects);
             }
             Input::Answered { host, step, answer } => {
                 if self.hosts[host.0].step.as_ref() == Some(&step) {
                     self.silent.remove(&host);
-                    self.shut.remove(&host);
+                    self.told.shut.remove(&host);
                     self.hosts[host.0].step = None;
                     self.answered(host, &step, answer, &mut effects);
                     self.mind_the_silent(&mut effects);
@@ -108,13 +113,13 @@ impl Transaction {
     /// the state of the hosts.
     #[must_use]
     pub fn is_held_up(&self) -> bool {
-        self.held_up.is_some()
+        self.told.held_up.is_some()
     }
 
     /// Returns how it ended, once only the clean-up is left to do.
     #[must_use]
     pub fn ended(&self) -> Option<Verdict> {
-        matches!(self.stage, Stage::Clean | Stage::Over).then(|| self.verdict())
+        matches!(self.stage, Stage::Clean(_) | Stage::Over(_)).then(|| self.verdict())
     }
 
     /// Returns the hosts that have a known end by now, or that a recovery leaves as it has found them. Their ends are
@@ -151,7 +156,7 @@ impl Transaction {
     /// Returns whether the run is on its way back, where nothing can turn it forward again.
     #[must_use]
     pub fn goes_back(&self) -> bool {
-        self.reason.is_some()
+        self.told.reason.is_some()
     }
 
     /// Returns whether its guard may be disarmed: the command is out.
@@ -176,7 +181,7 @@ impl Transaction {
     fn tell_what_is_volatile(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
         let Answer::Said(said) = answer else { return };
         let is_volatile = said.standing.run_traces.as_ref().is_some_and(|traces| traces.volatile);
-        if is_volatile && self.told_volatile.insert(host) {
+        if is_volatile && self.told.volatile.insert(host) {
             let name = self.plan.host(host).name.clone();
             effects.push(Effect::Tell(Event::warned(Some(&name), Caution::TracesVolatile)));
         }
@@ -184,7 +189,7 @@ impl Transaction {
 
     fn answered(&mut self, host: HostId, step: &Step, answer: Answer, effects: &mut Vec<Effect>) {
         self.tell_what_is_volatile(host, &answer, effects);
-        let is_told = !matches!(self.stage, Stage::TakeOver | Stage::Clean | Stage::Over);
+        let is_told = !matches!(self.stage, Stage::TakeOver | Stage::Clean(_) | Stage::Over(_));
         if let (true, Some(says), Answer::Said(said)) = (is_told, self.disowned_by(host, step, &answer), &answer) {
             self.disown(host, says, &said.standing, effects);
             return;
@@ -195,38 +200,40 @@ impl Transaction {
         match self.stage {
             Stage::TakeOver => self.after_take_over(host, step, answer, effects),
             Stage::Arm => self.after_arm(host, answer, effects),
-            Stage::Test | Stage::Switch => self.after_job(host, step, answer, effects),
-            Stage::Verify | Stage::Proof => self.after_login(host, answer, effects),
-            Stage::ExtendToTest | Stage::ExtendToSwitch | Stage::ExtendToDisarm => {
+            Stage::Test(_) | Stage::Switch(_) => self.after_job(host, step, answer, effects),
+            Stage::Verify(_) | Stage::Proof(_) => self.after_login(host, answer, effects),
+            Stage::ExtendToTest | Stage::ExtendToSwitch(_) | Stage::ExtendToDisarm(_) => {
                 self.after_extend(host, &answer, effects);
             }
-            Stage::Disarm => self.after_disarm(host, step, answer, effects),
-            Stage::Back | Stage::BackProof | Stage::BackDisarm => self.after_back(host, step, answer, effects),
-            Stage::Clean => {
+            Stage::Disarm(_) => self.after_disarm(host, step, answer, effects),
+            Stage::Back(_) | Stage::BackProof(..) | Stage::BackDisarm(_) => {
+                self.after_back(host, step, answer, effects);
+            }
+            Stage::Clean(_) => {
                 self.hosts[host.0].progress = Progress::Done;
                 self.after_clean(host, step, answer, effects);
                 self.finish_when_clean(effects);
             }
-            Stage::Over => {}
+            Stage::Over(_) => {}
         }
     }
 
     fn cancel(&mut self, signal: Signal, effects: &mut Vec<Effect>) {
         match self.stage {
             Stage::TakeOver => self.cancel_take_over(signal, effects),
-            Stage::Arm | Stage::Test | Stage::Verify | Stage::ExtendToTest | Stage::ExtendToSwitch => {
+            Stage::Arm | Stage::Test(_) | Stage::Verify(_) | Stage::ExtendToTest | Stage::ExtendToSwitch(_) => {
                 self.interrupted = Some(signal);
                 self.turn_back(RollbackReason::Interrupted { signal }, effects);
             }
-            Stage::Switch | Stage::Proof | Stage::ExtendToDisarm | Stage::Disarm => {
+            Stage::Switch(_) | Stage::Proof(_) | Stage::ExtendToDisarm(_) | Stage::Disarm(_) => {
                 let notice =
                     if self.doubted { Notice::SignalInDoubt { signal } } else { Notice::SignalTooLate { signal } };
                 effects.push(Effect::Tell(Event::warned(None, notice)));
             }
-            Stage::Back | Stage::BackProof | Stage::BackDisarm => {
+            Stage::Back(_) | Stage::BackProof(..) | Stage::BackDisarm(_) => {
                 effects.push(Effect::Tell(Event::warned(None, Notice::SignalWhileGoingBack { signal })));
             }
-            Stage::Clean | Stage::Over => {}
+            Stage::Clean(_) | Stage::Over(_) => {}
         }
     }
 
@@ -237,9 +244,8 @@ impl Transaction {
         effects.push(Effect::Run { host, step });
     }
 
-    fn enter(&mut self, stage: Stage, phase: Phase, effects: &mut Vec<Effect>) {
-        self.stage = stage;
-        self.look_anew();
+    /// Begins the stage's work on every host.
+    fn begin(&mut self, phase: Phase, effects: &mut Vec<Effect>) {
         for host in &mut self.hosts {
             host.progress = if host.is_through() { Progress::Done } else { Progress::Waiting };
         }
@@ -255,18 +261,6 @@ impl Transaction {
     fn runs(&self, host: HostId) -> &StorePath {
         let plan = self.plan.host(host);
         if self.has_begun_on(host) { &plan.new } else { &plan.old.current }
-    }
-
-    /// Forgets the rounds: earlier ones do not count in the stage that begins.
-    fn look_anew(&mut self) {
-        self.streak = 0;
-        self.overtime = false;
-        self.last_broken.clear();
-        self.unproven.clear();
-        self.last_failures.clear();
-        self.unheard = None;
-        self.last_restarts.clear();
-        self.units.begin_anew();
     }
 
     /// Returns whether every host is gone at once: then more likely the workstation's own link is down.

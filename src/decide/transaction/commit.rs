@@ -3,7 +3,8 @@
 use crate::decide::transaction::inspection::Found;
 use crate::decide::transaction::proof::links_at_end;
 use crate::decide::transaction::recover::Aim;
-use crate::decide::transaction::state::{HostNow, Progress, Stage, Transaction};
+use crate::decide::transaction::stage::{CleanUp, Disarming, Stage};
+use crate::decide::transaction::state::{HostNow, Progress, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Verdict};
 use crate::event::reason::cause::Cause;
 use crate::event::reason::caution::Caution;
@@ -19,14 +20,14 @@ use crate::facts::systems::Systems;
 
 impl Transaction {
     pub(super) fn weighed(&mut self, enough: bool, effects: &mut Vec<Effect>) {
-        match (self.stage, enough) {
-            (Stage::ExtendToSwitch, true) => self.enter_switch(effects),
-            (Stage::ExtendToDisarm, true) => self.enter_disarm(effects),
-            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) if !self.extended => {
-                self.extended = true;
+        match (&mut self.stage, enough) {
+            (Stage::ExtendToSwitch(_), true) => self.enter_switch(effects),
+            (Stage::ExtendToDisarm(_), true) => self.enter_disarm(effects),
+            (Stage::ExtendToSwitch(extension) | Stage::ExtendToDisarm(extension), false) if !extension.is_sent => {
+                extension.is_sent = true;
                 self.extend_all(effects);
             }
-            (Stage::ExtendToSwitch | Stage::ExtendToDisarm, false) => {
+            (Stage::ExtendToSwitch(_) | Stage::ExtendToDisarm(_), false) => {
                 self.turn_back(RollbackReason::NoTimeLeft, effects);
             }
             _ => {}
@@ -59,7 +60,10 @@ impl Transaction {
     }
 
     pub(super) fn enter_disarm(&mut self, effects: &mut Vec<Effect>) {
-        self.enter(Stage::Disarm, Phase::Disarm, effects);
+        if !self.moves_to(Stage::Disarm(Disarming::default())) {
+            return;
+        }
+        self.begin(Phase::Disarm, effects);
         effects.push(Effect::Record(Entry::Disarming));
         let changing: Vec<HostId> = self.plan.changing().collect();
         for host in changing {
@@ -138,8 +142,12 @@ impl Transaction {
         }
         let is_committed = |host: &HostId| self.hosts[host.0].end == Some(HostOutcome::Committed);
         let committed = self.plan.changing().any(|host| is_committed(&host));
-        if committed && !self.asked_the_committed && !self.plan.changing().all(|host| is_committed(&host)) {
-            self.asked_the_committed = true;
+        let is_split = committed && !self.plan.changing().all(|host| is_committed(&host));
+        if let Stage::Disarm(disarming) = &mut self.stage
+            && is_split
+            && !disarming.asked_the_committed
+        {
+            disarming.asked_the_committed = true;
             self.ask_who_was_through(effects);
             return;
         }
@@ -153,6 +161,9 @@ impl Transaction {
 
     /// Cleans up only after the last answer, because `recover` needs the traces that a split leaves on the hosts.
     pub(super) fn enter_clean(&mut self, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Clean(CleanUp::default())) {
+            return;
+        }
         self.settle_by_marks();
         let outcome = self.outcome();
         self.record_who_is_missing(outcome, effects);
@@ -160,8 +171,7 @@ impl Transaction {
         if outcome != Outcome::Left {
             effects.push(Effect::Record(Entry::Finished { outcome }));
         }
-        self.stage = Stage::Clean;
-        let has_ended = !matches!(outcome, Outcome::Split | Outcome::Left) && self.held_up.is_none();
+        let has_ended = !matches!(outcome, Outcome::Split | Outcome::Left) && self.told.held_up.is_none();
         if has_ended || self.lost_ones_keep_nothing {
             self.clean_all(effects);
         } else if self.recovery.is_some() {
@@ -201,11 +211,13 @@ impl Transaction {
             Answer::NotSent => Cause::NoTimeToAsk,
         };
         // Its mark on the others stays as well.
-        self.dealt_with.remove(&host);
+        if let Stage::Clean(clean_up) = &mut self.stage {
+            clean_up.dealt_with.remove(&host);
+        }
         if let Step::Clean { mark } = step {
             self.leave_unmarked(host, mark, &why, effects);
         }
-        self.kept.insert(host, why.clone());
+        self.told.kept.insert(host, why.clone());
         let notice = Notice::TracesKept { cause: why };
         effects.push(Effect::Tell(Event::warned(Some(&self.plan.host(host).name), notice)));
     }
@@ -233,27 +245,26 @@ impl Transaction {
             let fate = Fate::MovedMeanwhile { systems: systems.clone() };
             self.hosts[host.0].end = Some(HostOutcome::Lost { why: fate.into() });
         }
-        if self.stage == Stage::Clean {
+        if matches!(self.stage, Stage::Clean(_)) {
             effects.push(Effect::Record(Entry::Finished { outcome: self.outcome() }));
         }
         true
     }
 
     pub(super) fn finish_when_clean(&mut self, effects: &mut Vec<Effect>) {
-        if self.stage == Stage::Over {
+        if matches!(self.stage, Stage::Over(_)) {
             return;
         }
         if self.hosts.iter().all(|host| host.step.is_none()) {
             self.unmark_next(effects);
         }
-        if self.hosts.iter().all(|host| host.step.is_none()) {
-            self.stage = Stage::Over;
+        if self.hosts.iter().all(|host| host.step.is_none()) && self.moves_to(Stage::Over(None)) {
             effects.push(Effect::Finish(self.verdict()));
         }
     }
 
     pub(super) fn outcome(&self) -> Outcome {
-        if self.superseded_by.is_some() {
+        if matches!(self.stage, Stage::Over(Some(_))) {
             return Outcome::Superseded;
         }
         let ends = || self.hosts.iter().filter_map(|host| host.end.as_ref());
@@ -292,7 +303,7 @@ impl Transaction {
             && (was_cleaned
                 || ends.any(|end| matches!(end, HostOutcome::MovedOn { .. }))
                 || self.hosts.iter().any(HostNow::has_left)
-                || (forgets && self.held_up.is_none()))
+                || (forgets && self.told.held_up.is_none()))
     }
 
     fn anything_tested(&self) -> bool {
@@ -316,7 +327,7 @@ impl Transaction {
             text: self.concluded().into(),
             interrupted: self.interrupted,
             gone: gone.map(|host| self.plan.host(host).name.clone()).collect(),
-            kept: self.kept.iter().map(|(host, why)| (self.plan.host(*host).name.clone(), why.clone())).collect(),
+            kept: self.told.kept.iter().map(|(host, why)| (self.plan.host(*host).name.clone(), why.clone())).collect(),
         }
     }
 
@@ -335,7 +346,7 @@ impl Transaction {
             ended_without: named(&|host| end(host) == Some(&HostOutcome::Missing)),
             moved_on: named(&|host| matches!(end(host), Some(HostOutcome::MovedOn { .. }))),
             not_marked: named(&|host| {
-                self.kept.contains_key(&host) && matches!(end(host), Some(HostOutcome::Left { .. }))
+                self.told.kept.contains_key(&host) && matches!(end(host), Some(HostOutcome::Left { .. }))
             }),
             not_known: named(&|host| self.is_not_known(host)),
         }
@@ -343,25 +354,26 @@ impl Transaction {
 
     fn why_ended(&self) -> WhyEnded {
         let outcome = self.outcome();
-        if let (Outcome::Superseded, Some(cause)) = (outcome, self.superseded_by.clone()) {
-            return WhyEnded::End(FleetEnd::LeftToAnother { cause });
+        if let Stage::Over(Some(cause)) = &self.stage {
+            return WhyEnded::End(FleetEnd::LeftToAnother { cause: cause.clone() });
         }
-        if let Some(reason) = &self.reason {
+        if let Some(reason) = &self.told.reason {
             return WhyEnded::TurnedBack(reason.clone());
         }
-        if let Some(held_up) = &self.held_up {
+        if let Some(held_up) = &self.told.held_up {
             return WhyEnded::HeldUp(held_up.clone());
         }
+        let is_disarm = matches!(self.stage, Stage::Disarm(_));
         WhyEnded::End(match outcome {
             Outcome::Unchanged => FleetEnd::NothingLeft,
-            Outcome::Split if self.recovery.is_some() && self.stage != Stage::Disarm => FleetEnd::NotAllAnswer,
+            Outcome::Split if self.recovery.is_some() && !is_disarm => FleetEnd::NotAllAnswer,
             Outcome::Split => FleetEnd::NotAllDisarmed,
             Outcome::RolledBack => FleetEnd::AllBackBefore,
             Outcome::Refused => FleetEnd::NothingTouched,
             _ => {
                 let lost = self.lost_hosts();
                 let counts = |link: LinkId| !self.plan.links[link].has_an_end_at(&lost);
-                FleetEnd::AllAsMeant { links: links_at_end(&self.plan, self.last_round.as_ref(), counts) }
+                FleetEnd::AllAsMeant { links: links_at_end(&self.plan, self.told.last_round.as_ref(), counts) }
             }
         })
     }

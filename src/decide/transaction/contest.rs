@@ -9,7 +9,8 @@
 //! word: it is lost, and this recovery goes only back, unless that very host shows itself on new for good.
 
 use crate::decide::transaction::recover::Aim;
-use crate::decide::transaction::state::{Progress, Stage, Transaction};
+use crate::decide::transaction::stage::Stage;
+use crate::decide::transaction::state::{Progress, Transaction};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Step, Timer};
 use crate::event::Event;
 use crate::event::reason::notice::Notice;

@@ -9,7 +9,9 @@
 
 use std::sync::Arc;
 
-use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
+use crate::decide::transaction::link_proof::LinkProof;
+use crate::decide::transaction::stage::Stage;
+use crate::decide::transaction::state::{Back, GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Answer, Disowned, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::reason::cause::Cause;
 use crate::event::reason::fate::Fate;
@@ -60,7 +62,6 @@ impl Transaction {
 
     /// Loses the host to this run. From now on this coordinator doubts that the run is its own.
     pub(super) fn disown(&mut self, host: HostId, says: Disowned, standing: &Standing, effects: &mut Vec<Effect>) {
-        let stage = self.stage;
         self.doubted = true;
         let is_new = self.is_on_new_for_good(host, standing);
         self.lose(host, &says, effects);
@@ -69,8 +70,8 @@ impl Transaction {
             self.superseded(Supersession::HostsDisown { cause: says }, effects);
             return;
         }
-        match stage {
-            Stage::TakeOver | Stage::Clean | Stage::Over => {}
+        match self.stage {
+            Stage::TakeOver | Stage::Clean(_) | Stage::Over(_) => {}
             // Nothing was tested anywhere: it is a refusal like any other, and what this host may hold is empty.
             Stage::Arm => {
                 let holds = matches!(standing.guard, GuardState::Armed { .. } | GuardState::Firing { .. });
@@ -80,13 +81,13 @@ impl Transaction {
                 let host = self.plan.host(host).name.clone();
                 self.turn_back(RollbackReason::NotArmed { host, cause: Unarmed::Disowned(says) }, effects);
             }
-            Stage::Test
-            | Stage::Verify
+            Stage::Test(_)
+            | Stage::Verify(_)
             | Stage::ExtendToTest
-            | Stage::ExtendToSwitch
-            | Stage::Switch
-            | Stage::Proof
-            | Stage::ExtendToDisarm
+            | Stage::ExtendToSwitch(_)
+            | Stage::Switch(_)
+            | Stage::Proof(_)
+            | Stage::ExtendToDisarm(_)
                 if self.lost_on_new =>
             {
                 // To go back would leave it alone on new: the others are proven without it.
@@ -94,22 +95,22 @@ impl Transaction {
                 effects.push(Effect::Forget(Timer::HeadStart));
                 self.enter_verify(effects);
             }
-            Stage::Test
-            | Stage::Verify
+            Stage::Test(_)
+            | Stage::Verify(_)
             | Stage::ExtendToTest
-            | Stage::ExtendToSwitch
-            | Stage::Switch
-            | Stage::Proof
-            | Stage::ExtendToDisarm => {
+            | Stage::ExtendToSwitch(_)
+            | Stage::Switch(_)
+            | Stage::Proof(_)
+            | Stage::ExtendToDisarm(_) => {
                 let host = self.plan.host(host).name.clone();
                 self.turn_back(RollbackReason::HostDisowned { host, cause: says }, effects);
             }
-            Stage::Disarm => {
+            Stage::Disarm(_) => {
                 self.ask_who_was_through(effects);
                 self.mind_the_disarms(effects);
                 self.clean_when_all_are_disarmed(effects);
             }
-            Stage::Back | Stage::BackProof | Stage::BackDisarm => self.go_on_back_without_arming(effects),
+            Stage::Back(_) | Stage::BackProof(..) | Stage::BackDisarm(_) => self.go_on_back_without_arming(effects),
         }
     }
 
@@ -155,13 +156,15 @@ impl Transaction {
             }
         }
         match self.stage {
-            Stage::BackProof => {
-                let (broken, unproven) = (std::mem::take(&mut self.last_broken), std::mem::take(&mut self.unproven));
-                (self.last_broken, self.unproven) =
-                    (self.without_lost_hosts(broken), self.without_lost_hosts(unproven));
+            Stage::BackProof(..) => {
+                let LinkProof { broken, unproven, .. } = self.links().clone();
+                let (broken, unproven) = (self.without_lost_hosts(broken), self.without_lost_hosts(unproven));
+                if let Some(links) = self.stage.links_mut() {
+                    (links.broken, links.unproven) = (broken, unproven);
+                }
                 self.back_proven_when_all_holds(effects);
             }
-            Stage::BackDisarm => self.clean_when_all_are_back(effects),
+            Stage::BackDisarm(_) => self.clean_when_all_are_back(effects),
             _ => {
                 self.send_waiting(false, effects);
                 self.go_on_back(effects);
@@ -185,7 +188,7 @@ impl Transaction {
     /// again, because another coordinator may be taking the others back; the host is only asked what has become of it.
     /// Once one host is on new for good all others are to follow it.
     pub(super) fn mind_the_disarms(&mut self, effects: &mut Vec<Effect>) {
-        if self.stage != Stage::Disarm || !self.doubted {
+        if !matches!(self.stage, Stage::Disarm(_)) || !self.doubted {
             return;
         }
         let plan = Arc::clone(&self.plan);
@@ -229,6 +232,9 @@ impl Transaction {
 
     /// Ends this coordinator, because another has taken the run over: it makes not one more step, on any host.
     pub(super) fn superseded(&mut self, by: Supersession, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Over(Some(by))) {
+            return;
+        }
         for host in self.plan.ids() {
             let now = &mut self.hosts[host.0];
             now.step = None;
@@ -238,9 +244,7 @@ impl Transaction {
         }
         Self::forget_verify_timers(effects);
         effects.extend([Timer::HeadStart, Timer::GuardsOver, Timer::AskAgain].map(Effect::Forget));
-        self.superseded_by = Some(by);
         effects.push(Effect::Record(Entry::Finished { outcome: Outcome::Superseded }));
-        self.stage = Stage::Over;
         effects.push(Effect::Finish(self.verdict()));
     }
 }

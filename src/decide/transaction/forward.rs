@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decide::transaction::done;
-use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
+use crate::decide::transaction::stage::{Barrier, Stage};
+use crate::decide::transaction::state::{Back, Progress, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::reason::cause::Cause;
 use crate::event::reason::job::went_wrong_on_the_way;
@@ -67,8 +68,11 @@ impl Transaction {
     }
 
     pub(super) fn enter_test(&mut self, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Test(Barrier::default())) {
+            return;
+        }
         self.tell_wave(effects);
-        self.enter(Stage::Test, Phase::Test, effects);
+        self.begin(Phase::Test, effects);
         effects.push(Effect::Record(Entry::Testing));
         self.send_wave(effects);
     }
@@ -76,9 +80,10 @@ impl Transaction {
     /// Goes on after a wave that was looked at and holds. Every guard gets its whole time again before the next wave
     /// begins: a fleet may be slow, and a step is refused if too little time is left.
     pub(super) fn extend_to_next_wave(&mut self, next: usize, effects: &mut Vec<Effect>) {
-        self.stage = Stage::ExtendToTest;
+        if !self.moves_to(Stage::ExtendToTest) {
+            return;
+        }
         self.wave = next;
-        self.extended = true;
         // The entry announces the tests, and dates the guards: for a host that cannot be asked, `recover` counts from
         // the latest entry.
         effects.push(Effect::Record(Entry::Testing));
@@ -86,8 +91,11 @@ impl Transaction {
     }
 
     pub(super) fn enter_next_wave(&mut self, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Test(Barrier::default())) {
+            return;
+        }
         self.tell_wave(effects);
-        self.enter(Stage::Test, Phase::Test, effects);
+        self.begin(Phase::Test, effects);
         // Its tunnels may need another handshake.
         self.rekeying = false;
         self.send_wave(effects);
@@ -116,9 +124,12 @@ impl Transaction {
     }
 
     pub(super) fn enter_switch(&mut self, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Switch(Barrier::default())) {
+            return;
+        }
         effects.push(Effect::Record(Entry::Decided));
         effects.push(Effect::Tell(Event::Decided));
-        self.enter(Stage::Switch, Phase::Switch, effects);
+        self.begin(Phase::Switch, effects);
         self.send_waiting(false, effects);
         if self.all_changing(Progress::Done) {
             // This is a recovery that found every host through already.
@@ -138,12 +149,12 @@ impl Transaction {
                 continue;
             }
             let kind = match self.stage {
-                Stage::Test => JobKind::Test,
-                Stage::Switch => plan.host(host).switch_job(),
-                Stage::Back => JobKind::Rollback,
+                Stage::Test(_) => JobKind::Test,
+                Stage::Switch(_) => plan.host(host).switch_job(),
+                Stage::Back(_) => JobKind::Rollback,
                 _ => return,
             };
-            if self.stage == Stage::Back && self.hosts[host.0].back != Back::Waiting {
+            if kind == JobKind::Rollback && self.hosts[host.0].back != Back::Waiting {
                 continue;
             }
             let now = &mut self.hosts[host.0];
@@ -172,7 +183,7 @@ impl Transaction {
     /// has no way that could stay.
     pub(super) fn holds_its_way_open(&self, far: HostId) -> bool {
         let now = &self.hosts[far.0];
-        let takes_part = self.stage != Stage::Back || matches!(now.back, Back::Waiting | Back::Rolling);
+        let takes_part = !matches!(self.stage, Stage::Back(_)) || matches!(now.back, Back::Waiting | Back::Rolling);
         takes_part && matches!(now.progress, Progress::Waiting | Progress::Sent) && !self.silent.contains(&far)
     }
 
@@ -212,29 +223,30 @@ impl Transaction {
     /// back would arrive.
     pub(super) fn mind_the_silent(&mut self, effects: &mut Vec<Effect>) {
         let missing = |host: &HostId| self.hosts[host.0].progress != Progress::Done;
-        let takes_part = |host: &HostId| self.stage != Stage::Test || self.plan.host(*host).wave == self.wave;
-        let counts = matches!(self.stage, Stage::Test | Stage::Switch)
-            && self.plan.changing().filter(missing).all(|host| self.silent.contains(&host))
+        let is_test = matches!(self.stage, Stage::Test(_));
+        let takes_part = |host: &HostId| !is_test || self.plan.host(*host).wave == self.wave;
+        let counts = self.plan.changing().filter(missing).all(|host| self.silent.contains(&host))
             && !self.plan.changing().filter(takes_part).all(|host| missing(&host));
-        if counts != self.silence_counts {
+        // A later stage has its own use for the timer.
+        if let Stage::Test(barrier) | Stage::Switch(barrier) = &mut self.stage
+            && counts != barrier.awaits_silent
+        {
+            barrier.awaits_silent = counts;
             let timer = Timer::Settle;
-            match self.stage {
-                _ if counts => effects.push(Effect::Expect(timer)),
-                Stage::Test | Stage::Switch => effects.push(Effect::Forget(timer)),
-                // A later stage has its own use for the timer.
-                _ => {}
-            }
-            self.silence_counts = counts;
+            effects.push(if counts { Effect::Expect(timer) } else { Effect::Forget(timer) });
         }
     }
 
     pub(super) fn silence_is_over_long(&mut self, effects: &mut Vec<Effect>) {
+        let (phase, barrier) = match self.stage {
+            Stage::Test(barrier) => (Phase::Test, barrier),
+            Stage::Switch(barrier) => (Phase::Switch, barrier),
+            _ => return,
+        };
         let silent = self.plan.changing().find(|host| self.silent.contains(host));
-        if let (true, Some(host)) = (self.silence_counts, silent) {
-            let phase = if self.stage == Stage::Test { Phase::Test } else { Phase::Switch };
+        if let (true, Some(host)) = (barrier.awaits_silent, silent) {
             let host = self.plan.host(host).name.clone();
             self.turn_back(RollbackReason::StepFailed { host, phase, cause: Cause::WayMayBeCut, boots: None }, effects);
-            self.silence_counts = false;
         }
     }
 

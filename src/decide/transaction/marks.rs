@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::decide::transaction::inspection::{Found, GuardedState, Side};
 use crate::decide::transaction::recover::Aim;
+use crate::decide::transaction::stage::Stage;
 use crate::decide::transaction::state::{Progress, Transaction};
 use crate::decide::vocabulary::{Effect, Entry, RollbackReason, Step};
 use crate::event::reason::cause::Cause;
@@ -125,7 +126,7 @@ impl Transaction {
         let are_apart = side.is_none()
             && is_found(&|found| matches!(found, Found::Old { .. }))
             && is_found(&|found| matches!(found, Found::New { .. }));
-        let fleet = self.fleet.clone();
+        let fleet = self.told.fleet.clone();
         self.leave_each(effects, |host, found| match (found, side) {
             (Found::Old { by_guard }, Some(EndSide::Old)) => HostOutcome::RolledBack { by_guard: *by_guard },
             (Found::New { .. }, Some(EndSide::New)) => HostOutcome::Committed,
@@ -157,7 +158,8 @@ impl Transaction {
         match self.ending().and_then(|ending| ending.side) {
             Some(EndSide::New) => HostOutcome::Committed,
             Some(EndSide::Old) => {
-                HostOutcome::Lost { why: Fate::apart(&self.plan.host(host).name, EndSide::Old, &self.fleet).into() }
+                let name = &self.plan.host(host).name;
+                HostOutcome::Lost { why: Fate::apart(name, EndSide::Old, &self.told.fleet).into() }
             }
             None => HostOutcome::Untouched,
         }
@@ -184,7 +186,7 @@ impl Transaction {
         }
         for host in self.plan.ids() {
             if matches!(self.hosts[host.0].end, Some(HostOutcome::RolledBack { .. })) {
-                let why = Fate::apart(&self.plan.host(host).name, EndSide::New, &self.fleet);
+                let why = Fate::apart(&self.plan.host(host).name, EndSide::New, &self.told.fleet);
                 self.hosts[host.0].end = Some(HostOutcome::Lost { why: why.into() });
             }
         }
@@ -246,7 +248,10 @@ impl Transaction {
         let Some(ending) = self.ending().filter(|_| !forgets) else { return };
         let dealt_with =
             |host: &HostId| ending.missing.contains_key(&self.plan.host(*host).name) && self.takes_part(*host);
-        self.dealt_with = self.plan.changing().filter(dealt_with).collect();
+        let dealt_with = self.plan.changing().filter(dealt_with).collect();
+        if let Stage::Clean(clean_up) = &mut self.stage {
+            clean_up.dealt_with = dealt_with;
+        }
     }
 
     /// A host on which the mark could not be left that the run was ended without others, although it holds something of
@@ -259,7 +264,7 @@ impl Transaction {
             return;
         }
         let missing = mark.missing.keys().cloned().collect();
-        let why = Fate::MarkNotLeft { missing, fleet: self.fleet.clone(), cause: why.clone() };
+        let why = Fate::MarkNotLeft { missing, fleet: self.told.fleet.clone(), cause: why.clone() };
         let side = self.ending().map_or(mark.side, |ending| ending.side);
         let mark = EndMark { side, missing: mark.missing.clone() };
         self.hosts[host.0].end = Some(HostOutcome::Left { why: why.into(), back_within_ms: None });
@@ -270,7 +275,8 @@ impl Transaction {
     /// Takes a host that has been dealt with out of the marks of the others, one after the other: never before all of
     /// the run is gone from that host itself.
     pub(super) fn unmark_next(&mut self, effects: &mut Vec<Effect>) {
-        let Some(host) = self.dealt_with.pop_first() else { return };
+        let Stage::Clean(clean_up) = &mut self.stage else { return };
+        let Some(host) = clean_up.dealt_with.pop_first() else { return };
         let name = self.plan.host(host).name.clone();
         let marked: Vec<HostId> = self.marked().map(|(host, _)| host).collect();
         for host in marked {

@@ -27,16 +27,16 @@ impl Transaction {
         Event::LinksMoved {
             up: all.up,
             of: all.of,
-            rounds: self.streak,
+            rounds: self.links().streak,
             waiting_for: self.waited_for(),
-            cause: self.in_common(&self.last_broken),
+            cause: self.in_common(&self.links().broken),
             hosts: hosts.into_iter().map(|(host, count)| (host.clone(), count)).collect(),
         }
     }
 
     /// Returns the links and the units that verify waits for.
     fn waited_for(&self) -> Vec<String> {
-        let links = self.down_links(&self.last_broken).into_iter().map(|link| link.to_string());
+        let links = self.down_links(&self.links().broken).into_iter().map(|link| link.to_string());
         links.chain(self.unsteady_units().map(|unit| unit.to_string())).collect()
     }
 
@@ -45,7 +45,7 @@ impl Transaction {
             .iter()
             .map(|id| {
                 let link = &self.plan.links[*id];
-                let said = match self.last_round.as_ref().map(|round| round.answer(*id)) {
+                let said = match self.told.last_round.as_ref().map(|round| round.answer(*id)) {
                     Some(LinkAnswer::Down { why }) => why.clone(),
                     _ => String::new(),
                 };
@@ -66,7 +66,7 @@ impl Transaction {
             Place::Host(name) => Some(name.clone()),
             Place::Workstation => None,
         };
-        self.unproven.iter().filter_map(begins).collect()
+        self.links().unproven.iter().filter_map(begins).collect()
     }
 
     /// Returns what these links have in common, if one sentence says it all: a person looks for the cause, and a list
@@ -114,7 +114,7 @@ impl Transaction {
     }
 
     pub(super) fn tell_matrix(&self, phase: Phase, effects: &mut Vec<Effect>) {
-        if let Some(round) = &self.last_round {
+        if let Some(round) = &self.told.last_round {
             effects.push(Effect::Tell(Event::MatrixSeen { phase, cells: cells(&self.plan, round, true) }));
         }
     }

@@ -1,47 +1,21 @@
 //! Where a transaction stands, and each of its hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::decide::transaction::inspection::{Found, Side};
 use crate::decide::transaction::recover::Recovery;
+use crate::decide::transaction::stage::Stage;
 use crate::decide::transaction::steady::UnitWatch;
 use crate::decide::vocabulary::{RollbackReason, Signal, Step};
 use crate::event::HostOutcome;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::obstacle::HeldUp;
-use crate::event::reason::run_end::Supersession;
-use crate::facts::links::{LinkId, Round};
+use crate::facts::links::Round;
 use crate::facts::plan::{HostId, Plan};
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::HostName;
-
-/// The stage of the whole push. Every stage ends in a barrier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Stage {
-    /// A recovery fences every host before anything else.
-    TakeOver,
-    Arm,
-    /// The hosts of one wave are tested.
-    Test,
-    /// The hosts of the wave, and all others, are looked at.
-    Verify,
-    /// Guards are being extended before the next wave, before the decision, or before the disarm.
-    ExtendToTest,
-    ExtendToSwitch,
-    Switch,
-    /// The matrix is looked at once more, after the boot defaults moved.
-    Proof,
-    ExtendToDisarm,
-    Disarm,
-    /// Every touched host is on its way back.
-    Back,
-    /// New logins and the baseline's matrix are proven, before the guards of a roll back go.
-    BackProof,
-    BackDisarm,
-    Clean,
-    Over,
-}
 
 /// The state of a host in the stage under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,7 +57,7 @@ pub(super) enum GivenUp {
     ForGood,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the host")]
 pub(super) struct HostNow {
     /// The order that is out; an answer to any other is late and means nothing.
@@ -161,62 +135,57 @@ impl HostNow {
     }
 }
 
-/// One push over a fleet, or the recovery of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
-pub struct Transaction {
-    pub(super) plan: Arc<Plan>,
+/// What is kept for the words alone: after the input that brought it, it steers no order to any host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Telling {
     /// The fleet's name, for a command to type; a push does not need it.
     pub(super) fleet: String,
-    pub(super) hosts: Vec<HostNow>,
-    pub(super) stage: Stage,
-    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::facts::plan::HostPlan::wave): hosts of later
-    /// ones are still where they were.
-    pub(super) wave: usize,
-    /// Rounds in a row that held; they are counted only as far as they are needed, so that the states of a push are
-    /// finite.
-    pub(super) streak: u32,
-    /// A round is out.
-    pub(super) probing: bool,
-    /// Whether the round that is out began in an earlier stage: then it proves nothing for this one.
-    pub(super) stale: bool,
-    pub(super) last_broken: BTreeSet<LinkId>,
-    /// Links that count, that are not proven, and that nothing speaks against: the last round could say nothing of
-    /// them, or they have missed one probe.
-    pub(super) unproven: BTreeSet<LinkId>,
-    /// How often the time of this look was begun anew, because a round could not be carried out.
-    pub(super) begun_anew: u32,
-    /// Rounds after the end of the time of this look that have left something unproven; more than there are to be when
-    /// the time of these is over, too.
-    pub(super) open_rounds: usize,
-    pub(super) last_failures: BTreeSet<(HostId, String)>,
-    /// A host that did not tell the state of its units in the last round.
-    pub(super) unheard: Option<HostId>,
-    /// How often each unit had been restarted by the round before.
-    pub(super) last_restarts: BTreeMap<HostId, BTreeMap<String, u64>>,
-    pub(super) waiting: BTreeSet<LinkId>,
-    pub(super) units: UnitWatch,
-    /// Whether only handshakes were missing when the settle time ended: then WireGuard is given its rekey time, once.
-    pub(super) rekeying: bool,
-    /// Whether the settle time ended while nothing spoke against the push: then the rounds that are still to come
-    /// decide, and the first with something against it ends it.
-    pub(super) overtime: bool,
-    pub(super) extended: bool,
-    /// Whether restored hosts with links that stayed down were left to their guards once already.
-    pub(super) left_to_guards: bool,
+    /// The last round that counted.
     pub(super) last_round: Option<Round>,
+    /// Why the push goes back, or has ended so.
     pub(super) reason: Option<RollbackReason>,
-    pub(super) interrupted: Option<Signal>,
     /// Witnesses that were already told to have restarted or switched.
     pub(super) noticed: BTreeSet<HostId>,
     /// Absent hosts that were already told to answer.
     pub(super) noticed_absent: BTreeSet<HostName>,
     /// Hosts that were already told to be unable to write down what is done there.
-    pub(super) told_volatile: BTreeSet<HostId>,
+    pub(super) volatile: BTreeSet<HostId>,
+    /// Why a recovery leaves everything as it was.
+    pub(super) held_up: Option<HeldUp>,
+    /// Hosts on which not all that the run keeps could be cleaned away, and why.
+    pub(super) kept: BTreeMap<HostId, Cause>,
+    /// Why the way to a host was lost last.
+    pub(super) shut: BTreeMap<HostId, Cause>,
+    /// Whether the last look after a roll back has found every link that was up before.
+    pub(super) old_links_up: bool,
+}
+
+/// Two states that differ in it alone go the same way from here on, whatever comes: they hash alike, and the model
+/// checker takes them for one. `transaction/tests/walks.rs` holds that against the decider itself.
+impl Hash for Telling {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// One push over a fleet, or the recovery of one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the push")]
+pub struct Transaction {
+    pub(super) plan: Arc<Plan>,
+    pub(super) hosts: Vec<HostNow>,
+    pub(super) stage: Stage,
+    /// The wave that is tested or looked at, by [`HostPlan::wave`](crate::facts::plan::HostPlan::wave): hosts of later
+    /// ones are still where they were.
+    pub(super) wave: usize,
+    /// A round is out.
+    pub(super) probing: bool,
+    /// Whether the round that is out began in an earlier stage: then it proves nothing for this one.
+    pub(super) stale: bool,
+    pub(super) units: UnitWatch,
+    /// Whether only handshakes were missing when the settle time ended: then WireGuard is given its rekey time, once.
+    pub(super) rekeying: bool,
+    pub(super) interrupted: Option<Signal>,
     /// Hosts that cannot be reached just now.
     pub(super) silent: BTreeSet<HostId>,
-    /// Whether a job's barrier waits for silent hosts alone: then no longer than the settle time.
-    pub(super) silence_counts: bool,
     /// `None`: a push.
     pub(super) recovery: Option<Recovery>,
     /// Whether a host has said that it is not this run's any more, after any take-over: from then on nothing is armed.
@@ -225,20 +194,9 @@ pub struct Transaction {
     pub(super) lost_on_new: bool,
     /// Whether all lost hosts hold nothing of the run any more: then the traces on the others help no one.
     pub(super) lost_ones_keep_nothing: bool,
-    /// Whether the hosts that were disarmed have been asked once more, because not every host could be disarmed.
-    pub(super) asked_the_committed: bool,
-    /// How it is known that another coordinator has taken over.
-    pub(super) superseded_by: Option<Supersession>,
-    /// Why a recovery leaves everything as it was.
-    pub(super) held_up: Option<HeldUp>,
     /// Whether marks of an end without hosts are removed with all the rest.
     pub(super) forgets_marks: bool,
-    /// Hosts that were missing and are done: only the marks of the others must still say so.
-    pub(super) dealt_with: BTreeSet<HostId>,
-    /// Hosts on which not all that the run keeps could be cleaned away, and why.
-    pub(super) kept: BTreeMap<HostId, Cause>,
-    /// Why the way to a host was lost last; only for the words.
-    pub(super) shut: BTreeMap<HostId, Cause>,
+    pub(super) told: Telling,
 }
 
 impl Transaction {
@@ -271,45 +229,21 @@ impl Transaction {
         let wave = plan.waves().keys().next().copied().unwrap_or(0);
         Self {
             plan,
-            fleet: String::new(),
             hosts,
             stage: Stage::Arm,
             wave,
-            streak: 0,
             probing: false,
             stale: false,
-            last_broken: BTreeSet::new(),
-            unproven: BTreeSet::new(),
-            begun_anew: 0,
-            open_rounds: 0,
-            last_failures: BTreeSet::new(),
-            unheard: None,
-            last_restarts: BTreeMap::new(),
-            waiting: BTreeSet::new(),
             units: UnitWatch::default(),
             rekeying: false,
-            overtime: false,
-            extended: false,
-            left_to_guards: false,
-            last_round: None,
-            reason: None,
             interrupted: None,
-            noticed: BTreeSet::new(),
-            noticed_absent: BTreeSet::new(),
-            told_volatile: BTreeSet::new(),
             silent: BTreeSet::new(),
-            silence_counts: false,
             recovery: None,
             doubted: false,
             lost_on_new: false,
             lost_ones_keep_nothing: false,
-            asked_the_committed: false,
-            superseded_by: None,
-            held_up: None,
             forgets_marks: false,
-            dealt_with: BTreeSet::new(),
-            kept: BTreeMap::new(),
-            shut: BTreeMap::new(),
+            told: Telling::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use crate::decide::transaction::state::{Back, Stage, Transaction};
+use crate::decide::transaction::state::{Back, Transaction};
 use crate::decide::vocabulary::Effect;
 use crate::event::Event;
 use crate::event::activity::UnsteadyUnit;
@@ -30,8 +30,6 @@ pub(super) struct UnitWatch {
     started: BTreeMap<HostId, BTreeSet<String>>,
     /// Units of these that must be up for a while.
     waited_for: BTreeMap<HostId, BTreeMap<String, Seen>>,
-    /// Whether the time for that is over as well: the next look decides.
-    over: bool,
     /// The warnings about units that were given already.
     told: BTreeSet<(HostId, String)>,
     /// In the last look after a roll back: the units that have failed, and those that do not run, and were otherwise
@@ -78,25 +76,12 @@ impl Seen {
 /// Fields that are only told, or not read any more, do not tell two states apart.
 impl Hash for UnitWatch {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { before, between, started, waited_for, over, told: _, left: _ } = self;
-        (before, between, started, waited_for, over).hash(state);
+        let Self { before, between, started, waited_for, told: _, left: _ } = self;
+        (before, between, started, waited_for).hash(state);
     }
 }
 
 impl UnitWatch {
-    /// Begins a new proof, and with it its time.
-    pub(super) fn begin_anew(&mut self) {
-        self.over = false;
-    }
-
-    pub(super) fn time_is_over(&mut self) {
-        self.over = true;
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.over
-    }
-
     /// Returns whether any unit has to be up for a while, whether or not it is.
     pub(super) fn waits(&self) -> bool {
         self.waited_for.values().any(|units| !units.is_empty())
@@ -176,7 +161,7 @@ impl Transaction {
     /// Returns the units that this push has started and that have not been up for long enough, with the time that they
     /// have been up.
     pub(super) fn unsteady(&self) -> Vec<(HostId, &String, Option<Duration>)> {
-        if !matches!(self.stage, Stage::Verify | Stage::Proof) {
+        if self.stage.proof().is_none() {
             return Vec::new();
         }
         let mut unsteady = Vec::new();

@@ -1,10 +1,11 @@
 //! Decides the way back: every touched host goes back, and none is held up by an error of another.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decide::transaction::inspection::Found;
-use crate::decide::transaction::state::{Back, GivenUp, Progress, Stage, Transaction};
+use crate::decide::transaction::link_proof::LinkProof;
+use crate::decide::transaction::stage::Stage;
+use crate::decide::transaction::state::{Back, GivenUp, Progress, Transaction};
 use crate::decide::vocabulary::{Answer, Effect, Entry, RollbackReason, Step, Timer};
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
@@ -13,24 +14,29 @@ use crate::event::reason::inspection::ComeBack;
 use crate::event::reason::notice::Notice;
 use crate::event::{Event, HostOutcome, Phase};
 use crate::facts::host::{GuardState, Standing, same_boot};
-use crate::facts::links::{LinkId, Round};
-use crate::facts::plan::{HostId, LoginBefore};
-use crate::facts::step_answer::{RefusalReason, StepAnswer, StepOutcome};
+use crate::facts::plan::HostId;
+use crate::facts::step_answer::{RefusalReason, StepOutcome};
 use crate::facts::systems::Systems;
-use crate::inventory::model::HostName;
 
-/// How often a disarm on the way back whose answer is lost is sent, beside the one that gives its host up.
-const LOST_DISARMS: u8 = 2;
+/// What was done on the way back so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Undo {
+    /// Whether the guards of restored hosts were extended while others are missing. Guards that were extended for the
+    /// way forward may be extended once more.
+    pub(super) extended: bool,
+    /// Whether restored hosts with links that stayed down were left to their guards once already.
+    pub(super) left_to_guards: bool,
+}
 
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
+        if !self.moves_to(Stage::Back(Undo { extended: false, ..self.stage.undo() })) {
+            return;
+        }
         let (host, told) = (reason.host().cloned(), AnyReason::from(reason.clone()));
-        self.reason = Some(reason);
-        self.stage = Stage::Back;
+        self.told.reason = Some(reason);
         self.stale = self.probing;
-        // Guards that were extended for the way forward may be extended once more for the way back.
-        self.extended = false;
         Self::forget_verify_timers(effects);
         effects.push(Effect::Tell(Event::RollBackStarted { host, hint: told.mend(), reason: told.clone() }));
         effects.push(Effect::Record(Entry::RollingBack { reason: told }));
@@ -245,13 +251,15 @@ impl Transaction {
     }
 
     /// Asks hosts once more, before the end is called a split, that were given up while others were still waited for.
-    fn ask_the_silent_again(&mut self, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn ask_the_silent_again(&mut self, effects: &mut Vec<Effect>) -> bool {
         let again: Vec<HostId> =
             self.plan.ids().filter(|host| self.hosts[host.0].given_up == GivenUp::HeardOthers).collect();
+        if again.is_empty() || !self.moves_to(Stage::Back(self.stage.undo())) {
+            return false;
+        }
         for host in &again {
             self.hosts[host.0].given_up = GivenUp::ForGood;
             self.hosts[host.0].end = None;
-            self.stage = Stage::Back;
             if self.recovery.is_some() && !self.hosts[host.0].held {
                 // The coordinator that began the run may be arming it just now: its state counts only once it is
                 // fenced.
@@ -261,14 +269,12 @@ impl Transaction {
                 self.await_guard(*host, effects);
             }
         }
-        !again.is_empty()
+        true
     }
 
     /// Handles the barriers of the way back.
     pub(super) fn go_on_back(&mut self, effects: &mut Vec<Effect>) {
-        if !matches!(self.stage, Stage::Back) {
-            return;
-        }
+        let Stage::Back(undo) = self.stage else { return };
         let under_way = |back: &Back| matches!(back, Back::Arming | Back::Waiting | Back::Rolling);
         if self.hosts.iter().any(|host| under_way(&host.back)) {
             return;
@@ -280,12 +286,12 @@ impl Transaction {
             let begun = self.hosts.iter().any(|host| host.activated);
             for host in self.plan.ids() {
                 let now = &self.hosts[host.0];
-                if now.back == Back::Restored && now.is_open() && begun && now.step.is_none() && !self.extended {
+                if now.back == Back::Restored && now.is_open() && begun && now.step.is_none() && !undo.extended {
                     let boot_id = now.boot_id.clone();
                     self.run(host, Step::Extend { boot_id }, effects);
                 }
             }
-            self.extended = true;
+            self.stage = Stage::Back(Undo { extended: true, ..undo });
             return;
         }
         effects.push(Effect::Forget(Timer::HeadStart));
@@ -294,248 +300,14 @@ impl Transaction {
             self.enter_back_disarm(effects);
             return;
         }
-        self.stage = Stage::BackProof;
-        self.look_anew();
+        if !self.moves_to(Stage::BackProof(undo, LinkProof::default())) {
+            return;
+        }
         for host in self.plan.ids() {
             if self.needs_login(host) {
                 self.run(host, Step::Login { after: false }, effects);
             }
         }
         self.look(effects);
-    }
-
-    fn after_back_login(&mut self, host: HostId, answer: &Answer, effects: &mut Vec<Effect>) {
-        if self.stage == Stage::BackProof {
-            self.hosts[host.0].logged_in = matches!(answer, Answer::Said(_));
-            match answer {
-                Answer::Said(said) => {
-                    self.compare_after_back(host, &said.standing.failed_units, &said.standing.units);
-                }
-                Answer::Denied { why } => {
-                    let (name, cause) = (&self.plan.host(host).name, why.clone());
-                    effects.push(Effect::Tell(Event::warned(Some(name), Notice::LoginRefusedAfterRollback { cause })));
-                }
-                Answer::Unknown { .. } | Answer::NotSent => {}
-            }
-            self.back_proven_when_all_holds(effects);
-        }
-    }
-
-    pub(super) fn back_round_seen(&mut self, mut round: Round, effects: &mut Vec<Effect>) {
-        // The links of a host that is given up do not count: no reboot of another would bring them back.
-        self.last_broken = self.without_lost_hosts(self.plan.newly_broken(&round));
-        self.unproven = self.without_lost_hosts(self.plan.newly_unproven(&round));
-        self.streak = u32::from(self.last_broken.is_empty() && self.unproven.is_empty());
-        self.begin_time_anew(&round, effects);
-        effects.push(Effect::Tell(self.links_moved(&round)));
-        let changing: Vec<HostId> = self.plan.changing().filter(|host| self.hosts[host.0].activated).collect();
-        for host in changing {
-            if let Some(seen) = round.hosts.get(&self.plan.host(host).name) {
-                self.compare_after_back(host, &seen.failed_units, &seen.units);
-            }
-        }
-        round.hosts.clear();
-        self.last_round = Some(round);
-        self.back_proven_when_all_holds(effects);
-        self.count_open_round();
-        let waits = self.waits_for_turns() && self.may_still_be_proven();
-        if self.stage == Stage::BackProof && self.overtime && !waits {
-            self.back_not_proven(effects);
-        } else if self.stage == Stage::BackProof {
-            effects.push(Effect::Expect(Timer::RoundPause));
-        }
-    }
-
-    /// Returns the links of these that neither begin nor end at a host that is lost to this run.
-    pub(super) fn without_lost_hosts(&self, mut links: BTreeSet<LinkId>) -> BTreeSet<LinkId> {
-        let lost = self.lost_hosts();
-        if !lost.is_empty() {
-            links.retain(|link| !self.plan.links[*link].has_an_end_at(&lost));
-        }
-        links
-    }
-
-    /// Returns the hosts whose links prove nothing for this run.
-    pub(super) fn lost_hosts(&self) -> BTreeSet<&HostName> {
-        let proves_nothing = |id: &HostId| {
-            let now = &self.hosts[id.0];
-            now.missing
-                || now.has_left()
-                || matches!(now.end, Some(HostOutcome::Lost { .. } | HostOutcome::MovedOn { .. }))
-        };
-        self.plan.ids().filter(proves_nothing).map(|host| &self.plan.host(host).name).collect()
-    }
-
-    /// Returns the hosts at the ends of these links.
-    fn ends_of(&self, links: &BTreeSet<LinkId>) -> BTreeSet<&HostName> {
-        links.iter().flat_map(|link| self.plan.links[*link].hosts()).collect()
-    }
-
-    /// Returns whether a roll back must be proven by a new login here: it asks no more than there was before, and no
-    /// reboot brings a login that was not there. Where that is not known, it asks: the old system may not let us in
-    /// before a reboot.
-    fn needs_login(&self, host: HostId) -> bool {
-        let was_taken = match self.plan.host(host).login {
-            LoginBefore::Taken | LoginBefore::Unknown => true,
-            LoginBefore::NotTaken => false,
-        };
-        was_taken && self.hosts[host.0].needs_proof()
-    }
-
-    fn without_login(&self) -> Vec<HostId> {
-        self.plan.ids().filter(|host| self.needs_login(*host) && !self.hosts[host.0].logged_in).collect()
-    }
-
-    pub(super) fn back_proven_when_all_holds(&mut self, effects: &mut Vec<Effect>) {
-        if self.stage == Stage::BackProof && self.streak > 0 && self.without_login().is_empty() {
-            Self::forget_verify_timers(effects);
-            self.tell_matrix(Phase::RollBack, effects);
-            self.enter_back_disarm(effects);
-        }
-    }
-
-    /// Leaves hosts to their guards if the old systems run again and the old links are not there: a reboot can mend
-    /// more, and is armed already.
-    pub(super) fn back_not_proven(&mut self, effects: &mut Vec<Effect>) {
-        Self::forget_verify_timers(effects);
-        let silent = self.without_login();
-        // The links of the others may have led through a missing host: no reboot of theirs would mend that.
-        let any_missing = self.missing().next().is_some();
-        let down: BTreeSet<LinkId> = self.last_broken.union(&self.down_and_open()).copied().collect();
-        let (broken, unproven) = (self.ends_of(&down), self.ends_of(&self.unproven));
-        let is_at = |host: HostId, ends: &BTreeSet<&HostName>| ends.contains(&self.plan.host(host).name);
-        // A link that could not be measured may be down: only a reboot is known to bring it back.
-        let at_broken_link = |host: HostId| is_at(host, &broken) || is_at(host, &unproven);
-        let suspects: Vec<HostId> = self
-            .plan
-            .ids()
-            .filter(|host| self.hosts[host.0].back == Back::Restored && self.hosts[host.0].needs_proof())
-            .filter(|host| silent.contains(host) || (at_broken_link(*host) && !any_missing))
-            .collect();
-        self.tell_matrix(Phase::RollBack, effects);
-        if self.left_to_guards || suspects.is_empty() {
-            let could_not = down.is_empty() && !self.unproven.is_empty() && silent.is_empty();
-            let notice = if could_not { Notice::NotAllMeasured } else { Notice::NotAllUpAgain };
-            effects.push(Effect::Tell(Event::warned(None, notice)));
-            self.enter_back_disarm(effects);
-            return;
-        }
-        let notices: Vec<Notice> = suspects
-            .iter()
-            .map(|host| {
-                if silent.contains(host) {
-                    Notice::LoginStaysDown
-                } else if is_at(*host, &broken) {
-                    Notice::LinksStayDown
-                } else {
-                    Notice::LinksStayUnmeasured
-                }
-            })
-            .collect();
-        self.left_to_guards = true;
-        self.stage = Stage::Back;
-        for (host, notice) in suspects.into_iter().zip(notices) {
-            let name = self.plan.host(host).name.clone();
-            effects.push(Effect::Tell(Event::warned(Some(&name), notice)));
-            self.await_guard(host, effects);
-        }
-        self.go_on_back(effects);
-    }
-
-    /// Returns whether the last look after a roll back has found everything as it was before: the old links, and new
-    /// logins.
-    pub(super) fn is_back_proven(&self) -> bool {
-        let logins = self.hosts.iter().all(|host| !host.activated || host.logged_in);
-        let activated = self.hosts.iter().any(|host| host.activated);
-        self.reason.is_some() && activated && logins && self.streak > 0 && self.last_broken.is_empty()
-    }
-
-    fn enter_back_disarm(&mut self, effects: &mut Vec<Effect>) {
-        self.stage = Stage::BackDisarm;
-        self.tell_what_is_left(effects);
-        for host in self.plan.ids() {
-            self.hosts[host.0].step = None;
-            if !self.hosts[host.0].is_open() {
-                continue;
-            }
-            match self.hosts[host.0].back {
-                Back::Restored => self.disarm(host, self.plan.host(host).old.clone(), effects),
-                Back::Returned { by_guard } => {
-                    let now = &mut self.hosts[host.0];
-                    now.armed = false;
-                    let touched = by_guard || now.activated || now.moved;
-                    now.end = Some(if touched { HostOutcome::RolledBack { by_guard } } else { HostOutcome::Untouched });
-                }
-                _ => {}
-            }
-        }
-        self.clean_when_all_are_back(effects);
-    }
-
-    fn after_back_disarm(&mut self, host: HostId, answer: Answer, effects: &mut Vec<Effect>) {
-        self.tell_next_boot(host, &answer, effects);
-        let plan = self.plan.host(host);
-        match answer {
-            Answer::Said(said) if said.outcome == StepOutcome::Done && said.standing.systems == plan.old => {
-                self.hosts[host.0].armed = false;
-                effects.push(Effect::Tell(Event::GuardDisarmed { host: plan.name.clone() }));
-                self.hosts[host.0].end = Some(self.end_of_disarmed(host));
-            }
-            // A host that perhaps never got its arm command has nothing to disarm, and is where it was.
-            Answer::Said(said)
-                if said.standing.systems == plan.old && matches!(said.standing.guard, GuardState::None) =>
-            {
-                self.hosts[host.0].armed = false;
-                self.hosts[host.0].end = Some(self.end_of_disarmed(host));
-            }
-            // A guard whose process is gone never fires: it would be waited for, and disarmed in vain, for ever.
-            Answer::Said(said) if self.is_guarded_still(host, &said) && self.hosts[host.0].disarms_in_vain > 0 => {
-                let cause = match said.outcome {
-                    StepOutcome::Refused { reason, text } => Cause::refused(reason, text),
-                    StepOutcome::Failed { failure } => Cause::failed(failure),
-                    StepOutcome::Done => Cause::OnOtherSystems { systems: said.standing.systems },
-                };
-                self.lost(host, Fate::NotDisarmed { cause });
-            }
-            // A lost one may have been done, so it is asked between each two how the host stands.
-            Answer::Unknown { why } | Answer::Denied { why } if self.hosts[host.0].disarms_in_vain >= LOST_DISARMS => {
-                self.lost(host, Fate::DisarmInDoubt { cause: why });
-            }
-            Answer::NotSent if self.hosts[host.0].disarms_in_vain >= LOST_DISARMS => {
-                self.lost(host, Fate::DisarmInDoubt { cause: Cause::NoTimeToAsk });
-            }
-            answer => {
-                let is_answered = matches!(answer, Answer::Said(_));
-                let stays = matches!(&answer, Answer::Said(said) if self.is_guarded_still(host, said));
-                self.hosts[host.0].disarms_in_vain += u8::from(stays || !is_answered);
-                self.await_guard(host, effects);
-                self.stage = Stage::Back;
-                return;
-            }
-        }
-        self.clean_when_all_are_back(effects);
-    }
-
-    /// Returns whether the host says that its guard is there as it was.
-    fn is_guarded_still(&self, host: HostId, said: &StepAnswer) -> bool {
-        same_boot(&said.standing.boot_id, &self.hosts[host.0].boot_id)
-            && matches!(said.standing.guard, GuardState::Armed { .. } | GuardState::Dead { .. })
-    }
-
-    /// Returns whether a push by waves had not come to the host before it went back: such a host was only guarded.
-    fn end_of_disarmed(&self, host: HostId) -> HostOutcome {
-        let others_were_tested = self.hosts.iter().any(|host| host.activated);
-        if self.plan.waves().len() > 1 && others_were_tested && !self.hosts[host.0].activated {
-            HostOutcome::Untouched
-        } else {
-            HostOutcome::RolledBack { by_guard: false }
-        }
-    }
-
-    pub(super) fn clean_when_all_are_back(&mut self, effects: &mut Vec<Effect>) {
-        let waits = self.hosts.iter().any(|host| host.is_open() && host.back != Back::Untouched);
-        if !waits && !self.ask_the_silent_again(effects) {
-            self.enter_clean(effects);
-        }
     }
 }

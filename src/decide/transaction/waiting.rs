@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::decide::transaction::recover::Aim;
-use crate::decide::transaction::state::{Back, Progress, Stage, Transaction};
+use crate::decide::transaction::stage::Stage;
+use crate::decide::transaction::state::{Back, Progress, Transaction};
 use crate::decide::vocabulary::Timer;
 use crate::event::HostOutcome;
 use crate::event::waiting::{AfterWait, HeldBack, WaitedFor};
@@ -57,19 +58,19 @@ impl Transaction {
     /// timer is a pause, and nothing depends on it for a person.
     #[must_use]
     pub fn wait_of(&self, timer: Timer) -> Option<(WaitedFor, AfterWait)> {
-        let going_on = matches!(self.stage, Stage::Verify | Stage::Proof);
+        let going_on = self.stage.proof().is_some();
         match timer {
             Timer::HeadStart | Timer::RoundPause => None,
-            Timer::Settle if matches!(self.stage, Stage::Test | Stage::Switch) => {
+            Timer::Settle if matches!(self.stage, Stage::Test(_) | Stage::Switch(_)) => {
                 Some((WaitedFor::SilentHosts, AfterWait::AllGoBack))
             }
             Timer::Settle => going_on.then_some((WaitedFor::Links, AfterWait::AllGoBack)),
             Timer::Steady => going_on.then_some((WaitedFor::SteadyUnits, AfterWait::AllGoBack)),
             Timer::Rekey => going_on.then_some((WaitedFor::Handshakes, AfterWait::AllGoBack)),
             Timer::SettleBack | Timer::SettleAfterBoot => {
-                let nothing_more = self.left_to_guards || self.missing().next().is_some();
+                let nothing_more = self.stage.undo().left_to_guards || self.missing().next().is_some();
                 let then = if nothing_more { AfterWait::EndsAsItIs } else { AfterWait::LeftToGuards };
-                (self.stage == Stage::BackProof).then_some((WaitedFor::OldLinks, then))
+                matches!(self.stage, Stage::BackProof(..)).then_some((WaitedFor::OldLinks, then))
             }
             Timer::GuardsOver => {
                 let without = self.aim() == Aim::Without;
@@ -96,8 +97,8 @@ impl Transaction {
                 let waiting = self.plan.changing().filter(takes_part).filter(waits).collect();
                 (why, waiting, StandBy::of(why, self.plan.changing().filter(sent)))
             }
-            Stage::Test | Stage::Switch => return self.standing_by_for_ways(waits),
-            Stage::Back => {
+            Stage::Test(_) | Stage::Switch(_) => return self.standing_by_for_ways(waits),
+            Stage::Back(_) => {
                 let is_restored = |host: &HostId| {
                     let now = &self.hosts[host.0];
                     now.back == Back::Restored && now.is_open()
@@ -113,7 +114,7 @@ impl Transaction {
             _ => return BTreeMap::new(),
         };
         let mut standing_by = match self.stage {
-            Stage::Back => self.standing_by_for_ways(|host| self.hosts[host.0].back == Back::Waiting),
+            Stage::Back(_) => self.standing_by_for_ways(|host| self.hosts[host.0].back == Back::Waiting),
             _ => BTreeMap::new(),
         };
         if !others.first.is_empty() {
@@ -148,9 +149,7 @@ impl Transaction {
                 || matches!(now.end, Some(HostOutcome::RolledBack { .. } | HostOutcome::Untouched))
         };
         let any_guarded = self.left_to_guards().next().is_some();
-        matches!(self.stage, Stage::Back | Stage::BackProof | Stage::BackDisarm)
-            && any_guarded
-            && self.plan.changing().all(is_harmless)
+        self.stage.goes_back() && any_guarded && self.plan.changing().all(is_harmless)
     }
 
     /// Returns what becomes of a host that stays out of reach during the step that is out on it.
@@ -158,21 +157,23 @@ impl Transaction {
     pub fn if_it_stays_away(&self, host: HostId) -> Option<AfterWait> {
         match self.stage {
             Stage::Arm
-            | Stage::Test
-            | Stage::Verify
+            | Stage::Test(_)
+            | Stage::Verify(_)
             | Stage::ExtendToTest
-            | Stage::ExtendToSwitch
-            | Stage::Switch
-            | Stage::Proof
-            | Stage::ExtendToDisarm => Some(AfterWait::AllGoBack),
-            Stage::Back | Stage::BackProof | Stage::BackDisarm if self.hosts[host.0].armed => Some(AfterWait::ItsGuard),
+            | Stage::ExtendToSwitch(_)
+            | Stage::Switch(_)
+            | Stage::Proof(_)
+            | Stage::ExtendToDisarm(_) => Some(AfterWait::AllGoBack),
+            Stage::Back(_) | Stage::BackProof(..) | Stage::BackDisarm(_) if self.hosts[host.0].armed => {
+                Some(AfterWait::ItsGuard)
+            }
             Stage::TakeOver
-            | Stage::Disarm
-            | Stage::Back
-            | Stage::BackProof
-            | Stage::BackDisarm
-            | Stage::Clean
-            | Stage::Over => None,
+            | Stage::Disarm(_)
+            | Stage::Back(_)
+            | Stage::BackProof(..)
+            | Stage::BackDisarm(_)
+            | Stage::Clean(_)
+            | Stage::Over(_) => None,
         }
     }
 }

@@ -96,7 +96,7 @@ impl Transaction {
 
     /// Leaves everything as it was found.
     pub(super) fn hold_up(&mut self, why: HeldUp, effects: &mut Vec<Effect>) {
-        self.held_up = Some(why);
+        self.told.held_up = Some(why);
         self.leave_all(effects, |found| HostOutcome::Lost { why: Fate::LeftAsItWas { found: found.told() }.into() });
     }
 

@@ -7,6 +7,7 @@ mod left_to_guard;
 mod machine;
 mod marked;
 mod measured;
+mod moves;
 mod push;
 mod recover;
 mod turns;

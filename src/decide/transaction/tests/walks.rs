@@ -187,7 +187,7 @@ fn done(effects: Vec<Effect>) -> Vec<String> {
     words.collect()
 }
 
-/// The model checker takes two of them for one: `sameness.rs`.
+/// The model checker takes two of them for one: they differ in what is only told, `state.rs`.
 #[test]
 fn transactions_that_hash_alike_go_the_same_way() {
     for waves in [[0, 0], [1, 0]] {
