@@ -15,9 +15,7 @@ const LOST_DISARMS: u8 = 2;
 
 impl Transaction {
     pub(super) fn enter_back_disarm(&mut self, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::BackDisarm(self.stage.undo())) {
-            return;
-        }
+        self.enter(Stage::BackDisarm(self.stage.undo()));
         self.tell_what_is_left(effects);
         for host in self.plan.ids() {
             self.hosts[host.0].step = None;
@@ -74,9 +72,8 @@ impl Transaction {
                 let is_answered = matches!(answer, Answer::Said(_));
                 let stays = matches!(&answer, Answer::Said(said) if self.is_guarded_still(host, said));
                 self.hosts[host.0].disarms_in_vain += u8::from(stays || !is_answered);
-                if self.moves_to(Stage::Back(self.stage.undo())) {
-                    self.await_guard(host, effects);
-                }
+                self.enter(Stage::Back(self.stage.undo()));
+                self.await_guard(host, effects);
                 return;
             }
         }

@@ -147,9 +147,7 @@ impl Transaction {
                 }
             })
             .collect();
-        if !self.moves_to(Stage::Back(Undo { left_to_guards: true, ..undo })) {
-            return;
-        }
+        self.enter(Stage::Back(Undo { left_to_guards: true, ..undo }));
         for (host, notice) in suspects.into_iter().zip(notices) {
             let name = self.plan.host(host).name.clone();
             effects.push(Effect::Tell(Event::warned(Some(&name), notice)));

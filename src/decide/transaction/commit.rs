@@ -60,9 +60,7 @@ impl Transaction {
     }
 
     pub(super) fn enter_disarm(&mut self, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::Disarm(Disarming::default())) {
-            return;
-        }
+        self.enter(Stage::Disarm(Disarming::default()));
         self.begin(Phase::Disarm, effects);
         effects.push(Effect::Record(Entry::Disarming));
         let changing: Vec<HostId> = self.plan.changing().collect();
@@ -161,9 +159,7 @@ impl Transaction {
 
     /// Cleans up only after the last answer, because `recover` needs the traces that a split leaves on the hosts.
     pub(super) fn enter_clean(&mut self, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::Clean(CleanUp::default())) {
-            return;
-        }
+        self.enter(Stage::Clean(CleanUp::default()));
         self.settle_by_marks();
         let outcome = self.outcome();
         self.record_who_is_missing(outcome, effects);
@@ -258,7 +254,8 @@ impl Transaction {
         if self.hosts.iter().all(|host| host.step.is_none()) {
             self.unmark_next(effects);
         }
-        if self.hosts.iter().all(|host| host.step.is_none()) && self.moves_to(Stage::Over(None)) {
+        if self.hosts.iter().all(|host| host.step.is_none()) {
+            self.enter(Stage::Over(None));
             effects.push(Effect::Finish(self.verdict()));
         }
     }

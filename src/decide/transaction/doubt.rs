@@ -232,9 +232,7 @@ impl Transaction {
 
     /// Ends this coordinator, because another has taken the run over: it makes not one more step, on any host.
     pub(super) fn superseded(&mut self, by: Supersession, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::Over(Some(by))) {
-            return;
-        }
+        self.enter(Stage::Over(Some(by)));
         for host in self.plan.ids() {
             let now = &mut self.hosts[host.0];
             now.step = None;

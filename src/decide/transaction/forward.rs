@@ -68,9 +68,7 @@ impl Transaction {
     }
 
     pub(super) fn enter_test(&mut self, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::Test(Barrier::default())) {
-            return;
-        }
+        self.enter(Stage::Test(Barrier::default()));
         self.tell_wave(effects);
         self.begin(Phase::Test, effects);
         effects.push(Effect::Record(Entry::Testing));
@@ -80,9 +78,7 @@ impl Transaction {
     /// Goes on after a wave that was looked at and holds. Every guard gets its whole time again before the next wave
     /// begins: a fleet may be slow, and a step is refused if too little time is left.
     pub(super) fn extend_to_next_wave(&mut self, next: usize, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::ExtendToTest) {
-            return;
-        }
+        self.enter(Stage::ExtendToTest);
         self.wave = next;
         // The entry announces the tests, and dates the guards: for a host that cannot be asked, `recover` counts from
         // the latest entry.
@@ -91,9 +87,7 @@ impl Transaction {
     }
 
     pub(super) fn enter_next_wave(&mut self, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::Test(Barrier::default())) {
-            return;
-        }
+        self.enter(Stage::Test(Barrier::default()));
         self.tell_wave(effects);
         self.begin(Phase::Test, effects);
         // Its tunnels may need another handshake.
@@ -124,9 +118,7 @@ impl Transaction {
     }
 
     pub(super) fn enter_switch(&mut self, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::Switch(Barrier::default())) {
-            return;
-        }
+        self.enter(Stage::Switch(Barrier::default()));
         effects.push(Effect::Record(Entry::Decided));
         effects.push(Effect::Tell(Event::Decided));
         self.begin(Phase::Switch, effects);

@@ -138,19 +138,18 @@ impl Stage {
 }
 
 impl Transaction {
-    /// Moves on, if the table of moves lets it. If it does not, whoever wanted to does nothing more: what is armed
-    /// stays armed, and a guard needs nobody to bring its host back.
-    #[must_use]
-    pub(super) fn moves_to(&mut self, next: Stage) -> bool {
-        let is_legal = self.stage.may_become(&next);
-        debug_assert!(is_legal, "{:?} does not become {next:?}", self.stage);
-        if is_legal {
-            if let Stage::BackProof(_, links) = &self.stage {
-                self.told.old_links_up = links.streak > 0 && links.broken.is_empty();
-            }
-            self.stage = next;
+    /// Moves on, by the table of moves.
+    ///
+    /// # Panics
+    /// If the table does not have the move. That is a mistake of ours: the run ends at once and says so, every guard
+    /// stays armed, and a recovery goes on from there. To go on without the move could leave a run that waits for
+    /// nothing, with no guard left to end it.
+    pub(super) fn enter(&mut self, next: Stage) {
+        assert!(self.stage.may_become(&next), "{:?} does not become {next:?}", self.stage);
+        if let Stage::BackProof(_, links) = &self.stage {
+            self.told.old_links_up = links.streak > 0 && links.broken.is_empty();
         }
-        is_legal
+        self.stage = next;
     }
 
     /// Returns what the look at the links has proven so far: nothing, if none is under way.

@@ -135,7 +135,8 @@ impl HostNow {
     }
 }
 
-/// What is kept for the words alone: after the input that brought it, it steers no order to any host.
+/// What is told, and what ends by it: after the input that brought it, it steers no order to a host that the states'
+/// other parts do not tell apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Telling {
     /// The fleet's name, for a command to type; a push does not need it.
@@ -161,7 +162,7 @@ pub(super) struct Telling {
 }
 
 /// Two states that differ in it alone go the same way from here on, whatever comes: they hash alike, and the model
-/// checker takes them for one. `transaction/tests/walks.rs` holds that against the decider itself.
+/// checker takes them for one. `transaction/tests/walks.rs` compares such pairs, as far as its walks come.
 impl Hash for Telling {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }

@@ -31,9 +31,7 @@ pub(super) struct Undo {
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::Back(Undo { extended: false, ..self.stage.undo() })) {
-            return;
-        }
+        self.enter(Stage::Back(Undo { extended: false, ..self.stage.undo() }));
         let (host, told) = (reason.host().cloned(), AnyReason::from(reason.clone()));
         self.told.reason = Some(reason);
         self.stale = self.probing;
@@ -254,9 +252,10 @@ impl Transaction {
     pub(super) fn ask_the_silent_again(&mut self, effects: &mut Vec<Effect>) -> bool {
         let again: Vec<HostId> =
             self.plan.ids().filter(|host| self.hosts[host.0].given_up == GivenUp::HeardOthers).collect();
-        if again.is_empty() || !self.moves_to(Stage::Back(self.stage.undo())) {
+        if again.is_empty() {
             return false;
         }
+        self.enter(Stage::Back(self.stage.undo()));
         for host in &again {
             self.hosts[host.0].given_up = GivenUp::ForGood;
             self.hosts[host.0].end = None;
@@ -300,9 +299,7 @@ impl Transaction {
             self.enter_back_disarm(effects);
             return;
         }
-        if !self.moves_to(Stage::BackProof(undo, LinkProof::default())) {
-            return;
-        }
+        self.enter(Stage::BackProof(undo, LinkProof::default()));
         for host in self.plan.ids() {
             if self.needs_login(host) {
                 self.run(host, Step::Login { after: false }, effects);

@@ -49,9 +49,7 @@ impl ForwardProof {
 
 impl Transaction {
     pub(super) fn enter_verify(&mut self, effects: &mut Vec<Effect>) {
-        if !self.moves_to(Stage::Verify(ForwardProof::default())) {
-            return;
-        }
+        self.enter(Stage::Verify(ForwardProof::default()));
         self.begin(Phase::Verify, effects);
         for host in self.plan.ids() {
             // A host that is lost to this run is not asked.
@@ -65,9 +63,8 @@ impl Transaction {
 
     /// Looks at the matrix once more after the boot defaults moved.
     pub(super) fn enter_proof(&mut self, effects: &mut Vec<Effect>) {
-        if self.moves_to(Stage::Proof(ForwardProof::default())) {
-            self.look(effects);
-        }
+        self.enter(Stage::Proof(ForwardProof::default()));
+        self.look(effects);
     }
 
     /// Starts the rounds of a proof, and the time that it may take.
@@ -200,16 +197,14 @@ impl Transaction {
                     self.extend_to_next_wave(next, effects);
                     return;
                 }
-                if self.moves_to(Stage::ExtendToSwitch(Extension::default())) {
-                    effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Decide }));
-                    effects.push(Effect::Weigh);
-                }
+                self.enter(Stage::ExtendToSwitch(Extension::default()));
+                effects.push(Effect::Tell(Event::PhaseStarted { phase: Phase::Decide }));
+                effects.push(Effect::Weigh);
             }
             Stage::Proof(_) => {
                 Self::forget_verify_timers(effects);
-                if self.moves_to(Stage::ExtendToDisarm(Extension::default())) {
-                    effects.push(Effect::Weigh);
-                }
+                self.enter(Stage::ExtendToDisarm(Extension::default()));
+                effects.push(Effect::Weigh);
             }
             _ => {}
         }

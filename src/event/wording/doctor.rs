@@ -55,14 +55,7 @@ impl fmt::Display for HostHealth {
                 in_nix(login),
                 in_nix(key)
             ),
-            Self::OnlyByCache { login, cache, key } => {
-                let login = in_nix(login);
-                write!(formatter, "its Nix does not trust {login}: its system comes by the cache {cache} alone, ")?;
-                match key.as_ref().map(|key| key.split_once(':').map_or(key.as_str(), |(name, _)| name)) {
-                    Some(name) => write!(formatter, "signed by {name}"),
-                    None => formatter.write_str("if what that gives is signed by a key that the host takes"),
-                }
-            }
+            Self::OnlyByCache { login, cache, key } => only_by_cache(formatter, login, cache, key.as_deref()),
             Self::LoginTrustUntold { login } => {
                 write!(formatter, "its Nix does not say whether it trusts {}", in_nix(login))
             }
@@ -110,6 +103,15 @@ impl fmt::Display for HostHealth {
             }
             Self::WgProgramMissing { .. } => formatter.write_str("has no `wg`"),
         }
+    }
+}
+
+fn only_by_cache(formatter: &mut fmt::Formatter<'_>, login: &str, cache: &str, key: Option<&str>) -> fmt::Result {
+    let login = in_nix(login);
+    write!(formatter, "its Nix does not trust {login}: its system comes by the cache {cache} alone, ")?;
+    match key.map(|key| key.split_once(':').map_or(key, |(name, _)| name)) {
+        Some(name) => write!(formatter, "signed by {name}"),
+        None => formatter.write_str("if what that gives is signed by a key that the host takes"),
     }
 }
 
