@@ -25,7 +25,8 @@ measured() {
     # shellcheck disable=SC2016 # the workstation's shell
     scripts/lab.sh ws "$fleet" -- sh -c 'cd "$1" && shift && exec /root/bench/measure "$@"' sh "$folder" "$@" |
         awk -v label="$label" '{
-            printf "%-36s %7.1f s %5d MB in %2d nix %6d MB in %3d ssh %5d MB fleetdeploy\n", label, $1, $2, $3, $5, $6, $4
+            printf "%-36s %7.1f s %5d MB in %2d nix %6d MB in %3d ssh %5d MB fleetdeploy\n", \
+                label, $1, $2, $3, $5, $6, $4
         }'
 }
 
@@ -81,7 +82,9 @@ done
 scripts/lab.sh ws "$fleet" -- sh -c 'awk -F "[ ,]" -v ports="$1" "/^198.51.100.1[01][0-9],/ {
         for (port = 1; port <= ports; port++) print \"[\" \$1 \"]:\" 2200 + port, \$3, \$4
     }" ~/.ssh/known_hosts >~/known && cat ~/known >>~/.ssh/known_hosts' sh "$ports"
-sed 's/args = .*/args = [ "-c" "\/usr\/bin\/head -c 2000000 \/dev\/urandom > $out" ];/; s/@NUMBERS@/10/; s/@ROUNDS@/1/' \
+# shellcheck disable=SC2016 # the builder's $out
+sed -e 's/args = .*/args = [ "-c" "\/usr\/bin\/head -c 2000000 \/dev\/urandom > $out" ];/' \
+    -e 's/@NUMBERS@/10/; s/@ROUNDS@/1/' \
     "$code/evaluation.nix" >"$ws/root/many/flake.nix"
 for size in ${sizes//,/ }; do
     {
@@ -98,7 +101,8 @@ for size in ${sizes//,/ }; do
     measured "$size hosts get 2 MB, parallel: 2" /root/many --any-end fleetdeploy plan many --units
     copied=0
     for number in $(seq 1 15); do
-        stored=$(scripts/lab.sh host "$fleet" "n$number" -- sh -c 'ls /nix/store | grep -c -- "-h[0-9][0-9][0-9]$" || true')
+        stored=$(scripts/lab.sh host "$fleet" "n$number" -- \
+            sh -c 'ls /nix/store | grep -c -- "-h[0-9][0-9][0-9]$" || true')
         copied=$((copied + stored))
     done
     echo "  systems that are there now: $copied"

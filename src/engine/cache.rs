@@ -274,8 +274,8 @@ mod tests {
     fn the_mend_of_a_missing_signature_is_named_for_the_cache_that_lacks_it() {
         let unsigned = |at: &str| {
             format!(
-                "warning: ignoring substitute for '/nix/store/x-top' from '{at}', as it's not signed by any of the keys \
-                 in 'trusted-public-keys'"
+                "warning: ignoring substitute for '/nix/store/x-top' from '{at}', as it's not signed by any of the \
+                 keys in 'trusted-public-keys'"
             )
         };
         let mend = |said: String, why: Option<&str>| {
