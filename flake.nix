@@ -16,6 +16,14 @@
     {
       overlays.default = final: _: { fleetdeploy = final.callPackage ./package.nix { }; };
 
+      nixosModules = {
+        # A host that is pushed to.
+        target = ./nix/target.nix;
+        # A machine to push from.
+        workstation = ./nix/workstation.nix;
+      };
+      homeModules.default = ./nix/home.nix;
+
       packages = forEachSystem (system: rec {
         default = fleetdeploy;
         fleetdeploy = (pkgsOf system).callPackage ./package.nix { };

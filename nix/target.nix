@@ -1,0 +1,285 @@
+# A host that fleetdeploy pushes to: who logs in there, what makes that login root, and what sshd and Nix must let
+# through. The login is root, by whichever way it becomes root: SECURITY.md says what a thief of its key can do.
+#
+# What would shut the login out is refused when the system is evaluated, and so before any host is touched.
+{ config, lib, ... }:
+let
+  cfg = config.fleetdeploy.target;
+  isRoot = cfg.user == "root";
+  user = config.users.users.${cfg.user};
+  groups = [ user.group ] ++ user.extraGroups;
+  sshd = config.services.openssh;
+  # What is not set, or null, is as sshd itself has it.
+  setting =
+    name: default:
+    let
+      value = sshd.settings.${name} or null;
+    in
+    if value == null then default else value;
+  isOn = value: value == true || value == "yes";
+  forwarding = setting "AllowTcpForwarding" true;
+
+  # sudo runs no command but this one: `sudo -n -- /bin/sh -c ... fleetdeploy`. It is all that root can do, so that
+  # words behind it would make the rule longer and nobody safer.
+  rules = lib.mkIf (!isRoot && cfg.sudo) (
+    # Of sudo's rules the last one that fits holds.
+    lib.mkAfter [
+      {
+        users = [ cfg.user ];
+        runAs = "root";
+        commands = [
+          {
+            command = "/bin/sh";
+            options = [ "NOPASSWD" ];
+          }
+        ];
+      }
+    ]
+  );
+
+  # A pattern of sshd: in it only `*` and `?` have a meaning.
+  fits =
+    name: pattern:
+    builtins.match (builtins.replaceStrings [ "." "*" "?" ] [ "[.]" ".*" "." ] pattern) name != null;
+  anyFits = names: patterns: lib.any (pattern: lib.any (name: fits name pattern) names) patterns;
+  # Whether two lists of sshd let one of these names in; `null` is no list. What stands behind an @ is where a login
+  # comes from: it may come from there, and it may come from elsewhere.
+  lets =
+    allow: deny: names:
+    let
+      allowed = setting allow null;
+      denied = setting deny [ ];
+      everywhere = lib.filter (pattern: !lib.hasInfix "@" pattern);
+      not = map (lib.removePrefix "!") (lib.filter (lib.hasPrefix "!") (if allowed == null then [ ] else allowed));
+      refused = everywhere (not ++ denied);
+    in
+    (allowed == null || anyFits names (map (pattern: builtins.head (lib.splitString "@" pattern)) allowed))
+    && !anyFits names refused;
+
+  shell = toString (if user.shell == null then "/bin/sh" else user.shell.shellPath or user.shell);
+  isPublicKey = key: builtins.match "(.* )?(ssh|ecdsa|sk)-[^ ]+ AAAA[^ ]+( .*)?" key != null;
+  hasPassword = lib.any (name: user.${name} != null) [
+    "hashedPassword"
+    "hashedPasswordFile"
+    "initialHashedPassword"
+    "initialPassword"
+    "password"
+  ];
+  nixUsers = config.nix.settings.allowed-users ++ config.nix.settings.trusted-users;
+in
+{
+  options.fleetdeploy.target = {
+    enable = lib.mkEnableOption ''
+      the login by which fleetdeploy pushes to this host. **This login is root**: a push replaces the whole system, and
+      a key in `fleetdeploy.target.authorizedKeys` can do anything on this host that root can
+    '';
+
+    user = lib.mkOption {
+      type = lib.types.str;
+      default = "root";
+      example = "deploy";
+      description = ''
+        Who logs in: `user` of the inventory. Any other user than `root` is made if it is not there yet, becomes root by
+        sudo, and is as good as root by that. Its name in the logs is what is won.
+      '';
+    };
+
+    authorizedKeys = lib.mkOption {
+      type = lib.types.listOf lib.types.singleLineStr;
+      default = [ ];
+      example = [ "ssh-ed25519 AAAA... ada@laptop" ];
+      description = ''
+        The public ssh keys that log in, each as in `~/.ssh/id_ed25519.pub`. Who has the other half of one is root on
+        this host. `from="10.100.0.0/24" ssh-ed25519 ...` lets a key in from there alone.
+      '';
+    };
+
+    sudo = lib.mkOption {
+      type = lib.types.bool;
+      default = true;
+      description = ''
+        Whether sudo, or sudo-rs, makes the user root without a password, by a rule for `/bin/sh`. That is all of root:
+        there is no smaller rule for what replaces a system. Without it the inventory's `become` must name another way
+        (`sudo-password`, `doas`, `run0`), which you allow. For a login as root it means nothing.
+      '';
+    };
+
+    trustedPublicKeys = lib.mkOption {
+      type = lib.types.listOf lib.types.singleLineStr;
+      default = [ ];
+      example = [ "fleet-1:7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY=" ];
+      description = ''
+        Keys whose signatures this host's Nix takes for what is copied to it: the public half of the inventory's
+        `sign_key`, or that of a binary cache.
+      '';
+    };
+
+    trustUser = lib.mkOption {
+      type = lib.types.bool;
+      default = cfg.trustedPublicKeys == [ ];
+      defaultText = lib.literalExpression "config.fleetdeploy.target.trustedPublicKeys == [ ]";
+      description = ''
+        Whether this host's Nix takes from the user what nobody has signed (`nix.settings.trusted-users`). It needs
+        this, a signature, or `build_on: target` in the inventory; root has it always.
+      '';
+    };
+
+    jump = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = "Whether other hosts are reached through this one: `jump` of the inventory.";
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    users.users.${cfg.user} = lib.mkMerge [
+      { openssh.authorizedKeys.keys = cfg.authorizedKeys; }
+      # With a home and a shell: a host's scripts are run by the login's own shell, and its Nix keeps a folder there.
+      (lib.mkIf (!isRoot) {
+        isNormalUser = lib.mkDefault true;
+        description = lib.mkDefault "pushes of fleetdeploy; as good as root";
+      })
+    ];
+
+    security.sudo.extraRules = rules;
+    security.sudo-rs.extraRules = rules;
+
+    services.openssh = {
+      enable = lib.mkDefault true;
+      settings = {
+        # Of one connection: eight scripts, a copy, and one more.
+        MaxSessions = lib.mkDefault 10;
+        # Of sshd's own 10:30:100 a login is turned away at random once ten others have begun, as a mesh's probes do.
+        MaxStartups = lib.mkDefault "32:30:100";
+        AllowTcpForwarding = lib.mkIf cfg.jump (lib.mkDefault "local");
+      };
+    };
+
+    nix.settings = {
+      trusted-public-keys = cfg.trustedPublicKeys;
+      trusted-users = lib.mkIf (!isRoot && cfg.trustUser) [ cfg.user ];
+      # A binary cache that does not answer is given up after so many seconds, and a push waits for it no longer.
+      connect-timeout = lib.mkDefault 5;
+    };
+
+    assertions = map
+      (
+        { assertion, message }:
+        {
+          inherit assertion;
+          message = "fleetdeploy.target: ${message}";
+        }
+      )
+      [
+        {
+          # Or by a certificate.
+          assertion =
+            user.openssh.authorizedKeys.keys != [ ]
+            || user.openssh.authorizedKeys.keyFiles != [ ]
+            || setting "TrustedUserCAKeys" null != null;
+          message = ''
+            nobody could log in as ${cfg.user}: write into `fleetdeploy.target.authorizedKeys` what is in your
+            ~/.ssh/id_ed25519.pub'';
+        }
+        {
+          assertion = lib.all isPublicKey cfg.authorizedKeys;
+          # The text is not shown: it may be a private key.
+          message = ''
+            what `fleetdeploy.target.authorizedKeys` has is no public key: a key is one line, as in your
+            ~/.ssh/id_ed25519.pub, and neither the name of a file nor a private key'';
+        }
+        {
+          assertion = sshd.enable;
+          message = "no sshd runs here: `services.openssh.enable = true;`";
+        }
+        {
+          assertion = lib.elem "/etc/ssh/authorized_keys.d/%u" sshd.authorizedKeysFiles;
+          message = ''
+            sshd does not read the keys of NixOS: `services.openssh.authorizedKeysFiles` lacks
+            "/etc/ssh/authorized_keys.d/%u"'';
+        }
+        {
+          assertion = isOn (setting "PubkeyAuthentication" true);
+          message = "sshd takes no keys: `services.openssh.settings.PubkeyAuthentication` must be true";
+        }
+        {
+          assertion =
+            !isRoot || lib.elem (setting "PermitRootLogin" "prohibit-password") [
+              "yes"
+              "prohibit-password"
+              "without-password"
+            ];
+          message = ''
+            sshd does not let root in: `services.openssh.settings.PermitRootLogin = "prohibit-password";`, or another
+            `fleetdeploy.target.user`'';
+        }
+        {
+          assertion = lets "AllowUsers" "DenyUsers" [ cfg.user ];
+          message = ''
+            sshd does not let ${cfg.user} in: look at `AllowUsers` and `DenyUsers` in `services.openssh.settings`'';
+        }
+        {
+          assertion = lets "AllowGroups" "DenyGroups" groups;
+          message = ''
+            sshd does not let the groups of ${cfg.user} in: look at `AllowGroups` and `DenyGroups` in
+            `services.openssh.settings`'';
+        }
+        {
+          # An account without a password is a locked one for an sshd that does not ask PAM.
+          assertion = isOn (setting "UsePAM" false) || hasPassword;
+          message = ''
+            ${cfg.user} has no password, and an sshd without PAM lets no such account in:
+            `services.openssh.settings.UsePAM = true;`'';
+        }
+        {
+          assertion = user.enable or true;
+          message = "there is no ${cfg.user} here: `users.users.${cfg.user}.enable` is false";
+        }
+        {
+          assertion = !lib.elem (baseNameOf shell) [
+            "nologin"
+            "false"
+            "true"
+          ];
+          message = ''
+            the shell of ${cfg.user} is ${baseNameOf shell}, which runs no command:
+            `users.users.${cfg.user}.useDefaultShell = true;`'';
+        }
+        {
+          assertion = isRoot || !cfg.sudo || config.security.sudo.enable || config.security.sudo-rs.enable;
+          message = ''
+            ${cfg.user} could not become root: `security.sudo.enable = true;`, or `fleetdeploy.target.sudo = false;` and
+            another `become` in the inventory'';
+        }
+        {
+          assertion =
+            isRoot || !cfg.sudo || lib.elem "wheel" groups
+            || !(config.security.sudo.execWheelOnly || config.security.sudo-rs.execWheelOnly);
+          message = ''
+            only members of wheel may run sudo here (`execWheelOnly`):
+            `users.users.${cfg.user}.extraGroups = [ "wheel" ];`'';
+        }
+        {
+          assertion = config.nix.enable;
+          message = "a system is brought here by this host's own Nix: `nix.enable = true;`";
+        }
+        {
+          assertion =
+            isRoot || !config.nix.enable
+            || lib.any (name: lib.elem name nixUsers) ([ "*" cfg.user ] ++ map (group: "@${group}") groups);
+          message = "this host's Nix does not serve ${cfg.user}: `nix.settings.allowed-users = [ \"${cfg.user}\" ];`";
+        }
+        {
+          assertion =
+            !cfg.jump
+            || (
+              (isOn forwarding || lib.elem forwarding [ "all" "local" ])
+              && !isOn (setting "DisableForwarding" false)
+            );
+          message = ''
+            sshd forwards nothing, and other hosts are reached through this one:
+            `services.openssh.settings = { AllowTcpForwarding = "local"; DisableForwarding = false; };`'';
+        }
+      ];
+  };
+}
