@@ -24,6 +24,17 @@
       };
       homeModules.default = ./nix/home.nix;
 
+      templates.default = {
+        path = ./nix/template;
+        description = "Two hosts that are pushed together by fleetdeploy";
+        welcomeText = ''
+          - `cp ~/.ssh/id_ed25519.pub deploy.pub`: the key that may log in.
+          - The hosts' addresses go into inventory.yaml, and their hardware into hosts/.
+          - Where your clone of fleetdeploy is goes into flake.nix.
+          - `fleetdeploy inventory check`, `fleetdeploy doctor homelab`, `fleetdeploy plan homelab`
+        '';
+      };
+
       packages = forEachSystem (system: rec {
         default = fleetdeploy;
         fleetdeploy = (pkgsOf system).callPackage ./package.nix { };
