@@ -172,11 +172,12 @@ in
       )
       [
         {
-          # Or by a certificate.
+          # Or in another way: by a certificate, or a key that a program knows.
           assertion =
             user.openssh.authorizedKeys.keys != [ ]
             || user.openssh.authorizedKeys.keyFiles != [ ]
-            || setting "TrustedUserCAKeys" null != null;
+            || setting "TrustedUserCAKeys" null != null
+            || sshd.authorizedKeysCommand != "none";
           message = ''
             nobody could log in as ${cfg.user}: write into `fleetdeploy.target.authorizedKeys` what is in your
             ~/.ssh/id_ed25519.pub'';

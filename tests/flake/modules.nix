@@ -107,6 +107,10 @@ let
     (fine "a login by certificates" (system [ { fleetdeploy.target.enable = true; } (sshd {
       TrustedUserCAKeys = "/etc/ssh/ca.pub";
     }) ]))
+    (fine "a login by keys that a program knows" (system [ {
+      fleetdeploy.target.enable = true;
+      services.openssh.authorizedKeysCommand = "/run/current-system/sw/bin/keys-of %u";
+    } ]))
     (refused "is no public key" (root { fleetdeploy.target.authorizedKeys = [ "~/.ssh/id_ed25519.pub" ]; }))
     (refused "is no public key" (root { fleetdeploy.target.authorizedKeys = [ "-----BEGIN PRIVATE KEY-----" ]; }))
     (fine "a key with options" (root { fleetdeploy.target.authorizedKeys = [ "from=\"10.100.0.0/24\" ${ada}" ]; }))

@@ -79,6 +79,7 @@ in
     security.sudo-rs = sudo false;
     services.openssh = {
       enable = flag false;
+      authorizedKeysCommand = option types.str "none";
       authorizedKeysFiles = texts [ ];
       settings = option (types.submodule {
         freeformType = types.raw;
