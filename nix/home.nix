@@ -8,6 +8,8 @@ in
 
   config = lib.mkIf cfg.enable {
     home.packages = [ cfg.package ];
-    home.sessionVariables.FLEETDEPLOY_INVENTORY = lib.mkIf (cfg.inventory != null) cfg.inventory;
+    # The condition stands around the set: home-manager's type is lazy, and has each name that is written, with a value
+    # or without.
+    home.sessionVariables = lib.mkIf (cfg.inventory != null) { FLEETDEPLOY_INVENTORY = cfg.inventory; };
   };
 }

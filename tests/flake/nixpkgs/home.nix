@@ -5,5 +5,5 @@ let
 in
 {
   options.home.packages = mkOption { type = types.listOf types.package; default = [ ]; };
-  options.home.sessionVariables = mkOption { type = types.attrsOf types.str; default = { }; };
+  options.home.sessionVariables = mkOption { type = types.lazyAttrsOf types.str; default = { }; };
 }

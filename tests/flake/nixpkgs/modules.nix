@@ -82,6 +82,14 @@ let
   };
   isText = value: isString value && match "[^\n]*\n?" value != null;
   trimmed = text: head (match "([^\n]*)\n?" text);
+  attrs = there: type: {
+    merge = path: given: let
+      of = name: catAttrs name given;
+      isThere = name: there (of name) != [ ];
+      value = name: valueOf (below path name) { inherit type; } (of name);
+    in listToAttrs (map (name: { inherit name; value = value name; })
+      (filter isThere (unique (concatMap attrNames given))));
+  };
   types = {
     bool = one "true or false" isBool;
     int = one "a number" isInt;
@@ -100,14 +108,10 @@ let
         if !(all isList given) then throw "`${path}` is not a list"
         else map (value: type.merge path [ value ]) (concatLists given);
     };
-    attrsOf = type: {
-      merge = path: given: let
-        of = name: catAttrs name given;
-        isThere = name: concatMap values (of name) != [ ];
-        value = name: valueOf (below path name) { inherit type; } (of name);
-      in listToAttrs (map (name: { inherit name; value = value name; })
-        (filter isThere (unique (concatMap attrNames given))));
-    };
+    # A name whose conditions are all false is not there.
+    attrsOf = attrs (concatMap values);
+    # It is there, and has no value: which names there are is known without the conditions.
+    lazyAttrsOf = attrs (definitions: definitions);
     submodule = module: {
       merge = path: given: let
         found = match "(.*[.])?([^.]+)" path;
