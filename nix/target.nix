@@ -9,6 +9,7 @@ let
   user = config.users.users.${cfg.user};
   groups = [ user.group ] ++ user.extraGroups;
   sshd = config.services.openssh;
+  nix = config.nix.settings;
   # What is not set, or null, is as sshd itself has it.
   setting =
     name: default:
@@ -65,7 +66,10 @@ let
     "initialPassword"
     "password"
   ];
-  nixUsers = config.nix.settings.allowed-users ++ config.nix.settings.trusted-users;
+  # Whether a list of Nix's has the user, by its name or by a group.
+  serves =
+    names: lib.any (name: lib.elem name names) ([ "*" cfg.user ] ++ map (group: "@${group}") groups);
+  isSigningKey = key: builtins.match "[^: ]+:[A-Za-z0-9+/]{43}=" key != null;
 in
 {
   options.fleetdeploy.target = {
@@ -110,17 +114,17 @@ in
       example = [ "fleet-1:7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY=" ];
       description = ''
         Keys whose signatures this host's Nix takes for what is copied to it: the public half of the inventory's
-        `sign_key`, or that of a binary cache.
+        `sign_key`, which must stand there first. (That of a binary cache belongs into `nix.settings`.)
       '';
     };
 
     trustUser = lib.mkOption {
       type = lib.types.bool;
-      default = cfg.trustedPublicKeys == [ ];
-      defaultText = lib.literalExpression "config.fleetdeploy.target.trustedPublicKeys == [ ]";
+      default = true;
       description = ''
         Whether this host's Nix takes from the user what nobody has signed (`nix.settings.trusted-users`). It needs
-        this, a signature, or `build_on: target` in the inventory; root has it always.
+        this, a signature, or `build_on: target` in the inventory; root has it always. Turn it off once pushes are
+        signed and this host has the key in `trustedPublicKeys`.
       '';
     };
 
@@ -266,9 +270,27 @@ in
         }
         {
           assertion =
-            isRoot || !config.nix.enable
-            || lib.any (name: lib.elem name nixUsers) ([ "*" cfg.user ] ++ map (group: "@${group}") groups);
+            isRoot || !config.nix.enable || serves (nix.allowed-users ++ nix.trusted-users);
           message = "this host's Nix does not serve ${cfg.user}: `nix.settings.allowed-users = [ \"${cfg.user}\" ];`";
+        }
+        {
+          assertion = isRoot || !cfg.trustUser || !config.nix.enable || serves nix.trusted-users;
+          message = ''
+            this host's Nix does not trust ${cfg.user}, though `fleetdeploy.target.trustUser` is true:
+            `nix.settings.trusted-users` is set by force'';
+        }
+        {
+          assertion = lib.all isSigningKey cfg.trustedPublicKeys;
+          # The text is not shown: it may be the private half.
+          message = ''
+            what `fleetdeploy.target.trustedPublicKeys` has is no public key of Nix: it is one line, as
+            `nix key convert-secret-to-public` prints it'';
+        }
+        {
+          assertion = lib.all (key: lib.elem key nix.trusted-public-keys) cfg.trustedPublicKeys;
+          message = ''
+            this host's Nix lacks a key of `fleetdeploy.target.trustedPublicKeys`:
+            `nix.settings.trusted-public-keys` is set by force'';
         }
         {
           assertion =

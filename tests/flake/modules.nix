@@ -7,6 +7,7 @@ let
   written = import ./nixpkgs/written.nix;
 
   ada = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAdaAdaAdaAdaAdaAdaAdaAdaAdaAdaAdaAdaAdaAda ada@laptop";
+  signing = "fleet-1:7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY=";
   target = { enable = true; authorizedKeys = [ ada ]; };
   # A host with the module, and with what else its owner has written.
   system = modules: (lib.nixosSystem { modules = [ ../../nix/target.nix ] ++ modules; }).config;
@@ -86,11 +87,12 @@ let
     ])
     (is "no rule where none is wanted" (ofUser { sudo = false; }).security.sudo-rs.extraRules [ ])
     (is "it is trusted" deploy.nix.settings.trusted-users [ "root" "deploy" ])
-    (is "not where there are signatures"
-      (ofUser { trustedPublicKeys = [ "fleet-1:x=" ]; }).nix.settings.trusted-users [ "root" ])
+    (is "also where there are signatures"
+      (ofUser { trustedPublicKeys = [ signing ]; }).nix.settings.trusted-users [ "root" "deploy" ])
+    (is "not where its owner says so" (ofUser { trustUser = false; }).nix.settings.trusted-users [ "root" ])
     (is "those count beside the cache's"
-      (ofUser { trustedPublicKeys = [ "fleet-1:x=" ]; }).nix.settings.trusted-public-keys
-      [ "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=" "fleet-1:x=" ])
+      (ofUser { trustedPublicKeys = [ signing ]; }).nix.settings.trusted-public-keys
+      [ "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=" signing ])
     (is "it says that it is root" (has "root" deploy.users.users.deploy.description) true)
     (is "a jump forwards" (ofUser { jump = true; }).services.openssh.settings.AllowTcpForwarding "local")
     (is "without `enable` nothing is set" (written (system [ ])) (written (lib.nixosSystem { modules = [ ]; }).config))
@@ -151,6 +153,18 @@ let
       nix.settings.allowed-users = [ "@users" ];
       fleetdeploy.target.trustUser = false;
     }))
+    (refused "does not trust deploy" (user { nix.settings.trusted-users = lib.mkForce [ "root" ]; }))
+    (fine "a login that is trusted by its group" (user { nix.settings.trusted-users = lib.mkForce [ "@users" ]; }))
+    (refused "lacks a key" (root {
+      nix.settings.trusted-public-keys = lib.mkForce [ ];
+      fleetdeploy.target.trustedPublicKeys = [ signing ];
+    }))
+    (refused "is no public key of Nix" (root { fleetdeploy.target.trustedPublicKeys = [ "fleet-1:..." ]; }))
+    (refused "is no public key of Nix"
+      (root { fleetdeploy.target.trustedPublicKeys = [ "~/.config/fleetdeploy/sign.pub" ]; }))
+    # A private half: twice as long.
+    (refused "is no public key of Nix" (root { fleetdeploy.target.trustedPublicKeys =
+      [ "fleet-1:7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY==" ]; }))
     (refused "sshd forwards nothing" (jump (sshd { AllowTcpForwarding = false; })))
     (refused "sshd forwards nothing" (jump (sshd { DisableForwarding = true; })))
     (fine "no jump, and no forwarding" (root (sshd { AllowTcpForwarding = false; })))

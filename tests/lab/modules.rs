@@ -121,7 +121,7 @@ fn hosts_of_the_module_are_pushed_by_its_login_and_its_sudo_rule_alone() {
     refused.assert_says(Some("vps"), &["sudo wants a password"]);
 }
 
-/// With a key that signs, the login is no trusted user.
+/// With a key that signs, the login need be no trusted user.
 #[test]
 #[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
 fn hosts_of_the_module_take_what_is_signed_by_its_key_and_nothing_else() {
@@ -131,7 +131,8 @@ fn hosts_of_the_module_take_what_is_signed_by_its_key_and_nothing_else() {
     let key = fleet.ws("nix key convert-secret-to-public </root/sign.key");
     let by_deploy = Inventory { defaults: "user: deploy", ..Inventory::default() };
     fleet.write_inventory(&by_deploy);
-    let options = format!(r#"{{ user = "deploy"; jump = true; trustedPublicKeys = [ "{}" ]; }}"#, key.trim());
+    let options = r#"user = "deploy"; jump = true; trustUser = false"#;
+    let options = format!(r#"{{ {options}; trustedPublicKeys = [ "{}" ]; }}"#, key.trim());
     set_target(&fleet, &BOTH, &options);
     is_pushed(&fleet, "2");
     restart_nix(&fleet);
