@@ -131,7 +131,10 @@ in
     jump = lib.mkOption {
       type = lib.types.bool;
       default = false;
-      description = "Whether other hosts are reached through this one: `jump` of the inventory.";
+      description = ''
+        Whether other hosts are reached through this one: `jump` of the inventory. It sets nothing, for sshd forwards
+        unless it is told not to, and refuses what would keep it from that.
+      '';
     };
   };
 
@@ -155,7 +158,6 @@ in
         MaxSessions = lib.mkDefault 10;
         # Of sshd's own 10:30:100 a login is turned away at random once ten others have begun, as a mesh's probes do.
         MaxStartups = lib.mkDefault "32:30:100";
-        AllowTcpForwarding = lib.mkIf cfg.jump (lib.mkDefault "local");
       };
     };
 
@@ -300,8 +302,8 @@ in
               && !isOn (setting "DisableForwarding" false)
             );
           message = ''
-            sshd forwards nothing, and other hosts are reached through this one:
-            `services.openssh.settings = { AllowTcpForwarding = "local"; DisableForwarding = false; };`'';
+            sshd forwards nothing, and other hosts are reached through this one: in `services.openssh.settings`
+            `AllowTcpForwarding` must not be "no" or "remote", and `DisableForwarding` not be on'';
         }
       ];
   };

@@ -94,7 +94,8 @@ let
       (ofUser { trustedPublicKeys = [ signing ]; }).nix.settings.trusted-public-keys
       [ "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=" signing ])
     (is "it says that it is root" (has "root" deploy.users.users.deploy.description) true)
-    (is "a jump forwards" (ofUser { jump = true; }).services.openssh.settings.AllowTcpForwarding "local")
+    (is "forwarding is left alone by a jump, too"
+      ((ofUser { jump = true; }).services.openssh.settings ? AllowTcpForwarding) false)
     (is "without `enable` nothing is set" (written (system [ ])) (written (lib.nixosSystem { modules = [ ]; }).config))
     (is "an account that is there stays as it is" (user {
       users.users.deploy = { isNormalUser = false; isSystemUser = true; shell = "/bin/zsh"; };
@@ -166,6 +167,8 @@ let
     (refused "is no public key of Nix" (root { fleetdeploy.target.trustedPublicKeys =
       [ "fleet-1:7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY7/+JE3HAiTmsPi/1ELLi348NXrR6KhbT9nCSG3R1/DY==" ]; }))
     (refused "sshd forwards nothing" (jump (sshd { AllowTcpForwarding = false; })))
+    (refused "sshd forwards nothing" (jump (sshd { AllowTcpForwarding = "remote"; })))
+    (fine "a jump that forwards what it may" (jump (sshd { AllowTcpForwarding = "local"; })))
     (refused "sshd forwards nothing" (jump (sshd { DisableForwarding = true; })))
     (fine "no jump, and no forwarding" (root (sshd { AllowTcpForwarding = false; })))
 
