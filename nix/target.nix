@@ -58,7 +58,24 @@ let
     && !anyFits names refused;
 
   shell = toString (if user.shell == null then "/bin/sh" else user.shell.shellPath or user.shell);
-  isPublicKey = key: builtins.match "(.* )?(ssh|ecdsa|sk)-[^ ]+ AAAA[^ ]+( .*)?" key != null;
+  keyTypes = lib.concatStringsSep "|" [
+    "ssh-ed25519"
+    "ssh-rsa"
+    "ecdsa-sha2-nistp(256|384|521)"
+    "sk-ssh-ed25519@openssh[.]com"
+    "sk-ecdsa-sha2-nistp256@openssh[.]com"
+  ];
+  # The options before it, or null; and null for what is no key: a comment, a file's name, a text in a key's place.
+  partsOf = builtins.match "([^#].* )?(${keyTypes}) AAAA[A-Za-z0-9+/]{40,}={0,2}( .*)?";
+  isPublicKey = key: partsOf key != null;
+  # It runs one command in the place of those that a push sends.
+  isForced =
+    key:
+    let
+      parts = partsOf key;
+      options = if parts == null then null else builtins.head parts;
+    in
+    options != null && lib.hasInfix "command=" (lib.toLower options);
   hasPassword = lib.any (name: user.${name} != null) [
     "hashedPassword"
     "hashedPasswordFile"
@@ -194,6 +211,12 @@ in
           message = ''
             what `fleetdeploy.target.authorizedKeys` has is no public key: a key is one line, as in your
             ~/.ssh/id_ed25519.pub, and neither the name of a file nor a private key'';
+        }
+        {
+          assertion = !lib.any isForced cfg.authorizedKeys;
+          message = ''
+            a key of `fleetdeploy.target.authorizedKeys` has a `command=`, so that none of a push's commands would run
+            by it'';
         }
         {
           assertion = sshd.enable;

@@ -116,6 +116,16 @@ let
     } ]))
     (refused "is no public key" (root { fleetdeploy.target.authorizedKeys = [ "~/.ssh/id_ed25519.pub" ]; }))
     (refused "is no public key" (root { fleetdeploy.target.authorizedKeys = [ "-----BEGIN PRIVATE KEY-----" ]; }))
+    (refused "is no public key" (root { fleetdeploy.target.authorizedKeys = [ "ssh-ed25519 AAAA... ada@laptop" ]; }))
+    (refused "is no public key" (root { fleetdeploy.target.authorizedKeys = [ "# ${ada}" ]; }))
+    (refused "is no public key" (root { fleetdeploy.target.authorizedKeys = [ "#${ada}" ]; }))
+    (refused "is no public key" (root { fleetdeploy.target.authorizedKeys = [ "ssh-ed25519" ]; }))
+    (refused "has a `command=`" (root { fleetdeploy.target.authorizedKeys = [ "command=\"/bin/true\" ${ada}" ]; }))
+    (refused "has a `command=`"
+      (root { fleetdeploy.target.authorizedKeys = [ "restrict,Command=\"echo a b\" ${ada}" ]; }))
+    (fine "a comment that speaks of commands" (root { fleetdeploy.target.authorizedKeys = [ "${ada} command=none" ]; }))
+    (fine "a key of a token" (root { fleetdeploy.target.authorizedKeys = [
+      "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAdaAdaAdaAdaAdaAdaAdaAda= ada" ]; }))
     (fine "a key with options" (root { fleetdeploy.target.authorizedKeys = [ "from=\"10.100.0.0/24\" ${ada}" ]; }))
     (refused "no sshd runs here" (root { services.openssh.enable = false; }))
     (refused "sshd does not read the keys of NixOS"

@@ -136,6 +136,9 @@ let
     mkOrder = order: content: property "order" { inherit order content; };
     mkAfter = lib.mkOrder 1500;
     literalExpression = text: { inherit text; };
+    inherit (builtins) concatStringsSep;
+    toLower = let letters = text: filter isString (concatLists (filter isList (builtins.split "(.)" text))); in
+      replaceStrings (letters "ABCDEFGHIJKLMNOPQRSTUVWXYZ") (letters "abcdefghijklmnopqrstuvwxyz");
     hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     removePrefix = prefix: text:
       if lib.hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
