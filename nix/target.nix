@@ -7,7 +7,9 @@ let
   cfg = config.fleetdeploy.target;
   isRoot = cfg.user == "root";
   user = config.users.users.${cfg.user};
-  groups = [ user.group ] ++ user.extraGroups;
+  isMember = group: lib.elem cfg.user group.members;
+  groups =
+    [ user.group ] ++ user.extraGroups ++ lib.attrNames (lib.filterAttrs (_: isMember) config.users.groups);
   sshd = config.services.openssh;
   nix = config.nix.settings;
   # What is not set, or null, is as sshd itself has it.
@@ -41,7 +43,7 @@ let
   # A pattern of sshd: in it only `*` and `?` have a meaning.
   fits =
     name: pattern:
-    builtins.match (builtins.replaceStrings [ "." "*" "?" ] [ "[.]" ".*" "." ] pattern) name != null;
+    builtins.match (builtins.replaceStrings [ "\\*" "\\?" ] [ ".*" "." ] (lib.escapeRegex pattern)) name != null;
   anyFits = names: patterns: lib.any (pattern: lib.any (name: fits name pattern) names) patterns;
   # Whether two lists of sshd let one of these names in; `null` is no list. What stands behind an @ is where a login
   # comes from: it may come from there, and it may come from elsewhere.
@@ -51,11 +53,9 @@ let
       allowed = setting allow null;
       denied = setting deny [ ];
       everywhere = lib.filter (pattern: !lib.hasInfix "@" pattern);
-      not = map (lib.removePrefix "!") (lib.filter (lib.hasPrefix "!") (if allowed == null then [ ] else allowed));
-      refused = everywhere (not ++ denied);
     in
     (allowed == null || anyFits names (map (pattern: builtins.head (lib.splitString "@" pattern)) allowed))
-    && !anyFits names refused;
+    && !anyFits names (everywhere denied);
 
   shell = toString (if user.shell == null then "/bin/sh" else user.shell.shellPath or user.shell);
   keyTypes = lib.concatStringsSep "|" [

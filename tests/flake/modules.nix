@@ -135,12 +135,18 @@ let
     (refused "sshd does not let root in" (root (sshd { PermitRootLogin = "forced-commands-only"; })))
     (fine "root shut out, and another login" (user (sshd { PermitRootLogin = "no"; })))
     (refused "sshd does not let deploy in" (user (sshd { AllowUsers = [ "ada" "deploy2" ]; })))
-    (refused "sshd does not let deploy in" (user (sshd { AllowUsers = [ "*" "!deploy" ]; })))
+    (refused "sshd does not let deploy in" (user (sshd { AllowUsers = [ "dep.oy" "(deploy)" "deploy+" ]; })))
     (refused "sshd does not let deploy in" (user (sshd { DenyUsers = [ "d?ploy" ]; })))
     (fine "a list with the login" (user (sshd { AllowUsers = [ "ada" "dep*@10.100.0.*" ]; DenyUsers = [ "root" ]; })))
     (fine "a login that is denied from one address" (user (sshd { DenyUsers = [ "deploy@192.0.2.1" ]; })))
     (refused "does not let the groups of deploy in" (user (sshd { AllowGroups = [ "wheel" ]; })))
     (refused "does not let the groups of deploy in" (user (sshd { DenyGroups = [ "users" ]; })))
+    (fine "a list with a group that names the login"
+      (user (sshd { AllowGroups = [ "ssh?in" ]; } // { users.groups.sshxin.members = [ "ada" "deploy" ]; })))
+    (refused "does not let the groups of deploy in"
+      (user (sshd { DenyGroups = [ "games" ]; } // { users.groups.games.members = [ "deploy" ]; })))
+    (fine "a group of others"
+      (user (sshd { DenyGroups = [ "games" ]; } // { users.groups.games.members = [ "ada" ]; })))
     (fine "a list with a group of the login"
       (user (sshd { AllowGroups = [ "wheel" ]; } // { users.users.deploy.extraGroups = [ "wheel" ]; })))
     (refused "an sshd without PAM" (user (sshd { UsePAM = false; })))

@@ -3,7 +3,7 @@
 let
   inherit (builtins)
     all any attrNames catAttrs concatLists concatMap elem filter foldl' head isAttrs isBool isFunction isInt isList
-    isString listToAttrs mapAttrs match replaceStrings sort stringLength substring tail;
+    isString listToAttrs mapAttrs match replaceStrings sort tail;
 
   property = _type: more: { inherit _type; } // more;
   is = kind: value: isAttrs value && value._type or "" == kind;
@@ -139,9 +139,10 @@ let
     inherit (builtins) concatStringsSep;
     toLower = let letters = text: filter isString (concatLists (filter isList (builtins.split "(.)" text))); in
       replaceStrings (letters "ABCDEFGHIJKLMNOPQRSTUVWXYZ") (letters "abcdefghijklmnopqrstuvwxyz");
-    hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
-    removePrefix = prefix: text:
-      if lib.hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
+    inherit (builtins) attrNames;
+    filterAttrs = wanted: set: removeAttrs set (filter (name: !(wanted name set.${name})) (attrNames set));
+    escapeRegex = let special = [ "\\" "[" "{" "(" ")" "^" "$" "?" "*" "+" "|" "." ]; in
+      replaceStrings special (map (letter: "\\${letter}") special);
     hasInfix = part: text: replaceStrings [ part ] [ "" ] text != text;
     splitString = separator: text: filter isString (builtins.split (replaceStrings [ "." ] [ "[.]" ] separator) text);
   };

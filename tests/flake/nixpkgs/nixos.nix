@@ -99,6 +99,7 @@ in
       apply = system:
         if failed == [ ] then system else throw "Failed assertions:\n- ${builtins.concatStringsSep "\n- " failed}";
     };
+    users.groups = set { options.members = texts [ ]; };
     users.users = set user;
   };
 
