@@ -1,7 +1,8 @@
 # A host that fleetdeploy pushes to: who logs in there, what makes that login root, and what sshd and Nix must let
 # through. The login is root, by whichever way it becomes root: SECURITY.md says what a thief of its key can do.
 #
-# What would shut the login out is refused when the system is evaluated, and so before any host is touched.
+# The commonest of what would shut the login out is refused when the system is evaluated, and so before any host is
+# touched.
 { config, lib, ... }:
 let
   cfg = config.fleetdeploy.target;
@@ -19,6 +20,15 @@ let
       value = sshd.settings.${name} or null;
     in
     if value == null then default else value;
+  # The words of a setting, which is a text or a list.
+  words = value: if builtins.isList value then value else lib.splitString " " value;
+  ours = "/etc/ssh/authorized_keys.d/%u";
+  inherit (user.openssh) authorizedKeys;
+  hasKeys = authorizedKeys.keys != [ ] || authorizedKeys.keyFiles != [ ];
+  # By a certificate, or a key that a program knows.
+  hasOtherWay = setting "TrustedUserCAKeys" null != null || sshd.authorizedKeysCommand != "none";
+  # Whether sshd must read the keys that NixOS writes.
+  areRead = sshd.enable && hasKeys && (cfg.authorizedKeys != [ ] || !hasOtherWay);
   isOn = value: value == true || value == "yes";
   forwarding = setting "AllowTcpForwarding" true;
 
@@ -195,19 +205,13 @@ in
       )
       [
         {
-          # Or in another way: by a certificate, or a key that a program knows.
-          assertion =
-            user.openssh.authorizedKeys.keys != [ ]
-            || user.openssh.authorizedKeys.keyFiles != [ ]
-            || setting "TrustedUserCAKeys" null != null
-            || sshd.authorizedKeysCommand != "none";
+          assertion = hasKeys || hasOtherWay;
           message = ''
             nobody could log in as ${cfg.user}: write into `fleetdeploy.target.authorizedKeys` what is in your
             ~/.ssh/id_ed25519.pub'';
         }
         {
           assertion = lib.all isPublicKey cfg.authorizedKeys;
-          # The text is not shown: it may be a private key.
           message = ''
             what `fleetdeploy.target.authorizedKeys` has is no public key: a key is one line, as in your
             ~/.ssh/id_ed25519.pub, and neither the name of a file nor a private key'';
@@ -223,10 +227,26 @@ in
           message = "no sshd runs here: `services.openssh.enable = true;`";
         }
         {
-          assertion = lib.elem "/etc/ssh/authorized_keys.d/%u" sshd.authorizedKeysFiles;
+          assertion = !areRead || lib.elem ours sshd.authorizedKeysFiles;
           message = ''
-            sshd does not read the keys of NixOS: `services.openssh.authorizedKeysFiles` lacks
-            "/etc/ssh/authorized_keys.d/%u"'';
+            sshd does not read the keys of NixOS: `services.openssh.authorizedKeysFiles` lacks "${ours}"'';
+        }
+        {
+          # It would stand before what NixOS writes of that, and win.
+          assertion = !areRead || lib.elem ours (words (setting "AuthorizedKeysFile" ours));
+          message = ''
+            sshd does not read the keys of NixOS: `services.openssh.settings.AuthorizedKeysFile` lacks "${ours}"'';
+        }
+        {
+          assertion = lib.any (way: lib.elem way [ "any" "publickey" ]) (words (setting "AuthenticationMethods" "any"));
+          message = ''
+            a key alone does not log in: `services.openssh.settings.AuthenticationMethods` must allow "publickey"'';
+        }
+        {
+          assertion = setting "ForceCommand" "none" == "none";
+          message = ''
+            sshd would run another command than those of a push: `services.openssh.settings.ForceCommand` must not be
+            set; a `Match` in `services.openssh.extraConfig` can name whom it is for'';
         }
         {
           assertion = isOn (setting "PubkeyAuthentication" true);

@@ -130,6 +130,21 @@ let
     (refused "no sshd runs here" (root { services.openssh.enable = false; }))
     (refused "sshd does not read the keys of NixOS"
       (root { services.openssh.authorizedKeysFiles = lib.mkForce [ "%h/.ssh/authorized_keys" ]; }))
+    (fine "keys that sshd reads from a program, and no files" (system [ {
+      fleetdeploy.target.enable = true;
+      users.users.root.openssh.authorizedKeys.keys = [ ada ];
+      services.openssh.authorizedKeysCommand = "/run/current-system/sw/bin/keys-of %u";
+      services.openssh.authorizedKeysFiles = lib.mkForce [ ];
+    } ]))
+    (refused "settings.AuthorizedKeysFile` lacks" (root (sshd { AuthorizedKeysFile = "%h/.ssh/authorized_keys"; })))
+    (fine "a setting that has the file"
+      (root (sshd { AuthorizedKeysFile = ".ssh/authorized_keys /etc/ssh/authorized_keys.d/%u"; })))
+    (refused "a key alone does not log in" (root (sshd { AuthenticationMethods = "publickey,password"; })))
+    (refused "a key alone does not log in" (root (sshd { AuthenticationMethods = "keyboard-interactive"; })))
+    (fine "a key as one of two ways" (root (sshd { AuthenticationMethods = "publickey,password publickey"; })))
+    (fine "any way" (root (sshd { AuthenticationMethods = "any"; })))
+    (refused "another command than those of a push" (user (sshd { ForceCommand = "internal-sftp"; })))
+    (fine "no other command" (root (sshd { ForceCommand = "none"; })))
     (refused "sshd takes no keys" (root (sshd { PubkeyAuthentication = false; })))
     (refused "sshd does not let root in" (root (sshd { PermitRootLogin = "no"; })))
     (refused "sshd does not let root in" (root (sshd { PermitRootLogin = "forced-commands-only"; })))

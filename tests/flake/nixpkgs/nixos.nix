@@ -106,7 +106,10 @@ in
   config = {
     nix.settings.trusted-users = [ "root" ];
     nix.settings.trusted-public-keys = [ "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=" ];
-    services.openssh.authorizedKeysFiles = [ "%h/.ssh/authorized_keys" "/etc/ssh/authorized_keys.d/%u" ];
+    services.openssh.authorizedKeysFiles = lib.mkIf config.services.openssh.enable [
+      "%h/.ssh/authorized_keys"
+      "/etc/ssh/authorized_keys.d/%u"
+    ];
     security.sudo.extraRules = lib.mkOrder 600 [
       { groups = [ "wheel" ]; commands = [ { command = "ALL"; options = [ "SETENV" ]; } ]; }
     ];
