@@ -35,8 +35,8 @@ let
   # sudo runs no command but this one: `sudo -n -- /bin/sh -c ... fleetdeploy`. It is all that root can do, so that
   # words behind it would make the rule longer and nobody safer.
   rules = lib.mkIf (!isRoot && cfg.sudo) (
-    # Of sudo's rules the last one that fits holds.
-    lib.mkAfter [
+    # Of sudo's rules the last one that fits holds: behind those that others put at the end.
+    lib.mkOrder 9000 [
       {
         users = [ cfg.user ];
         runAs = "root";

@@ -75,8 +75,9 @@ let
     (is "with a shell" deploy.users.users.deploy.shell "/run/current-system/sw/bin/bash")
     (is "its rule is the last" (written deploy).sudoers
       "root ALL=(ALL:ALL) SETENV: ALL\n%wheel\tALL=(ALL:ALL)\tSETENV: ALL\ndeploy\tALL=(root)\tNOPASSWD: /bin/sh\n")
-    (is "also where others come late" (written (user { security.sudo.extraRules = [ { users = [ "deploy" ]; commands = [
-      { command = "ALL"; } ]; } ]; })).sudoers
+    (is "also where others come late" (written (user { security.sudo.extraRules = lib.mkAfter [ {
+      users = [ "deploy" ]; commands = [ { command = "ALL"; } ];
+    } ]; })).sudoers
       ("root ALL=(ALL:ALL) SETENV: ALL\n%wheel\tALL=(ALL:ALL)\tSETENV: ALL\n"
         + "deploy\tALL=(ALL:ALL)\t ALL\ndeploy\tALL=(root)\tNOPASSWD: /bin/sh\n"))
     (is "sudo-rs has the same rule" deploy.security.sudo-rs.extraRules [
