@@ -28,8 +28,8 @@
         path = ./nix/template;
         description = "Two hosts that are pushed together by fleetdeploy";
         welcomeText = ''
-          - `cp ~/.ssh/id_ed25519.pub deploy.pub`: the key that may log in.
-          - The hosts' addresses go into inventory.yaml, and their hardware into hosts/.
+          - `cp ~/.ssh/id_ed25519.pub deploy.pub`: the key that may log in; in a git repository, `git add` it.
+          - The hosts' addresses go into inventory.yaml, and their hardware and configuration into hosts/.
           - Where your clone of fleetdeploy is goes into flake.nix.
           - `fleetdeploy inventory check`, `fleetdeploy doctor homelab`, `fleetdeploy plan homelab`
         '';
