@@ -16,6 +16,25 @@
     {
       overlays.default = final: _: { fleetdeploy = final.callPackage ./package.nix { }; };
 
+      nixosModules = {
+        # A host that is pushed to.
+        target = ./nix/target.nix;
+        # A machine to push from.
+        workstation = ./nix/workstation.nix;
+      };
+      homeModules.default = ./nix/home.nix;
+
+      templates.default = {
+        path = ./nix/template;
+        description = "Two hosts that are pushed together by fleetdeploy";
+        welcomeText = ''
+          - `cp ~/.ssh/id_ed25519.pub deploy.pub`: the key that may log in; in a git repository, `git add` it.
+          - The hosts' addresses go into inventory.yaml, and their hardware and configuration into hosts/.
+          - Where your clone of fleetdeploy is goes into flake.nix.
+          - `fleetdeploy inventory check`, `fleetdeploy doctor homelab`, `fleetdeploy plan homelab`
+        '';
+      };
+
       packages = forEachSystem (system: rec {
         default = fleetdeploy;
         fleetdeploy = (pkgsOf system).callPackage ./package.nix { };

@@ -25,6 +25,7 @@ rustPlatform.buildRustPackage {
       ./examples
       ./inventory.example.yaml
       ./inventory.schema.json
+      ./nix
       ./src
       ./tests
     ];

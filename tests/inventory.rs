@@ -1846,6 +1846,18 @@ mod schema_and_example {
     }
 
     #[test]
+    fn the_template_of_the_flake_is_a_good_inventory_without_warnings() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("nix/template/inventory.yaml");
+        let Loaded { inventory, warnings } = Inventory::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(warnings, []);
+        let fleet = inventory.fleet("homelab").unwrap();
+        // Each of them has a folder in the flake.
+        let names: Vec<&str> = fleet.hosts.iter().map(|host| host.name.as_str()).collect();
+        assert_eq!(names, ["vps", "web"]);
+        assert!(names.iter().all(|name| path.with_file_name("hosts").join(name).join("default.nix").exists()));
+    }
+
+    #[test]
     fn the_example_names_the_schema_for_editors() {
         assert_eq!(EXAMPLE.lines().next(), Some("# yaml-language-server: $schema=inventory.schema.json"));
     }

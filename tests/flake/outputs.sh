@@ -22,6 +22,17 @@ nix eval --raw path:.#apps --apply '
 nix eval --raw path:.#overlays.default --apply '
     overlay: toString (overlay { callPackage = file: _: file; } { }).fleetdeploy'
 echo
+# The modules are files, as a flake gives them, and the template is a folder with a flake.
+nix eval --json path:.#nixosModules --apply 'modules: map toString [ modules.target modules.workstation ]'
+nix eval --json path:.#homeModules.default --apply toString
+nix eval --json path:.#templates.default --apply '
+    template: assert builtins.pathExists (template.path + "/flake.nix"); template.description'
+
+# What they set, and what they refuse.
+began=$(date +%s%N)
+wrong=$(nix-instantiate --eval --strict --json tests/flake/modules.nix)
+echo "the modules, in $((($(date +%s%N) - began) / 1000000)) ms: $wrong"
+[ "$wrong" = "[]" ]
 
 # It also builds the checks of this system; then what README says.
 nix flake check path:.

@@ -49,6 +49,7 @@ mod interrupted;
 mod lies;
 mod loader;
 mod login;
+mod modules;
 mod next_boot;
 mod odd;
 mod old_runs;

@@ -1,6 +1,6 @@
-# What flake.nix and package.nix name of nixpkgs, and no more: where an attribute is missing here, it is mistyped there,
-# or was looked up in the real nixpkgs and is to be added. A package of it is the program that the workstation of the
-# lab has.
+# What flake.nix, package.nix and nix/ name of nixpkgs, and no more: where an attribute is missing here, it is mistyped
+# there, or was looked up in the real nixpkgs and is to be added. A package of it is the program that the workstation of
+# the lab has.
 {
   outputs =
     _:
@@ -8,7 +8,7 @@
       attrs = make: names: builtins.listToAttrs (map (name: { inherit name; value = make name; }) names);
       bins = packages: builtins.concatStringsSep ":" (map (package: "${package}/bin") packages);
       systems = [ "aarch64-linux" "x86_64-linux" ];
-      lib = {
+      lib = import ./modules.nix // {
         fileset.toSource = { root, fileset }: assert builtins.all builtins.pathExists fileset; root;
         fileset.unions = files: files;
         genAttrs = names: make: attrs make names;
@@ -17,6 +17,11 @@
         licenses = attrs (name: name) [ "asl20" "mit" ];
         makeBinPath = bins;
         optionalString = wanted: text: if wanted then text else "";
+        # Without `...`: its other arguments are of no use to us.
+        nixosSystem = { modules }: lib.evaluate {
+          modules = [ ./nixos.nix ] ++ modules;
+          arguments = { inherit lib; pkgs = pkgsOf "x86_64-linux"; };
+        };
         platforms.linux = systems;
       };
       pkgsOf = system: let
@@ -33,6 +38,8 @@
           "rustfmt" "shellcheck" "util-linux" "versionCheckHook"
         ] // {
           inherit lib;
+          # What an account has for a shell that is given none.
+          shadow = leaf "shadow" // { shellPath = "/bin/nologin"; };
           callPackage = file: more:
             import file (builtins.intersectAttrs (builtins.functionArgs (import file)) pkgs // more);
           mkShell = { inputsFrom, packages }: build "shell" (inputsFrom ++ packages) "exit 1";

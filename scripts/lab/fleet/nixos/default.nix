@@ -308,14 +308,27 @@ let
   site = tree "app-${p.version}" { "health" = text "ok ${p.version}\n"; } { };
 
   # --- /etc ---
+  # Who logs in, and what that login may do.
+  login = if p.login != null then p.login else {
+    sshd = ''
+      UsePAM yes
+      PermitRootLogin prohibit-password
+      AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u
+    '';
+    sudoers = ''
+      root ALL=(ALL:ALL) SETENV: ALL
+      admin ALL=(ALL:ALL) SETENV: ALL
+      ${when p.sudo "deploy ALL=(ALL:ALL) NOPASSWD: SETENV: ALL"}
+    '';
+    nix = "trusted-users = root deploy admin\n";
+    keys = { root = keys.workstation; deploy = keys.workstation; admin = keys.workstation; };
+  };
   sshdConfig = builtins.toFile "sshd_config" ''
     Port ${toString p.ssh_port}
     LogLevel VERBOSE
-    UsePAM yes
-    PermitRootLogin prohibit-password
     PrintMotd no
     HostKey /etc/ssh/ssh_host_ed25519_key
-    AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u
+    ${login.sshd}
     ${when (p.sshd == "no-user") "AllowUsers nobody"}
     ${when (p.sshd == "one-session") "MaxSessions 1"}
     ${when (p.sshd == "no-forwarding") "DisableForwarding yes"}
@@ -347,18 +360,13 @@ let
       sandbox = false
       build-users-group =
       substituters =
-      trusted-users = root deploy admin
+      ${login.nix}
     '';
     "etc/ssh/sshd_config" = link sshdConfig;
-    "etc/ssh/authorized_keys.d/root" = text keys.workstation;
-    "etc/ssh/authorized_keys.d/deploy" = text keys.workstation;
-    "etc/ssh/authorized_keys.d/admin" = text keys.workstation;
     "etc/sudoers" = text ''
       Defaults env_keep+=NIXOS_NO_CHECK
       Defaults !fqdn
-      root ALL=(ALL:ALL) SETENV: ALL
-      admin ALL=(ALL:ALL) SETENV: ALL
-      ${when p.sudo "deploy ALL=(ALL:ALL) NOPASSWD: SETENV: ALL"}
+      ${login.sudoers}
     '';
     "etc/systemd/system.conf" = link "${systemConf}/system.conf";
     "etc/systemd/journald.conf" = text "[Journal]\nSystemMaxUse=32M\nRateLimitBurst=0\n";
@@ -376,6 +384,9 @@ let
     "etc/systemd/system/default.target" = link "multi-user.target";
     "etc/systemd/system/sockets.target.wants/nix-daemon.socket" = link "../nix-daemon.socket";
   }
+  // builtins.listToAttrs (map
+    (user: { name = "etc/ssh/authorized_keys.d/${user}"; value = text login.keys.${user}; })
+    (builtins.attrNames login.keys))
   // builtins.listToAttrs (map
     (name: { name = "etc/systemd/system-generators/systemd-${name}-generator"; value = link "/dev/null"; })
     idleGenerators)

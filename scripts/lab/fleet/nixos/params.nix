@@ -14,6 +14,10 @@
   ssh_port = 22;
   fw = "ok"; # drop-new-ssh | drop-new-vpn | drop-handshake | drop-all-new; established connections stay
 
+  # What a NixOS module has set, in place of the lab's own logins: { sshd, sudoers, nix: lines of these files; keys: the
+  # authorized keys, by user }. The accounts are the base's all the same.
+  login = null;
+
   # WireGuard
   wg_key = 1; # own key: 1 | 2 | "wrong"
   wg_peer_keys = { }; # other host -> which key of it is expected here (default 1)
