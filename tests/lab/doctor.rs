@@ -175,6 +175,8 @@ fn a_login_that_nobody_trusts_needs_a_signature_and_is_pushed_to_with_one() {
     // And what is built since there is one has a signature.
     fleet.set("vps", "version", "\"3\"");
     fleet.push(&["homelab"]).assert_ended(0, Outcome::Committed);
+    // The new systems bring settings of their own.
+    trust(&key);
     assert_eq!(judged().1, "fine");
 
     // The host has a key of that name, and another one has signed: the name tells nothing.
