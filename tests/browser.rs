@@ -1,6 +1,8 @@
 //! The page of a run in a real browser: Chromium without a screen, which lays it out at the width of a phone and of a
 //! desk, in light and in dark. `scripts/test.sh` runs it.
 
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "helpers of tests are tests, and start a browser")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

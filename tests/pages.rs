@@ -1,5 +1,7 @@
 //! Each command of fleetdeploy that a page shows is one that the program takes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +50,7 @@ fn shown(page: &Path) -> Vec<Shown> {
         let line = format!("{begun}{}", line.trim_start());
         begun.clear();
         if let Some(first) = line.strip_suffix('\\') {
-            begun = first.to_owned();
+            first.clone_into(&mut begun);
             continue;
         }
         let bare = ["$ ", "- run: ", "run: "].iter().find_map(|prompt| line.strip_prefix(prompt)).unwrap_or(&line);

@@ -504,7 +504,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_cleaned_away_is_written_down_as_the_end_of_that_run() {
         for is_full in [false, true] {
-            let (told, cleaned_up) = clears(Back::new(), is_full).await;
+            let (told, cleaned_up) = Box::pin(clears(Back::new(), is_full)).await;
             let removed = (name("vps"), "leftover-removed".to_owned());
             let not_recorded = (name("nobody"), "clean-up-not-recorded".to_owned());
             assert_eq!(told, if is_full { vec![removed, not_recorded] } else { vec![removed] });
