@@ -130,7 +130,8 @@ pub enum Verified<'a> {
 pub async fn are_signed(what: Verified<'_>, keys: &[String], limit: Duration) -> bool {
     // Without the second setting the keys that sign here count, too.
     let verify = nix(limit)
-        .args(["store", "verify", "--no-contents", "--sigs-needed", "1", "--option", "secret-key-files", ""])
+        // Into a pipe it would tell of each path that it looks at (Nix 2.7 and later), more than is read of it.
+        .args(["store", "verify", "--quiet", "--no-contents", "--sigs-needed", "1", "--option", "secret-key-files", ""])
         .args(["--option", "trusted-public-keys", keys.join(" ").as_str()])
         // It names each path that is not signed; some of them tell it, too.
         .at_most(UNSIGNED_TOLD, UNSIGNED_TOLD);

@@ -70,12 +70,15 @@ impl Signers {
         }
         let mut signers = Self { of_inventory, keys, into_cache, pushed, have_signed, is_all_signed: false };
         if signers.new_signed(trusted).is_some() {
+            let mut keys = trusted.to_vec();
+            keys.sort_unstable();
+            keys.dedup();
             let mut asked = asked.lock().await;
-            signers.is_all_signed = match asked.get(trusted) {
+            signers.is_all_signed = match asked.get(&keys) {
                 Some(known) => *known,
-                None => nix::are_signed(nix::Verified::Store, trusted, limit).await,
+                None => nix::are_signed(nix::Verified::Store, &keys, limit).await,
             };
-            asked.insert(trusted.to_vec(), signers.is_all_signed);
+            asked.insert(keys, signers.is_all_signed);
         }
         signers
     }

@@ -76,7 +76,7 @@ impl fmt::Display for TrialRefusal {
             }
             Self::TrialVariablesReadOnly => formatter.write_str("its EFI variables are mounted read-only"),
             Self::TrialVariablesForgotten => {
-                formatter.write_str("its firmware forgets EFI variables over a reboot, as an earlier trial has shown")
+                formatter.write_str("its firmware has lost EFI variables around an earlier trial")
             }
             Self::TrialDefaultByVariable { entry } => {
                 write!(formatter, "an EFI variable chooses its boot default ({entry}), which no installer moves")

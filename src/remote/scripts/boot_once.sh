@@ -226,6 +226,8 @@ forgetful=$trials/forgets
 call_witness() {
     witness_file=$root$efi_variables/FleetdeployWitness-$witness_vendor
     [ -d "${folder-}" ] && [ -d "${witness_file%/*}" ] || return 0
+    # The kernel makes it immutable: a host that cannot undo that would keep it for ever.
+    command -v chattr >/dev/null || return 0
     # All of it in one write, or it would be another variable; and one that is there is immutable.
     [ -e "$witness_file" ] || printf '\007\000\000\000kept' |
         timeout -k 1 10 dd of="$witness_file" bs=64 iflag=fullblock status=none 2>/dev/null
@@ -235,8 +237,12 @@ call_witness() {
 }
 
 # look_at_witness FOLDER: whatever was to be booted once from there is over; keeps in mind a firmware that has forgotten
-# its witness. Of variables that cannot be read nothing is known.
+# its witness. Of variables that cannot be read nothing is known; and where the trial is known to have been booted, the
+# next boot was not forgotten, whatever has become of the variable since.
 look_at_witness() {
+    for been_there in trace proven kept-by-firmware; do
+        [ ! -e "$1/$been_there" ] || return 0
+    done
     [ -e "$1/witness" ] && [ ! -e "$root$efi_variables/FleetdeployWitness-$witness_vendor" ] || return 0
     name_firmware || return 0
     printf '%s\n' "$firmware_name" 2>/dev/null >"$forgetful.new" && timeout -k 1 10 sync "$forgetful.new" &&

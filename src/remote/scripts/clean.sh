@@ -94,7 +94,7 @@ end_older() {
 }
 
 # A trial that has ended on the old system is remembered until a push has committed here: one that goes back brings its
-# profile back, too. What else a trial has left, its entry above all, is not a push's to take.
+# profile back, too. What else a trial has left is cleaned by a step of its own (`clean_trial`).
 forget_trials() {
     for clean_failed in "$trials"/*/failed; do
         [ ! -e "$clean_failed" ] || rm -rf "${clean_failed%/failed}"
