@@ -88,7 +88,8 @@ fn seen(page: &str, home: &Path, is_dark: bool) -> [Value; 2] {
     );
     let file = home.join("around.html");
     fs::write(&file, around).unwrap();
-    let scheme = if is_dark { 0 } else { 1 };
+    // As Blink counts them: dark is 0, light 1.
+    let scheme = u8::from(!is_dark);
     let browser = Command::new("chromium")
         .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"])
         .arg(format!("--blink-settings=preferredColorScheme={scheme}"))

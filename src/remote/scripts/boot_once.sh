@@ -226,8 +226,8 @@ forgetful=$trials/forgets
 call_witness() {
     witness_file=$root$efi_variables/FleetdeployWitness-$witness_vendor
     [ -d "${folder-}" ] && [ -d "${witness_file%/*}" ] || return 0
-    # The kernel makes it immutable: a host that cannot undo that would keep it for ever.
-    command -v chattr >/dev/null || return 0
+    # The kernel makes it immutable there: a host that cannot undo that would keep it for ever.
+    [ "$(exec stat -f -c %T "${witness_file%/*}" 2>/dev/null)" != efivarfs ] || command -v chattr >/dev/null || return 0
     # All of it in one write, or it would be another variable; and one that is there is immutable.
     [ -e "$witness_file" ] || printf '\007\000\000\000kept' |
         timeout -k 1 10 dd of="$witness_file" bs=64 iflag=fullblock status=none 2>/dev/null
