@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the README's pictures of the live screen anew, from two real pushes on the lab: a good one, and one that breaks
-# the VPN.
+# Makes the pictures of the live screen and of the page of a run anew, from two real pushes on the lab: a good one, and
+# one that breaks the VPN.
 set -eu
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -9,7 +9,8 @@ usage() {
 usage: scripts/pictures.sh [--keep]
   --keep   leave the recorded events of both pushes in target/pictures/
 
-As root, where the lab runs (scripts/lab.sh needs). Writes docs/push.svg and docs/rolled-back.svg.
+As root, where the lab runs (scripts/lab.sh needs). and chromium is. Writes docs/push.svg and
+docs/rolled-back.svg, docs/page.png and docs/page-on-a-phone.png.
 HELP
 }
 
@@ -59,7 +60,19 @@ for host in homeserver nas; do scripts/lab.sh set "$fleet" "$host" activate null
 scripts/lab.sh set "$fleet" vps wg_key '"wrong"'
 push bad 1 --settle 20s
 
+# page FILE WIDTH HEIGHT OPTION…: the page of the last run, as a browser without a screen draws it.
+page() {
+    local file=$1 size=$2,$3
+    shift 3
+    chromium --headless=new --no-sandbox --disable-gpu --hide-scrollbars "--window-size=$size" "$@" \
+        "--screenshot=$file" "file://$events/page.html" 2>/dev/null
+}
+rm -f "$events/page.html"
+scripts/lab.sh ws "$fleet" -- fleetdeploy show last --html - >"$events/page.html"
+page docs/page.png 1000 860
+page docs/page-on-a-phone.png 500 900 --blink-settings=preferredColorScheme=0
+
 picture() { "$target/debug/examples/picture" "$@"; }
 picture "$events/good.jsonl" "fleetdeploy push homelab" "test 0.6" docs/push.svg
 picture "$events/bad.jsonl" "fleetdeploy push homelab" "roll_back 0.5" docs/rolled-back.svg
-echo "docs/push.svg and docs/rolled-back.svg are new"
+echo "docs/push.svg, docs/rolled-back.svg, docs/page.png and docs/page-on-a-phone.png are new"
