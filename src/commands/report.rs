@@ -20,6 +20,7 @@ use crate::record::read::logs;
 use crate::record::read_whole;
 use crate::ui::html::{self, HtmlLog};
 use crate::ui::redact::{KnownTexts, Redactor};
+use crate::ui::show::Heading;
 use crate::ui::when::LocalClock;
 use crate::ui::{json, log, matrix, show};
 
@@ -49,8 +50,7 @@ pub(super) fn render(read: &Read, with_logs: bool) -> Result<String, Trouble> {
             out.push('\n');
         }
     };
-    // The time is in UTC, because a time zone tells where a person lives.
-    let heading = read.heading(&LocalClock::utc(SystemTime::now()));
+    let heading = hidden_heading(read, &mut redactor);
     section("the run", &show::render(&heading, &lines, matrix::WIDTH, false));
     section("journal.jsonl", &json_lines(&read.folder.journal(), with_logs, &mut redactor));
     section("plan.json", &json_file(&read.folder.plan(), with_logs, &mut redactor));
@@ -90,11 +90,19 @@ pub(super) fn render_html(read: &Read, is_redacted: bool, with_logs: bool) -> Re
         .into_iter()
         .map(|log| HtmlLog { name: redactor.text(&log.name), text: redactor.text(&log.text), ..log })
         .collect();
-    // The time is in UTC, because a time zone tells where a person lives.
-    let heading = read.heading(&LocalClock::utc(SystemTime::now()));
+    let heading = hidden_heading(read, &mut redactor);
     let read_it = if with_logs { READ_ALL_OF_IT } else { READ_IT };
     let remark = format!("fleetdeploy {}, run {run}; redacted, but {read_it}.", env!("CARGO_PKG_VERSION"));
     Ok(html::render(&heading, &lines, &logs, &remark))
+}
+
+/// The facts of a run without the names of hosts that it ended without. The time is in UTC, because a time zone tells
+/// where a person lives.
+fn hidden_heading(read: &Read, redactor: &mut Redactor) -> Heading {
+    let mut heading = read.heading(&LocalClock::utc(SystemTime::now()));
+    heading.next = heading.next.map(|next| redactor.text(&next));
+    heading.notes = heading.notes.iter().map(|note| redactor.text(note)).collect();
+    heading
 }
 
 /// The events without what a report must not have; one that cannot be read any more is its JSON.
