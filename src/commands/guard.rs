@@ -354,7 +354,8 @@ impl Records<'_> {
         let now = SystemTime::now();
         let _ = self.state.trim(now);
         let (folder, mut journal) = self.state.create_run(&context.fleet.name, now)?;
-        folder.write_addresses(context.fleet.hosts.iter().chain(context.inventory.jumps_of(&context.fleet)))?;
+        let (fleet, jumps) = (&context.fleet, context.inventory.jumps_of(&context.fleet));
+        folder.write_addresses(fleet.hosts.iter().chain(&fleet.builders).chain(jumps))?;
         let path = &context.inventory.path;
         let saved = SavedPlan {
             fleet: context.fleet.name.clone(),

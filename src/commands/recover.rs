@@ -297,7 +297,8 @@ impl RecoverListener<'_> {
         })?;
         let (folder, mut journal) = self.state.adopt_run(id)?;
         // Only a report needs them: no reason to leave a fleet as it is.
-        let _ = folder.write_addresses(self.request.fleet.hosts.iter().chain(&self.jumps));
+        let fleet = &self.request.fleet;
+        let _ = folder.write_addresses(fleet.hosts.iter().chain(&fleet.builders).chain(&self.jumps));
         journal.keep(folder.addresses());
         if what.alone {
             self.write_down(&folder, &mut journal, what)?;

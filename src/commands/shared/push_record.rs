@@ -66,7 +66,9 @@ impl PushRecord {
         let _ = state.trim(now);
         let (run_folder, mut journal) = state.create_run(&context.fleet.name, now).map_err(Trouble::no_record)?;
         let jumps = context.inventory.jumps_of(&context.fleet);
-        run_folder.write_addresses(context.fleet.hosts.iter().chain(jumps)).map_err(Trouble::no_record)?;
+        let fleet = &context.fleet;
+        let known = fleet.hosts.iter().chain(&fleet.builders).chain(jumps);
+        run_folder.write_addresses(known).map_err(Trouble::no_record)?;
         journal.keep(run_folder.addresses());
         let run = run_folder.id().as_str().to_owned();
         lock.name_run(&run).map_err(Trouble::no_record)?;
