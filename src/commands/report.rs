@@ -2,6 +2,7 @@
 //! and logs, in which everything that looks private is hidden.
 
 mod known_fields;
+mod own_words;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -36,13 +37,15 @@ pub(super) const READ_ALL_OF_IT: &str =
 
 /// Puts the report together.
 pub(super) fn render(read: &Read, with_logs: bool) -> Result<String, Trouble> {
-    let mut redactor = Redactor::new(known(read));
+    let known = known(read);
+    let shown = shown_by_its_fleet(&known);
+    let mut redactor = Redactor::new(known);
     let hidden = hidden_lines(read, with_logs, &mut redactor);
     // As `--json` writes it, in the order in which it is read.
     let events: String = hidden.iter().map(|line| line.as_ref().map_or_else(Clone::clone, json::render)).collect();
     let lines: Vec<Line> = hidden.into_iter().filter_map(Result::ok).collect();
 
-    let mut out = head(read, with_logs, &mut redactor);
+    let mut out = head(read, with_logs, &shown, &mut redactor);
     let mut section = |title: &str, text: &str| {
         // Writing to a String cannot fail.
         let _ = write!(out, "\n==== {title}\n{text}");
@@ -83,17 +86,34 @@ pub(super) fn render_html(read: &Read, is_redacted: bool, with_logs: bool) -> Re
         let remark = format!("fleetdeploy {}, run {run}", env!("CARGO_PKG_VERSION"));
         return Ok(html::render(&heading, &read.lines, &ends_of_logs(read)?, &remark));
     }
-    let mut redactor = Redactor::new(known(read));
-    let lines: Vec<Line> = hidden_lines(read, with_logs, &mut redactor).into_iter().filter_map(Result::ok).collect();
+    let known = known(read);
+    let shown = shown_by_its_fleet(&known);
+    let mut redactor = Redactor::new(known);
+    let hidden = hidden_lines(read, with_logs, &mut redactor);
+    let unreadable = hidden.iter().filter(|line| line.is_err()).count();
+    let lines: Vec<Line> = hidden.into_iter().filter_map(Result::ok).collect();
     let logs = if with_logs { ends_of_logs(read)? } else { Vec::new() };
     let logs: Vec<HtmlLog> = logs
         .into_iter()
         .map(|log| HtmlLog { name: redactor.text(&log.name), text: redactor.text(&log.text), ..log })
         .collect();
-    let heading = hidden_heading(read, &mut redactor);
+    let mut heading = hidden_heading(read, &mut redactor);
+    if unreadable > 0 {
+        heading.notes.push(format!("{unreadable} of the events could not be shown without what is hidden in them"));
+    }
     let read_it = if with_logs { READ_ALL_OF_IT } else { READ_IT };
-    let remark = format!("fleetdeploy {}, run {run}; redacted, but {read_it}.", env!("CARGO_PKG_VERSION"));
+    let remark = format!("fleetdeploy {}, run {run}; redacted, but {read_it}.{shown}", env!("CARGO_PKG_VERSION"));
     Ok(html::render(&heading, &lines, &logs, &remark))
+}
+
+/// Says that a name of a host or a person can still be read, where the fleet is called like it.
+fn shown_by_its_fleet(known: &KnownTexts) -> String {
+    let is_named = |fleet: &String| known.hosts.contains(fleet) || known.users.contains(fleet);
+    let fleets: Vec<&str> = known.kept.iter().filter(|fleet| is_named(fleet)).map(String::as_str).collect();
+    if fleets.is_empty() {
+        return String::new();
+    }
+    format!(" A fleet is called {}, as a host or a user is: that name is left in it everywhere.", fleets.join(", "))
 }
 
 /// The facts of a run without the names of hosts that it ended without. The time is in UTC, because a time zone tells
@@ -108,11 +128,7 @@ fn hidden_heading(read: &Read, redactor: &mut Redactor) -> Heading {
 /// The events without what a report must not have; one that cannot be read any more is its JSON.
 fn hidden_lines(read: &Read, with_logs: bool, redactor: &mut Redactor) -> Vec<Result<Line, String>> {
     let values = read.lines.iter().filter_map(|line| serde_json::to_value(line).ok());
-    let hidden = values.map(|mut value| {
-        hide(&mut value, with_logs, redactor);
-        serde_json::from_value(value.clone()).map_err(|_| format!("{value}\n"))
-    });
-    hidden.collect()
+    values.map(|value| own_words::hidden_line(value, |value| hide(value, with_logs, redactor))).collect()
 }
 
 /// The end of each log.
@@ -131,12 +147,29 @@ fn ends_of_logs(read: &Read) -> Result<Vec<HtmlLog>, Trouble> {
 /// Takes out of a value what a report must not have.
 fn hide(value: &mut Value, with_logs: bool, redactor: &mut Redactor) {
     if !with_logs {
+        name_ends_of_links(value, redactor);
         known_fields::keep(value);
     }
     redactor.json(value);
 }
 
-fn head(read: &Read, with_logs: bool, redactor: &mut Redactor) -> String {
+/// The far end of a link is a host, or whatever a person has called it: each must stay one of its own.
+fn name_ends_of_links(value: &mut Value, redactor: &mut Redactor) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::String(to) if key == "to" => *to = redactor.name(to),
+                    value => name_ends_of_links(value, redactor),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| name_ends_of_links(value, redactor)),
+        _ => {}
+    }
+}
+
+fn head(read: &Read, with_logs: bool, shown: &str, redactor: &mut Redactor) -> String {
     let (texts, read_it) = if with_logs {
         ("Texts and logs are in it, since --with-logs was given.", READ_ALL_OF_IT)
     } else {
@@ -155,7 +188,7 @@ addresses
 and prefixes (ADDRESS-1), users (USER-1), ports of ssh (PORT-1), keys, fingerprints and ids (KEY-1), passwords and \
 tokens
 (SECRET-1). Users with an ordinary name, such as `admin`, are hidden beside an @ and in /home only.
-Not hidden: {read_it}.
+Not hidden: {read_it}.{shown}
 ",
         env!("CARGO_PKG_VERSION"),
         read.summary.run,
@@ -175,6 +208,11 @@ fn known(read: &Read) -> KnownTexts {
     let folder = &read.folder;
     let mut known = KnownTexts { kept: BTreeSet::from([read.summary.fleet.clone()]), ..KnownTexts::default() };
     known.hosts.extend(show::hosts(&read.lines).iter().map(ToString::to_string));
+    let mut hosts = BTreeSet::new();
+    for value in read.lines.iter().filter_map(|line| serde_json::to_value(line).ok()) {
+        known_fields::add_hosts(&value, &mut hosts);
+    }
+    known.hosts.extend(hosts);
     for host in folder.read_addresses() {
         let name = host.name.to_string();
         known.hosts.push(name.clone());

@@ -7,7 +7,7 @@
 //! These stay, because the report could not be understood without them: names of fleets, unit names, file names,
 //! options of NixOS, store paths with their hashes, and addresses that are the same on every machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -20,10 +20,11 @@ mod findings;
 mod patterns;
 mod words;
 
-use findings::is_everywhere;
+use findings::{is_everywhere, is_port_of_every_machine};
 use patterns::{
     ASSIGNED, BLOCK, COLONS, COMMAND_LOGIN, COMMAND_PASSWORD, DOTTED, DOTTED_NUMBERS, FINGERPRINT, HEADER, HOME,
-    HYPHENED_MAC, JWT, KNOWN_TOKEN, LOGIN, PORT, SECRET, SSH_KEY, STORE_PATH, TOKEN, URL, WIREGUARD_KEY, pattern,
+    HYPHENED_MAC, JWT, KNOWN_TOKEN, LOGIN, NUMBER, PORT, SECRET, SSH_KEY, STORE_PATH, TOKEN, URL, WIREGUARD_KEY,
+    pattern,
 };
 use words::{is_ordinary, is_public};
 
@@ -74,9 +75,17 @@ pub struct Redactor {
     names: Option<Regex>,
     given: BTreeMap<(HiddenKind, String), usize>,
     counts: BTreeMap<HiddenKind, usize>,
+    /// The hosts' names in lower case, the longest first.
+    lower_hosts: Vec<String>,
     /// A key that began in an earlier text and has not ended, and how many texts more may be a part of it.
     open_key: usize,
+    /// Short texts that were looked through already: a record says the same words again and again.
+    seen: HashMap<String, String>,
 }
+
+/// A text is kept up to this length, in bytes, and so many of them.
+const LONGEST_SEEN: usize = 256;
+const MOST_SEEN: usize = 50_000;
 
 /// A part of a text: still to be looked at, or a replacement that nothing may be found in.
 enum TextPiece {
@@ -103,8 +112,21 @@ impl Redactor {
             .into_iter()
             .filter(|host| !host.is_empty() && !is_kept(&known, host))
             .collect();
-        let mut redactor =
-            Self { names: None, given: BTreeMap::new(), counts: BTreeMap::new(), open_key: 0, known: known.clone() };
+        // A record names the same things in many places.
+        each_once(&mut known.hosts, |host| host.to_lowercase());
+        each_once(&mut known.addresses, Clone::clone);
+        each_once(&mut known.users, |user| user.to_lowercase());
+        let mut lower_hosts: Vec<String> = known.hosts.iter().map(|host| host.to_lowercase()).collect();
+        lower_hosts.sort_by_key(|host| std::cmp::Reverse(host.len()));
+        let mut redactor = Self {
+            names: None,
+            given: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            lower_hosts,
+            open_key: 0,
+            seen: HashMap::new(),
+            known: known.clone(),
+        };
         // In the inventory's order, so that the numbers mean something and stay the same for one fleet.
         for host in &known.hosts {
             redactor.give(HiddenKind::Host, &host.to_lowercase());
@@ -113,7 +135,7 @@ impl Redactor {
             redactor.address_or_name(address);
         }
         for user in &known.users {
-            redactor.give(HiddenKind::User, user);
+            redactor.user(user);
         }
         let mut words: Vec<&str> = known.addresses.iter().map(|(address, _)| address.as_str()).collect();
         // A user with the name of a thing of every day is hidden only where it can only be a user.
@@ -142,6 +164,19 @@ impl Redactor {
     /// The text without anything that is to be hidden, and without control sequences.
     #[must_use]
     pub fn text(&mut self, raw: &str) -> String {
+        // What a text means depends on the ones before it only while a key goes on, or where one begins or ends.
+        let stands_alone = self.open_key == 0 && raw.len() <= LONGEST_SEEN && !raw.contains("-----");
+        if let (true, Some(clean)) = (stands_alone, self.seen.get(raw)) {
+            return clean.clone();
+        }
+        let clean = self.look_through(raw);
+        if stands_alone && self.seen.len() < MOST_SEEN {
+            self.seen.insert(raw.to_owned(), clean.clone());
+        }
+        clean
+    }
+
+    fn look_through(&mut self, raw: &str) -> String {
         let clean = sanitise::text(raw);
         if clean.is_empty() {
             return clean;
@@ -189,8 +224,9 @@ impl Redactor {
             pieces = self.pass(pieces, &names, Self::known_name);
         }
         pieces = self.pass(pieces, &DOTTED, Self::dotted);
-        if !self.known.ports.is_empty() {
+        if self.known.ports.iter().any(|port| !is_port_of_every_machine(*port)) {
             pieces = self.pass(pieces, &PORT, Self::port);
+            pieces = self.pass(pieces, &NUMBER, Self::port_number);
         }
         pieces
             .into_iter()
@@ -200,10 +236,27 @@ impl Redactor {
             .collect()
     }
 
-    /// Every text in a JSON value, the keys of its maps among them. What names a kind of thing stays as it is.
+    /// Every text in a JSON value, names in its maps among them. What names a kind of thing stays as it is, and so do
+    /// the names of fields: a host may be called like one.
     pub fn json(&mut self, value: &mut Value) {
-        const KINDS: [&str; 8] = ["event", "entry", "phase", "state", "outcome", "at", "run", "kind"];
+        if let Value::Object(fields) = value {
+            for (name, value) in fields {
+                // A line's own kind, time and run.
+                let is_kept = matches!(name.as_str(), "event" | "entry" | "at" | "run");
+                if !(is_kept && value.as_str().is_some_and(is_kind)) {
+                    self.field(name, value);
+                }
+            }
+        } else {
+            self.field("", value);
+        }
+    }
+
+    /// The value of a field of this name.
+    fn field(&mut self, name: &str, value: &mut Value) {
         match value {
+            Value::String(text) if is_word_of_ours(name, text) => {}
+            Value::String(secret) if means_a_secret(name) => *secret = self.give(HiddenKind::Secret, secret),
             Value::String(text) => *text = self.text(text),
             Value::Array(values) => {
                 let lines: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
@@ -212,18 +265,14 @@ impl Redactor {
                     Some(text) if text.contains("-----BEGIN ") || text.contains("-----END ") => {
                         *values = self.text(&text).split('\n').map(Value::from).collect();
                     }
-                    _ => values.iter_mut().for_each(|value| self.json(value)),
+                    _ => values.iter_mut().for_each(|value| self.field(name, value)),
                 }
             }
             Value::Object(fields) => {
-                for (name, mut value) in std::mem::take(fields) {
-                    let names_a_secret = [&*SECRET, &*ASSIGNED].iter().any(|one| one.is_match(&format!("{name}=x")));
-                    match &mut value {
-                        Value::String(text) if KINDS.contains(&name.as_str()) && is_kind(text) => {}
-                        Value::String(secret) if names_a_secret => *secret = self.give(HiddenKind::Secret, secret),
-                        value => self.json(value),
-                    }
-                    fields.insert(self.text(&name), value);
+                for (inner, mut value) in std::mem::take(fields) {
+                    self.field(&inner, &mut value);
+                    let is_field = !MAPS.contains(&name) && is_name_of_a_field(&inner);
+                    fields.insert(if is_field { inner } else { self.text(&inner) }, value);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -252,7 +301,16 @@ impl Redactor {
     }
 
     fn user(&mut self, user: &str) -> String {
-        if user == "root" || self.is_kept(user) { user.to_owned() } else { self.give(HiddenKind::User, user) }
+        if user == "root" || self.is_kept(user) {
+            return user.to_owned();
+        }
+        self.give(HiddenKind::User, &user.to_lowercase())
+    }
+
+    /// The word for the end of a link that is not called like a host, whatever it is called.
+    #[must_use]
+    pub fn name(&mut self, name: &str) -> String {
+        self.host(name).unwrap_or_else(|| self.give(HiddenKind::Name, &name.to_lowercase()))
     }
 
     /// An address of a host, by which way it is written.
@@ -291,7 +349,10 @@ impl Redactor {
                 continue;
             };
             let (mut written, mut at) = (0, 0);
-            while let Some(found) = pattern.captures_at(&text, at) {
+            // Most patterns are in no text, and to look for one is far cheaper than to look for its groups.
+            while pattern.is_match_at(&text, at)
+                && let Some(found) = pattern.captures_at(&text, at)
+            {
                 let whole = found.get(0).map_or(at..at, |whole| whole.range());
                 if let Some((range, instead)) = hide(self, &text, &found) {
                     out.push(TextPiece::Raw(text[written..range.start].to_owned()));
@@ -312,6 +373,31 @@ impl Redactor {
         }
         out
     }
+}
+
+/// Fields whose values are words of ours. A host may be called like one, and then the value would be none any more.
+const KINDS: [&str; 5] = ["event", "phase", "state", "outcome", "kind"];
+
+/// Fields that are maps: the names in them are names of hosts, units and the like.
+const MAPS: [&str; 8] = ["after", "answers", "before", "fields", "hosts", "restarts", "systems", "units"];
+
+fn is_word_of_ours(field: &str, text: &str) -> bool {
+    KINDS.contains(&field) && is_kind(text)
+}
+
+fn is_name_of_a_field(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Whether the value of a field of this name is secret, whatever it is.
+fn means_a_secret(field: &str) -> bool {
+    [&*SECRET, &*ASSIGNED].iter().any(|pattern| pattern.is_match(&format!("{field}=x")))
+}
+
+/// Drops what is there a second time, and keeps the order.
+fn each_once<T, K: Ord>(things: &mut Vec<T>, key: impl Fn(&T) -> K) {
+    let mut seen = BTreeSet::new();
+    things.retain(|thing| seen.insert(key(thing)));
 }
 
 /// Whether it can be a word of ours, a time or a run's id.

@@ -1,13 +1,17 @@
 //! Chooses the fields of a record that stand in every report: numbers, times, words of ours, names and store paths. A
 //! text that a person or a program has written is never among them, because it may contain anything.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
+
+use crate::inventory::model::HostName;
 
 /// Stands for a text that was left out.
 pub(super) const LEFT_OUT: &str = "(text)";
 
 /// Keys with values that are always one word, of a few kinds of characters.
-const WORDS: [&str; 32] = [
+const WORDS: [&str; 33] = [
     "action",
     "at",
     "behind",
@@ -36,6 +40,7 @@ const WORDS: [&str; 32] = [
     "selected",
     "skipped",
     "state",
+    "to",
     "to_host",
     "unit",
     "wave",
@@ -47,6 +52,85 @@ const VERSIONS: [&str; 6] = ["kernel", "new_kernel", "nix", "nixos", "old_kernel
 
 /// The longest version, of an ssh with the name of its distribution.
 const LONGEST_VERSION: usize = 64;
+
+/// Keys under which names of hosts stand, alone, in lists or as the names of a map.
+const HOSTS: [&str; 44] = [
+    "all",
+    "armed_first",
+    "at",
+    "away",
+    "back",
+    "behind",
+    "changes",
+    "cleaned",
+    "elsewhere",
+    "ended_without",
+    "from",
+    "guarded",
+    "host",
+    "hosts",
+    "hub",
+    "jump",
+    "known",
+    "left",
+    "left_out",
+    "lost",
+    "machine",
+    "missing",
+    "moved_on",
+    "name",
+    "new",
+    "not_known",
+    "not_marked",
+    "not_rebooted",
+    "old",
+    "on_host",
+    "only",
+    "order",
+    "rebooted",
+    "removed_on",
+    "selected",
+    "silent",
+    "stays",
+    "to_host",
+    "told_only",
+    "unproven",
+    "waits_for",
+    "waves",
+    "went_back",
+    "without",
+];
+
+/// Adds every name of a host that a value has, by its place: a record that is damaged may not say them anywhere else.
+pub(super) fn add_hosts(value: &Value, hosts: &mut BTreeSet<String>) {
+    let Value::Object(fields) = value else {
+        if let Value::Array(values) = value {
+            values.iter().for_each(|value| add_hosts(value, hosts));
+        }
+        return;
+    };
+    for (key, value) in fields {
+        if HOSTS.contains(&key.as_str()) {
+            add_names(value, hosts);
+        }
+        add_hosts(value, hosts);
+    }
+}
+
+fn add_names(value: &Value, hosts: &mut BTreeSet<String>) {
+    let mut add = |text: &str| {
+        // What a trace of a generation, a unit or a time looks like is none.
+        if text.len() > 1 && HostName::new(text).is_ok() && text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
+            hosts.insert(text.to_owned());
+        }
+    };
+    match value {
+        Value::String(text) => add(text),
+        Value::Array(values) => values.iter().for_each(|value| add_names(value, hosts)),
+        Value::Object(fields) => fields.keys().for_each(|key| add(key)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 /// Leaves of a JSON value what is known, in its shape: a reader of events still reads it as one.
 pub(super) fn keep(value: &mut Value) {
@@ -103,14 +187,48 @@ fn is_version(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use pretty_assertions::assert_eq;
     use serde_json::json;
 
     use super::*;
 
+    /// A new field for a host's name must be known here, too: so the sources are read.
+    #[test]
+    fn every_field_for_names_of_hosts_is_listed() {
+        let field = regex::Regex::new(r"(?m)^\s+(?:pub )?([a-z_]+): [A-Za-z<(]*HostName\b").unwrap();
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = vec![sources.join("event.rs"), sources.join("event"), sources.join("record/journal")];
+        let mut fields = BTreeSet::new();
+        while let Some(file) = files.pop() {
+            if file.is_dir() {
+                files.extend(std::fs::read_dir(&file).unwrap().map(|entry| entry.unwrap().path()));
+                continue;
+            }
+            let text = std::fs::read_to_string(&file).unwrap();
+            fields.extend(field.captures_iter(&text).map(|found| found[1].to_owned()));
+        }
+        assert!(fields.len() > 30, "{fields:?}");
+        let missing: Vec<&String> = fields.iter().filter(|field| !HOSTS.contains(&field.as_str())).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn hosts_are_found_by_their_place() {
+        let value = json!({
+            "at": "2026-11-22T16:15:00.042Z", "event": "warned", "host": "nas", "waits_for": ["vps"],
+            "hosts": {"web": {"outcome": "lost"}}, "common": {"at": "gate"}, "text": "of backup",
+            "old": "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-25.05", "waves": [["a1"], ["a2"]],
+        });
+        let mut hosts = BTreeSet::new();
+        add_hosts(&value, &mut hosts);
+        assert_eq!(hosts, ["a1", "a2", "gate", "nas", "vps", "web"].map(str::to_owned).into());
+    }
+
     #[test]
     fn the_lists_are_in_order_and_hold_nothing_twice() {
-        for list in [&WORDS[..], &VERSIONS] {
+        for list in [&WORDS[..], &VERSIONS, &HOSTS] {
             assert!(list.is_sorted_by(|one, next| one < next), "{list:?}");
         }
     }

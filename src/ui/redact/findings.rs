@@ -50,11 +50,9 @@ impl Redactor {
     pub(super) fn store_path(&mut self, _: &str, found: &Captures<'_>) -> FoundText {
         let path = found.get(0)?;
         let mut words: Vec<(usize, usize)> = Vec::new();
-        let mut hosts = self.known.hosts.clone();
-        hosts.sort_by_key(|host| std::cmp::Reverse(host.len()));
         let lower = path.as_str().to_lowercase();
-        for host in hosts.iter().map(|host| host.to_lowercase()) {
-            for (at, _) in lower.match_indices(&host) {
+        for host in &self.lower_hosts {
+            for (at, _) in lower.match_indices(host.as_str()) {
                 let range = at..at + host.len();
                 let is_taken = words.iter().any(|(start, end)| range.start < *end && *start < range.end);
                 if !is_taken && !is_in_a_word(&lower, &range) {
@@ -223,14 +221,34 @@ impl Redactor {
 
     pub(super) fn known_name(&mut self, text: &str, found: &Captures<'_>) -> FoundText {
         let name = found.get(0)?;
-        if is_in_a_word(text, &name.range()) {
+        let range = name.range();
+        if is_in_a_word(text, &range) {
             return None;
         }
         let is_user = self.known.users.iter().any(|user| user.eq_ignore_ascii_case(name.as_str()));
         let is_address = self.known.addresses.iter().any(|(known, _)| known.eq_ignore_ascii_case(name.as_str()));
         let instead =
             if is_user && !is_address { self.user(name.as_str()) } else { self.address_or_name(name.as_str()) };
-        Some((name.range(), instead))
+        if is_user && !is_address {
+            return Some((range, instead));
+        }
+        let around = dotted_around(text, &range);
+        let labels = [
+            text[around.start..range.start].trim_end_matches('.'),
+            text[range.end..around.end].trim_start_matches('.'),
+        ];
+        let [before, behind] = labels.map(|labels| self.labels(labels));
+        let dotted: Vec<String> = [before, Some(instead), behind].into_iter().flatten().collect();
+        Some((around, dotted.join(".")))
+    }
+
+    /// Hides labels beside the name of a host. The ends that names everywhere have stay.
+    fn labels(&mut self, labels: &str) -> Option<String> {
+        if labels.is_empty() {
+            return None;
+        }
+        let is_known = |label: &str| is_top_level(label) || label.bytes().all(|byte| byte.is_ascii_digit());
+        if is_known(&labels.to_lowercase()) { Some(labels.to_owned()) } else { Some(self.name(labels)) }
     }
 
     pub(super) fn dotted(&mut self, text: &str, found: &Captures<'_>) -> FoundText {
@@ -267,15 +285,53 @@ impl Redactor {
         (word != port.as_str()).then(|| (port.range(), word))
     }
 
+    /// Finds a number that is known as a port, whatever stands beside it: `2222/tcp`, `tcp 2222`.
+    pub(super) fn port_number(&mut self, text: &str, found: &Captures<'_>) -> FoundText {
+        let number = found.get(0)?;
+        // A part of a version is none.
+        let is_part = text[..number.start()].ends_with('.') || is_in_a_word(text, &number.range());
+        let word = self.port_word(number.as_str());
+        (!is_part && word != number.as_str()).then(|| (number.range(), word))
+    }
+
     pub(super) fn port_word(&mut self, port: &str) -> String {
         match port.parse() {
             // A word that every machine has tells nothing.
-            Ok(number) if !matches!(number, 22 | 80 | 443) && self.known.ports.contains(&number) => {
+            Ok(number) if !is_port_of_every_machine(number) && self.known.ports.contains(&number) => {
                 self.give(HiddenKind::Port, port)
             }
             _ => port.to_owned(),
         }
     }
+}
+
+/// Returns where the name with dots begins and ends of which a name is a part: `vps.smithcorp`. A unit, a file or an
+/// option that is called like a host is a part of none.
+fn dotted_around(text: &str, name: &Range<usize>) -> Range<usize> {
+    let goes_on = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_');
+    let start = text[..name.start]
+        .rfind(|character| !goes_on(character))
+        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
+    let end = text[name.end..].find(|character| !goes_on(character)).map_or(text.len(), |at| name.end + at);
+    // The dot behind a sentence belongs to no name.
+    let start =
+        start + text[start..name.start].len() - text[start..name.start].trim_start_matches(['.', '-', '_']).len();
+    let end = name.end + text[name.end..end].trim_end_matches(['.', '-', '_']).len();
+    let (before, behind) = (&text[start..name.start], &text[name.end..end]);
+    let has_edges = (before.is_empty() || before.ends_with('.')) && (behind.is_empty() || behind.starts_with('.'));
+    let word = &text[start..end];
+    let labels: Vec<&str> = word.split('.').collect();
+    let is_another_thing = labels.iter().any(|label| label.is_empty())
+        || matches!(text[..start].chars().next_back(), Some('/' | '#' | '$'))
+        || is_unit(&word.to_lowercase())
+        || is_file(&labels)
+        || is_code(word, &labels);
+    if has_edges && !is_another_thing { start..end } else { name.clone() }
+}
+
+/// A port that tells nothing: every machine has it.
+pub(super) fn is_port_of_every_machine(port: u16) -> bool {
+    matches!(port, 22 | 80 | 443)
 }
 
 /// Whether letters or digits go on before or behind it. In a text with escapes (`\n`) their letter is none.

@@ -114,6 +114,9 @@ pub(super) static HOME: LazyLock<Regex> =
 
 pub(super) static PORT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)(?::|\bport[ =:]+|-p ?)(?<port>[0-9]{1,5})"));
 
+/// A number that can be a port of a person's own choice.
+pub(super) static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"[0-9]{4,5}"));
+
 /// Words with dots in them.
 pub(super) static DOTTED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)+")

@@ -73,6 +73,13 @@ fn what_must_not_be_seen_is_hidden() {
         ("xoxb-12345678 (xoxp-1-abc-DEF) ghp_1a2B3c4D", "KEY-1 (KEY-2) KEY-3"),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln then eyJzdWIiOiIxIn0", "KEY-1 then KEY-2"),
         ("Web and web-2.local: web, cobweb", "HOST-1 and HOST-2.local: HOST-1, cobweb"),
+        ("web.smithcorp. And c0ffee.web.lan, web.", "HOST-1.NAME-3. And NAME-4.HOST-1.lan, HOST-1."),
+        ("web.service of web.nix in hosts.web.config", "HOST-1.service of HOST-1.nix in NAME-3.HOST-1.NAME-4"),
+        (
+            "2222/tcp, tcp 2222, port is 2222, 25.05.2222, 12222",
+            "PORT-1/tcp, tcp PORT-1, port is PORT-1, 25.05.2222, 12222",
+        ),
+        ("ADA@x.example and Ada@x.example", "USER-1@NAME-3 and USER-1@NAME-3"),
         ("root@web-2 and http://web:80/", "root@HOST-2 and http://HOST-1:80/"),
         (
             "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-web-2-25.05/etc",
