@@ -62,9 +62,11 @@ impl Transaction {
     /// is asked at once in the next one. Only so often, for the guards count on.
     pub(super) fn begin_time_anew(&mut self, round: &Round, effects: &mut Vec<Effect>) {
         let timer = self.settle_timer();
+        // The look on the way forward has the time of the handshakes then.
+        let rekeys = self.rekeying && self.stage.proof().is_some();
         let Some(links) = self.stage.links_mut() else { return };
         let could_not = links.unproven.iter().any(|link| round.unmeasured.contains(link));
-        if could_not && links.broken.is_empty() && !links.overtime && !self.rekeying && links.begun_anew < ANEW {
+        if could_not && links.broken.is_empty() && !links.overtime && !rekeys && links.begun_anew < ANEW {
             links.begun_anew += 1;
             effects.push(Effect::Expect(timer));
         }

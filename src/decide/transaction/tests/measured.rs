@@ -177,3 +177,19 @@ fn a_login_that_does_not_come_is_named_by_why_it_was_lost() {
     assert_eq!(verdict.outcome, Outcome::RolledBack);
     assert!(verdict.text.to_string().contains("it has expired"), "{}", verdict.text);
 }
+
+/// That WireGuard had its time to shake hands on the way forward is over by then.
+#[test]
+fn the_time_of_a_look_on_the_way_back_begins_anew_though_handshakes_were_waited_for_before() {
+    let mut world = logged_in();
+    world.wait_for_handshakes();
+    world.links_up = false;
+    world.elapse(Timer::Rekey);
+    world.links_up = true;
+    while !world.now.timers.contains(&Timer::SettleBack) {
+        world.go_on();
+    }
+    world.now.timers.remove(&Timer::SettleBack);
+    world.see(blurred(&world));
+    assert!(world.now.timers.contains(&Timer::SettleBack));
+}
