@@ -157,7 +157,8 @@ impl Transaction {
         }
         match self.stage {
             Stage::BackProof(..) => {
-                let LinkProof { broken, unproven, .. } = self.links().clone();
+                let LinkProof { broken, unproven, .. } = self.links();
+                let (broken, unproven) = (broken.clone(), unproven.clone());
                 let (broken, unproven) = (self.without_lost_hosts(broken), self.without_lost_hosts(unproven));
                 if let Some(links) = self.stage.links_mut() {
                     (links.broken, links.unproven) = (broken, unproven);

@@ -289,7 +289,7 @@ impl Transaction {
 
     pub(super) fn not_verified(&mut self, effects: &mut Vec<Effect>) {
         self.tell_matrix(Phase::Verify, effects);
-        let Some(ForwardProof { links, failed, unheard, .. }) = self.stage.proof().cloned() else { return };
+        let Some(ForwardProof { links, failed, unheard, .. }) = self.stage.proof() else { return };
         let unsteady: BTreeSet<(HostId, String)> =
             self.unsteady().into_iter().map(|(host, unit, _)| (host, unit.clone())).collect();
         let to_blame: BTreeSet<(HostId, String)> = failed.union(&unsteady).cloned().collect();
@@ -307,12 +307,12 @@ impl Transaction {
         let no_login = |host: HostId, cause: Cause| RollbackReason::NoLogin { host: name(host), cause };
         let links_hold = links.broken.is_empty();
         let reason = if let Some((host, _)) = failed.first() {
-            let units = self.with_their_past(*host, of_host(&failed, *host));
+            let units = self.with_their_past(*host, of_host(failed, *host));
             RollbackReason::UnitsFailed { host: name(*host), units }
         } else if let (Some(host), true) = (silent, links_hold) {
             no_login(host, self.told.shut.get(&host).cloned().unwrap_or(Cause::SilentWhileSettling))
         } else if let (Some(host), true) = (unheard, links_hold) {
-            no_login(host, Cause::UnitsUnheard)
+            no_login(*host, Cause::UnitsUnheard)
         } else if let (Some((host, _)), true) = (unsteady.first(), links_hold) {
             let steady = self.plan.host(*host).units.steady;
             RollbackReason::UnitsUnsteady { host: name(*host), units: of_host(&unsteady, *host), steady }
