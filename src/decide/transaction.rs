@@ -92,6 +92,11 @@ impl Transaction {
                         host.armed = false;
                     }
                 }
+                if matches!(self.stage, Stage::Proof(_)) && !self.stale {
+                    // This recovery has decided, and has looked at once, because every host was through: its first
+                    // round was dropped with the entry.
+                    self.probing = false;
+                }
                 self.turn_back(RollbackReason::RecordUnwritable { said: why }, &mut effects);
             }
             Input::Weighed { enough } => self.weighed(enough, &mut effects),

@@ -524,3 +524,26 @@ fn where_old_and_new_are_one_a_host_that_was_cleaned_and_one_that_was_brought_ba
     let moves = |step: &Step| arm(step) || matches!(step, Step::Job { .. });
     assert_eq!(since.filter(|(_, step)| moves(step)).count(), 0);
 }
+
+/// Its first round was dropped together with the entry, so nobody would ever tell how that ended.
+#[test]
+fn a_recovery_whose_decision_cannot_be_written_looks_at_the_links_on_its_way_back() {
+    let mut world = World::new(plan(2, 2));
+    world.until(0, job(JobKind::Switch));
+    world.end_steps();
+    for host in 0..2 {
+        world.restart(host);
+    }
+    world.recover(true);
+    world.until(0, |step| matches!(step, Step::Login { .. }));
+    world.end_steps();
+    world.disk_full = true;
+    while world.disk_full {
+        world.go_on();
+    }
+    assert!(world.now.entries.iter().any(|entry| matches!(entry, Entry::RollingBack { .. })));
+    while !world.now.probe {
+        world.end_step(0, Fault::None);
+    }
+    assert_eq!(world.run_to_end().outcome, Outcome::RolledBack);
+}

@@ -76,6 +76,8 @@ pub(super) struct World {
     /// Commands of coordinators that are dead or asleep, which may still arrive.
     pub(super) strays: Vec<(HostId, Step, u64)>,
     pub(super) links_up: bool,
+    /// The next entry that announces an act cannot be written.
+    pub(super) disk_full: bool,
     pub(super) disarmed_for_commit: bool,
     /// What was seen since the latest verify began: rounds in a row that held, and new logins.
     held: u32,
@@ -109,6 +111,7 @@ impl World {
             plan,
             strays: Vec::new(),
             links_up: true,
+            disk_full: false,
             disarmed_for_commit: false,
             held: 0,
             warnings: Vec::new(),
@@ -193,6 +196,12 @@ impl World {
                 _ => {}
             }
             match effect {
+                Effect::Record(entry) if self.disk_full && announces(&entry) => {
+                    self.disk_full = false;
+                    // What was to follow is dropped, as the driver does.
+                    self.give(Input::RecordFailed { why: "no space".to_owned() });
+                    return;
+                }
                 Effect::Record(entry) => self.now.entries.push(entry),
                 Effect::Run { host, step } => {
                     self.check_order(host, &step);
@@ -312,7 +321,8 @@ impl World {
         if matches!(step, Step::Clean { .. }) && outcome == StepOutcome::Done {
             let plan = Arc::clone(&self.plan);
             let at_rest = plan.changing().all(|id| self.machines[id.0].is_at_rest(plan.host(id)));
-            assert!(at_rest, "cleaned before all hosts are through: {:#?}", self.machines);
+            let told = (epoch, &self.now.entries, &self.machines);
+            assert!(at_rest, "cleaned before all hosts are through: {host:?} {told:#?}");
             // An arm command has a latest time: one that comes after a clean-up is refused for that.
             self.strays.retain(|(other, step, _)| *other != host || !matches!(step, Step::Arm { .. }));
         }
@@ -464,6 +474,11 @@ impl World {
         let not_seen = matches!(verdict.outcome, Outcome::Split | Outcome::Superseded);
         assert_eq!(not_seen, split_is_named, "{context}: {verdict:?}");
     }
+}
+
+/// Whether nothing may follow unless it is written.
+fn announces(entry: &Entry) -> bool {
+    matches!(entry, Entry::Arming | Entry::Testing | Entry::Decided | Entry::Disarming)
 }
 
 /// Why it ended so, where it was rolled back and all is proven to be as it was before.
