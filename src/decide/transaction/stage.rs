@@ -104,20 +104,21 @@ impl Stage {
         }
     }
 
-    /// Returns whether the run is on its way back.
-    pub(super) fn goes_back(&self) -> bool {
+    pub(super) fn is_way_back(&self) -> bool {
         matches!(self, Self::Back(_) | Self::BackProof(..) | Self::BackDisarm(_))
     }
 }
 
 impl Stage {
     /// The one table of moves. One that it does not have is a mistake of the decider, and no event of the fleet.
-    pub(super) fn may_become(&self, next: &Self) -> bool {
+    /// `unwritten`: the entry could not be written that was to announce what has led here.
+    pub(super) fn may_become(&self, next: &Self, unwritten: bool) -> bool {
         match self {
             Self::Over(Some(_)) => false,
-            // What the entry of the disarm was to announce has not happened if that could not be written.
-            Self::Over(None) => matches!(next, Self::Back(_)),
-            // The way back, and the end because another coordinator has taken over, are open from everywhere.
+            // No guard was disarmed yet if that could not be announced. After it there is no way back.
+            Self::Disarm(_) | Self::Clean(_) | Self::Over(None) if matches!(next, Self::Back(_)) => unwritten,
+            Self::Over(None) => false,
+            // The way back, and the end because another coordinator has taken over, are open from everywhere else.
             _ if matches!(next, Self::Back(_) | Self::Over(Some(_))) => true,
             Self::TakeOver => matches!(next, Self::Verify(_) | Self::Clean(_)),
             Self::Arm => matches!(next, Self::Test(_)),
@@ -145,7 +146,14 @@ impl Transaction {
     /// stays armed, and a recovery goes on from there. To go on without the move could leave a run that waits for
     /// nothing, with no guard left to end it.
     pub(super) fn enter(&mut self, next: Stage) {
-        assert!(self.stage.may_become(&next), "{:?} does not become {next:?}", self.stage);
+        self.enter_after(next, false);
+    }
+
+    /// Moves on, by the table of moves; it panics like [`Self::enter`]. `unwritten`: an entry could not be written.
+    pub(super) fn enter_after(&mut self, next: Stage, unwritten: bool) {
+        assert!(self.stage.may_become(&next, unwritten), "{:?} does not become {next:?}", self.stage);
+        #[cfg(test)]
+        super::tests::moves::keep(&self.stage, &next, unwritten);
         if let Stage::BackProof(_, links) = &self.stage {
             self.told.old_links_up = links.streak > 0 && links.broken.is_empty();
         }

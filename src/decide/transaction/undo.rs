@@ -31,7 +31,8 @@ pub(super) struct Undo {
 impl Transaction {
     /// Turns the whole push round. The first reason stays: later ones follow from it.
     pub(super) fn turn_back(&mut self, reason: RollbackReason, effects: &mut Vec<Effect>) {
-        self.enter(Stage::Back(Undo { extended: false, ..self.stage.undo() }));
+        let unwritten = matches!(reason, RollbackReason::RecordUnwritable { .. });
+        self.enter_after(Stage::Back(Undo { extended: false, ..self.stage.undo() }), unwritten);
         let (host, told) = (reason.host().cloned(), AnyReason::from(reason.clone()));
         self.told.reason = Some(reason);
         self.stale = self.probing;

@@ -149,7 +149,7 @@ impl Transaction {
                 || matches!(now.end, Some(HostOutcome::RolledBack { .. } | HostOutcome::Untouched))
         };
         let any_guarded = self.left_to_guards().next().is_some();
-        self.stage.goes_back() && any_guarded && self.plan.changing().all(is_harmless)
+        self.stage.is_way_back() && any_guarded && self.plan.changing().all(is_harmless)
     }
 
     /// Returns what becomes of a host that stays out of reach during the step that is out on it.

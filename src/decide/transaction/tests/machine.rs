@@ -91,6 +91,8 @@ pub(super) struct Machine {
     pub(super) jobs: BTreeMap<JobKind, (JobState, u64)>,
     /// The epoch of the coordinator that holds it.
     pub(super) lease: Option<u64>,
+    /// The highest epoch that was ever written beside the roots: a restart keeps it.
+    pub(super) fence: u64,
     /// What the run keeps on it across reboots, until it is cleaned.
     pub(super) roots: bool,
     /// What a person has set as the next boot.
@@ -116,6 +118,7 @@ impl Machine {
             guard: GuardState::None,
             jobs: BTreeMap::new(),
             lease: None,
+            fence: 0,
             roots: true,
             next_boot: None,
             units: Units::new(),
@@ -190,7 +193,7 @@ impl Machine {
             return StepOutcome::Done;
         }
         let machine = self;
-        if machine.lease.is_some_and(|held| held > epoch) && !matches!(step, Step::Login { .. }) {
+        if machine.fence.max(machine.lease.unwrap_or(0)) > epoch && !matches!(step, Step::Login { .. }) {
             return refused(RefusalReason::Superseded);
         }
         let ended = machine.traces.ended.is_some();
@@ -219,12 +222,12 @@ impl Machine {
             _ => {}
         }
         match step {
-            Step::TakeOver { .. } => machine.lease = Some(epoch),
+            Step::TakeOver { .. } => (machine.lease, machine.fence) = (Some(epoch), epoch),
             Step::Arm { .. } if dead => machine.guard = GuardState::Armed { run: run(), deadline: 900 },
-            Step::Arm { .. } if armed => machine.lease = Some(epoch),
+            Step::Arm { .. } if armed => (machine.lease, machine.fence) = (Some(epoch), epoch),
             Step::Arm { expect, .. } if *expect != machine.systems => return refused(RefusalReason::Moved),
             Step::Arm { .. } => {
-                machine.lease = Some(epoch);
+                (machine.lease, machine.fence) = (Some(epoch), epoch);
                 machine.guard = GuardState::Armed { run: run(), deadline: 900 };
             }
             Step::Job { kind, .. } if machine.jobs.get(kind).is_some_and(|(_, by)| *by == epoch) => {
@@ -262,6 +265,7 @@ impl Machine {
                     machine.traces.ended = Some(Ended { epoch, mark: mark.clone() });
                 }
                 (machine.lease, machine.guard, machine.roots) = (None, GuardState::None, false);
+                machine.fence = 0;
                 machine.jobs.clear();
             }
             Step::Unmark { host } => {

@@ -7,7 +7,7 @@ mod left_to_guard;
 mod machine;
 mod marked;
 mod measured;
-mod moves;
+pub(super) mod moves;
 mod push;
 mod recover;
 mod turns;
