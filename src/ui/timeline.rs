@@ -1,9 +1,11 @@
 //! How long each host took in each phase of a run: where the time went.
 
 mod drawn;
+mod passage;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
+
+use passage::{Hearing, Passage};
 
 use crate::event::line::Line;
 use crate::event::{Event, Phase};
@@ -27,7 +29,9 @@ pub struct TimelineSpan {
     pub host: Option<HostName>,
     pub phase: Phase,
     pub from: Duration,
+    /// Of a host that did not get through: the end of the phase.
     pub to: Duration,
+    pub is_through: bool,
 }
 
 /// A table of hosts and phases.
@@ -45,51 +49,6 @@ pub struct Timeline {
     pub worked: Duration,
 }
 
-/// One time that a phase was gone through: a recovery goes through some of them again.
-struct Passage {
-    phase: Phase,
-    began: SystemTime,
-    /// Before it no program worked for so long.
-    idle: Duration,
-    /// When something else began.
-    ended: Option<SystemTime>,
-    done: BTreeMap<HostName, SystemTime>,
-}
-
-impl Passage {
-    fn end(&self) -> SystemTime {
-        let last_done = self.done.values().max().copied();
-        let end = match self.phase {
-            // They go on side by side, so that what begins next ends neither.
-            Phase::Build | Phase::Survey => last_done.or(self.ended),
-            _ => self.ended.or(last_done),
-        };
-        end.unwrap_or(self.began)
-    }
-
-    fn took(&self) -> Duration {
-        since(self.began, self.end())
-    }
-
-    fn spans(&self, run_began: SystemTime) -> impl Iterator<Item = TimelineSpan> {
-        let at = move |time: SystemTime| since(run_began, time).saturating_sub(self.idle);
-        let span = move |host: Option<HostName>, end: SystemTime| TimelineSpan {
-            host,
-            phase: self.phase,
-            from: at(self.began),
-            to: at(end).max(at(self.began)),
-        };
-        let hosts = self.done.iter().map(move |(host, done)| span(Some(host.clone()), *done));
-        std::iter::once(span(None, self.end())).chain(hosts)
-    }
-}
-
-fn end_all(passages: &mut [Passage], at: SystemTime) {
-    for passage in passages {
-        passage.ended = passage.ended.or(Some(at));
-    }
-}
-
 /// A workstation's clock can be set back.
 fn since(began: SystemTime, ended: SystemTime) -> Duration {
     ended.duration_since(began).unwrap_or_default()
@@ -99,57 +58,22 @@ impl Timeline {
     /// Folds the events of a run.
     #[must_use]
     pub fn of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Self {
-        let mut passages: Vec<Passage> = Vec::new();
-        let mut order: Vec<HostName> = Vec::new();
-        let mut changing: Vec<HostName> = Vec::new();
-        let (mut first, mut last, mut idle) = (None, None, Duration::ZERO);
+        let mut hearing = Hearing::default();
+        // The run's own clock goes from line to line: not back, and not on while no program works.
+        let (mut clock, mut last) = (Duration::ZERO, None);
         for line in lines {
-            first = first.or(Some(line.at));
-            let mut done = |host: &HostName, phases: &[Phase]| {
-                let passage = passages.iter_mut().rev().find(|passage| phases.contains(&passage.phase));
-                if let Some(passage) = passage {
-                    passage.done.insert(host.clone(), line.at);
-                }
-            };
-            match &line.event {
-                Event::PushStarted { hosts, .. } | Event::RebootStarted { hosts, .. } => order.clone_from(hosts),
-                Event::RecoverStarted { hosts, .. } => {
-                    // Between the end of the push and the recovery no program worked.
-                    end_all(&mut passages, last.unwrap_or(line.at));
-                    idle += since(last.unwrap_or(line.at), line.at);
-                    order.extend(hosts.iter().filter(|host| !order.contains(host)).cloned().collect::<Vec<_>>());
-                }
-                Event::Planned { hosts } => {
-                    changing = hosts.iter().filter(|plan| plan.changes).map(|plan| plan.host.clone()).collect();
-                }
-                Event::PhaseStarted { phase } => {
-                    // The survey runs beside the build.
-                    if *phase != Phase::Survey {
-                        end_all(&mut passages, line.at);
-                    }
-                    passages.push(Passage { phase: *phase, began: line.at, idle, ended: None, done: BTreeMap::new() });
-                }
-                Event::HostDone { host, phase } => done(host, &[*phase]),
-                Event::GuardDisarmed { host } => done(host, &[Phase::Disarm, Phase::RollBack]),
-                Event::CameBack { host, .. } => done(host, &[Phase::RollBack]),
-                Event::Finished { .. } => end_all(&mut passages, line.at),
-                _ => {}
-            }
+            let idle = matches!(line.event, Event::RecoverStarted { .. });
+            clock += last.filter(|_| !idle).map_or(Duration::ZERO, |last| since(last, line.at));
             last = Some(line.at);
+            hearing.take(&line.event, clock);
         }
-        if let Some(at) = last {
-            end_all(&mut passages, at);
-        }
-        let spans = first.map(|began| passages.iter().flat_map(|passage| passage.spans(began)).collect());
-        let worked = first.zip(last).map(|(first, last)| since(first, last).saturating_sub(idle));
-        Self {
-            spans: spans.unwrap_or_default(),
-            worked: worked.unwrap_or_default(),
-            ..Self::summed(&passages, order, &changing)
-        }
+        hearing.end_all(clock);
+        let Hearing { passages, order, .. } = hearing;
+        let spans = passages.iter().flat_map(Passage::spans).collect();
+        Self { spans, worked: clock, ..Self::summed(&passages, order) }
     }
 
-    fn summed(passages: &[Passage], mut order: Vec<HostName>, changing: &[HostName]) -> Self {
+    fn summed(passages: &[Passage], mut order: Vec<HostName>) -> Self {
         let mut phases: Vec<Phase> = Vec::new();
         for passage in passages {
             if !phases.contains(&passage.phase) {
@@ -161,12 +85,11 @@ impl Timeline {
         let of = |phase: Phase| passages.iter().filter(move |passage| passage.phase == phase);
         let fleet = phases.iter().map(|phase| of(*phase).map(Passage::took).sum()).collect();
         let took = |host: &HostName, phase: Phase| {
-            let passed: Vec<Duration> = of(phase)
-                .filter_map(|passage| passage.done.get(host).map(|done| since(passage.began, *done)))
-                .collect();
-            let was_to = matches!(phase, Phase::Arm | Phase::Test | Phase::Switch | Phase::Disarm);
+            let passed: Vec<Duration> = of(phase).filter_map(|passage| passage.passed(host)).collect();
+            // It may have got through once, and not when a recovery came.
+            let is_stuck = of(phase).filter_map(|passage| passage.is_through(host)).next_back() == Some(false);
             match passed.as_slice() {
-                [] if was_to && changing.contains(host) => Took::Stuck,
+                _ if is_stuck => Took::Stuck,
                 [] => Took::Nothing,
                 passed => Took::Passed(passed.iter().sum()),
             }

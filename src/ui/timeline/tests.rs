@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
+
 use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::event::reason::any::AnyReason;
-use crate::event::{HostPlanned, Outcome, VERSION};
+use crate::event::{HostOutcome, HostPlanned, Outcome, VERSION};
 use crate::facts::store_path::StorePath;
 use crate::ui::matrix::WIDTH;
 use crate::ui::sanitise;
@@ -171,4 +173,132 @@ fn colour_changes_no_letter() {
         assert!(coloured.contains('\u{1b}'));
         assert_eq!(sanitise::text(&coloured), good().render(width, false));
     }
+}
+
+/// With a run that changes `vps` and `nas`, of the fleet `vps`, `nas` and `web`, and what comes after its survey.
+fn after_survey(rest: Vec<(u64, Event)>) -> Timeline {
+    let hosts = ["vps", "nas", "web"];
+    let mut events = vec![(0, push(&hosts)), (0, begin(Phase::Build)), (0, begin(Phase::Survey))];
+    events.extend(hosts.map(|name| (2000, done(name, Phase::Survey))));
+    events.extend(hosts.map(|name| (9000, done(name, Phase::Build))));
+    events.push((9000, planned(&["vps", "nas"])));
+    events.extend(rest);
+    timeline(events)
+}
+
+fn took(timeline: &Timeline, name: &str, phase: Phase) -> Took {
+    let column = timeline.phases.iter().position(|known| *known == phase).unwrap();
+    timeline.hosts.iter().find(|(known, _)| *known == host(name)).unwrap().1[column]
+}
+
+fn failed(name: &str) -> Event {
+    Event::Failed { host: Some(host(name)), text: AnyReason::without_code("no"), hint: None }
+}
+
+fn ended(ends: &[(&str, HostOutcome)]) -> Event {
+    let hosts = ends.iter().map(|(name, end)| (host(name), end.clone())).collect();
+    Event::Finished { outcome: Outcome::RolledBack, text: AnyReason::without_code(""), hosts, exit: 1, took_ms: 0 }
+}
+
+fn passed(seconds: u64) -> Took {
+    Took::Passed(Duration::from_secs(seconds))
+}
+
+#[test]
+fn a_host_did_not_get_through_whatever_it_was_to_get_through() {
+    let copy = after_survey(vec![
+        (9000, begin(Phase::Copy)),
+        (11_000, done("nas", Phase::Copy)),
+        (12_000, failed("vps")),
+        (13_000, ended(&[])),
+    ]);
+    let of_copy = ["vps", "nas", "web"].map(|name| took(&copy, name, Phase::Copy));
+    assert_eq!(of_copy, [Took::Stuck, passed(2), Took::Nothing]);
+    // The stretch of the host to blame goes to the end of the phase.
+    let stuck = copy.spans.iter().find(|span| !span.is_through).unwrap();
+    let second = Duration::from_secs;
+    assert_eq!((&stuck.host, stuck.from, stuck.to), (&Some(host("vps")), second(9), second(13)));
+
+    let cut = timeline(vec![
+        (0, push(&["vps", "nas"])),
+        (0, begin(Phase::Build)),
+        (0, begin(Phase::Survey)),
+        (2000, done("vps", Phase::Survey)),
+        (5000, Event::Decided),
+    ]);
+    assert_eq!(took(&cut, "vps", Phase::Survey), passed(2));
+    let others = [("vps", Phase::Build), ("nas", Phase::Build), ("nas", Phase::Survey)];
+    assert_eq!(others.map(|(name, phase)| took(&cut, name, phase)), [Took::Stuck; 3]);
+}
+
+#[test]
+fn a_host_that_was_left_out_or_whose_wave_did_not_come_had_no_part() {
+    let left_out = timeline(vec![
+        (0, push(&["vps", "nas"])),
+        (0, begin(Phase::Survey)),
+        (1000, done("vps", Phase::Survey)),
+        (2000, Event::HostLeftOut { host: host("nas") }),
+        (3000, ended(&[])),
+    ]);
+    assert_eq!(took(&left_out, "nas", Phase::Survey), Took::Nothing);
+    let first = Event::WaveStarted { wave: 1, of: 2, hosts: vec![host("nas")] };
+    let waves = after_survey(vec![
+        (9000, begin(Phase::Arm)),
+        (9500, done("vps", Phase::Arm)),
+        (9500, done("nas", Phase::Arm)),
+        (9500, first),
+        (10_000, begin(Phase::Test)),
+        (12_000, failed("nas")),
+        (12_000, begin(Phase::RollBack)),
+        (13_000, done("nas", Phase::RollBack)),
+        (14_000, ended(&[("vps", HostOutcome::RolledBack { by_guard: false })])),
+    ]);
+    assert_eq!(["vps", "nas"].map(|name| took(&waves, name, Phase::Test)), [Took::Nothing, Took::Stuck]);
+    assert_eq!(["vps", "nas"].map(|name| took(&waves, name, Phase::RollBack)), [Took::Nothing, passed(1)]);
+}
+
+#[test]
+fn a_recovery_takes_over_who_answers_and_brings_back_who_does_not_hang() {
+    let found = |name: &str, text: AnyReason| Event::HostFound { host: host(name), text };
+    let silent = serde_json::json!({ "text": "no answer", "code": "found-silent" });
+    let why = AnyReason::without_code("no answer");
+    let recovered = after_survey(vec![
+        (9000, begin(Phase::Arm)),
+        (9500, done("vps", Phase::Arm)),
+        (9500, done("nas", Phase::Arm)),
+        (100_000, Event::RecoverStarted { fleet: "lab".into(), hosts: vec![host("vps")], inventory: "i".into() }),
+        (100_000, begin(Phase::Survey)),
+        (101_000, done("vps", Phase::Survey)),
+        (102_000, Event::warned(Some(&host("nas")), why.clone())),
+        (103_000, begin(Phase::TakeOver)),
+        (105_000, found("vps", AnyReason::without_code("it is guarded"))),
+        (105_000, found("nas", serde_json::from_value(silent).unwrap())),
+        (106_000, begin(Phase::RollBack)),
+        (108_000, done("vps", Phase::RollBack)),
+        (110_000, ended(&[("nas", HostOutcome::Lost { why })])),
+    ]);
+    for phase in [Phase::TakeOver, Phase::RollBack] {
+        assert_eq!(
+            ["vps", "nas", "web"].map(|name| took(&recovered, name, phase)),
+            [passed(2), Took::Stuck, Took::Nothing]
+        );
+    }
+    assert_eq!(["nas", "web"].map(|name| took(&recovered, name, Phase::Survey)), [Took::Stuck, passed(2)]);
+}
+
+#[test]
+fn the_clock_of_a_run_does_not_go_back_with_that_of_the_workstation() {
+    let hour = 3_600_000;
+    let set_back = timeline(vec![
+        (hour, push(&["vps"])),
+        (hour, begin(Phase::Verify)),
+        (hour + 5000, Event::Decided),
+        (0, Event::RecoverStarted { fleet: "lab".into(), hosts: vec![host("vps")], inventory: "i".into() }),
+        (0, begin(Phase::RollBack)),
+        (3000, done("vps", Phase::RollBack)),
+        (4000, finished()),
+    ]);
+    let spans = set_back.spans.iter().map(|span| (span.phase, span.from.as_secs(), span.to.as_secs()));
+    let expected = [(Phase::Verify, 0, 5), (Phase::RollBack, 5, 9), (Phase::RollBack, 5, 8)];
+    assert_eq!((spans.collect::<Vec<_>>(), set_back.worked.as_secs()), (expected.to_vec(), 9));
 }
