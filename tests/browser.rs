@@ -29,10 +29,11 @@ const backOf = (view, element) => {
   }
   return 'rgb(255, 255, 255)';
 };
-const contrast = (view, element) => {
-  const lights = [view.getComputedStyle(element).color, backOf(view, element)].map(light).sort((a, b) => b - a);
+const between = (one, other) => {
+  const lights = [one, other].map(light).sort((a, b) => b - a);
   return (lights[0] + 0.05) / (lights[1] + 0.05);
 };
+const contrast = (view, element) => between(view.getComputedStyle(element).color, backOf(view, element));
 const look = frame => {
   const page = frame.contentDocument, view = frame.contentWindow;
   page.querySelectorAll('details').forEach(folded => folded.open = true);
@@ -48,7 +49,13 @@ const look = frame => {
       label: bar.getAttribute('aria-label'), width: bar.getBoundingClientRect().width,
       stretches: [...bar.querySelectorAll('rect')].map(rect => rect.getBoundingClientRect().width),
     })),
-    unnamed: all('th:not([scope]), svg:not([aria-label]), .wide:not([aria-label])').length,
+    unnamed: all('th:not([scope]), svg:not([aria-label]), .wide:not([aria-label])').length
+      + all('[tabindex]:not([aria-label]), [tabindex]:not([role])').length,
+    dull: all('svg.bar rect, svg.bar text').filter(shape => {
+      const fill = view.getComputedStyle(shape).fill;
+      if (shape.tagName === 'rect') return between(fill, backOf(view, shape)) < 3;
+      return between(fill, view.getComputedStyle(shape.previousElementSibling).fill) < 4.5;
+    }).map(shape => `${shape.tagName}.${shape.getAttribute('class')}`),
     faint: texts.filter(element => element.checkVisibility() && contrast(view, element) < 4.5)
       .map(element => `${element.tagName}.${element.className}: ${element.innerText}`),
   };
@@ -123,6 +130,7 @@ fn a_page_is_readable_at_both_widths_in_light_and_in_dark_and_says_what_the_reco
             for seen in seen(page, home.path(), is_dark) {
                 assert!(seen["needs"].as_u64() <= seen["width"].as_u64(), "{run} is wider than its frame: {seen}");
                 assert_eq!(strings(&seen["faint"]), Vec::<&str>::new(), "{run}, dark: {is_dark}");
+                assert_eq!(strings(&seen["dull"]), Vec::<&str>::new(), "{run}, dark: {is_dark}");
                 assert_eq!(seen["unnamed"], 0, "{run}");
                 assert_eq!(strings(&seen["heading"]).len(), 1, "{run}");
                 for bar in seen["bars"].as_array().unwrap() {
@@ -154,6 +162,8 @@ fn a_page_that_is_too_wide_or_too_faint_is_seen_as_such() {
     let faint = page.replace("--bad: #b3131d", "--bad: #ffb0b0");
     assert!(seen(&faint, home.path(), false).iter().all(|seen| !strings(&seen["faint"]).is_empty()));
     assert!(seen(&faint, home.path(), true).iter().all(|seen| strings(&seen["faint"]).is_empty()), "dark has its own");
+    let dull = page.replace("--test: #1a7f37", "--test: #b0e0b0");
+    assert!(seen(&dull, home.path(), false).iter().all(|seen| !strings(&seen["dull"]).is_empty()));
 }
 
 /// By the two records as they lie in `tests/fixtures/runs`.

@@ -23,10 +23,14 @@ use crate::ui::html::{self, HtmlLog};
 use crate::ui::redact::{KnownTexts, Redactor};
 use crate::ui::show::Heading;
 use crate::ui::when::LocalClock;
-use crate::ui::{json, log, matrix, show};
+use crate::ui::{bounded, json, log, matrix, show};
 
 /// The most lines of each log in a report: the cause of a failure stands at the end.
 const LOG_LINES: usize = 300;
+
+/// How much of all logs together a report has, in bytes, and the least of each: no fleet has more than some hundreds.
+const LOG_BYTES: usize = 4 << 20;
+const LEAST_LOG_BYTES: usize = 8 << 10;
 
 /// Tells a person what to do with a report.
 pub(super) const READ_IT: &str = "fleet names, unit names and store paths are left in it: read it before you send it";
@@ -69,7 +73,8 @@ pub(super) fn render(read: &Read, with_logs: bool) -> Result<String, Trouble> {
     for found in ends_of_logs(read)? {
         let name = redactor.text(&found.name);
         let title = if found.left_out > 0 {
-            format!("log of {name}, the last {LOG_LINES} of {} lines", LOG_LINES + found.left_out)
+            let shown = found.text.lines().count();
+            format!("log of {name}, the last {shown} of {} lines", shown + found.left_out)
         } else {
             format!("log of {name}")
         };
@@ -131,15 +136,17 @@ fn hidden_lines(read: &Read, with_logs: bool, redactor: &mut Redactor) -> Vec<Re
     values.map(|value| own_words::hidden_line(value, |value| hide(value, with_logs, redactor))).collect()
 }
 
-/// The end of each log.
+/// The end of each log: so many lines, none longer than what one may say, and all together within [`LOG_BYTES`].
 fn ends_of_logs(read: &Read) -> Result<Vec<HtmlLog>, Trouble> {
+    let found = logs(&read.folder).map_err(unreadable)?;
+    let most = (LOG_BYTES / found.len().max(1)).max(LEAST_LOG_BYTES);
     let mut ends = Vec::new();
-    for found in logs(&read.folder).map_err(unreadable)? {
-        let text = found.read().map_err(unreadable)?;
-        let all: Vec<&str> = text.lines().collect();
-        let left_out = all.len().saturating_sub(LOG_LINES);
-        let lines: Vec<String> = all[left_out..].iter().map(|line| log::read_back(line)).collect();
-        ends.push(HtmlLog { name: found.name, text: lines.join("\n"), left_out });
+    for found in found {
+        let end = found.read_end(most).map_err(unreadable)?;
+        let all: Vec<&str> = end.text.lines().collect();
+        let over = all.len().saturating_sub(LOG_LINES);
+        let lines: Vec<String> = all[over..].iter().map(|line| bounded::said(&log::read_back(line))).collect();
+        ends.push(HtmlLog { name: found.name, text: lines.join("\n"), left_out: end.lines_before + over });
     }
     Ok(ends)
 }

@@ -1,8 +1,6 @@
 //! `show`: shows one run, as a page for people or as a report to send.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
@@ -69,9 +67,6 @@ pub struct ShowArgs {
     #[arg(long, value_name = "FILE", requires = "report")]
     pub output: Option<PathBuf>,
 }
-
-/// A report is for its owner until it is sent.
-const REPORT_MODE: u32 = 0o600;
 
 pub(super) fn run(global: &GlobalArgs, mode: Mode, arguments: &ShowArgs) -> CommandResult {
     let state = state()?;
@@ -150,17 +145,7 @@ fn write_where(mode: Mode, what: &str, path: &Path, text: &str, remark: Option<&
         }
         return Ok(ending);
     }
-    let opened = OpenOptions::new().write(true).create_new(true).mode(REPORT_MODE).open(path);
-    let mut file = opened.map_err(|error| {
-        let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
-        let (path, said) = (path.display().to_string(), error.to_string());
-        Trouble::not_begun(WorkstationFault::ReportUnwritable { path, said, is_there })
-    })?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(|error| {
-        let (path, said) = (path.display().to_string(), error.to_string());
-        Trouble::not_begun(WorkstationFault::ReportCutShort { path, said })
-    })?;
+    write_anew(path, text)?;
     if mode == Mode::Json {
         tell([Event::Answer { answer: serde_json::json!({ what: path }) }], ending)?;
     } else {
@@ -168,4 +153,32 @@ fn write_where(mode: Mode, what: &str, path: &Path, text: &str, remark: Option<&
         print(&format!("{}\n{remark}", path.display()))?;
     }
     Ok(ending)
+}
+
+/// The whole of it, or nothing under this name: the draft lies beside it under a name that nobody can foresee.
+fn write_anew(path: &Path, text: &str) -> Result<(), Trouble> {
+    let unwritable = |error: &io::Error| {
+        let is_there = error.kind() == io::ErrorKind::AlreadyExists;
+        let (path, said) = (path.display().to_string(), error.to_string());
+        Trouble::not_begun(WorkstationFault::ReportUnwritable { path, said, is_there })
+    };
+    // Before anything is written; it is looked at once more when the draft gets its name.
+    if path.symlink_metadata().is_ok() {
+        return Err(unwritable(&::nix::errno::Errno::EEXIST.into()));
+    }
+    let name = path.file_name().ok_or_else(|| unwritable(&io::ErrorKind::InvalidInput.into()))?;
+    let mut front = name.to_owned();
+    front.push(".");
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // A report is for its owner until it is sent: a draft is made with 0600.
+    let draft = builder.prefix(&front).suffix(".new").tempfile_in(folder);
+    let mut draft = draft.map_err(|error| unwritable(&error))?;
+    let written = draft.write_all(text.as_bytes()).and_then(|()| draft.as_file().sync_all());
+    written.map_err(|error| {
+        let (path, said) = (path.display().to_string(), error.to_string());
+        Trouble::not_begun(WorkstationFault::ReportCutShort { path, said })
+    })?;
+    draft.persist_noclobber(path).map_err(|error| unwritable(&error.error))?;
+    Ok(())
 }

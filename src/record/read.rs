@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::event::line::Line;
 use crate::record::{RecordError, open_to_read, read_error};
 
-pub use logs::{RunLog, logs};
+pub use logs::{LogEnd, RunLog, logs};
 pub use summary::{RunEnd, RunKind, Summary};
 
 /// A line of `events.jsonl` that is longer is no event of ours: the longest is a matrix of some hundred hosts.

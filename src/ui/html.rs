@@ -15,14 +15,14 @@ use crate::ui::paint::Tone;
 use crate::ui::show::{self, Heading};
 use crate::ui::timeline::Timeline;
 use crate::ui::view::{FinishedView, FleetView};
-use crate::ui::{recap, sanitise};
+use crate::ui::{bounded, recap, sanitise};
 
 const STYLE: &str = include_str!("html/style.css");
 
 /// What a browser may do with the page: nothing but draw it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// How wide what is laid out already may be: it scrolls sideways.
+/// How wide what is laid out in columns may be: it scrolls sideways.
 const COLUMNS: usize = 120;
 
 /// What one program said, from its log.
@@ -57,16 +57,24 @@ pub fn render(heading: &Heading, lines: &[Line], logs: &[HtmlLog], remark: &str)
                     h1 {
                         @if let Some(finished) = finished { (outcome(heading, finished)) } @else { (title) }
                     }
-                    @if let Some(finished) = finished { (end(&view, finished)) }
+                    // It stands before every figure that may be false for it.
+                    @for note in &heading.notes {
+                        p.next.doubtful { "Not all of the record is here: " (bounded::said(&sanitise::line(note))) }
+                    }
+                    @if let Some(finished) = finished { (end(&view, finished, &after(lines, finished, &timeline))) }
                     @if let Some(next) = &heading.next { p.next { (sanitise::text(next)) } }
-                    (section("What went wrong", &show::told(lines, false)))
+                    (section("What went wrong", &told(lines)))
                     (picture::section(&timeline))
                     (links::sections(lines))
                     (section("What was sent", &show::sent(lines)))
                     @if let Some(finished) = finished { (packages(&view, finished)) }
                     section {
                         h2 { "When, where and with what" }
-                        dl { @for (name, text) in show::facts(heading, lines) { dt { (name) } dd { (text) } } }
+                        dl {
+                            @for (name, text) in show::facts(heading, lines) {
+                                dt { (name) } dd { (bounded::said(&text)) }
+                            }
+                        }
                     }
                     (folded_logs(logs))
                 }
@@ -97,14 +105,45 @@ fn ended_title(heading: &Heading, finished: &FinishedView) -> String {
     format!("{}: {word}", sanitise::line(&heading.fleet))
 }
 
-fn end(view: &FleetView, finished: &FinishedView) -> Markup {
+/// How long it took. An end that a recovery tells has the time of the recovery alone.
+fn after(lines: &[Line], finished: &FinishedView, timeline: &Timeline) -> String {
+    let took = words::span(finished.took);
+    if lines.iter().any(|line| matches!(line.event, Event::RecoverStarted { .. })) {
+        return format!("After {}, of which the recovery took {took}: ", words::span(timeline.worked));
+    }
+    format!("After {took}: ")
+}
+
+/// Failures first of all: so many warnings as a page may have, and then how many more there are.
+fn told(lines: &[Line]) -> String {
+    let (mut failures, mut warnings) = (0, 0);
+    let mut is_shown = |line: &&Line| {
+        let count = match &line.event {
+            Event::Failed { .. } => &mut failures,
+            Event::Warned { .. } => &mut warnings,
+            _ => return true,
+        };
+        *count += 1;
+        *count <= bounded::REASONS
+    };
+    let shown: Vec<Line> = lines.iter().filter(|line| is_shown(line)).cloned().collect();
+    let mut text = bounded::text(&show::told(&shown, false));
+    for (count, what) in [(failures, "failures"), (warnings, "warnings")] {
+        if count > bounded::REASONS {
+            text += &format!("\nand {} more {what}, which the record has", count - bounded::REASONS);
+        }
+    }
+    text
+}
+
+fn end(view: &FleetView, finished: &FinishedView, after: &str) -> Markup {
     let ends = recap::ends(view, finished);
     let columns = ["host", "outcome", "generation", "system", "reboot", "at work"];
     let rows: Vec<_> = ends.iter().map(|(host, outcome)| recap::row(host, outcome, view)).collect();
     let used = |column: &usize| rows.iter().any(|row| row.get(*column).is_some_and(|cell| !cell.text().is_empty()));
     let kept: Vec<usize> = (0..columns.len()).filter(used).collect();
     html! {
-        p.said { "After " (words::span(finished.took)) ": " (sanitise::text(finished.text.trim_end())) }
+        p.said { (after) (bounded::text(&sanitise::text(finished.text.trim_end()))) }
         @if let Some(mend) = view.mend.as_ref().filter(|_| finished.exit != 0) {
             p.next { "To mend it: " (sanitise::line(mend)) }
         }
@@ -132,7 +171,7 @@ fn end(view: &FleetView, finished: &FinishedView) -> Markup {
                 }
                 @for (host, outcome) in &ends {
                     @if let HostOutcome::Lost { why } | HostOutcome::Left { why, .. } = outcome {
-                        p { strong { (host) } ": " (sanitise::line(&why.to_string())) }
+                        p { strong { (host) } ": " (bounded::said(&sanitise::line(&why.to_string()))) }
                     }
                 }
             }
@@ -142,20 +181,33 @@ fn end(view: &FleetView, finished: &FinishedView) -> Markup {
 
 fn packages(view: &FleetView, finished: &FinishedView) -> Markup {
     let style = recap::RecapStyle { colour: false, columns: COLUMNS, wrapped: true, whole: true };
-    section("What changed", &recap::what_changed(view, finished, style))
-}
-
-/// Text that is laid out already; nothing for none.
-fn section(title: &str, text: &str) -> Markup {
-    let text = text.trim_matches('\n');
+    let (title, text) = ("What changed", recap::what_changed(view, finished, style));
     html! {
         @if !text.trim().is_empty() {
             section {
                 h2 { (title) }
-                pre tabindex="0" { (text) }
+                // In columns, which break where a line is wrapped.
+                pre.laid-out tabindex="0" role="region" aria-label=(title) { (bounded::text(text.trim_matches('\n'))) }
             }
         }
     }
+}
+
+/// A text of lines; nothing for none.
+fn section(title: &str, text: &str) -> Markup {
+    html! {
+        @if !text.trim().is_empty() {
+            section {
+                h2 { (title) }
+                (text_of(text))
+            }
+        }
+    }
+}
+
+/// A text of lines, which are wrapped so that nothing scrolls.
+fn text_of(text: &str) -> Markup {
+    html! { pre { (bounded::text(text.trim_matches('\n'))) } }
 }
 
 fn folded_logs(logs: &[HtmlLog]) -> Markup {
@@ -167,7 +219,7 @@ fn folded_logs(logs: &[HtmlLog]) -> Markup {
                     details {
                         summary { (sanitise::line(&log.name)) ", " (counted(log.text.lines().count())) }
                         @if log.left_out > 0 { p { "The record has " (counted(log.left_out)) " before these." } }
-                        pre tabindex="0" { (sanitise::text(&log.text)) }
+                        pre { (sanitise::text(&log.text)) }
                     }
                 }
             }

@@ -84,6 +84,8 @@ impl Mark {
 /// A link as a page shows it: what stands in its cell, and what that means.
 pub(super) struct ShownLink {
     pub(super) text: String,
+    /// What stands before a link that is not simply up.
+    pub(super) sign: &'static str,
     pub(super) meaning: &'static str,
     pub(super) tone: Option<Tone>,
 }
@@ -101,7 +103,12 @@ pub(super) struct ShownMatrix {
 
 pub(super) fn shown(cells: &[Cell]) -> ShownMatrix {
     let (ends, others) = divided(cells);
-    let show = |token: Token| ShownLink { meaning: token.mark.meaning(), tone: token.mark.tone(), text: token.text };
+    let show = |token: Token| ShownLink {
+        sign: token.mark.sign(),
+        meaning: token.mark.meaning(),
+        tone: token.mark.tone(),
+        text: token.text,
+    };
     let grid = Grid::of(&ends);
     let row = |tokens: Vec<Vec<Token>>| tokens.into_iter().map(|links| links.into_iter().map(show).collect()).collect();
     ShownMatrix {

@@ -5,6 +5,7 @@
 #![expect(clippy::format_push_string, reason = "text for people, a line at a time: `+=` reads better than `write!`")]
 
 pub mod annotations;
+pub mod bounded;
 pub mod doctor;
 mod echo;
 pub mod errors;

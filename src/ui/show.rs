@@ -56,10 +56,12 @@ pub fn render(heading: &Heading, lines: &[Line], width: usize, colour: bool) -> 
 
 const SOURCE: &str = "source";
 const PUSHED_BY: &str = "by";
+const WORKSTATION: &str = "workstation";
 
 /// Run, fleet, time and the versions of everything.
 fn head(heading: &Heading, lines: &[Line], colour: bool) -> String {
-    let facts = facts(heading, lines);
+    let mut facts = facts(heading, lines);
+    facts.extend(heading.notes.iter().map(|note| ("note".to_owned(), sanitise::line(note))));
     let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut out = paint(colour, Tone::Strong, &title(heading)) + "\n";
     for (name, text) in facts {
@@ -75,7 +77,8 @@ pub(super) fn title(heading: &Heading) -> String {
 /// Each with its name, sanitised: when and with what it was, and the versions of everything.
 pub(super) fn facts(heading: &Heading, lines: &[Line]) -> Vec<(String, String)> {
     let mut facts: Vec<(String, String)> = vec![("began".to_owned(), heading.began.clone())];
-    let mut versions: Vec<(String, String)> = Vec::new();
+    // Apart from the facts: a host may be called as one of them.
+    let mut hosts: Vec<(&HostName, String)> = Vec::new();
     for line in lines {
         match &line.event {
             Event::PushStarted { inventory, record, .. } => {
@@ -92,7 +95,10 @@ pub(super) fn facts(heading: &Heading, lines: &[Line]) -> Vec<(String, String)> 
             Event::WorkstationSeen { fleetdeploy, nix, ssh } => {
                 let others = [nix, ssh].into_iter().flatten().map(|version| format!(", {version}"));
                 let text = format!("fleetdeploy {fleetdeploy}{}", others.collect::<String>());
-                versions.push(("workstation".to_owned(), text));
+                match facts.iter_mut().find(|(name, _)| name == WORKSTATION) {
+                    Some((_, old)) => *old = text,
+                    None => facts.push((WORKSTATION.to_owned(), text)),
+                }
             }
             Event::SourceKnown { provenance } => {
                 // A hook may have changed it: what was told last was evaluated.
@@ -102,33 +108,25 @@ pub(super) fn facts(heading: &Heading, lines: &[Line]) -> Vec<(String, String)> 
             }
             Event::HostSurveyed { host, nixos, nix, systemd, kernel, .. } => {
                 let nixos = nixos.as_ref().map_or_else(String::new, |nixos| format!("NixOS {nixos}, "));
-                versions.push((
-                    host.to_string(),
-                    format!(
-                        "{nixos}{}, {}, kernel {kernel}",
-                        words::program("Nix", nix),
-                        words::program("systemd", systemd)
-                    ),
-                ));
+                let (nix, systemd) = (words::program("Nix", nix), words::program("systemd", systemd));
+                let text = format!("{nixos}{nix}, {systemd}, kernel {kernel}");
+                // A recovery surveys again: the newest answer stands, where the first one stood.
+                match hosts.iter_mut().find(|(known, _)| *known == host) {
+                    Some((_, old)) => *old = text,
+                    None => hosts.push((host, text)),
+                }
             }
             _ => {}
         }
     }
     for line in lines {
         if let Event::AddressChosen { host, address } = &line.event
-            && let Some((_, text)) = versions.iter_mut().rev().find(|(name, _)| name == host.as_str())
+            && let Some((_, text)) = hosts.iter_mut().find(|(known, _)| *known == host)
         {
             *text += &format!(", reached at {address}");
         }
     }
-    // A recovery surveys again: the newest answer stands, where the first one stood.
-    for (name, text) in versions {
-        match facts.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = text,
-            None => facts.push((name, text)),
-        }
-    }
-    facts.extend(heading.notes.iter().map(|note| ("note".to_owned(), note.clone())));
+    facts.extend(hosts.into_iter().map(|(host, text)| (host.to_string(), text)));
     facts.into_iter().map(|(name, text)| (name, sanitise::line(&text))).collect()
 }
 

@@ -4,19 +4,13 @@
 use crate::event::line::Line;
 use crate::event::{Event, HostOutcome};
 use crate::inventory::model::HostName;
+use crate::ui::bounded::{self, LAID_OUT, REASONS, SAID};
 use crate::ui::recap::{self, RecapStyle};
 use crate::ui::view::{FinishedView, FleetView};
 use crate::ui::{matrix, sanitise};
 
-/// How many reasons and warnings are shown, so that a fleet of hundreds stays a page; the record has all.
-const REASONS: usize = 50;
-
-/// How long what one has said may be, in letters; the record has the rest.
-const SAID: usize = 2000;
-
-/// How large what is laid out already may be, and a page; in bytes. GitHub shows nothing of a page above 1 MiB. Source:
-/// docs.github.com, "Workflow commands", "Job summary isolation and limits".
-const LAID_OUT: usize = 200 << 10;
+/// How large a page may be, in bytes. GitHub shows nothing of one above 1 MiB. Source: docs.github.com, "Workflow
+/// commands", "Job summary isolation and limits".
 const PAGE: usize = 900 << 10;
 
 /// How wide what is laid out already may be: a page of a CI job scrolls sideways.
@@ -103,7 +97,7 @@ impl JobSummary {
             page += &format!("\nLook closer: `fleetdeploy show {}`\n", sanitise::line(run).replace('`', ""));
         }
         // What comes before the reasons fits, so that nothing is cut within a fence.
-        bounded(&page, PAGE)
+        bounded::lines(&page, PAGE)
     }
 }
 
@@ -122,12 +116,12 @@ fn hosts(view: &FleetView, finished: &FinishedView) -> String {
             table += &format!("\n**{}**: {}\n", escaped(host.as_str()), escaped(&why.to_string()));
         }
     }
-    bounded(&table, LAID_OUT)
+    bounded::lines(&table, LAID_OUT)
 }
 
 /// What is laid out already, behind a line that opens it.
 fn folded(title: &str, text: &str) -> String {
-    let text = bounded(text.trim_matches('\n'), LAID_OUT);
+    let text = bounded::lines(text.trim_matches('\n'), LAID_OUT);
     if text.is_empty() {
         return String::new();
     }
@@ -137,22 +131,6 @@ fn folded(title: &str, text: &str) -> String {
     let longest = text.split(|one| one != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     format!("\n<details><summary>{title}</summary>\n\n{fence}text\n{text}\n{fence}\n\n</details>\n")
-}
-
-/// As many whole lines as fit into so many bytes, and how many there are more.
-fn bounded(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    let mut taken = 0;
-    let fits = |line: &&str| {
-        taken += line.len();
-        taken <= most
-    };
-    let kept: Vec<&str> = text.split_inclusive('\n').take_while(fits).collect();
-    let more = text.lines().count() - kept.len();
-    let lines = if more == 1 { "line" } else { "lines" };
-    format!("{}\nand {more} more {lines}, which the record has\n", kept.concat())
 }
 
 /// Makes a text that a host, nix or the inventory has said one line of Markdown that shows it, and does nothing else:
@@ -212,10 +190,10 @@ mod tests {
     /// However much hosts have said.
     #[test]
     fn a_page_is_no_larger_than_what_is_shown_and_is_whole_markdown() {
-        assert_eq!(bounded("one\ntwo\nthree\n", 14), "one\ntwo\nthree\n");
-        assert_eq!(bounded("one\ntwo\nthree\n", 13), "one\ntwo\n\nand 1 more line, which the record has\n");
+        assert_eq!(bounded::lines("one\ntwo\nthree\n", 14), "one\ntwo\nthree\n");
+        assert_eq!(bounded::lines("one\ntwo\nthree\n", 13), "one\ntwo\n\nand 1 more line, which the record has\n");
         // Nothing is left out between.
-        assert_eq!(bounded("one\nthirteen\ntwo\n", 8), "one\n\nand 2 more lines, which the record has\n");
+        assert_eq!(bounded::lines("one\nthirteen\ntwo\n", 8), "one\n\nand 2 more lines, which the record has\n");
         let long = "$".repeat(1 << 20);
         assert!(escaped(&long).len() < 6 * SAID && escaped(&long).ends_with("&#36;…"));
         let laid_out = folded("links", &"a line of what changed\n".repeat(100_000));

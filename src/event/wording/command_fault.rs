@@ -134,11 +134,11 @@ impl fmt::Display for WorkstationFault {
                 said
             }
             Self::ReportUnwritable { path, said, .. } => {
-                write!(formatter, "cannot write the report to {path}")?;
+                write!(formatter, "cannot write {path}")?;
                 said
             }
             Self::ReportCutShort { path, said } => {
-                write!(formatter, "the report in {path} is not whole")?;
+                write!(formatter, "{path} could not be written whole, and is not there")?;
                 said
             }
             Self::SocketsHaveNoPlace { path, said } => {

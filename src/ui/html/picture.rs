@@ -11,9 +11,17 @@ use crate::inventory::model::HostName;
 use crate::ui::paint::Tone;
 use crate::ui::timeline::{Timeline, TimelineSpan, Took};
 
-/// How many units a bar is wide, and the least that a stretch takes: what took no time is still there.
+/// How many units a bar is wide, the least that a stretch takes, since what took no time is still there, and what is
+/// left free behind a wider one: phases are not told apart by colour alone.
 const WIDTH: u128 = 1000;
-const LEAST: u128 = 3;
+const LEAST: u128 = 4;
+const GAP: u128 = 4;
+
+/// How wide a stretch is that has room for the sign of its phase on a phone, too.
+const SIGNED: u128 = 90;
+
+/// The class of a stretch that a host did not get through, its sign, and what that means.
+const STUCK: (&str, &str, &str) = ("stuck", "x", "did not get through");
 
 pub(super) fn section(timeline: &Timeline) -> Markup {
     let fleet = timeline.spans.iter().filter(|span| span.host.is_none()).collect();
@@ -39,8 +47,9 @@ pub(super) fn section(timeline: &Timeline) -> Markup {
                     }
                     figcaption {
                         @for phase in &timeline.phases {
-                            span.key { span class={ "swatch " (colour_of(*phase)) } {} (phase.word()) } " "
+                            (key(colour_of(*phase), sign_of(*phase), phase.word()))
                         }
+                        @if timeline.spans.iter().any(|span| !span.is_through) { (key(STUCK.0, STUCK.1, STUCK.2)) }
                     }
                 }
                 (table(timeline))
@@ -53,33 +62,55 @@ fn row<'a>(timeline: &'a Timeline, host: &'a HostName) -> (&'a str, Vec<&'a Time
     (host.as_str(), timeline.spans.iter().filter(|span| span.host.as_ref() == Some(host)).collect())
 }
 
+/// A sign of the picture, and what it means.
+fn key(class: &str, sign: &str, meaning: &str) -> Markup {
+    html! { span.key { span class={ "swatch " (class) } aria-hidden="true" { (sign) } (meaning) } " " }
+}
+
 fn bar(name: &str, spans: &[&TimelineSpan], worked: Duration) -> Markup {
     let units = |time: Duration| (time.as_micros() * WIDTH).checked_div(worked.as_micros()).unwrap_or(0).min(WIDTH);
-    let said =
-        |span: &TimelineSpan| format!("{} {}", span.phase.word(), words::span(span.to.saturating_sub(span.from)));
+    let said = |span: &TimelineSpan| {
+        let word = span.phase.word();
+        if span.is_through {
+            format!("{word} {}", words::span(span.to.saturating_sub(span.from)))
+        } else {
+            format!("{word}: {}", STUCK.2)
+        }
+    };
     let all: Vec<String> = spans.iter().map(|span| said(span)).collect();
     let label =
         if all.is_empty() { format!("{name}: no part of its own") } else { format!("{name}: {}", all.join(", ")) };
     html! {
-        svg.bar role="img" aria-label=(label) viewBox={ "0 0 " (WIDTH) " 20" } preserveAspectRatio="none" {
+        svg.bar role="img" aria-label=(label) {
             @for span in spans {
                 @let from = units(span.from).min(WIDTH - LEAST);
-                @let width = (units(span.to).saturating_sub(from)).max(LEAST);
+                @let width = units(span.to).saturating_sub(from);
+                @let width = if width > LEAST + GAP { width - GAP } else { LEAST };
                 @let (top, height) = rows_of(span.phase);
-                rect class=(colour_of(span.phase)) x=(from) y=(top) width=(width) height=(height) {
+                @let passed = (colour_of(span.phase), sign_of(span.phase));
+                @let (class, sign) = if span.is_through { passed } else { (STUCK.0, STUCK.1) };
+                rect class=(class) x=(percent(from)) y=(top) width=(percent(width)) height=(height) {
                     title { (said(span)) }
+                }
+                @if width >= SIGNED {
+                    text x=(percent(from + width / 2)) y=(top + height / 2) text-anchor="middle"
+                        dominant-baseline="central" { (sign) }
                 }
             }
         }
     }
 }
 
-/// Where a stretch begins, and how high it is: build and survey go on side by side.
+fn percent(units: u128) -> String {
+    format!("{}.{}%", units / 10, units % 10)
+}
+
+/// The top of a stretch, and how high it is: build and survey go on side by side.
 fn rows_of(phase: Phase) -> (u8, u8) {
     match phase {
-        Phase::Build => (1, 9),
-        Phase::Survey => (10, 9),
-        _ => (1, 18),
+        Phase::Build => (1, 12),
+        Phase::Survey => (15, 12),
+        _ => (1, 26),
     }
 }
 
@@ -107,7 +138,7 @@ fn table(timeline: &Timeline) -> Markup {
                                     @match took {
                                         Took::Nothing => td.faint { "no part of its own" },
                                         Took::Passed(time) => td { (words::span(*time)) },
-                                        Took::Stuck => td class=(class_of(Some(Tone::Bad))) { "did not get through" },
+                                        Took::Stuck => td class=(class_of(Some(Tone::Bad))) { (STUCK.2) },
                                     }
                                 }
                             }
@@ -120,19 +151,26 @@ fn table(timeline: &Timeline) -> Markup {
 }
 
 /// The phase's name in the style sheet.
-fn colour_of(phase: Phase) -> &'static str {
+pub(super) fn colour_of(phase: Phase) -> &'static str {
     match phase {
         Phase::Build => "build",
-        Phase::Survey | Phase::Ask => "survey",
+        Phase::Survey => "survey",
         Phase::Copy => "copy",
         Phase::Baseline => "baseline",
-        Phase::Arm | Phase::TakeOver => "arm",
+        Phase::Arm => "arm",
         Phase::Test => "test",
         Phase::Verify => "verify",
         Phase::Decide => "decide",
         Phase::Switch => "switch",
         Phase::Disarm => "disarm",
         Phase::RollBack => "roll-back",
+        Phase::TakeOver => "take-over",
         Phase::Reboot => "reboot",
+        Phase::Ask => "ask",
     }
+}
+
+/// What stands in a stretch: the first two letters of the phase, which no two have in common.
+pub(super) fn sign_of(phase: Phase) -> &'static str {
+    phase.word().get(..2).unwrap_or_default()
 }
