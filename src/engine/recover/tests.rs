@@ -947,12 +947,12 @@ async fn without_a_record_a_host_that_is_silent_in_its_trial_is_waited_for_and_o
     let Recovered::Rolling(RollingEnded { hosts, .. }) = recovered else { panic!("{recovered:?}") };
     assert_eq!(hosts.get(&HostName::new("vps").unwrap()), Some(&FoundRolling::RebootDone));
     let (told, _) = told_by([("home", home()), ("vps", Vec::new())], &request(), &mut Records::default()).await;
-    assert_eq!(told, ["silent-in-recovery", "waits-for-rebooted", "reboot-not-begun"]);
+    assert_eq!(told, ["silent-in-recovery", "waits-for-rebooted", "reboot-not-begun", "away-from-reboot"]);
     // A person does not want it to be waited for.
     let without = [HostName::new("vps").unwrap()].into();
     let left_out = RecoverRequest { without, ..request() };
     let (told, _) = told_by([("home", home()), ("vps", Vec::new())], &left_out, &mut Records::default()).await;
-    assert_eq!(told, ["silent-in-recovery", "reboot-not-begun"]);
+    assert_eq!(told, ["silent-in-recovery", "reboot-not-begun", "away-from-reboot"]);
 }
 
 /// The push's guards do not wait for a clean-up that is refused while they are armed.
