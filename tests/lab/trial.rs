@@ -1,6 +1,6 @@
 //! A rolling reboot that tries a new system once, before that is what a reboot brings.
 
-use fleetdeploy::event::{Event, HostOutcome, Outcome};
+use fleetdeploy::event::{Event, HostOutcome, Outcome, Phase};
 use pretty_assertions::assert_eq;
 
 use crate::fleet::{Fleet, Setup};
@@ -135,6 +135,7 @@ fn a_firmware_that_forgets_the_next_boot_brings_the_old_system_and_that_is_said(
     demanded
         .assert_says(Some("vps"), &["with --trial nothing is rebooted into untried", "seems to forget EFI variables"]);
     assert!(!demanded.guard_was_armed("vps"));
+    assert!(!demanded.has(|event| matches!(event, Event::PhaseStarted { phase: Phase::Copy })), "nothing was copied");
     assert_eq!((fleet.boots("vps"), fleet.standing("vps").current), (2, old));
     let pushed = fleet.push(&push);
     pushed.assert_ended(0, Outcome::Committed);
