@@ -11,7 +11,7 @@ use fleetdeploy::local::process::Invocation;
 use pretty_assertions::assert_eq;
 
 const SYSTEM: &str = "/nix/store/0gv1yx3wnyzhi0bjgjbmvxy7qnzwzw5h-nixos-system-vps-1";
-const READER: [&str; 10] = [
+const READER: [&str; 11] = [
     "lib.sh",
     "traces.sh",
     "boot.sh",
@@ -21,6 +21,7 @@ const READER: [&str; 10] = [
     "boot_files.sh",
     "boot_trial.sh",
     "boot_once.sh",
+    "witness.sh",
     "boot_once_grub.sh",
 ];
 

@@ -76,6 +76,51 @@ impl TrialRefusal {
         all
     }
 
+    /// Returns whether no other system cures it: it belongs to the machine, its firmware, or what was booted there.
+    #[must_use]
+    pub fn is_of_machine(&self) -> bool {
+        match self {
+            Self::TrialLoaderUnfit { .. }
+            | Self::TrialVariablesMissing
+            | Self::TrialOtherLoaderStarted
+            | Self::TrialVariablesForgotten
+            | Self::TrialDefaultByVariable { .. }
+            | Self::TrialGrubOnBios
+            | Self::TrialGrubMirrored
+            | Self::TrialGrubEnvironmentOn { .. }
+            | Self::TrialGrubMenuOnFat { .. }
+            | Self::TrialMachineUnknown { .. }
+            | Self::TrialMachineConfidential { .. }
+            | Self::TrialDiskAsks { .. }
+            // The inventory says so, also of the system that comes.
+            | Self::TrialGuardSwitchesBack
+            // The installer of what was booted writes the menu that a trial is started from.
+            | Self::TrialGrubReadsNone => true,
+            Self::TrialBootNotKnown
+            | Self::TrialVariablesReadOnly
+            | Self::TrialImageSigned
+            | Self::TrialGrubSaves
+            | Self::TrialGrubNotOnce
+            | Self::TrialGrubEnvironmentMissing { .. }
+            | Self::TrialGrubDefaultBehind
+            | Self::TrialGrubsDiffer
+            | Self::TrialGeneratorMasked
+            | Self::TrialKexecLoaded
+            | Self::TrialLoaderChanges { .. }
+            | Self::TrialLineUnknown
+            | Self::TrialImportsNone
+            | Self::TrialCrashKernel
+            | Self::TrialInitrdLonger { .. }
+            | Self::TrialGuardMountedLate { .. }
+            | Self::TrialNotOnMenu { .. }
+            | Self::TrialFilesNotCompared { .. }
+            | Self::TrialUpgradeDue { .. }
+            | Self::TrialSystemdTooOld { .. }
+            | Self::TrialLineTooLong { .. }
+            | Self::TrialAnswerUnknown { .. } => false,
+        }
+    }
+
     fn of_lack(lack: &TrialLack) -> Self {
         match lack {
             TrialLack::NoVariables => Self::TrialVariablesMissing,
@@ -125,8 +170,10 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::decide::reboot::trial::hindrance_before;
     use crate::decide::status::tests::{fleet, well};
     use crate::event::reason::Worded as _;
+    use crate::event::reason::trying::TryingReason;
     use crate::facts::systems::NextBoot;
     use crate::facts::trial::{TrialFacts, TrialMeans};
     use crate::inventory::model::Fleet;
@@ -168,6 +215,28 @@ mod tests {
                 assert!(text.contains(by) && text.ends_with(rest) && text.contains(" min even"), "{text}");
             }
         }
+    }
+
+    /// What is pushed may bring what the system that runs lacks, and no other firmware.
+    #[test]
+    fn a_push_is_refused_beforehand_only_for_what_no_other_system_brings() {
+        let lacking = |lacks: &[TrialLack]| {
+            let mut facts = well().facts;
+            facts.trial.lacks = lacks.to_vec();
+            facts
+        };
+        let machine = lacking(&[TrialLack::Kexec, TrialLack::Forgets]);
+        let system = lacking(&[TrialLack::NoGenerator, TrialLack::ImportsNone]);
+        let host = &lab().hosts[0];
+        let stays = hindrance_before(host, &machine, false);
+        assert_eq!(stays, Some((TrialRefusal::TrialVariablesForgotten.into(), true)));
+        let (cause, stays) = hindrance_before(host, &system, false).unwrap();
+        assert_eq!((cause, stays), (TrialRefusal::TrialGeneratorMasked.into(), false));
+        assert_eq!(hindrance_before(host, &system, true), Some((TryingReason::NobodyJudges.into(), true)));
+        assert_eq!(hindrance_before(host, &lacking(&[]), false), None);
+        crate::codes::keep_judged(Some(TryingReason::MayNotBeTried {
+            cause: TrialRefusal::TrialGeneratorMasked.into(),
+        }));
     }
 
     /// What the host says is in the way, and what is said of that; each alone, and all of them with words of their own.

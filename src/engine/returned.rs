@@ -26,6 +26,7 @@ use crate::decide::vocabulary::{Entry, Signal};
 use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::leftover::Left;
+use crate::event::reason::reboot::RebootActivity;
 use crate::event::reason::recover::{CleaningUp, RecoverReason};
 use crate::event::reason::trying::TryingReason;
 use crate::event::stream::Events;
@@ -33,6 +34,9 @@ use crate::event::{Event, GUARD_TRACE, Outcome};
 use crate::facts::plan::Plan;
 use crate::facts::traces::is_of_guard;
 use crate::inventory::model::{Fleet, Host, HostName};
+
+/// What a push has cleaned away on a host, for its log.
+const CLEANED: &str = "cleaned";
 
 /// The runs that were ended without hosts of this push, which are back on old; and by host what their guards have
 /// written there.
@@ -52,19 +56,22 @@ pub(super) struct Leftovers {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct TrialAtRest {
     host: HostName,
-    boot_id: String,
     run: String,
 }
 
 impl TrialAtRest {
+    /// A witness keeps it: this push does not wait for a host that it does not change.
     fn all(view: &Surveyed<'_>) -> Vec<Self> {
+        if !view.selected {
+            return Vec::new();
+        }
         let (standing, host) = (&view.facts.standing, &view.host.name);
         let is_still = standing.systems.known_boot_default().is_some() && standing.systems.agree();
         let at_rest = |run: &&String| {
             is_still && TrialLeft::of(run, standing).is_some_and(|left| left.remedy() == TrialRemedy::Clean)
         };
         let runs = standing.trial.survivors.iter().map(|survivor| &survivor.run).filter(at_rest);
-        let of = |run: &String| Self { host: host.clone(), boot_id: standing.boot_id.clone(), run: run.clone() };
+        let of = |run: &String| Self { host: host.clone(), run: run.clone() };
         runs.map(of).collect()
     }
 }
@@ -138,19 +145,27 @@ impl Leftovers {
         let_go_all(surveyor, over.collect()).await;
         let cleanings = trials.iter().filter_map(|left| {
             let host = fleet.hosts.iter().find(|host| host.name == left.host)?;
-            let cleaning = surveyor.mend_trial(host, &left.run, &left.boot_id, TrialRemedy::Clean, "");
+            // No installer runs there: it stands on one system.
+            let within = host.limits.connect + host.limits.step;
+            events.publish(Event::moved_within(&host.name, RebootActivity::CleaningTrial, within));
+            let cleaning = surveyor.clean_trial(host, &left.run, "", within);
             Some(cleaning.map(move |answer| (left, answer)))
         });
         let tidied = tokio::select! {
             tidied = futures::future::join_all(cleanings) => tidied,
             signal = shutdown.requested() => return Err(signal),
         };
-        for (TrialAtRest { host, run, .. }, answer) in tidied {
-            let told = match answer {
-                Ok(()) => TryingReason::TrialCleaned { run: run.clone(), cause: None },
-                Err(cause) => TryingReason::TrialRemains { cause: cause.into() },
-            };
-            events.publish(Event::warned(Some(host), told));
+        for (TrialAtRest { host, run }, answer) in tidied {
+            match answer {
+                Ok(()) => {
+                    let cleaned = TryingReason::TrialCleaned { run: run.clone(), cause: None };
+                    let (what, lines) = (CLEANED.to_owned(), vec![cleaned.to_string()]);
+                    events.publish(Event::Logged { host: host.clone(), what, lines });
+                }
+                Err(cause) => {
+                    events.publish(Event::warned(Some(host), TryingReason::TrialRemains { cause: cause.into() }));
+                }
+            }
         }
         for (run, hosts) in returned {
             for event in looking(fleet, skipped, run) {
@@ -472,10 +487,13 @@ mod tests {
         let events = Events::new(None);
         let (told, heard) = std::sync::mpsc::channel();
         let listener = events.listen("test", move |line| {
-            if let Event::Warned { host, text } = &line.event {
-                let host = host.clone().unwrap_or_else(|| name("nobody"));
-                told.send((host, text.code().unwrap_or_default().to_owned())).map_err(io::Error::other)?;
-            }
+            let (host, said) = match &line.event {
+                Event::Warned { host, text } => (host.clone(), text.code().unwrap_or_default().to_owned()),
+                Event::Logged { host, what, lines } if what == CLEANED => (Some(host.clone()), lines.concat()),
+                Event::HostMoved { host, doing, within_ms: Some(_), .. } => (Some(host.clone()), doing.clone()),
+                _ => return Ok(()),
+            };
+            told.send((host.unwrap_or_else(|| name("nobody")), said)).map_err(io::Error::other)?;
             Ok(())
         });
         let fleet = crate::engine::recover::tests::fleet();
@@ -543,7 +561,9 @@ mod tests {
             change(&mut facts.standing);
             let host = &fleet.hosts[0];
             let times = Times::of(host, fleet.settle, fleet.steady());
-            Leftovers::of("lab", &[Surveyed { host, selected: true, facts: &facts, new: None, times }])
+            let of = |selected| Leftovers::of("lab", &[Surveyed { host, selected, facts: &facts, new: None, times }]);
+            assert_eq!(of(false), Leftovers::default(), "of a witness");
+            of(true)
         };
         let armed = GuardState::Armed { run: RUN.to_owned(), deadline: 2000 };
         assert_eq!(left(&|at| at.guard = armed.clone()), Leftovers::default());
@@ -552,7 +572,8 @@ mod tests {
         let leftovers = left(&|_| ());
         assert_eq!(leftovers.trials.len(), 1);
         let (told, _) = clears_all(leftovers, all(&facts(&[])), false).await;
-        assert_eq!(told, [(name("vps"), "trial-cleaned".to_owned())]);
+        let cleaned = format!("what a trial of run {RUN} had left here is cleaned away");
+        assert_eq!(told, [(name("vps"), "cleaning up after its trial".to_owned()), (name("vps"), cleaned)]);
     }
 
     /// Whoever began the rolling reboot ends it; the push goes on all the same.

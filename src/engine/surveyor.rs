@@ -1,6 +1,7 @@
 //! Brings a recovery to its hosts: over ssh, or into a world of the tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -48,6 +49,18 @@ pub trait Surveyor: Send + Sync {
         std::future::ready(Ok(())).boxed()
     }
 
+    /// Cleans away what a trial has left, within this time. The worlds of the tests have none.
+    fn clean_trial<'a>(
+        &'a self,
+        host: &'a Host,
+        run: &'a str,
+        why: &'a str,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<(), Cause>> {
+        let _ = (host, run, why, within);
+        std::future::ready(Ok(())).boxed()
+    }
+
     /// Returns the hosts as the driver needs them.
     fn hosts(&self, orders: Orders) -> Arc<Self::Hosts>;
 
@@ -67,6 +80,20 @@ pub(super) async fn let_go_all<'a>(surveyor: &impl Surveyor, over: Vec<(&'a Host
 /// Reaches the hosts over the masters of a recovery.
 pub(super) struct SshSurveyor {
     pub(super) reach: Arc<Reach>,
+}
+
+impl SshSurveyor {
+    /// Has a host take a step, within this time.
+    async fn take(&self, host: &Host, step: RemoteStep, limit: Duration) -> Result<(), Cause> {
+        match within(&BootClock, limit, self.reach.run(&host.name, &step.script(), limit)).await {
+            Some(Ok(raw)) => match answer::step_answer(&raw.lines) {
+                Ok(answer) => Cause::of_outcome(answer.outcome).map_or(Ok(()), Err),
+                Err(error) => Err(Cause::from(&error)),
+            },
+            Some(Err(error)) => Err(Cause::from(&error)),
+            None => Err(Cause::SilentTooLong { waited: limit }),
+        }
+    }
 }
 
 impl Surveyor for SshSurveyor {
@@ -99,24 +126,26 @@ impl Surveyor for SshSurveyor {
         remedy: TrialRemedy,
         why: &'a str,
     ) -> BoxFuture<'a, Result<(), Cause>> {
-        let (run, boot_id, why) = (run.to_owned(), boot_id.to_owned(), why.to_owned());
-        let step = match remedy {
-            TrialRemedy::Tend => RemoteStep::Tend { run, boot_id },
-            TrialRemedy::Clean => RemoteStep::CleanTrial { run, why },
-            TrialRemedy::Wait => return std::future::ready(Ok(())).boxed(),
-        };
-        async move {
-            let limit = host.limits.connect + host.limits.step + host.limits.switch.max(CLEANING);
-            match within(&BootClock, limit, self.reach.run(&host.name, &step.script(), limit)).await {
-                Some(Ok(raw)) => match answer::step_answer(&raw.lines) {
-                    Ok(answer) => Cause::of_outcome(answer.outcome).map_or(Ok(()), Err),
-                    Err(error) => Err(Cause::from(&error)),
-                },
-                Some(Err(error)) => Err(Cause::from(&error)),
-                None => Err(Cause::SilentTooLong { waited: limit }),
+        let limit = host.limits.connect + host.limits.step + host.limits.switch.max(CLEANING);
+        match remedy {
+            TrialRemedy::Tend => {
+                let step = RemoteStep::Tend { run: run.to_owned(), boot_id: boot_id.to_owned() };
+                self.take(host, step, limit).boxed()
             }
+            TrialRemedy::Clean => self.clean_trial(host, run, why, limit),
+            TrialRemedy::Wait => std::future::ready(Ok(())).boxed(),
         }
-        .boxed()
+    }
+
+    fn clean_trial<'a>(
+        &'a self,
+        host: &'a Host,
+        run: &'a str,
+        why: &'a str,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<(), Cause>> {
+        let step = RemoteStep::CleanTrial { run: run.to_owned(), why: why.to_owned() };
+        self.take(host, step, within).boxed()
     }
 
     fn hosts(&self, orders: Orders) -> Arc<SshHosts> {

@@ -10,7 +10,7 @@ use crate::tree::Tree;
 
 /// Shell and awk; both must be here, for a table that was run under half of them proves half.
 const KINDS: [(&str, &str); 2] = [("dash", "mawk"), ("bash", "gawk")];
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     "lib.sh",
     "boot.sh",
     "boot_systemd.sh",
@@ -19,6 +19,7 @@ const SCRIPTS: [&str; 9] = [
     "boot_files.sh",
     "boot_trial.sh",
     "boot_once.sh",
+    "witness.sh",
     "boot_once_grub.sh",
 ];
 

@@ -14,9 +14,11 @@ const WATCHDOG_STATE: &str = "sys/class/watchdog/watchdog0/state";
 const OTHER_BOOT: &str = "00000000-0000-4000-8000-000000000000";
 pub(super) const ARM: &str = "r-1 ada@laptop BOOT 1020 A B 300 900 - LIB GUARD BEGIN";
 
-const STEPS: [&str; 4] = ["lib.sh", "boot.sh", "boot_once.sh", "trials.sh"];
-const GUARD: [&str; 7] = ["lib.sh", "boot.sh", "boot_once.sh", "trials.sh", "restore.sh", "guard.sh", "guard_trial.sh"];
-const JOB: [&str; 7] = ["lib.sh", "boot.sh", "boot_once.sh", "trials.sh", "restore.sh", "job.sh", "job_trial.sh"];
+const STEPS: [&str; 5] = ["lib.sh", "boot.sh", "boot_once.sh", "witness.sh", "trials.sh"];
+const GUARD: [&str; 8] =
+    ["lib.sh", "boot.sh", "boot_once.sh", "witness.sh", "trials.sh", "restore.sh", "guard.sh", "guard_trial.sh"];
+const JOB: [&str; 8] =
+    ["lib.sh", "boot.sh", "boot_once.sh", "witness.sh", "trials.sh", "restore.sh", "job.sh", "job_trial.sh"];
 
 /// systemd-boot, as far as it is not its entries: what its files and variables say is in files of the test's own.
 const LOADER: &str = r#"
@@ -195,7 +197,7 @@ pub(super) fn reboot(host: &Host, system: &str, line: &str) {
 
 async fn begin(host: &Host) -> bool {
     let words = format!("(main \"$root/{FOLDER}\")");
-    let files = ["lib.sh", "boot.sh", "boot_once.sh", "trials.sh", "begin.sh"];
+    let files = ["lib.sh", "boot.sh", "boot_once.sh", "witness.sh", "trials.sh", "begin.sh"];
     let finished = host.run("sh", &files, &words).await;
     assert_eq!(finished.stderr_text(), "");
     finished.succeeded()
@@ -540,17 +542,50 @@ async fn a_guard_that_is_to_go_sets_the_next_boot_and_reboots_as_often_as_it_is_
 const WITNESS: &str = "sys/firmware/efi/efivars/FleetdeployWitness-5c0f4b6e-9d0a-4a52-8f0e-2b7f6f0c3d41";
 const FORGETS: &str = "nix/var/nix/gcroots/fleetdeploy/.trial/forgets";
 
-/// The next boot is gone in each of these boots, and only one of them tells why.
+/// What stands in the firmware's variables, and the clock.
+fn has_firmware(host: &Host) {
+    host.write(&variable("LoaderInfo"), utf16("systemd-boot 257.13"));
+    host.write(&variable("LoaderFirmwareInfo"), utf16("Some BIOS 1.0"));
+    host.program("date", "exec cat \"$FLEETDEPLOY_ROOT/now\"");
+    host.write("now", "1000000\n");
+}
+
+/// The next boot is gone in each of these boots, and only two of them tell why.
 #[tokio::test]
 async fn a_firmware_that_forgets_is_known_by_a_variable_that_no_loader_takes() {
-    let boots: [(bool, Change); 5] = [
+    let boots: [(bool, Change); 10] = [
         (true, |host| host.remove(WITNESS)),
+        // Another version of the loader is the same firmware.
+        (true, |host| {
+            host.remove(WITNESS);
+            host.write(&variable("LoaderInfo"), utf16("systemd-boot 258"));
+        }),
         // The trial was booted, and crashed.
         (false, |_| {}),
+        // It hung in what it had booted, and lost its variables with its power.
+        (false, |host| {
+            host.remove(WITNESS);
+            host.write(&format!("{FOLDER}/started"), "");
+        }),
+        // It hung before that could be said, until somebody came.
+        (false, |host| {
+            host.remove(WITNESS);
+            host.write("now", "1000900\n");
+        }),
+        // Nobody knows when that was.
+        (false, |host| {
+            host.remove(WITNESS);
+            host.write("now", "20\n");
+        }),
+        // What was asked is not the firmware that answers.
+        (false, |host| {
+            host.remove(WITNESS);
+            host.write(&variable("LoaderFirmwareInfo"), utf16("Some BIOS 1.1"));
+        }),
         // No variable can be read: they are not mounted, or another loader has started it.
         (false, |host| {
             host.remove(WITNESS);
-            host.remove(&variable("LoaderInfo"));
+            host.remove(&variable("LoaderFirmwareInfo"));
         }),
         // It was set, and the power was cut before that was written down.
         (false, |host| host.remove(&format!("{FOLDER}/witness"))),
@@ -561,42 +596,92 @@ async fn a_firmware_that_forgets_is_known_by_a_variable_that_no_loader_takes() {
     ];
     for (at, (forgets, change)) in boots.into_iter().enumerate() {
         let host = going().await;
-        host.write(&variable("LoaderInfo"), utf16("systemd-boot 257.13"));
-        host.write(&variable("LoaderFirmwareInfo"), utf16("Some BIOS 1.0"));
+        has_firmware(&host);
         for _ in 0..2 {
             guard(&host, "bash", FIRE).await;
             assert_eq!(host.text("log").lines().last(), Some("REBOOT"));
-            assert_eq!(std::fs::read(host.path(WITNESS)).unwrap(), b"\x07\0\0\0kept");
-            assert!(exists(&host, &format!("{FOLDER}/witness")));
+            let variable = std::fs::read(host.path(WITNESS)).unwrap();
+            assert_eq!(variable, format!("\u{7}\0\0\0{BOOT_ID}").as_bytes());
+            let asked = format!("Some_BIOS_1.0 1000000 {BOOT_ID}\n");
+            assert_eq!(host.text(&format!("{FOLDER}/witness")), asked, "named before the reboot");
         }
         reboot(&host, A, "");
+        host.write("now", "1000100\n");
         change(&host);
         for _ in 0..2 {
             assert_eq!(refusal(&host, "clean_trial.sh", "r-1 why").await, "");
-            assert_eq!(host.text(FORGETS), if forgets { "systemd-boot_257.13,Some_BIOS_1.0\n" } else { "" }, "{at}");
+            assert_eq!(host.text(FORGETS), if forgets { "Some_BIOS_1.0\n" } else { "" }, "{at}");
             assert!(!exists(&host, WITNESS) && !exists(&host, &format!("{FOLDER}/witness")), "{at}");
+            assert!(!exists(&host, &format!("{FOLDER}/started")), "{at}");
         }
     }
     // The next trial looks, too, where nobody has cleaned; and one that is kept has shown that it takes them.
     let host = held().await;
+    has_firmware(&host);
     let older = "nix/var/nix/gcroots/fleetdeploy/.trial/r-0";
     host.write(&format!("{older}/plan"), format!("run r-0\naction trial\nbooted {A}\ntried {B}\nold_boot {B}\n"));
-    host.write(&format!("{older}/witness"), "");
-    host.write(&variable("LoaderInfo"), utf16("systemd-boot 257.13"));
+    host.write(&format!("{older}/witness"), format!("Some_BIOS_1.0 998900 {OTHER_BOOT}\n"));
     assert_eq!(refusal(&host, "arm_trial.sh", ARM).await, "");
-    assert_eq!((exists(&host, older), host.text(FORGETS).as_str()), (false, "systemd-boot_257.13\n"));
+    assert_eq!((exists(&host, older), host.text(FORGETS).as_str()), (false, "Some_BIOS_1.0\n"));
     let host = proven().await;
-    host.write(FORGETS, "systemd-boot_257.13\n");
+    host.write(FORGETS, "Some_BIOS_1.0\n");
     assert_eq!(refusal(&host, "end_trial.sh", &format!("r-1 {OTHER_BOOT}")).await, "");
     assert_eq!(refusal(&host, "clean_trial.sh", "r-1 why").await, "");
     assert!(!exists(&host, FORGETS));
+}
+
+/// What was held against it goes by itself, also where it came of a hang and a power cut.
+#[tokio::test]
+async fn a_firmware_that_was_called_forgetful_shows_in_a_plain_reboot_whether_it_is() {
+    let forgets = async |host: &Host| {
+        let finished = host.run("sh", &STEPS, "if is_forgetful; then echo yes; else echo no; fi").await;
+        assert_eq!(finished.stderr_text(), "");
+        finished.stdout_text()
+    };
+    for (is_kept, said) in [(true, "no\n"), (false, "yes\n")] {
+        let host = held().await;
+        has_firmware(&host);
+        host.remove("run/booted-system");
+        host.link("run/booted-system", B);
+        host.write(FORGETS, "Some_BIOS_1.0\n");
+        assert_eq!(forgets(&host).await, "yes\n");
+        assert_eq!(refusal(&host, "reboot.sh", &format!("r-1 {BOOT_ID} B B B")).await, "");
+        assert!(exists(&host, WITNESS));
+        assert_eq!(forgets(&host).await, "yes\n", "before the reboot");
+        reboot(&host, B, "");
+        if !is_kept {
+            host.remove(WITNESS);
+        }
+        assert_eq!(forgets(&host).await, said);
+        assert_eq!(exists(&host, FORGETS), !is_kept);
+    }
+    // Of any other firmware nothing is asked.
+    let host = held().await;
+    has_firmware(&host);
+    host.remove("run/booted-system");
+    host.link("run/booted-system", B);
+    assert_eq!(refusal(&host, "reboot.sh", &format!("r-1 {BOOT_ID} B B B")).await, "");
+    assert!(!exists(&host, WITNESS));
+}
+
+/// The room of a firmware is small, and the next boot comes first.
+#[tokio::test]
+async fn a_witness_that_takes_the_room_of_the_next_boot_goes() {
+    let host = going().await;
+    has_firmware(&host);
+    let full =
+        format!("[ ! -e \"$FLEETDEPLOY_ROOT/{WITNESS}\" ] || exit 1; echo \"$2\" >\"$FLEETDEPLOY_ROOT/next-boot\"");
+    host.program("bootctl", &full);
+    guard(&host, "bash", FIRE).await;
+    assert_eq!((host.text("log").as_str(), host.text("next-boot").trim()), ("REBOOT\n", "fleetdeploy-trial.conf"));
+    assert!(!exists(&host, WITNESS) && !exists(&host, &format!("{FOLDER}/witness")));
 }
 
 /// A variable that cannot be written costs no trial.
 #[tokio::test]
 async fn a_guard_goes_without_the_witness_that_it_cannot_call() {
     let host = going().await;
-    host.write(&variable("LoaderInfo"), utf16("systemd-boot 257.13"));
+    has_firmware(&host);
     host.write(&format!("{WITNESS}/full"), "a folder, which nobody writes into");
     guard(&host, "bash", FIRE).await;
     assert_eq!((host.text("log").as_str(), host.text("next-boot").trim()), ("REBOOT\n", "fleetdeploy-trial.conf"));
@@ -683,6 +768,7 @@ async fn the_boot_of_a_trial_arms_the_guard_from_what_outlived_the_reboot() {
     let host = registered().await;
     reboot(&host, B, "fleetdeploy.trial=r-1 panic=30");
     assert!(begin(&host).await);
+    assert!(exists(&host, &format!("{FOLDER}/started")), "its next boot was not forgotten");
     assert_eq!(token(&host), "armed-900", "counted from the start of the boot, and not from now");
     assert_eq!(host.text("run/fleetdeploy/lease"), "r-1 99999999999999 ada@laptop\n");
     let plan = host.text("run/fleetdeploy/plan");

@@ -11,12 +11,30 @@ const ENVIRONMENT: &str = "boot/grub/grubenv";
 const OURS: &str = "boot/grub/fleetdeploy.cfg";
 const HOOK: &str = "if [ -s $prefix/fleetdeploy.cfg ]; then source $prefix/fleetdeploy.cfg; fi";
 
-const STEPS: [&str; 7] =
-    ["lib.sh", "boot.sh", "boot_once.sh", "boot_once_grub.sh", "trials.sh", "restore.sh", "waiting.sh"];
-const GUARD: [&str; 8] =
-    ["lib.sh", "boot.sh", "boot_once.sh", "boot_once_grub.sh", "trials.sh", "restore.sh", "guard.sh", "guard_trial.sh"];
-const JOB: [&str; 8] =
-    ["lib.sh", "boot.sh", "boot_once.sh", "boot_once_grub.sh", "trials.sh", "restore.sh", "job.sh", "job_trial.sh"];
+const STEPS: [&str; 8] =
+    ["lib.sh", "boot.sh", "boot_once.sh", "witness.sh", "boot_once_grub.sh", "trials.sh", "restore.sh", "waiting.sh"];
+const GUARD: [&str; 9] = [
+    "lib.sh",
+    "boot.sh",
+    "boot_once.sh",
+    "witness.sh",
+    "boot_once_grub.sh",
+    "trials.sh",
+    "restore.sh",
+    "guard.sh",
+    "guard_trial.sh",
+];
+const JOB: [&str; 9] = [
+    "lib.sh",
+    "boot.sh",
+    "boot_once.sh",
+    "witness.sh",
+    "boot_once_grub.sh",
+    "trials.sh",
+    "restore.sh",
+    "job.sh",
+    "job_trial.sh",
+];
 /// The files of the systems are not there; all else is as it is on a host.
 const WHOLE: &str = "look_at_boot_files() { boot_files=whole; }";
 

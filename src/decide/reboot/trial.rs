@@ -15,7 +15,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::trying::TryingReason;
 use crate::facts::store_path::StorePath;
 
-pub use sight::{ToTry, TrialPlan, TrialSight, TrialWish, hindrance, said_once};
+pub use sight::{ToTry, TrialPlan, TrialSight, TrialWish, hindrance_before, said_once};
 
 /// An order for the driver. One is under way at a time; each has one answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Preview, Push};
 use crate::decide::preflight;
-use crate::decide::reboot::trial::{TrialWish, hindrance};
+use crate::decide::reboot::trial::{TrialWish, hindrance_before};
 use crate::decide::remembered::remembered;
 use crate::decide::restless::restless;
 use crate::decide::survey::{Surveyed, Weight};
@@ -18,6 +18,7 @@ use crate::engine::returned::Leftovers;
 use crate::engine::ssh_hosts::SshHosts;
 use crate::engine::survey::FleetSurvey;
 use crate::event::forecast::NotRun;
+use crate::event::reason::any::AnyReason;
 use crate::event::reason::push::PushNote;
 use crate::event::reason::refusal::Refusal;
 use crate::event::reason::trying::TryingReason;
@@ -75,6 +76,7 @@ impl Push<'_> {
             self.inquiry.tell(Event::warned(None, shortened));
         }
         if changes {
+            self.demand_trials_before_copies(&views).await?;
             self.bring(&views).await?;
         }
         if self.request.reboot.is_some() {
@@ -153,23 +155,54 @@ impl Push<'_> {
         refuse_if(findings.iter().any(|finding| finding.weight == Weight::Refusal), Refusal::HostNotTouchable)
     }
 
-    /// Refuses where a host that is not to be rebooted untried cannot try its new system: after the commit that would
-    /// come too late. What shows itself only then is refused then.
+    /// Refuses where a host that is not to be rebooted untried can never try what is pushed: after the commit that
+    /// would come too late. What belongs to the system that runs is said, and judged again once the new one runs.
     fn demand_trials(&self, views: &[Surveyed<'_>]) -> Phased<()> {
-        if self.request.reboot != Some(TrialWish::Demanded) {
-            return Ok(());
-        }
-        let machine = OwnMachine::read();
-        let to_reboot = lock(&self.need_reboot).clone();
         let mut is_refused = false;
-        for Surveyed { host, facts, .. } in views.iter().filter(|view| to_reboot.contains(&view.host.name)) {
-            let is_own = machine.as_ref().is_some_and(|own| own.is(&facts.machine_id, &facts.standing.boot_id));
-            if let Some(cause) = hindrance(host, facts, is_own) {
+        let to_reboot = lock(&self.need_reboot).clone();
+        for (view, cause, stays) in self.hindered(views) {
+            let name = &view.host.name;
+            if !to_reboot.contains(name) {
+                continue;
+            }
+            if stays {
                 is_refused = true;
-                self.inquiry.tell(Event::failed(Some(&host.name), TryingReason::TrialDemanded { cause }));
+                self.inquiry.tell(Event::failed(Some(name), TryingReason::TrialDemanded { cause }));
+            } else {
+                self.inquiry.warn(Some(name), TryingReason::MayNotBeTried { cause });
             }
         }
         refuse_if(is_refused, Refusal::HostNotTouchable)
+    }
+
+    /// The same of those of which it is known without a copy that they will need a reboot.
+    async fn demand_trials_before_copies(&self, views: &[Surveyed<'_>]) -> Phased<()> {
+        let mut is_refused = false;
+        for (view, cause, _) in self.hindered(views).into_iter().filter(|(view, _, stays)| *stays && view.changes()) {
+            let Some(new) = view.new else { continue };
+            let parts = self.inquiry.compare_one(view, new).await.reboot_for;
+            if parts.is_some_and(|parts| !parts.is_empty()) {
+                is_refused = true;
+                self.inquiry.tell(Event::failed(Some(&view.host.name), TryingReason::TrialDemanded { cause }));
+            }
+        }
+        refuse_if(is_refused, Refusal::HostNotTouchable)
+    }
+
+    /// Returns the hosts that are not to be rebooted untried and could not try now what is pushed; why, and whether that
+    /// stays so.
+    fn hindered<'a>(&self, views: &'a [Surveyed<'a>]) -> Vec<(&'a Surveyed<'a>, AnyReason, bool)> {
+        if self.request.reboot != Some(TrialWish::Demanded) {
+            return Vec::new();
+        }
+        let machine = OwnMachine::read();
+        let hindered = |view: &'a Surveyed<'a>| {
+            let facts = view.facts;
+            let is_own = machine.as_ref().is_some_and(|own| own.is(&facts.machine_id, &facts.standing.boot_id));
+            let (cause, stays) = hindrance_before(view.host, facts, is_own)?;
+            Some((view, cause, stays))
+        };
+        views.iter().filter_map(hindered).collect()
     }
 
     /// Takes units that made an earlier run roll back out of those that had failed before this run: that run broke

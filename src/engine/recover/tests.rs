@@ -927,6 +927,34 @@ async fn a_trial_that_nobody_drives_is_waited_for_and_says_how_it_ended() {
     }
 }
 
+/// Its run holds the others, and nobody has a record of whom it has sent away.
+#[tokio::test]
+async fn without_a_record_a_host_that_is_silent_in_its_trial_is_waited_for_and_one_that_stays_away_is_not_for_ever() {
+    let held = || {
+        let mut facts = held(&[]);
+        facts.standing.rolling.as_mut().unwrap().left = 2000;
+        Some(facts)
+    };
+    let home = || std::iter::repeat_with(held).take(4).collect::<Vec<_>>();
+    let kept = tried(|standing| {
+        standing.guard = GuardState::None;
+        standing.trial.survivors[0].proven = true;
+        standing.systems = Systems::all(&standing.booted);
+    });
+    let answers = || [("home", home()), ("vps", vec![None, None, Some(tried(|_| ())), None, Some(kept.clone())])];
+    let (told, recovered) = told_by(answers(), &request(), &mut Records::default()).await;
+    assert_eq!(told, ["silent-in-recovery", "waits-for-rebooted", "still-in-trial", "reboot-not-begun", "reboot-done"]);
+    let Recovered::Rolling(RollingEnded { hosts, .. }) = recovered else { panic!("{recovered:?}") };
+    assert_eq!(hosts.get(&HostName::new("vps").unwrap()), Some(&FoundRolling::RebootDone));
+    let (told, _) = told_by([("home", home()), ("vps", Vec::new())], &request(), &mut Records::default()).await;
+    assert_eq!(told, ["silent-in-recovery", "waits-for-rebooted", "reboot-not-begun", "away-from-reboot"]);
+    // A person does not want it to be waited for.
+    let without = [HostName::new("vps").unwrap()].into();
+    let left_out = RecoverRequest { without, ..request() };
+    let (told, _) = told_by([("home", home()), ("vps", Vec::new())], &left_out, &mut Records::default()).await;
+    assert_eq!(told, ["silent-in-recovery", "reboot-not-begun", "away-from-reboot"]);
+}
+
 /// The push's guards do not wait for a clean-up that is refused while they are armed.
 #[tokio::test]
 async fn what_is_left_of_a_trial_keeps_no_push_from_being_recovered() {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::reboot::RollingClaim;
 use super::{LOOK_PAUSE, RecoveryRun, RollingEnded, SurveyedHosts};
 use crate::decide::reboot::trial::left::{TrialLeft, TrialRemedy};
 use crate::decide::reboot::trial::times::{SETTLE_AFTER_BOOT, TrialTimes};
@@ -29,6 +30,13 @@ struct Mended {
     told: BTreeSet<Option<HostName>>,
 }
 
+/// Hosts that may be on their way in a rolling reboot of which there is no record.
+struct Unseen {
+    run: String,
+    hosts: BTreeSet<HostName>,
+    wait: Duration,
+}
+
 impl<S: Surveyor> RecoveryRun<'_, S> {
     /// Ends the trial that is meant, and then its rolling reboot; `None`: there is none, or a push is to be recovered,
     /// whose guards do not wait for it. It comes before all other claims: lease and guard of the host that is tried,
@@ -45,24 +53,39 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             self.tell_of_trials(surveyed);
             return None;
         }
-        let run = match (&away, self.run_of_trial(surveyed)) {
-            (Some((known, _)), _) => known.run.clone(),
-            (None, Some(run)) => run,
-            (None, None) => {
+        let unseen = self.may_be_in_a_trial(surveyed, silent);
+        let run = match (&away, self.run_of_trial(surveyed), &unseen) {
+            (Some((known, _)), ..) => known.run.clone(),
+            (None, Some(run), _) => run,
+            (None, None, Some(unseen)) => unseen.run.clone(),
+            (None, None, None) => {
                 self.tell_of_trials(surveyed);
                 return None;
             }
         };
+        let unseen = unseen.filter(|unseen| away.is_none() && unseen.run == run);
         let start = self.clock.now();
         let longest = self.request.fleet.hosts.iter().map(|host| self.trial_times(host).back_by_itself).max();
         // An older entry of the record says that a part of it is over.
         let since = away.as_ref().map_or(Duration::ZERO, |(known, _)| known.since);
-        let until = start + longest.unwrap_or_default().saturating_sub(since);
+        let mut until = start + longest.unwrap_or_default().saturating_sub(since);
         let mut missing: BTreeSet<HostName> = away.into_iter().map(|(_, host)| host).collect();
         let mut mended = Mended::default();
+        // One that then shows itself in its trial is waited for by its own clock.
+        let (mut unseen, unseen_until) = match unseen {
+            Some(Unseen { hosts, wait, .. }) => {
+                until = until.max(start + wait);
+                self.events.publish(Event::warned(None, waits_for_rebooted(&run, &hosts, wait)));
+                mended.told.insert(None);
+                missing.clone_from(&hosts);
+                (hosts, start + wait)
+            }
+            None => (BTreeSet::new(), start),
+        };
         let mut has_waited = false;
         loop {
-            let mut goes_on = !missing.is_empty();
+            let is_unseen = |host: &HostName| unseen.contains(host) && self.clock.now() >= unseen_until;
+            let mut goes_on = missing.iter().any(|host| !is_unseen(host));
             let mut asked = missing.clone();
             for host in &self.request.fleet.hosts {
                 let Some(standing) = surveyed.get(&host.name).map(|one| one.facts.standing.clone()) else { continue };
@@ -88,6 +111,7 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             let gone = self.survey(&asked, surveyed, false).await;
             // One that was seen in it goes back meanwhile.
             surveyed.retain(|host, _| !gone.contains(host));
+            unseen.retain(|host| gone.contains(host));
             missing = gone;
         }
         if has_waited {
@@ -96,12 +120,12 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
             let gone = self.survey(&others, surveyed, false).await;
             surveyed.retain(|host, _| !gone.contains(host));
         }
-        for host in missing {
+        for host in missing.difference(&unseen) {
             let waited_s = self.clock.now().saturating_sub(start).as_secs();
             // How far its run had come with it is not known here.
             let overdue =
                 TryingReason::TrialOverdue { waited_s, was_kept: None, cause: TryingReason::NotSeenSince.into() };
-            self.events.publish(Event::failed(Some(&host), overdue));
+            self.events.publish(Event::failed(Some(host), overdue));
         }
         let Mended { mut ends, cleaned, .. } = mended;
         for (host, one) in surveyed.iter() {
@@ -247,9 +271,33 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         surveyed.values().any(|one| holds(&one.facts.standing))
     }
 
+    /// Without a record nobody knows whom a rolling reboot has sent away: where it holds others, and is to be ended, that
+    /// may be any host that does not answer. Its hold tells how long that may take: it is written anew before each
+    /// reboot, for so long and for what follows it.
+    fn may_be_in_a_trial(&self, surveyed: &SurveyedHosts, silent: &BTreeSet<HostName>) -> Option<Unseen> {
+        if self.request.known.is_some() || self.request.aim != Aim::Recover {
+            return None;
+        }
+        let RollingClaim::Ends { run, .. } = self.rolling(surveyed) else { return None };
+        let hosts: BTreeSet<HostName> = silent.difference(&self.request.without).cloned().collect();
+        let holds = surveyed.values().filter_map(|one| one.facts.standing.rolling.as_ref());
+        let left = holds.filter(|hold| hold.run == run).map(|hold| Duration::from_secs(hold.left)).max()?;
+        let follows = |host| {
+            let times = self.trial_times(host);
+            times.hold.saturating_sub(times.old_guard + times.back_by_itself)
+        };
+        let wait = left.saturating_sub(self.request.fleet.hosts.iter().map(follows).min().unwrap_or_default());
+        (!hosts.is_empty() && !wait.is_zero()).then_some(Unseen { run, hosts, wait })
+    }
+
     fn trial_times(&self, host: &Host) -> TrialTimes {
         TrialTimes::of(&host.limits, host.boot_time, self.request.fleet.settle.max(SETTLE_AFTER_BOOT))
     }
+}
+
+fn waits_for_rebooted(run: &str, hosts: &BTreeSet<HostName>, wait: Duration) -> TryingReason {
+    let hosts = hosts.iter().cloned().collect();
+    TryingReason::WaitsForRebooted { run: run.to_owned(), hosts, wait_s: wait.as_secs() }
 }
 
 fn still_in_trial(run: &str, standing: &Standing, deadline: Uptime, in_trial: bool) -> TryingReason {

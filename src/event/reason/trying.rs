@@ -23,6 +23,8 @@ pub enum TryingReason {
     },
     /// Its new system cannot be tried, and a person wants no other reboot.
     TrialDemanded { cause: AnyReason },
+    /// What runs now is in the way of a trial that a person demands; the system that is pushed may not be.
+    MayNotBeTried { cause: AnyReason },
     /// Hosts that are tried go one by one, though the waves would have taken several at a time.
     TriedOneByOne {
         #[serde(rename = "on_hosts")]
@@ -102,6 +104,14 @@ pub enum TryingReason {
         run: String,
         wait_s: u64,
     },
+    /// Hosts that do not answer may be on their way in a rolling reboot that holds the others.
+    WaitsForRebooted {
+        #[serde(rename = "of_run")]
+        run: String,
+        #[serde(rename = "on_hosts")]
+        hosts: Vec<HostName>,
+        wait_s: u64,
+    },
     /// Its guard is armed.
     StillInTrial {
         #[serde(rename = "of_run")]
@@ -112,7 +122,7 @@ pub enum TryingReason {
     },
     /// It has not answered since a recovery asks.
     NotSeenSince,
-    /// A recovery has cleaned away what a trial of another run had left.
+    /// What a trial of another run had left is cleaned away.
     TrialCleaned {
         #[serde(rename = "of_run")]
         run: String,

@@ -75,9 +75,9 @@ impl fmt::Display for TrialRefusal {
                 formatter.write_str("its EFI variables do not say that systemd-boot has started it")
             }
             Self::TrialVariablesReadOnly => formatter.write_str("its EFI variables are mounted read-only"),
-            Self::TrialVariablesForgotten => {
-                formatter.write_str("its firmware has lost EFI variables around an earlier trial")
-            }
+            Self::TrialVariablesForgotten => formatter.write_str(
+                "its firmware seems to forget EFI variables: one was gone right after the reboot into an earlier trial",
+            ),
             Self::TrialDefaultByVariable { entry } => {
                 write!(formatter, "an EFI variable chooses its boot default ({entry}), which no installer moves")
             }
@@ -179,8 +179,9 @@ impl Worded for TrialRefusal {
             }
             Self::TrialVariablesReadOnly => "`mount -o remount,rw /sys/firmware/efi/efivars` there",
             Self::TrialVariablesForgotten => {
-                "`reboot` brings new systems there untried, as with --no-trial; once the firmware keeps them, `rm \
-                 /nix/var/nix/gcroots/fleetdeploy/.trial/forgets` there"
+                "`reboot` brings new systems there untried, as with --no-trial; a reboot by it that keeps a variable \
+                 takes this back. Where the machine was switched off and on in that reboot, because the new system hung, \
+                 do not: `rm /nix/var/nix/gcroots/fleetdeploy/.trial/forgets` there"
             }
             Self::TrialGrubReadsNone => {
                 "`boot.loader.grub.extraEntries = \"if [ -s $prefix/fleetdeploy.cfg ]; then source \

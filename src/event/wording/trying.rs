@@ -20,6 +20,11 @@ impl fmt::Display for TryingReason {
                 formatter,
                 "its new system cannot be tried here first, and with --trial nothing is rebooted into untried: {cause}"
             ),
+            Self::MayNotBeTried { cause } => write!(
+                formatter,
+                "what runs now would keep its new system from being tried here first; that is judged again once the \
+                 new system runs, and with --trial it is rebooted into only if it can be tried: {cause}"
+            ),
             Self::TriedOneByOne { hosts, waves, untried } => write!(
                 formatter,
                 "{} new systems are tried, each host by itself: {waves} waves in the place of {untried}; --no-trial \
@@ -121,6 +126,12 @@ impl fmt::Display for TryingReason {
                 "a trial of run {run} is not over: its host ends it by its own clock, and is waited for, {wait_s} \
                  s at most"
             ),
+            Self::WaitsForRebooted { run, hosts, wait_s } => write!(
+                formatter,
+                "rolling reboot {run} holds the others: {} may be on its way, perhaps in a trial, and is waited for, \
+                 {wait_s} s at most; --without leaves it out",
+                super::names(hosts)
+            ),
             Self::StillInTrial { run, fires_in_s, in_trial: true } => {
                 write!(formatter, "is in a trial of run {run}, back on what it booted before in {fires_in_s} s")
             }
@@ -145,7 +156,9 @@ impl fmt::Display for TryingReason {
 impl Worded for TryingReason {
     fn mend(&self) -> Option<String> {
         match self {
-            Self::RebootedUntried { cause } | Self::HostsRebootedUntried { cause, .. } => cause.mend(),
+            Self::RebootedUntried { cause }
+            | Self::HostsRebootedUntried { cause, .. }
+            | Self::MayNotBeTried { cause } => cause.mend(),
             Self::TrialDemanded { .. } => Some("leave out --trial to have it rebooted at once".to_owned()),
             Self::BootsOlder { .. } => Some(
                 "leave out --no-trial to try it again; where its firmware forgets the next boot, `push \
@@ -191,6 +204,7 @@ impl Worded for TryingReason {
             | Self::BackByItsGuard { .. }
             | Self::TrialOverdue { .. }
             | Self::WaitsForTrial { .. }
+            | Self::WaitsForRebooted { .. }
             | Self::StillInTrial { .. }
             | Self::NotSeenSince
             | Self::TrialCleaned { .. }

@@ -174,7 +174,7 @@ write_survivor() {
     mkdir -p "$folder" 2>/dev/null && ln -sfn "$old" "$folder/old" && ln -sfn "$new" "$folder/new" || return
     # Of a trial that was cut off here.
     rm -f "$folder/plan" "$folder/entry" "$folder/kept-by-firmware" "$folder/trace" "$folder/proven" "$folder/over" \
-        "$folder/failed" "$folder/witness"
+        "$folder/failed" "$folder/witness" "$folder/started"
     write_lines "$folder/guard.sh" "$lib_text" "$guard_text" &&
         write_lines "$folder/begin.sh" "$lib_text" "$begin_text" &&
         printf '%s\n' "$@" 2>/dev/null >"$folder/plan.new" &&

@@ -10,6 +10,8 @@
 
 main() {
     begin_folder=$1
+    # The first that anybody of this boot says, before anything that may hang: its next boot was not forgotten.
+    true 2>/dev/null >"$begin_folder/started"
     read_plan path "$begin_folder/plan"
     [ -z "$planned" ] || PATH=$PATH:$planned
     # Once more, where a script of ours was long: a lock is no reason to reboot.
@@ -18,7 +20,10 @@ main() {
         begin_status=$?
         [ "$begin_status" -eq 75 ] || break
     done
+    # The guard lives: a disk that hangs is its affair.
+    timeout -k 1 10 sync "$begin_folder/started" "$begin_folder" 2>/dev/null &
     [ "$begin_status" -ne 0 ] || exit 0
+    wait
     drop_next_boot
     exit 1
 }

@@ -171,13 +171,20 @@ set_trial_once() {
     grub) [ "$grub_once" = next_entry ] || set_grub_once "$grub_trial" ;;
     *)
         call_witness
-        timeout -k 1 20 bootctl set-oneshot "$trial_entry" >/dev/null 2>&1
+        set_loader_once
+        # It may have taken the room that this needs.
+        if ! is_next_ours && [ -e "$witness_file" ]; then dismiss_witness && set_loader_once; fi
         ;;
     esac
     read_boot_default
     boots_once "$1" && [ "$boot_default" = "$once_default" ] && return
     unset_trial_once
     return 1
+}
+
+set_loader_once() {
+    timeout -k 1 20 bootctl set-oneshot "$trial_entry" >/dev/null 2>&1
+    read_boot_default
 }
 
 # unset_trial_once: if the next boot is our entry it is emptied; anything else is left, also beside it.
@@ -211,65 +218,6 @@ remove_trial_entry() {
 
 remove_entry_file() {
     rm -f "$entry_file" "$entry_file.new" && timeout -k 1 20 sync -f "${entry_file%/*}"
-}
-
-# ---- whether the firmware keeps what it is told ----
-
-# A next boot that is gone after a reboot was taken by the loader, or forgotten by the firmware: the system that was
-# booted before cannot tell the two apart. So a variable of our own is set before it, which no loader takes back: where
-# that is gone, too, the firmware forgets.
-witness_vendor=5c0f4b6e-9d0a-4a52-8f0e-2b7f6f0c3d41
-# What has forgotten it, beside the trials' folders: no version takes a file there for one of them.
-forgetful=$trials/forgets
-
-# call_witness: it is set and read back, and only then written down in $folder. What fails here costs its answer alone.
-call_witness() {
-    witness_file=$root$efi_variables/FleetdeployWitness-$witness_vendor
-    [ -d "${folder-}" ] && [ -d "${witness_file%/*}" ] || return 0
-    # The kernel makes it immutable there: a host that cannot undo that would keep it for ever.
-    [ "$(exec stat -f -c %T "${witness_file%/*}" 2>/dev/null)" != efivarfs ] || command -v chattr >/dev/null || return 0
-    # All of it in one write, or it would be another variable; and one that is there is immutable.
-    [ -e "$witness_file" ] || printf '\007\000\000\000kept' |
-        timeout -k 1 10 dd of="$witness_file" bs=64 iflag=fullblock status=none 2>/dev/null
-    witness_is=$(exec tr -d '\000\007' <"$witness_file" 2>/dev/null)
-    [ "$witness_is" = kept ] && true 2>/dev/null >"$folder/witness" && timeout -k 1 10 sync "$folder/witness" "$folder"
-    return 0
-}
-
-# look_at_witness FOLDER: whatever was to be booted once from there is over; keeps in mind a firmware that has forgotten
-# its witness. Of variables that cannot be read nothing is known; and where the trial is known to have been booted, the
-# next boot was not forgotten, whatever has become of the variable since.
-look_at_witness() {
-    for been_there in trace proven kept-by-firmware; do
-        [ ! -e "$1/$been_there" ] || return 0
-    done
-    [ -e "$1/witness" ] && [ ! -e "$root$efi_variables/FleetdeployWitness-$witness_vendor" ] || return 0
-    name_firmware || return 0
-    printf '%s\n' "$firmware_name" 2>/dev/null >"$forgetful.new" && timeout -k 1 10 sync "$forgetful.new" &&
-        mv -f "$forgetful.new" "$forgetful" && timeout -k 1 10 sync "$trials"
-    return 0
-}
-
-# Nobody waits for its word any more: what is written down first, since that without the variable would accuse.
-dismiss_witness() {
-    rm -f "$trials"/*/witness
-    [ -e "$root$efi_variables/FleetdeployWitness-$witness_vendor" ] || return 0
-    timeout -k 1 10 sync -f "$trials" 2>/dev/null
-    delete_efi_variable FleetdeployWitness "$witness_vendor"
-    return 0
-}
-
-# Whether what starts this host now is what has forgotten.
-is_forgetful() {
-    read_line "$forgetful" && name_firmware && [ "$line" = "$firmware_name" ]
-}
-
-# name_firmware: $firmware_name, with the loader that reads its variables; fails where that has not left its name.
-name_firmware() {
-    read_efi_variable LoaderInfo || return
-    firmware_name=$efi_value
-    ! read_efi_variable LoaderFirmwareInfo || firmware_name="$firmware_name,$efi_value"
-    firmware_name=$(printf %s "$firmware_name" | tr -c 'a-zA-Z0-9.,-' _)
 }
 
 # ---- what stands on the kernel's line ----

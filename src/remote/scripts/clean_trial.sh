@@ -111,7 +111,7 @@ clean_survivor() {
         fi
         # `plan` says of what it is the mark.
         rm -f "$folder/new" "$folder/guard.sh" "$folder/begin.sh" "$folder/entry" "$folder/kept-by-firmware" \
-            "$folder/proven" "$folder/over" "$folder/witness"
+            "$folder/proven" "$folder/over" "$folder/witness" "$folder/started"
         return 0
     fi
     # Under another name first: half of it would be taken for one that guards.

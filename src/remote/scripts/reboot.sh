@@ -62,6 +62,8 @@ reboot_now() {
     elif shutdown_due; then
         refuse busy "$shutdown_text on this host"
     elif stands_on "$1" "$2" "$3" && boots_as_default && comes_up; then
+        # The next boot shows whether it still forgets.
+        if [ -e "${forgetful-}" ]; then set_witness; fi
         reboot_said=$(
             SYSTEMCTL_SKIP_AUTO_KEXEC=1 SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1
             export SYSTEMCTL_SKIP_AUTO_KEXEC SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT

@@ -21,8 +21,11 @@ pub(super) const BOOT: &str = concat!(
     include_str!("../scripts/boot_files.sh"),
 );
 const TRIAL: &str = include_str!("../scripts/boot_trial.sh");
-pub(super) const ONCE: &str =
-    concat!(include_str!("../scripts/boot_once.sh"), include_str!("../scripts/boot_once_grub.sh"));
+pub(super) const ONCE: &str = concat!(
+    include_str!("../scripts/boot_once.sh"),
+    include_str!("../scripts/witness.sh"),
+    include_str!("../scripts/boot_once_grub.sh")
+);
 pub(super) const TRIALS: &str = include_str!("../scripts/trials.sh");
 pub(super) const RESTORE: &str = include_str!("../scripts/restore.sh");
 const SURVEY: &str = include_str!("../scripts/survey.sh");

@@ -90,9 +90,18 @@ impl ToTry {
     }
 }
 
-/// Finds what is in the way of any trial there. `is_own`: fleetdeploy runs on this machine.
+/// Finds what is in the way of a trial there of what a push brings, and whether that stays so under the new system.
 #[must_use]
-pub fn hindrance(host: &Host, facts: &Facts, is_own: bool) -> Option<AnyReason> {
+pub fn hindrance_before(host: &Host, facts: &Facts, is_own: bool) -> Option<(AnyReason, bool)> {
+    let stays = TrialRefusal::all(host, facts).into_iter().find(TrialRefusal::is_of_machine).map(AnyReason::from);
+    match stays.filter(|_| !is_own) {
+        Some(stays) => Some((stays, true)),
+        None => hindrance(host, facts, is_own).map(|cause| (cause, is_own)),
+    }
+}
+
+/// Finds what is in the way of any trial there. `is_own`: fleetdeploy runs on this machine.
+fn hindrance(host: &Host, facts: &Facts, is_own: bool) -> Option<AnyReason> {
     if is_own {
         return Some(TryingReason::NobodyJudges.into());
     }
