@@ -143,8 +143,7 @@ for component in fmt clippy; do
         rustup component add "${component/#fmt/rustfmt}"
 done
 if ! has cargo-nextest && [ -z "$no_install" ]; then
-    echo "installing cargo-nextest by cargo, once: some minutes"
-    cargo install cargo-nextest --locked --quiet
+    install_nextest
 fi
 
 if [ -z "$no_lab" ] && has cargo-nextest; then
