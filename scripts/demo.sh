@@ -143,8 +143,8 @@ status=$?
 say "" "(exit status $status: the answer is no, and every host was seen on its old system)"
 [ $status = 1 ] || failed "the bad push ended with $status, not with 1"
 show_hosts
-say "" "That is: both run version 2 again, and would boot it. A host that has booted twice was brought back by the reboot" \
-    "of its guard; one that has booted once, over ssh, as soon as the tunnel was there again."
+say "" "That is: both run version 2 again, and would boot it. A host that has booted twice was brought back by the" \
+    "reboot of its guard; one that has booted once, over ssh, as soon as the tunnel was there again."
 say "" "And the tunnel is up again, as every link says:"
 run fleetdeploy check homelab || failed "a link is down after the roll back"
 
