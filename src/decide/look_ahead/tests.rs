@@ -175,3 +175,15 @@ fn tailscale_that_goes_is_missed_by_its_address() {
     configured.vpn.tailscale = None;
     assert_eq!(codes(&judged(&fleet, &facts(), &[], &configured)), Vec::<&str>::new());
 }
+
+#[test]
+fn what_could_not_be_seen_blocks_nothing_and_warns_only_where_a_push_would_be_refused() {
+    use crate::decide::doctor::{DoctorFinding, Severity};
+    use crate::event::reason::look_ahead::NotSeenAhead;
+    let not_evaluated = NotSeenAhead::ConfigurationNotEvaluated { said: "error: syntax error".into() };
+    let all = [NotSeenAhead::ConfigurationNotAwaited, not_evaluated];
+    let found = all.clone().map(DoctorFinding::not_seen_ahead);
+    assert_eq!(found.each_ref().map(|one| one.severity), [Severity::Fine, Severity::Warning]);
+    assert!(found[1].why().contains("refused") && found[0].mend().is_some());
+    crate::codes::keep_judged(all.map(AnyReason::from));
+}
