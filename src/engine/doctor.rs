@@ -77,12 +77,12 @@ impl Inquiry<'_> {
         let (tell, seen) = oneshot::channel();
         let evaluate = async {
             if signing.is_some() {
-                let _ = tell.send(self.configurations().await);
+                let _ = tell.send(Box::pin(self.configurations()).await);
             }
             std::future::pending::<Infallible>().await
         };
         tokio::select! {
-            diagnosis = self.examine_all(waves, signing, seen) => diagnosis,
+            diagnosis = Box::pin(self.examine_all(waves, signing, seen)) => diagnosis,
             never = evaluate => match never {},
         }
     }
