@@ -114,6 +114,11 @@ show_hosts
 # --- a good change ---
 
 title "1. A good change"
+how_it_looks="lines, each with its host in front"
+if [ -t 1 ]; then
+    how_it_looks="a row for each host, the ten phases above the rows, and a sentence that says what protects the fleet"
+fi
+say "What is seen of a push here: $how_it_looks." ""
 say "Both hosts get version 2 of their system. Watch: guards are armed first; the new systems are activated, but not" \
     "yet made the boot default; every link is probed from both hosts; only then the change becomes permanent and the" \
     "guards go."
@@ -123,6 +128,7 @@ status=$?
 say "" "(exit status $status)"
 [ $status = 0 ] || failed "the good push ended with $status, not with 0"
 show_hosts
+say "" "That is: both run version 2, a reboot would bring version 2, and neither was rebooted for it."
 
 # --- a change that breaks the VPN ---
 
@@ -137,6 +143,8 @@ status=$?
 say "" "(exit status $status: the answer is no, and every host was seen on its old system)"
 [ $status = 1 ] || failed "the bad push ended with $status, not with 1"
 show_hosts
+say "" "That is: both run version 2 again, and would boot it. A host that has booted twice was brought back by the" \
+    "reboot of its guard; one that has booted once, over ssh, as soon as the tunnel was there again."
 say "" "And the tunnel is up again, as every link says:"
 run fleetdeploy check homelab || failed "a link is down after the roll back"
 

@@ -52,6 +52,13 @@ by_apt() (
     fi
 )
 
+# Cargo tells each crate on stderr: on a slow machine this takes half an hour, in which it must not look dead.
+install_nextest() {
+    echo "installing cargo-nextest, which runs the tests: cargo builds it once, and tells each of some 400 crates" \
+        "below; a few minutes, half an hour on a slow machine" >&2
+    cargo install cargo-nextest --locked
+}
+
 how_to_get_rust() {
     cat <<'HOW'
 cargo is missing, and is not installed for you. Rust 1.88 or later is needed (Debian's own is older), by rustup:

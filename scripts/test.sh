@@ -143,8 +143,7 @@ for component in fmt clippy; do
         rustup component add "${component/#fmt/rustfmt}"
 done
 if ! has cargo-nextest && [ -z "$no_install" ]; then
-    echo "installing cargo-nextest by cargo, once: some minutes"
-    cargo install cargo-nextest --locked --quiet
+    install_nextest
 fi
 
 if [ -z "$no_lab" ] && has cargo-nextest; then
@@ -177,6 +176,7 @@ oldest_rust() {
     [ -z "$silent" ] && [ "$(printf '%s\n' "$promised" "$needed" | sort -V | tail -n 1)" = "$promised" ]
 }
 step "the oldest Rust" oldest_rust
+step "what a release would have" scripts/release.sh --check
 # In a folder of their own: cargo lets only one at a time into the same. What the tests are built from goes first.
 beside "clippy" nice -n 19 cargo clippy --locked --all-targets --target-dir target/lints -- -D warnings
 beside "documentation" nice -n 19 env RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" \

@@ -257,7 +257,8 @@ fn every_file_and_name_in_the_architecture_is_there() {
 }
 
 /// What other programs print or read, byte by byte, and what tests expect on a screen.
-const SAMPLES: [&str; 4] = ["tests/fixtures", "tests/snapshots", "tests/codes/told.jsonl", "src/nix/samples"];
+const SAMPLES: [&str; 5] =
+    ["tests/look_ahead", "tests/fixtures", "tests/snapshots", "tests/codes/told.jsonl", "src/nix/samples"];
 
 const COLUMNS: usize = 120;
 

@@ -55,6 +55,10 @@ const FLAKE: &str = r##"{
       wrong = { config.system.build.toplevel = 1 + "x"; };
       text = { config.system.build.toplevel = "hello"; };
       hollow.config = { };
+      seen = { config = { services.openssh = { enable = builtins.trace "warning: old" true; ports = [ 2222 ]; }; }
+        // (host "seen" base).config; };
+      blind = { config = { services.openssh.enable = abort "not for whoever looks ahead"; }
+        // (host "blind" base).config; };
     };
     "systems of vps".top = base;
     "systems of home".top = base;
@@ -959,4 +963,28 @@ async fn a_host_whose_evaluation_is_killed_is_named_and_the_others_are_fine() {
     assert!(matches!(&failed[&name("hangs")], HostProblem::Fails(said) if said.contains("was killed")), "{failed:?}");
     // A process that nix has just forked looks like nix itself.
     assert!(killed.into_inner().unwrap().len() >= 2);
+}
+
+/// `blind` ends Nix when it is looked at, which nothing in Nix can catch.
+#[tokio::test]
+#[ignore = "needs a nix"]
+async fn the_configuration_is_seen_beside_the_system_and_a_look_that_fails_costs_nothing_else() {
+    let mut keeping = Keeping::new("ahead");
+    let ports = |seen: &Seen, host: &str| {
+        let configured = seen.evaluation.configured.get(&name(host))?;
+        configured.sshd.enabled.map(|_| configured.sshd.ports.clone())
+    };
+    let first = keeping.evaluate(&["seen", "vps"]).await;
+    assert_eq!((ports(&first, "seen"), ports(&first, "vps")), (Some(vec![2222]), None));
+    // Neither our own lines nor what the look has printed is news.
+    assert_eq!((first.printed, first.warned), (Vec::<String>::new(), Vec::new()));
+    // What is kept warns as what is evaluated.
+    let again = keeping.evaluate(&["seen", "vps"]).await;
+    assert_eq!((again.evaluation.kept, again.processes), (2, 0));
+    assert_eq!(again.evaluation.configured, first.evaluation.configured);
+    // Alone and with others.
+    keeping.terms.anew = true;
+    let alone = keeping.evaluate(&["blind"]).await;
+    assert_eq!((alone.evaluation.configured.len(), alone.printed.len()), (0, 0));
+    keeping.evaluate(&["blind", "seen", "vps", "home"]).await;
 }

@@ -2,15 +2,11 @@
 # What is built once and kept: the machine's own programs, the base file system, and templates: a workstation that has
 # built the first systems, and hosts that have them installed. A fleet is then only overlay mounts.
 : "${code:?}" "${lab:?}" "${cgroup2?}"
+# shellcheck source=scripts/needs.sh
+. "$code/../needs.sh"
 
-missing() { # a line for each thing this machine lacks
-    local program
-    [ "$(uname -s)" = Linux ] || echo "Linux"
-    [ "$(id -u)" = 0 ] || echo "root"
-    while read -r program package; do
-        command -v "$program" >/dev/null 2>&1 || echo "the program $program (package $package)"
-    done <<EOF
-systemd-nspawn systemd-container
+# What it runs, each with the package of Debian that has it.
+programs='systemd-nspawn systemd-container
 debootstrap debootstrap
 ip iproute2
 nft nftables
@@ -18,8 +14,15 @@ nsenter util-linux
 flock util-linux
 setsid util-linux
 ssh-keygen openssh-client
-apt-get apt
-EOF
+apt-get apt'
+
+missing() { # a line for each thing this machine lacks
+    local program
+    [ "$(uname -s)" = Linux ] || echo "Linux"
+    [ "$(id -u)" = 0 ] || echo "root"
+    while read -r program package; do
+        command -v "$program" >/dev/null 2>&1 || echo "the program $program (package $package)"
+    done <<<"$programs"
     [ -c /dev/net/tun ] || echo "/dev/net/tun"
     [ -n "$cgroup2" ] || echo "the unified cgroup hierarchy (cgroup2)"
     [ ! -d "$cgroup2" ] || [ -w "$cgroup2" ] || echo "a writable $cgroup2"
@@ -36,13 +39,11 @@ lab_needs() {
 }
 
 lab_install() {
-    # shellcheck source=/dev/null
-    . /etc/os-release
-    if [ "${ID:-}" = debian ] && [ "${VERSION_ID:-0}" -ge 12 ]; then
-        apt-get update
-        apt-get install -y --no-install-recommends debootstrap systemd-container \
-            iproute2 nftables util-linux openssh-client
-    fi
+    local program package
+    while read -r program package; do
+        need "$program" "$package"
+    done <<<"$programs"
+    install_needs
     lab_needs
 }
 

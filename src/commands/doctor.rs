@@ -29,9 +29,10 @@ use crate::ui::{Screen, columns_of_stdout};
 /// Find out what would stop a push, and how to mend it, before it does
 ///
 /// Looks at this workstation and at every host, takes a new login on each, and probes every link, as a push does before
-/// it changes anything; changes nothing. A blocker is what refuses a push that is to change these hosts. What a push
-/// evaluates, builds and copies is not looked at, and no hook and no `command` check of the inventory is run. Blockers
-/// come first, then warnings. Checks that are fine are counted, and shown with `-v`.
+/// it changes anything; changes nothing. A blocker is what refuses a push that is to change these hosts. Beside that it
+/// evaluates the systems, and warns of what in their configuration would lock you out: as far as that ends together
+/// with the look at the hosts. Nothing is built or copied, and no hook and no `command` check of the inventory is run.
+/// Blockers come first, then warnings. Checks that are fine are counted, and shown with `-v`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:

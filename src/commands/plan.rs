@@ -16,6 +16,7 @@ use crate::ui::mode::Mode;
 ///
 /// Builds the systems, asks the hosts, probes the links as they are now, and says which hosts would change, in which
 /// order, which packages differ, whether a reboot will be needed, and how long it may take before the guards fire. It
+/// warns of what in the new configuration would lock you out, each with the option and the mend. It
 /// copies nothing and runs nothing of the new systems, unless --units asks for that. Of the inventory it evaluates the
 /// systems, and runs no hook and no `command` check: those are listed as not run. `push --dry-run` is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]

@@ -21,6 +21,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::build::BuildFault;
 use crate::event::reason::copy::CopyFault;
 use crate::event::reason::doctor::{HostHealth, Stake};
+use crate::event::reason::look_ahead::NotSeenAhead;
 use crate::event::reason::status::Ailment;
 use crate::event::reason::trial::TrialOutlook;
 use crate::facts::store_path::StorePath;
@@ -138,6 +139,16 @@ impl DoctorFinding {
     #[must_use]
     pub fn taken(severity: Severity, what: impl Into<AnyReason>, stake: Stake) -> Self {
         Self { severity, what: what.into(), stake: Some(stake) }
+    }
+
+    /// What could not be seen of the new configuration stops no look at all else.
+    #[must_use]
+    pub fn not_seen_ahead(what: NotSeenAhead) -> Self {
+        let severity = match &what {
+            NotSeenAhead::ConfigurationNotAwaited => Severity::Fine,
+            NotSeenAhead::ConfigurationNotEvaluated { .. } => Severity::Warning,
+        };
+        Self::new(severity, what)
     }
 
     fn blocker(what: impl Into<AnyReason>) -> Self {

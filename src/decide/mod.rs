@@ -11,6 +11,7 @@ pub mod fit;
 pub mod forecast;
 pub mod guard;
 pub mod left_to_guard;
+pub mod look_ahead;
 pub mod matrix;
 pub mod preflight;
 pub mod reboot;

@@ -90,7 +90,7 @@ fn peer_for<'a>(
 }
 
 /// Returns the prefix length of `network` (`10.0.0.0/8`) if `address` lies in it.
-fn prefix_length(network: &str, address: std::net::IpAddr) -> Option<u32> {
+pub(super) fn prefix_length(network: &str, address: std::net::IpAddr) -> Option<u32> {
     let (base, length) = network.split_once('/')?;
     let length: u32 = length.parse().ok()?;
     let (base, address, width) = match (base.parse().ok()?, address) {

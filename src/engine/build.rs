@@ -66,7 +66,8 @@ impl Inquiry<'_> {
         // A key that cannot sign is better known before an evaluation of minutes.
         self.ensure_keys_sign(&hosts).await?;
         // What both carry over their waits would be a part of the whole push.
-        let nix::Evaluation { targets, settings, .. } = Box::pin(self.evaluate(&hosts)).await?;
+        let nix::Evaluation { targets, settings, configured, .. } = Box::pin(self.evaluate(&hosts)).await?;
+        *lock(&self.configured) = configured;
         let systems = Box::pin(self.build_groups(&hosts, targets, settings)).await?;
         self.sign(&hosts, &systems).await?;
         for host in &hosts {

@@ -1,13 +1,16 @@
 //! Looks at the workstation and at every host for anything that would stop a push. It changes nothing.
 
+mod ahead;
 mod trust;
 mod workstation;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
+use tokio::sync::oneshot;
 
 use super::ask::{Gathered, NoAnswer, gather};
 use super::causes::chain;
@@ -21,6 +24,7 @@ use crate::decide::baseline;
 use crate::decide::doctor::{
     Copying, DoctorFinding, Examined, FleetFindings, Severity, Visit, another_system, as_pushed, of_hosts,
 };
+use crate::decide::look_ahead;
 use crate::decide::waves::Waves;
 use crate::event::activity::Doing;
 use crate::event::reason::doctor::Stake;
@@ -33,6 +37,7 @@ use crate::remote::answer::{self, AnswerError};
 use crate::remote::step::{AskUnits, RemoteStep};
 use crate::remote::{ConnectCause, StepError, Workspace};
 
+use ahead::{SeenAhead, await_seen};
 use trust::{CopyAnswer, Signers, StoreAsked, asked_cache, served};
 
 pub use workstation::{has_ssh, workstation};
@@ -67,7 +72,28 @@ pub async fn diagnose(
 }
 
 impl Inquiry<'_> {
+    /// The evaluation goes on beside the look at the hosts, and ends with it.
     async fn diagnose(&self, waves: &Waves, signing: Option<&nix::SigningKeys>) -> Diagnosis {
+        let (tell, seen) = oneshot::channel();
+        let evaluate = async {
+            if signing.is_some() {
+                let _ = tell.send(Box::pin(self.configurations()).await);
+            }
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            diagnosis = Box::pin(self.examine_all(waves, signing, seen)) => diagnosis,
+            never = evaluate => match never {},
+        }
+    }
+
+    async fn examine_all(
+        &self,
+        waves: &Waves,
+        signing: Option<&nix::SigningKeys>,
+        seen: oneshot::Receiver<SeenAhead>,
+    ) -> Diagnosis {
+        let has_nix = signing.is_some();
         let FleetScope { fleet, selected, without, .. } = self.scope;
         let hosts = || fleet.hosts.iter().filter(|host| !without.contains(&host.name));
         let asked = StoreAsked::default();
@@ -122,6 +148,17 @@ impl Inquiry<'_> {
                 probing.stop().await;
             }
             found.take(baseline.findings);
+            if has_nix {
+                match await_seen(seen).await {
+                    Ok(configured) => {
+                        let views = as_pushed(fleet, &visits, &another);
+                        let selected: Vec<_> = views.into_iter().filter(|view| view.selected).collect();
+                        let (links, now) = (&baseline.plan.links, &baseline.plan.baseline);
+                        found.take(look_ahead::judge(&selected, links, now, &configured));
+                    }
+                    Err(not_seen) => found.fleet.push(DoctorFinding::not_seen_ahead(not_seen)),
+                }
+            }
         }
         let FleetFindings { hosts: mut of_hosts, fleet: of_fleet } = found.sorted();
         let hosts = hosts().filter_map(|host| Some((host.name.clone(), of_hosts.remove(&host.name)?))).collect();

@@ -18,6 +18,7 @@ use crate::event::reason::any::AnyReason;
 use crate::event::reason::cause::Cause;
 use crate::event::reason::refusal::Refusal;
 use crate::event::stream::Events;
+use crate::facts::configured::Configured;
 use crate::facts::links::{Link, Round};
 use crate::facts::plan::{HostId, HostPlan, Plan};
 use crate::facts::store_path::StorePath;
@@ -54,6 +55,8 @@ pub(super) struct Inquiry<'a> {
     pub(super) events: &'a Events,
     /// What was built elsewhere than here.
     pub(super) built_there: Mutex<BTreeMap<HostName, BuiltThere>>,
+    /// What hosts are configured to be, as far as it was evaluated.
+    pub(super) configured: Mutex<BTreeMap<HostName, Configured>>,
     /// Hosts that were to build for themselves, and did not let us in.
     pub(super) not_reached: Mutex<BTreeMap<HostName, Cause>>,
     pub(super) nix: Arc<NixHere>,
@@ -75,7 +78,15 @@ impl<'a> Inquiry<'a> {
 
     /// Asks over connections that somebody else has, too, and closes.
     pub(super) fn over(scope: &'a FleetScope, reach: Arc<Reach>, events: &'a Events) -> Self {
-        Self { scope, reach, events, built_there: Mutex::default(), not_reached: Mutex::default(), nix: Arc::default() }
+        Self {
+            scope,
+            reach,
+            events,
+            built_there: Mutex::default(),
+            configured: Mutex::default(),
+            not_reached: Mutex::default(),
+            nix: Arc::default(),
+        }
     }
 
     pub(super) fn tell(&self, event: Event) {

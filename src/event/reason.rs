@@ -30,6 +30,7 @@ pub mod inventory_fault;
 pub mod job;
 pub mod leftover;
 pub mod lists;
+pub mod look_ahead;
 pub mod notice;
 pub mod obstacle;
 pub mod push;

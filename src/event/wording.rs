@@ -30,6 +30,7 @@ mod inspection;
 mod inventory_fault;
 mod job;
 pub mod leftover;
+mod look_ahead;
 mod notice;
 mod obstacle;
 pub(crate) mod packages;

@@ -2,6 +2,7 @@
 //! No rule of the transaction, no I/O, no clock.
 
 pub mod attr_path;
+pub mod configured;
 pub mod file_limit;
 pub mod fit;
 pub mod host;

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::invoke::{AskError, nix};
 use super::version::{NixHere, NixVersion};
+use crate::facts::configured::Configured;
 use crate::facts::source::FlakeSource;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{EvaluationTerms, Host, HostName, NixSettings, Source};
@@ -96,6 +97,8 @@ pub type HearEvaluation<'run> = dyn Fn(EvalNews<'_>) + Send + Sync + 'run;
 #[derive(Debug)]
 pub struct Evaluation {
     pub targets: BTreeMap<HostName, EvalTarget>,
+    /// What hosts are configured to be, of those whose configuration could be looked at.
+    pub configured: BTreeMap<HostName, Configured>,
     /// How many of them were evaluated before, and nothing has changed since.
     pub kept: usize,
     /// The flake as it was evaluated.
@@ -170,7 +173,8 @@ impl<'run> Evaluator<'run> {
         match source {
             Source::System => {
                 let (targets, settings) = (named_systems(hosts), terms.options.clone());
-                return Ok(Evaluation { targets, kept: 0, source: None, settings });
+                let configured = BTreeMap::new();
+                return Ok(Evaluation { targets, configured, kept: 0, source: None, settings });
             }
             Source::Flake { flake, .. } => ensure_flake_reference(flake)?,
             Source::File { .. } => {}
@@ -223,14 +227,17 @@ impl<'run> Evaluator<'run> {
         }
         let left: Vec<HostName> = names.iter().filter(|name| !known.contains_key(name)).cloned().collect();
         let mut targets: BTreeMap<_, _> = known.iter().map(|(host, kept)| (host.clone(), kept.into())).collect();
+        let looked =
+            |(host, kept): (&HostName, &kept::KeptHost)| Some((host.clone(), kept.configured.as_deref().cloned()?));
+        let mut configured: BTreeMap<_, _> = known.iter().filter_map(looked).collect();
         let known = known.len();
         let source = self.source().cloned();
         let settings = self.request.terms.options.clone();
         if left.is_empty() {
-            return Ok(Some(Evaluation { targets, kept: known, source, settings }));
+            return Ok(Some(Evaluation { targets, configured, kept: known, source, settings }));
         }
         let run = EvalRun { request: &self.request, deadline: self.deadline, hear };
-        let Evaluated { answers, warnings, processes } = run.evaluate(&left).await?;
+        let Evaluated { mut answers, warnings, processes } = run.evaluate(&left).await?;
         if let Some(before) = self.look.metadata.take() {
             // Nix reads a tree that is not committed anew in each process, and it may be edited meanwhile.
             let look = look_at_flake(&self.request, self.deadline).await;
@@ -243,8 +250,9 @@ impl<'run> Evaluator<'run> {
                 return Ok(None);
             }
         }
+        configured.append(&mut answers.configured);
         targets.extend(answers.into_result()?);
-        Ok(Some(Evaluation { targets, kept: known, source, settings }))
+        Ok(Some(Evaluation { targets, configured, kept: known, source, settings }))
     }
 
     fn key(&self) -> Option<EvalKey> {

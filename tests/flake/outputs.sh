@@ -34,6 +34,10 @@ wrong=$(nix-instantiate --eval --strict --json tests/flake/modules.nix)
 echo "the modules, in $((($(date +%s%N) - began) / 1000000)) ms: $wrong"
 [ "$wrong" = "[]" ]
 
+# What the look ahead gives of each case is what its rules are tested on.
+tests/look_ahead/configured.sh >"$HOME/configured.json"
+cmp "$HOME/configured.json" tests/look_ahead/configured.json
+
 # It also builds the checks of this system; then what README says.
 nix flake check path:.
 nix run path:. -- --version

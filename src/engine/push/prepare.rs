@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Preview, Push};
+use crate::decide::look_ahead;
 use crate::decide::preflight;
 use crate::decide::reboot::trial::{TrialWish, hindrance_before};
 use crate::decide::remembered::remembered;
@@ -97,6 +98,9 @@ impl Push<'_> {
             let mut ahead = lock(&self.ahead);
             (ahead.links, ahead.accepted) = (cells, accepted);
         }
+        if changes {
+            self.look_ahead(&views, &plan);
+        }
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
@@ -141,6 +145,17 @@ impl Push<'_> {
         lock(&self.skipped).clone_from(&survey.skipped);
         self.inquiry.ensure_witnesses_answer(&survey)?;
         Ok(survey)
+    }
+
+    /// Warns of what the new systems are configured to be, before anything is touched; with its mend, which a warning
+    /// does not show by itself.
+    fn look_ahead(&self, views: &[Surveyed<'_>], plan: &Plan) {
+        let changing: Vec<Surveyed<'_>> = views.iter().filter(|view| view.changes()).copied().collect();
+        let configured = lock(&self.inquiry.configured);
+        for finding in look_ahead::judge(&changing, &plan.links, &plan.baseline, &configured) {
+            let mend = finding.text.mend().map(|mend| format!("\n  mend: {mend}")).unwrap_or_default();
+            self.inquiry.tell(Event::Warned { host: finding.host, text: finding.text.followed_by(&mend) });
+        }
     }
 
     fn judge(&self, views: &[Surveyed<'_>]) -> Phased<()> {

@@ -27,6 +27,7 @@ use crate::event::reason::inspection::{ComeBack, FoundAs, LastLook};
 use crate::event::reason::inventory_fault::{ImportFault, InventoryFault};
 use crate::event::reason::job::JobFailure;
 use crate::event::reason::leftover::Left;
+use crate::event::reason::look_ahead::{LookAhead, NotSeenAhead};
 use crate::event::reason::notice::Notice;
 use crate::event::reason::obstacle::HeldUp;
 use crate::event::reason::push::PushNote;
@@ -65,7 +66,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 67] = [
+pub const LISTS: [ReasonList; 69] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -104,6 +105,8 @@ pub const LISTS: [ReasonList; 67] = [
     ReasonList::of::<ImportFault>(),
     ReasonList::of::<JobFailure>(),
     ReasonList::of::<Left>(),
+    ReasonList::of::<LookAhead>(),
+    ReasonList::of::<NotSeenAhead>(),
     ReasonList::of::<Notice>(),
     ReasonList::of::<HeldUp>(),
     ReasonList::of::<PushNote>(),

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use super::kept::KeptHost;
 use super::{EvalError, EvalTarget, HostProblem};
+use crate::facts::configured::Configured;
 use crate::inventory::model::HostName;
 use crate::local::process::ProcessError;
 
 #[derive(Default)]
 pub(super) struct Answers {
     pub(super) found: BTreeMap<HostName, EvalTarget>,
+    /// What some of them are configured to be.
+    pub(super) configured: BTreeMap<HostName, Configured>,
     pub(super) failed: BTreeMap<HostName, HostProblem>,
     pub(super) not_asked: Vec<HostName>,
 }
@@ -34,7 +37,8 @@ impl Answers {
             EvalTarget::Derivation { derivation, output } => {
                 let (derivation, output) = (derivation.clone(), output.clone());
                 let warnings = warnings.get(host).cloned().unwrap_or_default();
-                Some((host.clone(), KeptHost { derivation, output, warnings }))
+                let configured = self.configured.get(host).cloned().map(Box::new);
+                Some((host.clone(), KeptHost { derivation, output, warnings, configured }))
             }
             EvalTarget::Path(_) => None,
         };

@@ -19,6 +19,7 @@ use super::EvalTarget;
 use super::arguments::is_pure;
 use super::metadata::FlakeMetadata;
 use crate::facts::attr_path::AttrPath;
+use crate::facts::configured::Configured;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{EvaluationTerms, HostName};
 use crate::local::private;
@@ -27,13 +28,13 @@ use crate::nix::plain::without_credentials;
 use crate::nix::version::NixVersion;
 
 /// Another form of the files makes all that are there unknown.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The most states of flakes that are kept; those that were used longest ago go first.
 const MOST_FILES: usize = 64;
 
-/// The most bytes of a file that are read, or written: a host takes some 300.
-const LARGEST_FILE: u64 = 4 << 20;
+/// The most bytes of a file that are read, or written: a host takes some 4000, mostly by its users.
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// The bytes of a derivation's file in which its outputs stand.
 const OUTPUTS_OF_DERIVATION: u64 = 4096;
@@ -79,6 +80,9 @@ pub(super) struct KeptHost {
     /// What the evaluation warned of, of this host or of one that was evaluated together with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<String>,
+    /// What it is configured to be, if that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) configured: Option<Box<Configured>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -237,7 +241,12 @@ mod tests {
 
     fn one(name: &str) -> BTreeMap<HostName, KeptHost> {
         let path = |text: &str| StorePath::new(text).unwrap();
-        let kept = KeptHost { derivation: path(DERIVATION), output: path(OUTPUT), warnings: vec!["old".into()] };
+        let kept = KeptHost {
+            derivation: path(DERIVATION),
+            output: path(OUTPUT),
+            warnings: vec!["old".into()],
+            configured: None,
+        };
         BTreeMap::from([(host(name), kept)])
     }
 

@@ -12,6 +12,7 @@ use super::answers::Answers;
 use super::arguments::with_terms;
 use super::{EvalError, EvalNews, EvalTarget, HearEvaluation, HostProblem};
 use crate::facts::attr_path::{HOST, as_fragment, nix_strings, show};
+use crate::facts::configured::Configured;
 use crate::facts::store_path::StorePath;
 use crate::inventory::model::{EvaluationTerms, HostName, Source};
 use crate::local::memory::peak_of;
@@ -35,19 +36,47 @@ const MOST_WARNINGS: usize = 50;
 const WALK: &str = r#"
 root: let
   open = value: if builtins.isFunction value then value { } else value;
-  look = at: path:
-    if path == [ ] then
+  # What stands where the path to the system of a NixOS goes on is its configuration.
+  look = host: config: at: path:
+    if path == [ "system" "build" "toplevel" ] && config == null then look host at at path
+    else if path == [ ] then
       if builtins.isAttrs at && at ? drvPath && at ? outPath
-      then { found = { derivation = at.drvPath; output = at.outPath; }; }
+      then
+        let derivation = at.drvPath; output = at.outPath; in
+        { found = builtins.seq derivation (builtins.seq output (ahead host config { inherit derivation output; })); }
       else { strange = builtins.typeOf at; }
     else if builtins.isAttrs at && at ? ${builtins.head path}
-    then look at.${builtins.head path} (builtins.tail path)
+    then look host config at.${builtins.head path} (builtins.tail path)
     else {
       missing = { left = builtins.length path; has = if builtins.isAttrs at then builtins.attrNames at else [ ]; };
     };
   start = open root;
-in builtins.seq start (map (host: look start (map (builtins.replaceStrings [ "{host}" ] [ host ]) template)) hosts)
+  to = host: map (builtins.replaceStrings [ "{host}" ] [ host ]) template;
+in builtins.seq start (map (host: look host null start (to host)) hosts)
 "#;
+
+/// Looks at what the systems are configured to be. It is written on lines of its own: it has comments.
+const LOOK_AHEAD: &str = include_str!("look_ahead.nix");
+
+/// Adds it to what is found, once the system itself is. What Nix prints meanwhile is the look's alone: it may read an
+/// option by a name that is old, of which the person has used nothing.
+const LOOKED: &str = r#"host: config: found:
+    if config == null then found else
+      let ahead = (@LOOK@
+      ) config; in
+      builtins.trace "fleetdeploy begins to look ahead"
+        (builtins.deepSeq ahead (builtins.trace "fleetdeploy has looked ahead" (found // { inherit ahead; })))"#;
+
+/// What Nix prints of the two lines above.
+const BEGINS: &str = "trace: fleetdeploy begins to look ahead";
+const ENDS: &str = "trace: fleetdeploy has looked ahead";
+
+/// Whether the configuration is looked at, too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LookWish {
+    Looked,
+    Not,
+}
 
 /// The place where an evaluation starts.
 pub(super) enum EvalRoot {
@@ -90,9 +119,18 @@ pub(super) struct EvalQuestion<'run> {
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum EvalLook {
-    Found { derivation: String, output: String },
+    Found {
+        derivation: String,
+        output: String,
+        /// Of whatever shape: an answer that is not understood is none.
+        #[serde(default)]
+        ahead: serde_json::Value,
+    },
     Strange(String),
-    Missing { left: usize, has: Vec<String> },
+    Missing {
+        left: usize,
+        has: Vec<String>,
+    },
 }
 
 /// How a process with some hosts has ended.
@@ -111,14 +149,36 @@ pub(super) struct Watched {
     pub(super) peak: u64,
     /// What it has warned of.
     pub(super) warnings: Vec<String>,
+    /// Whether the system of a host is found, and the look at its configuration has not come to its end.
+    looks_ahead: bool,
 }
 
 impl EvalQuestion<'_> {
-    /// Evaluates some of the hosts with one process. What nix prints is told as it comes: a warning in an evaluation
-    /// that takes minutes, not after it.
+    /// Evaluates some of the hosts with one process.
+    ///
+    /// The look ahead asks what the system may never have asked, and Nix does not catch every error: where it fails,
+    /// all is asked once more, without it.
     pub(super) async fn evaluate(
         &self,
         hosts: &[HostName],
+        named: Option<&HostName>,
+        deadline: Instant,
+        hear: &HearEvaluation<'_>,
+    ) -> (Result<ChunkEnd, ProcessError>, Watched) {
+        let (end, watched) = self.ask(hosts, LookWish::Looked, named, deadline, hear).await;
+        let fails_there = matches!(&end, Ok(ChunkEnd::Failed(finished)) if finished.signal.is_none());
+        if !fails_there || !watched.looks_ahead {
+            return (end, watched);
+        }
+        let (end, again) = self.ask(hosts, LookWish::Not, named, deadline, hear).await;
+        (end, Watched { peak: watched.peak.max(again.peak), ..again })
+    }
+
+    /// What nix prints is told as it comes: a warning in an evaluation that takes minutes, not after it.
+    async fn ask(
+        &self,
+        hosts: &[HostName],
+        ahead: LookWish,
         named: Option<&HostName>,
         deadline: Instant,
         hear: &HearEvaluation<'_>,
@@ -138,6 +198,11 @@ impl EvalQuestion<'_> {
         };
         let take = |line: &str| {
             let mut heard = lock(&heard);
+            let is_of_look = heard.1.looks_ahead;
+            heard.1.looks_ahead = (is_of_look || line.ends_with(BEGINS)) && !line.ends_with(ENDS);
+            if is_of_look || heard.1.looks_ahead {
+                return;
+            }
             heard.0.take(&readable(line));
             // Told at once: else a flood between two ticks is memory without a bound.
             if heard.0.is_full() {
@@ -151,7 +216,7 @@ impl EvalQuestion<'_> {
             let peak = peak_of(id.load(Ordering::Relaxed)).unwrap_or(0);
             heard.1.peak = heard.1.peak.max(peak);
         };
-        let invocation = self.invocation(hosts, deadline).id_to(Arc::clone(&id));
+        let invocation = self.invocation(hosts, ahead, deadline).id_to(Arc::clone(&id));
         let finished = run_with_ticks(invocation, take, tick).await;
         let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
         tell(drain(&mut heard));
@@ -169,7 +234,7 @@ impl EvalQuestion<'_> {
     /// Evaluates the root without any host: cheap, and if that fails no host is to blame.
     async fn look_at_root(&self, deadline: Instant) -> Result<Result<(), String>, ProcessError> {
         let ask = || async {
-            let root = self.invocation(&[], deadline).run().await?;
+            let root = self.invocation(&[], LookWish::Not, deadline).run().await?;
             Ok(if root.succeeded() { Ok(()) } else { Err(self.message(&root)) })
         };
         self.root_ends.get_or_try_init(ask).await.cloned()
@@ -192,7 +257,7 @@ impl EvalQuestion<'_> {
         message
     }
 
-    fn invocation(&self, hosts: &[HostName], deadline: Instant) -> Invocation {
+    fn invocation(&self, hosts: &[HostName], ahead: LookWish, deadline: Instant) -> Invocation {
         let limit = deadline.saturating_duration_since(Instant::now());
         // Nix's own cache keeps nothing of what `--apply` finds, and who writes it holds up all others that evaluate
         // the same flake (docs/facts.md, "What an evaluation takes").
@@ -201,12 +266,17 @@ impl EvalQuestion<'_> {
         if self.terms.show_trace {
             eval = eval.arg(SHOW_TRACE);
         }
-        self.root.named(eval.args(["--apply", &self.expression(hosts)]))
+        self.root.named(eval.args(["--apply", &self.expression(hosts, ahead)]))
     }
 
-    pub(super) fn expression(&self, hosts: &[HostName]) -> String {
+    pub(super) fn expression(&self, hosts: &[HostName], ahead: LookWish) -> String {
         let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-        format!("let template = {}; hosts = {}; in {}", nix_strings(&self.template), nix_strings(&hosts), WALK.trim())
+        let (template, hosts) = (nix_strings(&self.template), nix_strings(&hosts));
+        let ahead = match ahead {
+            LookWish::Looked => LOOKED.replace("@LOOK@", LOOK_AHEAD.trim()),
+            LookWish::Not => "host: config: found: found".to_owned(),
+        };
+        format!("let template = {template}; hosts = {hosts};\n  ahead = {ahead};\nin {}", WALK.trim())
     }
 
     pub(super) fn take(&self, hosts: &[HostName], finished: &Finished, answers: &mut Answers) -> Result<(), EvalError> {
@@ -218,6 +288,11 @@ impl EvalQuestion<'_> {
             return Err(nonsense());
         }
         for (host, look) in hosts.iter().zip(looks) {
+            if let EvalLook::Found { ahead, .. } = &look
+                && let Ok(configured) = Configured::deserialize(ahead)
+            {
+                answers.configured.insert(host.clone(), configured);
+            }
             match self.judge(host, look) {
                 Ok(target) => drop(answers.found.insert(host.clone(), target)),
                 Err(problem) => drop(answers.failed.insert(host.clone(), problem)),
@@ -231,7 +306,7 @@ impl EvalQuestion<'_> {
         let path: Vec<String> = self.above.iter().cloned().chain(below).collect();
         let source_name = self.root.name();
         match look {
-            EvalLook::Found { derivation, output } => Ok(EvalTarget::Derivation {
+            EvalLook::Found { derivation, output, ahead: _ } => Ok(EvalTarget::Derivation {
                 derivation: StorePath::new(derivation).map_err(HostProblem::NoPath)?,
                 output: StorePath::new(output).map_err(HostProblem::NoPath)?,
             }),

@@ -69,7 +69,7 @@ impl EvalRun<'_> {
                 evaluated.processes += 1;
                 running.push(evaluate(chunk));
             }
-            let Some((chunk, (end, Watched { peak, warnings }))) = running.next().await else { break };
+            let Some((chunk, (end, Watched { peak, warnings, .. }))) = running.next().await else { break };
             let unseen = machine.available.map(|_| MEMORY_OF_A_MOMENT);
             queue.ended(&chunk, Some(peak).filter(|peak| *peak > 0).or(unseen));
             let question = &questions[chunk.question];

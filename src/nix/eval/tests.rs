@@ -1,7 +1,7 @@
 use tokio::sync::OnceCell;
 
 use super::answers::Answers;
-use super::question::{EvalQuestion, EvalRoot};
+use super::question::{EvalQuestion, EvalRoot, LookWish};
 use super::*;
 use crate::event::reason::build::BuildFault;
 use crate::facts::attr_path::AttrPath;
@@ -74,11 +74,8 @@ fn an_answer_of_another_shape_is_refused() {
 fn names_stand_in_the_expression_as_strings_only() {
     let (source, terms) = (flake(), EvaluationTerms::default());
     let question = question(&["{host}", "a\"b${c}"], &source, &terms);
-    let expression = question.expression(&question.hosts);
-    assert!(
-        expression.starts_with(r#"let template = [ "{host}" "a\"b\${c}" ]; hosts = [ "vps" ]; in root:"#),
-        "{expression}"
-    );
+    let expression = question.expression(&question.hosts, LookWish::Looked);
+    assert!(expression.starts_with(r#"let template = [ "{host}" "a\"b\${c}" ]; hosts = [ "vps" ];"#), "{expression}");
 }
 
 #[test]
