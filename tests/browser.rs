@@ -25,7 +25,7 @@ const light = colour => {
 const backOf = (view, element) => {
   for (let at = element; at; at = at.parentElement) {
     const colour = view.getComputedStyle(at).backgroundColor;
-    if (!/, 0\)$/.test(colour) && colour !== 'transparent') return colour;
+    if (!/^rgba.*, 0\)$/.test(colour) && colour !== 'transparent') return colour;
   }
   return 'rgb(255, 255, 255)';
 };
