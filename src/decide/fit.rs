@@ -8,8 +8,8 @@ use crate::facts::fit::{PreSwitchCheck, Renaming};
 use crate::inventory::model::HostName;
 
 /// What is to be said of a host's name. A name that differs refuses the push, for the system may be another host's;
-/// unless somebody wants the host renamed. A host that was to be renamed and keeps its name refuses nothing: a push that
-/// is typed a second time must not fail by that.
+/// unless somebody wants the host renamed. A host that was to be renamed and keeps its name refuses nothing: what is
+/// typed a second time must not fail by that.
 #[must_use]
 pub fn judge_name(host: &HostName, here: &str, renaming: Option<&Renaming>, is_wanted: bool) -> Option<Finding> {
     match (renaming.cloned(), is_wanted) {
@@ -71,7 +71,8 @@ mod tests {
         assert!(refused.text.mend().unwrap().contains("`--rename nas`"));
         let renamed = judge_name(&host, "box", renaming.as_ref(), true).unwrap();
         assert_eq!(renamed.weight, Weight::Warning);
-        assert_eq!(renamed.text.to_string(), "is renamed: it calls itself box, and its new system attic");
+        let both = "is renamed: it calls itself box, and its new system attic; only the check of that name is off";
+        assert_eq!(renamed.text.to_string(), both);
         let kept = judge_name(&host, "box", None, true).unwrap();
         assert_eq!((kept.weight, kept.text.code()), (Weight::Warning, Some("nothing-to-rename")));
         assert!(judge_name(&host, "box", None, false).is_none());

@@ -61,7 +61,10 @@ impl fmt::Display for NameNote {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HostRenamed { here, new } => {
-                write!(formatter, "is renamed: it calls itself {here}, and its new system {new}")
+                write!(
+                    formatter,
+                    "is renamed: it calls itself {here}, and its new system {new}; only the check of that name is off"
+                )
             }
             Self::NothingToRename { here } => {
                 write!(formatter, "is not renamed, whatever --rename says: it is {here}, and stays so")

@@ -327,7 +327,8 @@ fn a_refusal_outweighs_an_old_job() {
 #[test]
 fn prepare_s_answer_becomes_a_fit() {
     let text = "misfit architecture the new system is for aarch64-linux, this host is x86_64-linux\n\
-                named_here homeserver\nnamed_new nas\nloader_change grub systemd-boot\ncheck failed\nlog Pre-switch checks failed\n\
+                named_here homeserver\nnamed_new nas\n\
+                loader_change grub systemd-boot\ncheck failed\nlog Pre-switch checks failed\n\
                 compared yes\nchange app: 1 → 2, +1.0 KiB\nreboot_for kernel\nreboot_for kernel-params\nreboot_for \
                 else\nbrings kernel-params\nbrings else";
     let expected = Fit {
