@@ -109,6 +109,9 @@ async fn a_canary_that_is_none_of_the_selected_hosts_is_a_mistake_with_a_suggest
     for (words, said) in [
         (&["push", "lab", "--canary", "vpss"][..], "did you mean `vps`?"),
         (&["push", "lab", "--on", "nas", "--canary", "vps"], "the hosts are `nas`"),
+        (&["push", "lab", "--rename", "vpss"], "did you mean `vps`?"),
+        (&["plan", "lab", "--on", "nas", "--rename", "vps"], "the hosts are `nas`"),
+        (&["push", "lab", "--rename", "v*"], "v*"),
         (&["push", "lab", "--waves", "0"], "a wave has at least one host"),
     ] {
         let finished = run(inventory, words).await;
@@ -476,6 +479,7 @@ fn a_real_bash_completes_fleets_hosts_and_tags() {
         ("push \t", "push homelab"),
         ("push homelab --dry\t", "push homelab --dry-run"),
         ("rollback homelab --canary v\t", "rollback homelab --canary vps"),
+        ("rollback homelab --rename v\t", "rollback homelab --rename vps"),
         ("push homelab --on @e\t", "push homelab --on @edge"),
         ("push homelab --except=vps,n\t", "push homelab --except=vps,nas"),
         ("inventory gr\t", "inventory graph"),

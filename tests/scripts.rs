@@ -790,6 +790,21 @@ async fn what_is_not_in_the_store_is_named_by_one_question() {
     assert_eq!(says().await, missing(A) + &missing(B));
 }
 
+/// Both names are told where they differ, and neither where they do not, with whatever domain.
+#[tokio::test]
+async fn a_system_with_another_name_tells_both() {
+    let host = Host::with(None).await;
+    let files = ["lib.sh", "boot.sh", "comparing.sh", "prepare.sh"];
+    let says = async |here: &str, new: &str| {
+        host.write("proc/sys/kernel/hostname", format!("{here}\n"));
+        host.write(&format!("{}/etc/hostname", &B[1..]), format!("{new}\n"));
+        let said = host.says(&files, &format!("old_boot={A} new={B} run=r-1; look_at_new")).await;
+        said.lines().filter(|line| line.starts_with("named")).collect::<Vec<_>>().join("|")
+    };
+    assert_eq!(says("box", "attic").await, "named_here box|named_new attic");
+    assert_eq!(says("box.example.org", "box").await, "");
+}
+
 /// What a push says of a system is kept by the name of that system, and told of no other one.
 #[tokio::test]
 async fn where_a_system_comes_from_is_told_of_that_system_alone_and_goes_with_it() {

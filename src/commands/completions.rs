@@ -296,7 +296,8 @@ mod tests {
     fn no_fleet_and_no_pattern_of_the_command_line_is_without_candidates() {
         fn without(command: &clap::Command, found: &mut Vec<String>) {
             for argument in command.get_arguments() {
-                let about_hosts = ["on", "except", "without", "canary", "fleet"].contains(&argument.get_id().as_str());
+                let about_hosts = ["on", "except", "without", "canary", "rename", "fleet"];
+                let about_hosts = about_hosts.contains(&argument.get_id().as_str());
                 if about_hosts && argument.get::<ArgValueCompleter>().is_none() {
                     found.push(format!("{} {}", command.get_name(), argument.get_id()));
                 }

@@ -63,6 +63,7 @@ Examples:
   fleetdeploy push homelab --waves 1,25%       one host, then a quarter of them, then all the others
   fleetdeploy push homelab --guard 30m         more time before the guards fire
   fleetdeploy push homelab --ask               shows the plan, and asks before it touches a host
+  fleetdeploy push homelab --rename web        web gets another name with its new system
   fleetdeploy push homelab --reboot            and then reboot for a new kernel, host by host
 
 Exit status:
@@ -150,6 +151,8 @@ pub(super) fn first(showing: ShowingArgs) -> Preview {
 pub(super) struct Wanted {
     pub(super) allowed: Allowed,
     pub(super) accept_failed: BTreeSet<String>,
+    /// Hosts that may get another name.
+    pub(super) renamed: BTreeSet<HostName>,
     pub(super) waves: Waves,
     pub(super) first: Preview,
     /// Whether hosts are rebooted after it, and then which new systems are tried first.
@@ -171,6 +174,7 @@ impl Wanted {
         Ok(Self {
             allowed,
             accept_failed,
+            renamed: context.renamed(&terms.rename)?,
             waves,
             first,
             reboot: None,
@@ -212,6 +216,7 @@ pub(super) async fn go(global: &GlobalArgs, mode: Mode, context: &FleetContext, 
     let request = PushRequest {
         scope,
         accept_failed: wanted.accept_failed,
+        renamed: wanted.renamed,
         waves: wanted.waves,
         // A rollback copies nothing.
         former: if wanted.back.is_none() { former_copies(&context.fleet.name) } else { FormerCopies::default() },

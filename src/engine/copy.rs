@@ -311,7 +311,7 @@ impl Push<'_> {
         if let Some(doubt) = BootDoubt::of_parts(view.facts, &fit.brings) {
             self.inquiry.warn(Some(name), doubt);
         }
-        let mut fits = true;
+        let mut fits = self.name_fits(view, fit.renaming.as_ref());
         for misfit in &fit.misfits {
             self.inquiry.tell(Event::failed(Some(name), Unfit::from(misfit.clone())));
             fits = false;

@@ -112,6 +112,7 @@ impl Push<'_> {
             lock(&self.ahead).copies = Some(weighed.copies.clone());
         }
         let weighed = &weighed;
+        let misnamed = changing.iter().filter(|(view, new)| !self.name_fits_from_here(view, new)).count();
         let questions = changing.into_iter().map(|(view, new)| {
             let question = async move {
                 self.foresee_comparison(&view.host.name, self.inquiry.compare_one(view, new).await);
@@ -120,7 +121,8 @@ impl Push<'_> {
             (view.host.name.clone(), question.boxed())
         });
         let fits = ask_all(questions).await;
-        refuse_if(fits.values().any(|fits| !fits), Refusal::SystemsNotBringable)
+        refuse_if(fits.values().any(|fits| !fits), Refusal::SystemsNotBringable)?;
+        refuse_if(misnamed > 0, Refusal::SystemsNotBrought)
     }
 
     /// Finds the hosts that run their new system already and need a reboot for some part of it.

@@ -33,6 +33,7 @@ pub mod push;
 pub mod queries;
 pub mod reach;
 pub mod reboot;
+mod renaming;
 mod rollback;
 
 pub mod recover;

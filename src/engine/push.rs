@@ -41,6 +41,8 @@ pub struct PushRequest {
     pub scope: FleetScope,
     /// Units that made a run roll back, and that are to count as failed before this run.
     pub accept_failed: BTreeSet<String>,
+    /// Hosts whose new systems may call them by another name.
+    pub renamed: BTreeSet<HostName>,
     pub waves: Waves,
     /// Where a rollback goes: to systems that the hosts have already. `None`: the systems are built.
     pub back: Option<To>,

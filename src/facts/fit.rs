@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Fit {
     /// Each refuses the push.
     pub misfits: Vec<Misfit>,
+    /// If the new system's name for its host is not the one that the host has now.
+    pub renaming: Option<Renaming>,
     pub check: PreSwitchCheck,
     /// The kinds of boot loader, if the new system would install another kind than the one that boots the old: `from
     /// grub to ...`.
@@ -24,9 +26,27 @@ pub struct Fit {
 /// Something about the new system that cannot be right for this host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Misfit {
-    /// `architecture`, `host_name`, `missing`, `no_system`, `no_switch`, `not_prepared`.
+    /// `architecture`, `missing`, `no_system`, `no_switch`, `not_prepared`.
     pub kind: String,
     pub text: String,
+}
+
+/// The two names of a host that its new system calls by another name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renaming {
+    /// How it calls itself now.
+    pub here: String,
+    /// How the new system calls it.
+    pub new: String,
+}
+
+impl Renaming {
+    /// Only the first label of a name counts, as in prepare.sh: a domain is no part of the host's own name.
+    #[must_use]
+    pub fn between(here: &str, new: &str) -> Option<Self> {
+        let label = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        (label(here) != label(new)).then(|| Self { here: here.to_owned(), new: new.to_owned() })
+    }
 }
 
 /// The result of the new system's own `switch-to-configuration check`.

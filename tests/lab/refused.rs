@@ -114,7 +114,49 @@ fn a_system_of_another_host_refuses_the_push() {
     fleet.set("homeserver", "host_name", "\"nas\"");
     let pushed = fleet.push(&["homelab"]);
     assert_refused(&fleet, &pushed, &[]);
-    pushed.assert_says(Some("homeserver"), &["nas"]);
+    pushed.assert_says(Some("homeserver"), &["nas", "--rename homeserver"]);
+}
+
+#[test]
+#[ignore = "needs the lab: root and systemd-nspawn; scripts/test.sh runs it"]
+fn a_host_gets_another_name_only_if_the_person_says_so_and_its_old_one_back_in_a_roll_back() {
+    let fleet = Fleet::up("rename");
+    let name = || fleet.host("homeserver", "cat /proc/sys/kernel/hostname").trim().to_owned();
+    fleet.change(&["vps", "homeserver"]);
+    fleet.set("homeserver", "host_name", "\"nas\"");
+    // A look ahead says the same before a copy.
+    let planned = fleet.run_json(&["plan", "homelab"]);
+    assert_refused(&fleet, &planned, &[]);
+    planned.assert_says(Some("homeserver"), &["calls itself nas", "this host is homeserver", "--rename homeserver"]);
+    fleet.run_json(&["plan", "homelab", "--rename", "homeserver"]).assert_ended(0, Outcome::Planned);
+    // The check is off for that host alone.
+    let other = fleet.push(&["homelab", "--rename", "vps"]);
+    assert_refused(&fleet, &other, &[]);
+    other.assert_says(Some("vps"), &["is not renamed"]);
+    other.assert_says(Some("homeserver"), &["--rename homeserver"]);
+
+    fleet.set("homeserver", "unit_fails", "true");
+    let back = fleet.push(&["homelab", "--rename", "homeserver"]);
+    back.assert_ended(1, Outcome::RolledBack);
+    back.assert_says(Some("homeserver"), &["it calls itself homeserver, and its new system nas"]);
+    fleet.assert_on_old(&[]);
+    assert_eq!(name(), "homeserver");
+
+    fleet.set("homeserver", "unit_fails", "null");
+    fleet.push(&["homelab", "--rename", "homeserver"]).assert_ended(0, Outcome::Committed);
+    fleet.assert_on_new(&["vps", "homeserver"]);
+    assert_eq!(name(), "nas");
+    // What is typed once more finds nothing to do, with the option and without it.
+    fleet.push(&["homelab"]).assert_ended(0, Outcome::Unchanged);
+    let again = fleet.push(&["homelab", "--rename", "homeserver"]);
+    again.assert_ended(0, Outcome::Unchanged);
+    again.assert_says(Some("homeserver"), &["it is nas, and stays so"]);
+    // The way back changes the name as well, and says what it wants.
+    let refused = fleet.run_json(&["rollback", "homelab"]);
+    refused.assert_ended(1, Outcome::Refused);
+    refused.assert_says(Some("homeserver"), &["--rename homeserver"]);
+    fleet.run_json(&["rollback", "homelab", "--rename", "homeserver"]).assert_ended(0, Outcome::Committed);
+    assert_eq!(name(), "homeserver");
 }
 
 #[test]

@@ -35,7 +35,8 @@ fn a_push_takes_all_its_options() {
     let words = "fleetdeploy push homelab --on vps,@edge,{git,nas} --on web-* --except nas --without db,git --without \
                  old --guard 15m --settle 90s --canary @edge --canary web-1 --waves 1,25% --diff --ask --allow-broken \
                  --accept-drift --reboot --clean --parallel 4 --build-on target --override-input nixpkgs ../nixpkgs \
-                 --option cores -1 --option keep-going true --show-trace --metrics m.prom --summary page.md";
+                 --option cores -1 --option keep-going true --show-trace --rename db --rename git,web --metrics m.prom \
+                 --summary page.md";
     let patterns = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     assert_eq!(
         push(words),
@@ -62,6 +63,7 @@ fn a_push_takes_all_its_options() {
                 allow_broken: true,
                 accept_drift: true,
                 accept_failed: Vec::new(),
+                rename: ["db", "git", "web"].map(|name| HostName::new(name).unwrap()).to_vec(),
             },
             source: SourceArgs { clean: true },
             evaluation: EvaluationArgs {

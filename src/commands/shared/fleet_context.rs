@@ -116,6 +116,15 @@ impl FleetContext {
         Ok(canaries.into_iter().map(|host| host.name.clone()).collect())
     }
 
+    /// Returns the hosts that may get another name; each is a selected one.
+    pub(crate) fn renamed(&self, names: &[HostName]) -> Result<BTreeSet<HostName>, Trouble> {
+        let Some(_) = names.first() else { return Ok(BTreeSet::new()) };
+        let patterns: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let selected: Vec<&Host> = self.fleet.hosts.iter().filter(|host| self.selected.contains(&host.name)).collect();
+        select_of_run(selected, &patterns, &[], None).map_err(|error| not_selected(&error))?;
+        Ok(names.iter().cloned().collect())
+    }
+
     pub(crate) fn prepare(global: &GlobalArgs, hosts: &FleetHostsArgs, overrides: &Overrides) -> Result<Self, Trouble> {
         Self::of(global, Some(&hosts.name), &hosts.chosen, overrides)
     }

@@ -104,7 +104,7 @@ fn parse_build_on(text: &str) -> Result<BuildOn, String> {
     }
 }
 
-fn parse_host(text: &str) -> Result<HostName, String> {
+pub(super) fn parse_host(text: &str) -> Result<HostName, String> {
     HostName::new(text).map_err(|error| match text {
         "" => "a name is empty; write names of hosts with one comma between".to_owned(),
         _ => error.to_string(),

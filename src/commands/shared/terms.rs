@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::fleet_hosts::parse_pattern;
-use crate::inventory::model::Size;
+use super::fleet_hosts::{parse_host, parse_pattern};
+use crate::inventory::model::{HostName, Size};
 use crate::inventory::{duration, duration_or_none};
 
 /// The terms of a push: to new systems, back to old ones, or one that is only looked ahead to.
@@ -45,6 +45,13 @@ pub struct TermsArgs {
     /// Take this unit as failed before: it made an earlier push roll back, and has failed since
     #[arg(long, value_name = "UNIT", value_delimiter = ',')]
     pub accept_failed: Vec<String>,
+    /// Let these hosts get other names: their new systems may call themselves otherwise than the hosts do now; names
+    /// with commas between, may be repeated
+    ///
+    /// Without it such a system refuses the push, for it may be another host's. Each must be a selected host, by its
+    /// name in the inventory; both of its names are shown. One that keeps its name is told, and refuses nothing.
+    #[arg(long, value_name = "HOST,...", value_delimiter = ',', value_parser = parse_host)]
+    pub rename: Vec<HostName>,
 }
 
 /// What the systems are taken from.

@@ -70,6 +70,7 @@ impl Push<'_> {
         self.judge(&views)?;
         let leftovers = Leftovers::of(&fleet.name, &views);
         self.inquiry.tell(Event::Planned { hosts: planned(&views) });
+        self.tell_names_kept(&views);
         self.divide(&mut plan)?;
         lock(&self.ahead).divide(&plan);
         let changes = plan.changing().next().is_some();

@@ -8,6 +8,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 use crate::event::reason::millis;
 use crate::facts::fit::Misfit;
+use crate::inventory::model::HostName;
 
 /// Why the new system's own pre-switch check refuses the push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
@@ -31,15 +32,43 @@ pub enum PreSwitchRefusal {
 pub enum Unfit {
     /// The host itself says what.
     SystemUnfit {
-        /// `architecture`, `host_name`, `missing`, `no_system`, `no_switch`, `not_prepared`, `busy`.
+        /// `architecture`, `missing`, `no_system`, `no_switch`, `not_prepared`, `busy`.
         kind: String,
         /// The host's words.
         said: String,
+    },
+    /// The new system has another name for the host than the one that it has, and nobody has said that it is renamed:
+    /// it may be another host's system.
+    HostNameDiffers {
+        of: HostName,
+        /// How the host calls itself now.
+        here: String,
+        /// How the new system calls it.
+        new: String,
     },
     /// The new system brings another kind of boot loader.
     BootLoaderChanges {
         /// `from grub to systemd-boot`.
         change: String,
+    },
+}
+
+/// What has come of `--rename` for a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum NameNote {
+    /// The new system gives the host another name, as somebody wants it.
+    HostRenamed {
+        /// How the host calls itself now.
+        here: String,
+        /// How the new system calls it.
+        new: String,
+    },
+    /// The host keeps its name: there was nothing to take the check off for.
+    NothingToRename {
+        /// How the host calls itself.
+        here: String,
     },
 }
 

@@ -19,7 +19,7 @@ use crate::event::reason::cut::Cut;
 use crate::event::reason::disowned::Disowned;
 use crate::event::reason::doctor::HostHealth;
 use crate::event::reason::fate::Fate;
-use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
+use crate::event::reason::fit::{NameNote, PreSwitchRefusal, Unfit};
 use crate::event::reason::forecast::{DryFault, NotKnown};
 use crate::event::reason::guard::HandGuard;
 use crate::event::reason::hooks::{HookFault, HooksEnd};
@@ -66,7 +66,7 @@ impl ReasonList {
 }
 
 /// A reason that is in none of these fits no schema, which the tests of the events and of the lab see.
-pub const LISTS: [ReasonList; 69] = [
+pub const LISTS: [ReasonList; 70] = [
     ReasonList::of::<Absence>(),
     ReasonList::of::<AbsentHub>(),
     ReasonList::of::<BaselineLink>(),
@@ -93,6 +93,7 @@ pub const LISTS: [ReasonList; 69] = [
     ReasonList::of::<Fate>(),
     ReasonList::of::<PreSwitchRefusal>(),
     ReasonList::of::<Unfit>(),
+    ReasonList::of::<NameNote>(),
     ReasonList::of::<NotKnown>(),
     ReasonList::of::<DryFault>(),
     ReasonList::of::<HandGuard>(),

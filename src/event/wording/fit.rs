@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Worded;
-use crate::event::reason::fit::{PreSwitchRefusal, Unfit};
+use crate::event::reason::fit::{NameNote, PreSwitchRefusal, Unfit};
 
 impl fmt::Display for PreSwitchRefusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,6 +32,9 @@ impl fmt::Display for Unfit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SystemUnfit { said, .. } => formatter.write_str(said),
+            Self::HostNameDiffers { here, new, .. } => {
+                write!(formatter, "the new system calls itself {new}, this host is {here}")
+            }
             Self::BootLoaderChanges { change } => {
                 write!(formatter, "the new system changes the kind of boot loader, {change}")
             }
@@ -43,9 +46,31 @@ impl Worded for Unfit {
     fn mend(&self) -> Option<String> {
         match self {
             Self::SystemUnfit { .. } => None,
+            Self::HostNameDiffers { of, .. } => Some(format!(
+                "if the host is to be renamed, say so with `--rename {of}`; if not, look which configuration the \
+                 inventory names for {of}"
+            )),
             Self::BootLoaderChanges { .. } => {
                 Some("install the new loader by hand once (`nixos-rebuild boot --install-bootloader`)".to_owned())
             }
         }
     }
 }
+
+impl fmt::Display for NameNote {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostRenamed { here, new } => {
+                write!(
+                    formatter,
+                    "is renamed: it calls itself {here}, and its new system {new}; only the check of that name is off"
+                )
+            }
+            Self::NothingToRename { here } => {
+                write!(formatter, "is not renamed, whatever --rename says: it is {here}, and stays so")
+            }
+        }
+    }
+}
+
+impl Worded for NameNote {}

@@ -1,7 +1,7 @@
 //! Reads whether a new system fits its host.
 
 use super::{AnswerError, Lines, all, one, texts};
-use crate::facts::fit::{Fit, Misfit, PreSwitchCheck};
+use crate::facts::fit::{Fit, Misfit, PreSwitchCheck, Renaming};
 
 /// Reads the answer of `prepare`.
 ///
@@ -27,7 +27,9 @@ pub fn fit(lines: &Lines) -> Result<Fit, AnswerError> {
     let loader_change = one(lines, "loader_change")
         .and_then(|text| text.split_once(' ').map(|(old, new)| format!("from {old} to {new}")));
     let (changes, reboot_for, brings) = (compared_lines(lines), parts(lines, "reboot_for"), parts(lines, "brings"));
-    Ok(Fit { misfits, check, loader_change, log: texts(lines, "log"), changes, reboot_for, brings })
+    let renaming = one(lines, "named_new")
+        .map(|new| Renaming { here: one(lines, "named_here").unwrap_or_default().to_owned(), new: new.to_owned() });
+    Ok(Fit { misfits, renaming, check, loader_change, log: texts(lines, "log"), changes, reboot_for, brings })
 }
 
 /// Reads Nix's comparison of the two systems; `None`: it could not make one.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::standing::guard;
 use super::*;
-use crate::facts::fit::{Fit, Misfit, PreSwitchCheck};
+use crate::facts::fit::{Fit, Misfit, PreSwitchCheck, Renaming};
 use crate::facts::host::{Facts, GuardState, JobKind, JobState, Lease, Standing, WireguardInterface, WireguardPeer};
 use crate::facts::links::{Control, HeardLinks, HostRound, LinkAnswer};
 use crate::facts::provenance::{Brought, Provenance, SystemOrigin};
@@ -327,6 +327,7 @@ fn a_refusal_outweighs_an_old_job() {
 #[test]
 fn prepare_s_answer_becomes_a_fit() {
     let text = "misfit architecture the new system is for aarch64-linux, this host is x86_64-linux\n\
+                named_here homeserver\nnamed_new nas\n\
                 loader_change grub systemd-boot\ncheck failed\nlog Pre-switch checks failed\n\
                 compared yes\nchange app: 1 → 2, +1.0 KiB\nreboot_for kernel\nreboot_for kernel-params\nreboot_for \
                 else\nbrings kernel-params\nbrings else";
@@ -335,6 +336,7 @@ fn prepare_s_answer_becomes_a_fit() {
             kind: "architecture".into(),
             text: "the new system is for aarch64-linux, this host is x86_64-linux".into(),
         }],
+        renaming: Some(Renaming { here: "homeserver".into(), new: "nas".into() }),
         check: PreSwitchCheck::Failed,
         loader_change: Some("from grub to systemd-boot".into()),
         log: vec!["Pre-switch checks failed".into()],
@@ -346,6 +348,7 @@ fn prepare_s_answer_becomes_a_fit() {
     assert_eq!(fit(&lines("check ok")).unwrap().check, PreSwitchCheck::Passed);
     assert_eq!(fit(&lines("check cut_off")).unwrap().check, PreSwitchCheck::CutOff);
     assert_eq!(fit(&lines("check ok")).unwrap().changes, None);
+    assert_eq!(fit(&lines("check ok")).unwrap().renaming, None);
     assert_eq!(fit(&lines("check ok\ncompared yes")).unwrap().changes, Some(vec![]));
     assert_eq!(fit(&lines("")), Err(AnswerError::Missing("check")));
     let unwritten = fit(&lines("failed cannot write the roots")).unwrap();
@@ -450,6 +453,8 @@ fn garbage() -> impl Strategy<Value = Vec<(String, String)>> {
                 "text",
                 "failed",
                 "misfit",
+                "named_here",
+                "named_new",
                 "check",
                 "loader_change",
                 "probe",

@@ -110,7 +110,8 @@ look_at_new() {
     [ -e "$root$new/nixos-version" ] || put misfit "no_system $new is not a NixOS system"
     read -r prepare_here <"$root/proc/sys/kernel/hostname"
     if read_line "$root$new/etc/hostname" && [ "${line%%.*}" != "${prepare_here%%.*}" ]; then
-        put misfit "host_name the new system calls itself $line, this host is $prepare_here"
+        put named_here "$prepare_here"
+        put named_new "$line"
     fi
     if [ "$old_boot" = "$current" ]; then
         installer_kind=$boot_installer
