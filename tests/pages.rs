@@ -20,11 +20,15 @@ struct Shown {
 }
 
 /// The pages that people read, and the front doors of the folders that they meet. The page of commands is left out: it
-/// is written from the program's own help, whose examples have their remarks after two spaces.
+/// is written from the program's own help, whose examples have their remarks after two spaces; and that of the single
+/// changes tells of commands as they were.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let is_page = |path: &PathBuf| path.extension().is_some_and(|end| end == "md") && !path.ends_with("commands.md");
+    let left_out = ["commands.md", "changes-of-0.2.0.md"];
+    let is_page = |path: &PathBuf| {
+        path.extension().is_some_and(|end| end == "md") && !left_out.iter().any(|page| path.ends_with(page))
+    };
     let mut pages: Vec<PathBuf> = docs.filter(is_page).collect();
     pages.extend(["README.md", "SECURITY.md", "CONTRIBUTING.md", "scripts/lab/README.md"].map(|name| root.join(name)));
     pages.sort();

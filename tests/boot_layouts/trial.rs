@@ -72,11 +72,15 @@ async fn what_systemd_boot_lacks_is_named() {
     };
     assert!(said(&with("rw,nosuid", "rw")).await.contains(&"trial_means efi-variable".to_owned()), "{EFI}");
     let image = Image::generation(3, B).bytes();
-    let forgets = |name: &str| systemd_boot().file("nix/var/nix/gcroots/fleetdeploy/.trial/forgets", name);
-    let another = said(&forgets("systemd-boot_257.12\n")).await;
-    assert!(another.contains(&"trial_means efi-variable".to_owned()), "another loader, or firmware: {another:?}");
+    let forgets = |name: &str| {
+        let marked = systemd_boot().file("nix/var/nix/gcroots/fleetdeploy/.trial/forgets", name);
+        let boot = "7f0d1c1e-2f6a-4a63-9d1c-0a6c5b1f0e11\n";
+        marked.variable("LoaderFirmwareInfo", "UEFI 2.70").file("proc/sys/kernel/random/boot_id", boot)
+    };
+    let another = said(&forgets("UEFI_2.60\n")).await;
+    assert!(another.contains(&"trial_means efi-variable".to_owned()), "another firmware: {another:?}");
     let rows: [(Tree, &str); 12] = [
-        (forgets("systemd-boot_257.13\n"), "forgets"),
+        (forgets("UEFI_2.70\n"), "forgets"),
         (systemd_boot().file("boot/loader/entries/Other.conf", "title other\n"), "line-unknown"),
         (systemd_boot().without("sys/firmware/efi/efivars"), "no-variables"),
         (systemd_boot().without("sys/firmware/efi/efivars").folder("sys/firmware/efi/efivars"), "other-loader"),

@@ -54,7 +54,7 @@ const VERSIONS: [&str; 6] = ["kernel", "new_kernel", "nix", "nixos", "old_kernel
 const LONGEST_VERSION: usize = 64;
 
 /// Keys under which names of hosts stand, alone, in lists or as the names of a map.
-const HOSTS: [&str; 44] = [
+const HOSTS: [&str; 46] = [
     "all",
     "armed_first",
     "at",
@@ -83,6 +83,7 @@ const HOSTS: [&str; 44] = [
     "not_known",
     "not_marked",
     "not_rebooted",
+    "of",
     "old",
     "on_host",
     "only",
@@ -92,6 +93,7 @@ const HOSTS: [&str; 44] = [
     "selected",
     "silent",
     "stays",
+    "to",
     "to_host",
     "told_only",
     "unproven",

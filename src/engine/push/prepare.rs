@@ -205,8 +205,8 @@ impl Push<'_> {
         refuse_if(is_refused, Refusal::HostNotTouchable)
     }
 
-    /// Returns the hosts that are not to be rebooted untried and could not try now what is pushed; why, and whether that
-    /// stays so.
+    /// Returns the hosts that are not to be rebooted untried and could not try now what is pushed; why, and whether
+    /// that stays so.
     fn hindered<'a>(&self, views: &'a [Surveyed<'a>]) -> Vec<(&'a Surveyed<'a>, AnyReason, bool)> {
         if self.request.reboot != Some(TrialWish::Demanded) {
             return Vec::new();

@@ -271,8 +271,8 @@ impl<S: Surveyor> RecoveryRun<'_, S> {
         surveyed.values().any(|one| holds(&one.facts.standing))
     }
 
-    /// Without a record nobody knows whom a rolling reboot has sent away: where it holds others, and is to be ended, that
-    /// may be any host that does not answer. Its hold tells how long that may take: it is written anew before each
+    /// Without a record nobody knows whom a rolling reboot has sent away: where it holds others, and is to be ended,
+    /// that may be any host that does not answer. Its hold tells how long that may take: it is written anew before each
     /// reboot, for so long and for what follows it.
     fn may_be_in_a_trial(&self, surveyed: &SurveyedHosts, silent: &BTreeSet<HostName>) -> Option<Unseen> {
         if self.request.known.is_some() || self.request.aim != Aim::Recover {

@@ -180,8 +180,8 @@ impl Worded for TrialRefusal {
             Self::TrialVariablesReadOnly => "`mount -o remount,rw /sys/firmware/efi/efivars` there",
             Self::TrialVariablesForgotten => {
                 "`reboot` brings new systems there untried, as with --no-trial; a reboot by it that keeps a variable \
-                 takes this back. Where the machine was switched off and on in that reboot, because the new system hung, \
-                 do not: `rm /nix/var/nix/gcroots/fleetdeploy/.trial/forgets` there"
+                 takes this back. Where the machine was switched off and on in that reboot, because the new system \
+                 hung, do not: `rm /nix/var/nix/gcroots/fleetdeploy/.trial/forgets` there"
             }
             Self::TrialGrubReadsNone => {
                 "`boot.loader.grub.extraEntries = \"if [ -s $prefix/fleetdeploy.cfg ]; then source \
