@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes what a release consists of, and looks at it: the tree, a static binary, and the package for crates.io. It tags
+# Makes what a release consists of, and looks at it: the tree, a static binary, and the package to publish. It tags
 # and publishes nothing.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."

@@ -124,7 +124,9 @@ impl HostAhead<'_> {
     }
 
     fn port_closed(&self, ports: &BTreeSet<u16>) -> Option<LookAhead> {
-        if !self.firewall_is_known() || !self.configured.sshd.others.is_empty() {
+        // A socket may have ports of its own.
+        let sshd = &self.configured.sshd;
+        if !self.firewall_is_known() || !sshd.others.is_empty() || sshd.on_demand {
             return None;
         }
         let asked: Vec<u16> = match self.port_now() {
@@ -186,10 +188,12 @@ impl HostAhead<'_> {
 
     /// Whether sshd takes no other key than those of the configuration: none in the home folder, no certificate.
     fn takes_configured_keys_alone(&self) -> bool {
-        const OTHER_WAYS: [&str; 7] = [
+        const OTHER_WAYS: [&str; 9] = [
             "match",
             "include",
             "trustedusercakeys",
+            "authorizedkeysfile",
+            "authorizedkeyscommand",
             "authorizedprincipalsfile",
             "authorizedprincipalscommand",
             "gssapiauthentication",
@@ -269,7 +273,7 @@ impl HostAhead<'_> {
         // Nothing that is known here makes a VPN. Units and files with such a name may.
         if !declared.hints.is_empty() {
             None
-        } else if declared.known && self.has_tunnel_now {
+        } else if declared.known && self.has_tunnel_now && !declared.by_dhcp {
             gone("networking.wireguard.interfaces".to_owned())
         } else if declared.tailscale == Some(false) && is_of_tailscale(vpn) {
             gone("services.tailscale.enable".to_owned())

@@ -25,7 +25,7 @@ let
         extraCommands = "iptables -t nat -A POSTROUTING -j ACCEPT\niptables -A nixos-filter-forward -j ACCEPT\n";
       };
       interfaces.eth0 = { useDHCP = false; ipv4.addresses = [ { address = "203.0.113.9"; prefixLength = 24; } ]; };
-      wireguard.interfaces.wg0 = { ips = [ "10.100.0.1/24" ]; listenPort = 51820; peers = [ peer ]; postSetup = ""; };
+      wireguard.interfaces.wg0 = { ips = [ "10.100.0.1/24" ]; listenPort = 51820; peers = [ peer ]; postSetup = ""; extraOptions = { }; };
       wg-quick.interfaces = { };
       networkmanager.enable = false;
     };
@@ -96,6 +96,8 @@ in {
   "none: a socket" = update (sshd { ports = [ 2222 ]; startWhenNeeded = true; extraConfig = "Port 2222\n"; }) {
     networking.firewall.allowedTCPPorts = [ 2222 ];
   };
+  "ssh-port-gone: each address has another port" = update
+    (sshd { listenAddresses = [ { addr = "0.0.0.0"; port = 2222; } ]; }) { networking.firewall.allowedTCPPorts = [ 2222 ]; };
   "none: a second sshd" = update (sshd { ports = [ 2222 ]; }) { systemd.services.rescue-sshd = { }; };
 
   "ssh-port-closed: not open" = closed { };
@@ -109,6 +111,10 @@ in {
   "none: a rule of iptables" = closed { extraCommands = "iptables -A nixos-fw -s 10.0.0.0/8 -j nixos-fw-accept\n"; };
   "none: a script of rules" = closed { extraCommands = "/nix/store/rules.sh\n"; };
   "none: a rule of nftables" = closed { extraInputRules = "ip saddr 10.0.0.0/8 accept\n"; };
+  "none: firewalld" = closed { backend = "firewalld"; };
+  "none: rules from a file" = closed { extraCommands = "iptables-restore -n < /srv/rules\n"; };
+  "none: rules that throw" = closed { extraCommands = throw "no"; };
+  "none: a socket with a closed port" = update (closed { }) { services.openssh.startWhenNeeded = true; };
   "none: the ports throw" = closed { allowedTCPPorts = throw "no"; };
   "none: tailscale opens its own" = update (closed { }) { services.tailscale.enable = true; };
 
@@ -129,6 +135,11 @@ in {
     services = base.services // { sssd.enable = true; };
     users = base.users // { users = builtins.removeAttrs base.users.users [ "ada" ]; };
   };
+  "none: a user that throws" = user { name = throw "no"; };
+  "none: a database of users elsewhere" = base // {
+    system.nssDatabases.passwd = [ "files" "cache_oslogin" "oslogin" "systemd" ];
+    users = base.users // { users = builtins.removeAttrs base.users.users [ "ada" ]; };
+  };
   "none: the attribute has another name" = base // {
     users = base.users // { users = { root = base.users.users.root; person = base.users.users.ada; }; };
   };
@@ -141,6 +152,9 @@ in {
   "none: a command gives keys" = noKeys { services.openssh.authorizedKeysCommand = "/etc/ssh/keys"; };
   "none: certificates" = noKeys { services.openssh.settings.TrustedUserCAKeys = "/etc/ssh/ca.pub"; };
   "none: certificates in a line" = noKeys { services.openssh.extraConfig = "TrustedUserCAKeys /etc/ssh/ca.pub\n"; };
+  "none: a file of keys of one's own" = noKeys { environment.etc."ssh/authorized_keys.d/ada" = { }; };
+  "none: keys that are secret" = noKeys { sops.secrets.ada.path = "/etc/ssh/authorized_keys.d/ada"; };
+  "none: sshd looks for keys elsewhere" = noKeys { services.openssh.settings.AuthorizedKeysFile = "/srv/keys/%u"; };
   "none: keys that throw" = user { openssh.authorizedKeys.keys = throw "no"; };
 
   "root-program-off: no sudo" = update base { security.sudo.enable = false; } // {
@@ -154,6 +168,12 @@ in {
     users.groups.deployers.members = [ "ada" ]; security.sudo.extraRules = [ { users = [ ]; groups = [ "deployers" ]; } ];
   };
   "none: a rule for a number" = noRule { security.sudo.extraRules = [ { users = [ 1000 ]; groups = [ ]; } ]; };
+  "root-rule-gone: the rules of a sudo that is off" = noRule {
+    security.sudo = { enable = false; extraRules = [ { users = [ "ada" ]; groups = [ ]; } ]; configFile = null; };
+    security.sudo-rs.enable = true;
+  };
+  "none: an included folder" = noRule { security.sudo.extraConfig = "@includedir /etc/sudoers.d\n"; };
+  "none: a number in a line" = noRule { security.sudo.extraConfig = "#1000 ALL=(ALL) NOPASSWD: ALL\n"; };
   "none: a rule in a line" = noRule { security.sudo.extraConfig = "ada ALL=(ALL) NOPASSWD: ALL\n"; };
   "none: a file of one's own" = noRule { security.sudo.configFile = "ada ALL=(ALL) NOPASSWD: ALL\n"; };
   "none: an alias" = noRule { security.sudo.configFile = "ADMINS ALL=(ALL) ALL\n"; };
@@ -180,6 +200,10 @@ in {
   "none: a tunnel to elsewhere beside DHCP" =
     update (tunnel { ips = [ "10.5.0.2/32" ]; }) { networking.useDHCP = true; };
 
+  "none: a command of the network" = moved { networking.localCommands = "ip address add 10.100.0.1/24 dev wg0"; };
+  "none: an address by DHCP beside a tunnel" = without { networking.useDHCP = true; };
+
+  "none: a peer that throws" = tunnel { peers = [ (peer // { allowedIPs = throw "no"; }) ]; };
   "vpn-peer-gone: no peer" = tunnel { peers = [ ]; };
   "vpn-peer-gone: another host's" = tunnel { peers = [ (peer // { allowedIPs = [ "10.100.0.3/32" ]; }) ]; };
   "none: the peer alone" = tunnel { peers = [ (peer // { allowedIPs = [ "10.100.0.2/32" ]; }) ]; };
@@ -197,7 +221,16 @@ in {
 
   "boot-room-short: all generations" = update base { boot.loader.systemd-boot.configurationLimit = null; };
 
+  "none: garbage is collected" = update base { boot.loader.systemd-boot.configurationLimit = null; nix.gc.automatic = true; };
+  "none: kernels do not lie in /boot" = update base {
+    boot.loader = { systemd-boot.configurationLimit = null; efi.efiSysMountPoint = "/efi"; };
+  };
+
   "passphrase-ahead: a disk" = locked { };
+  "passphrase-ahead: what NixOS writes there itself" =
+    update (locked { }) { boot.initrd = { preLVMCommands = "open_normally\n"; postDeviceCommands = "vgchange -ay\n"; }; };
+  "none: a script of one's own fetches the key" =
+    update (locked { }) { boot.initrd.preLVMCommands = "curl https://keys/ | cryptsetup open\n"; };
   "none: a key file" = locked { keyFile = "/dev/disk/by-label/key"; };
   "none: TPM2" = locked { crypttabExtraOpts = [ "tpm2-device=auto" ]; };
   "none: clevis" = update (locked { }) { boot.initrd.clevis.devices.cryptroot = { }; };

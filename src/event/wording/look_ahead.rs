@@ -31,7 +31,7 @@ impl fmt::Display for LookAhead {
             }
             Self::LoginUserGone { user } => write!(
                 formatter,
-                "its new system has no user {user}, who logs in (`users.users.{user}`, with `users.mutableUsers` false)"
+                "its new system has no user {user}, who logs in (`users.users.{user}` is not there, or not enabled)"
             ),
             Self::LoginKeysGone { user } => write!(
                 formatter,
@@ -45,7 +45,8 @@ impl fmt::Display for LookAhead {
             ),
             Self::RootRuleGone { user } => write!(
                 formatter,
-                "no rule of sudo of its new system is about {user}, who becomes root by it (`security.sudo.extraRules`)"
+                "no rule of sudo of its new system is about {user}, who becomes root by it (`extraRules` of `security.sudo` \
+                 or `security.sudo-rs`)"
             ),
             Self::VpnAddressGone { vpn, option } => {
                 write!(formatter, "no interface of its new system has its VPN address {vpn} (`{option}`)")
@@ -67,7 +68,7 @@ impl fmt::Display for LookAhead {
             ),
             Self::PassphraseAhead { devices } => write!(
                 formatter,
-                "its new system wants a passphrase at boot for {}, and no reboot of now does \
+                "its new system wants a passphrase at boot for {}, and the one that runs does not \
                  (`boot.initrd.luks.devices`)",
                 devices.join(", ")
             ),
@@ -81,35 +82,40 @@ impl Worded for LookAhead {
             Self::SshdOff => "services.openssh.enable = true;".to_owned(),
             Self::SshPortGone { port, .. } => {
                 format!(
-                    "services.openssh.ports = [ {port} ];, or `after: {{port: ...}}` in the inventory if it is to move"
+                    "add {port} to `services.openssh.ports`, or `after: {{port: ...}}` in the inventory if it is to move"
                 )
             }
             Self::SshPortClosed { ports } => {
                 let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
                 let ports = ports.join(" ");
-                format!("services.openssh.openFirewall = true;, or networking.firewall.allowedTCPPorts = [ {ports} ];")
+                format!(
+                    "`services.openssh.openFirewall = true;`, or add {ports} to `networking.firewall.allowedTCPPorts`"
+                )
             }
             Self::RootLoginOff { .. } => {
-                let mend = "services.openssh.settings.PermitRootLogin = \"prohibit-password\";, or `user` in the \
+                let mend = "`services.openssh.settings.PermitRootLogin = \"prohibit-password\";`, or `user` in the \
                             inventory";
                 mend.to_owned()
             }
             Self::LoginNotAllowed { user, option } if option.ends_with("DenyUsers") => {
-                format!("take {user} out of {option}")
+                format!("take {user} out of `{option}`")
             }
-            Self::LoginNotAllowed { user, option } => format!("{option} = [ \"{user}\" ];"),
+            Self::LoginNotAllowed { user, option } => format!("add {user} to `{option}`"),
             Self::LoginUserGone { user } => {
-                format!("users.users.{user}.isNormalUser = true;, or `after: {{user: ...}}` in the inventory")
+                format!(
+                    "declare {user} with its keys and its way to root, or `after: {{user: ...}}` in the inventory if \
+                     another one logs in then"
+                )
             }
             Self::LoginKeysGone { user } => {
-                format!("users.users.{user}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 AAAA...\" ];")
+                format!("add the key to `users.users.{user}.openssh.authorizedKeys.keys`")
             }
             Self::RootProgramOff { program } => {
-                format!("security.{program}.enable = true;, or `become` in the inventory")
+                format!("`security.{program}.enable = true;`, or `become` in the inventory")
             }
             Self::RootRuleGone { user } => format!(
-                "security.sudo.extraRules = [ {{ users = [ \"{user}\" ]; commands = [ {{ command = \"ALL\"; options = \
-                 [ \"NOPASSWD\" ]; }} ]; }} ];"
+                "add `{{ users = [ \"{user}\" ]; commands = [ {{ command = \"ALL\"; options = [ \"NOPASSWD\" ]; }} ]; }}` to \
+                 `security.sudo.extraRules`, or to those of `security.sudo-rs` where that is on"
             ),
             Self::VpnAddressGone { option, .. } if option.ends_with(".enable") => format!("{option} = true;"),
             Self::VpnAddressGone { vpn, option } => {
@@ -118,7 +124,7 @@ impl Worded for LookAhead {
             Self::VpnPeerGone { vpn, to, option } => {
                 format!("{option}: a peer for {to} with allowedIPs = [ \"{vpn}\" ];")
             }
-            Self::VpnPortClosed { port, .. } => format!("networking.firewall.allowedUDPPorts = [ {port} ];"),
+            Self::VpnPortClosed { port, .. } => format!("add {port} to `networking.firewall.allowedUDPPorts`"),
             Self::BootRoomShort { option, .. } => format!("{option} = 10;"),
             Self::PassphraseAhead { .. } => {
                 let mend = "boot.initrd.clevis, a keyFile or boot.initrd.network.ssh; or say by `guard_action` in the \

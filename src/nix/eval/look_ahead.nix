@@ -14,6 +14,10 @@ config: let
   # The attributes of a set, each with its name; those that throw are left out.
   each = look: value: filter (one: one != null) (map (name: ask (look name value.${name})) (names value));
 
+  # Whether something in it throws: then what was read of it is not all of it.
+  isBroken = value: !(builtins.tryEval (builtins.deepSeq value true)).success;
+  hasBroken = value: any (name: isBroken value.${name}) (names value);
+
   plain = value: builtins.unsafeDiscardStringContext value;
   lower = builtins.replaceStrings
     [ "A" "B" "C" "D" "E" "F" "G" "H" "I" "J" "K" "L" "M" "N" "O" "P" "Q" "R" "S" "T" "U" "V" "W" "X" "Y" "Z" ]
@@ -44,6 +48,9 @@ config: let
   firstWord = line: let got = builtins.match "[ \t]*([A-Za-z]+)[ \t=].*" (substring 0 60 (line + " ")); in
     if got == null then "" else lower (builtins.head got);
   listens = map (one: int (one.port or null)) (filter isAttrs (list (sshd.listenAddresses or null)));
+  # An address with a port of its own makes sshd forget the other ports.
+  areAllTheirOwn = listens != [ ] && all isInt listens;
+  ofSettings = decisive ++ [ "authorizedkeysfile" "authorizedkeyscommand" ];
   units = names (config.systemd.services or null) ++ names (config.systemd.sockets or null);
   ofNixos = [ "sshd" "sshd@" "sshd-keygen" "sshd-unix-local" "sshd-unix-local@" "sshd-vsock" "sshd-vsock@" ];
 
@@ -56,7 +63,7 @@ config: let
   single = port: [ port port ];
   # A rule of somebody's own may let anything in: one that accepts, and is not about what is passed on.
   accepts = line: let small = lower line; in
-    has [ "accept" "/nix/store" ] small && !(has [ "forward" "-t nat" "-t mangle" "-t raw" ] small);
+    has [ "accept" "/nix/store" "restore" "source " "nft " "/etc/" "/run/" "jump" ] small && !(has [ "forward" "-t nat" "-t mangle" "-t raw" ] small);
 
   # Users
   users = config.users.users or null;
@@ -68,28 +75,39 @@ config: let
       + builtins.length (list (one.openssh.authorizedKeys.keyFiles or null))
       + builtins.length (list (one.openssh.authorizedPrincipals or null));
     # Whether all of that could be read.
-    keys_known = isList (ask (one.openssh.authorizedKeys.keys or null))
+    keys_known = !(elem "ssh/authorized_keys.d/${called}" etc || areKeysSecret)
+      && isList (ask (one.openssh.authorizedKeys.keys or null))
       && isList (ask (map toString (one.openssh.authorizedKeys.keyFiles or [ ])));
     groups = some (one.group or null) ++ texts (one.extraGroups or null)
       ++ map (group: group.name) (filter (group: elem called group.members) groups);
   };
+  # NixOS writes a file there for who has keys in the configuration; for who has none, somebody else does.
+  etc = names (config.environment.etc or null);
+  areKeysSecret = any (path: has [ "authorized_keys" ] path) (concatMap (secrets:
+    filter isString (map (name: text (secrets.${name}.path or null)) (names secrets)))
+    [ (config.sops.secrets or null) (config.age.secrets or null) ]
+    ++ texts (config.systemd.tmpfiles.rules or null));
   isOfBuilds = name: substring 0 6 name == "nixbld";
 
   # The way to root
   sudos = filter isSet [ (config.security.sudo or null) (config.security.sudo-rs or null) ];
-  rules = concatMap (sudo: filter isAttrs (list (sudo.extraRules or null))) sudos;
+  # The rules of a program that is off are nobody's.
+  inForce = let on = filter (sudo: isOn (sudo.enable or null)) sudos; in if on == [ ] then sudos else on;
+  rules = concatMap (sudo: filter isAttrs (list (sudo.extraRules or null))) inForce;
   # A number stands for a user, too: whoever it is, it may be ours.
   named = value: map (one: if isString one then plain one else "ALL") (list value);
-  grants = line: has [ "ALL" ] line && builtins.match "[ \t]*(Defaults|#).*" (substring 0 60 line) == null;
+  isLine = pattern: line: builtins.match "[ \t]*(${pattern}).*" (substring 0 60 line) != null;
+  grants = line: isLine "[@#]include" line
+    || has [ "ALL" ] line && (isLine "#[0-9]" line || !(isLine "Defaults|#" line));
   whom = line: let got = builtins.match "[ \t]*([^ \t]+)[ \t].*" (substring 0 60 line); in
     if got == null then [ ] else got;
   wrappers = names (config.security.wrappers or null);
 
   # VPNs
   peers = pick: value: map pick (filter isAttrs (list value));
-  isSaid = value: let got = ask value; in !(got == null || got == "" || got == [ ]);
+  isSaid = value: let got = ask value; in !(got == null || got == "" || got == [ ] || got == { });
   hooked = one: any isSaid (map (hook: one.${hook} or null) [
-    "postSetup" "preSetup" "postUp" "preUp" "configFile" "extraOptions" "extraConfig"
+    "postSetup" "preSetup" "postUp" "preUp" "configFile" "extraConfig"
   ]);
   wireguard = name: one: {
     inherit name;
@@ -100,7 +118,7 @@ config: let
       allowed = texts (peer.allowedIPs or null);
       dials = isSaid (peer.endpoint or null);
     }) (one.peers or null);
-    hooked = hooked one;
+    hooked = hooked one || isBroken (one.peers or null);
   };
   quick = name: one: {
     inherit name;
@@ -111,7 +129,7 @@ config: let
       allowed = texts (peer.allowedIPs or null);
       dials = isSaid (peer.endpoint or null);
     }) (one.peers or null);
-    hooked = hooked one;
+    hooked = hooked one || isBroken (one.peers or null);
   };
   networkd = config.systemd.network or null;
   isNetworkd = isOn (networkd.enable or null);
@@ -125,7 +143,7 @@ config: let
       allowed = some (peer.AllowedIPs or null);
       dials = isSaid (peer.Endpoint or null);
     }) (one.wireguardPeers or null);
-    hooked = hooked one;
+    hooked = hooked one || isBroken (one.wireguardPeers or null);
   };
   ofNetwork = name: one: {
     addresses = some (one.address or null) ++ some (one.networkConfig.Address or null)
@@ -148,7 +166,8 @@ config: let
   # What else may give a host an address inside a VPN.
   others = filter (name: isOn (config.services.${name}.enable or null)) [
     "tailscale" "netbird" "zerotierone" "strongswan" "strongswan-swanctl" "netclient" "yggdrasil" "cjdns" "wgautomesh"
-    "mullvad-vpn" "connman" "keepalived" "cloud-init" "innernet" "softether" "rosenpass" "frr" "firezone"
+    "mullvad-vpn" "connman" "keepalived" "cloud-init" "innernet" "softether" "rosenpass" "frr" "firezone" "libreswan"
+    "easytier" "pppd" "xl2tpd" "ucarp"
   ] ++ filter (name: names (config.services.${name} or null) != [ ] && any (each:
     names (config.services.${name}.${each} or null) != [ ]) [ "networks" "servers" "clients" "tunnels" ])
     [ "nebula" "openvpn" "tinc" "netbird" ]
@@ -160,7 +179,10 @@ config: let
   # The boot
   loader = config.boot.loader or null;
   limited = name: value: { option = "boot.loader.${name}.configurationLimit"; limit = int value; };
-  copies = (if isOn (loader.systemd-boot.enable or null)
+  # What collects garbage bounds the generations; and only what lies below /boot was measured.
+  isBounded = isOn (config.nix.gc.automatic or null)
+    || !(elem (text (loader.efi.efiSysMountPoint or null)) [ null "/boot" ]);
+  copies = if isBounded then [ ] else (if isOn (loader.systemd-boot.enable or null)
       then [ (limited "systemd-boot" (loader.systemd-boot.configurationLimit or null)) ] else [ ])
     ++ (if isOn (config.boot.lanzaboote.enable or null)
       then [ { option = "boot.lanzaboote.configurationLimit";
@@ -169,16 +191,19 @@ config: let
   opensByItself = name: device: isSaid (device.keyFile or null) || isSaid (device.preOpenCommands or null)
     || any (option: has [ "tpm2" "key-file" ] option) (texts (device.crypttabExtraOpts or null))
     || elem name (names (initrd.clevis.devices or null));
+  # NixOS itself writes there what asks for a passphrase; a person, what fetches it.
+  fetches = line: has [ "ssh" "dropbear" "curl" "wget" "netcat" ] (lower line);
   locked = filter (one: one != null)
     (each (name: device: if opensByItself name device then null else name) (initrd.luks.devices or null));
 in {
   sshd = part {
     enabled = bool (sshd.enable or null);
     on_demand = isOn (sshd.startWhenNeeded or null);
-    ports = ints (sshd.ports or null) ++ filter isInt listens;
-    extra = map (line: plain (substring 0 200 line))
-      (filter (line: elem (firstWord line) decisive) (lines (sshd.extraConfig or null)));
-    settings = filter (name: elem (lower name) decisive && isSaid settings.${name} && text settings.${name} != "none")
+    ports = if areAllTheirOwn then listens else ints (sshd.ports or null) ++ filter isInt listens;
+    extra = map (line: plain (substring 0 200 line)) (filter
+      (line: elem (firstWord line) decisive && !(areAllTheirOwn && firstWord line == "port"))
+      (lines (sshd.extraConfig or null)));
+    settings = filter (name: elem (lower name) ofSettings && isSaid settings.${name} && text settings.${name} != "none")
       (names settings);
     root_login = text (settings.PermitRootLogin or null);
     allow_users = some (settings.AllowUsers or null);
@@ -196,9 +221,15 @@ in {
       openings;
     udp = concatMap (one: map single (ints (one.allowedUDPPorts or null)) ++ ranges (one.allowedUDPPortRanges or null))
       openings;
-    known = isList (ask (firewall.allowedTCPPorts or null)) && isList (ask (firewall.allowedUDPPorts or null));
+    # firewalld keeps rules of its own.
+    known = all (opening: !(any isBroken (map (option: opening.${option} or null) [
+        "allowedTCPPorts" "allowedTCPPortRanges" "allowedUDPPorts" "allowedUDPPortRanges"
+      ]))) openings
+      && isList (ask (firewall.allowedTCPPorts or null)) && isList (ask (firewall.allowedUDPPorts or null))
+      && elem (text (firewall.backend or null)) [ null "iptables" "nftables" ];
     trusted = filter (name: name != "lo") (texts (firewall.trustedInterfaces or null));
-    own_rules = any accepts (lines (firewall.extraCommands or null) ++ lines (firewall.extraInputRules or null)
+    own_rules = isBroken (firewall.extraCommands or null) || isBroken (firewall.extraInputRules or null)
+      || any accepts (lines (firewall.extraCommands or null) ++ lines (firewall.extraInputRules or null)
       ++ lines (firewall.extraReversePathFilterRules or null));
   };
   users = part {
@@ -208,7 +239,9 @@ in {
       (config.services.kanidm.enablePam or null) (config.services.nslcd.enable or null)
       (config.users.mysql.enable or null) (config.services.userdbd.enable or null)
       (config.services.himmelblau.enable or null) (config.security.pam.krb5.enable or null)
-    ];
+    ] || any (database: !(elem database [ "files" "systemd" "mymachines" ]))
+      (texts (config.system.nssDatabases.passwd or null))
+      || any (name: !(isOfBuilds name) && ask (user name users.${name}) == null) (names users);
     all = each (name: one: if isOfBuilds name then null else user name one) users;
   };
   root = part {
@@ -219,9 +252,9 @@ in {
     rules_known = sudos != [ ] && all (sudo: isList (ask (sudo.extraRules or null))) sudos;
     users = concatMap (rule: named (rule.users or null)) rules;
     groups = concatMap (rule: named (rule.groups or null)) rules;
-    own_rules = any grants (concatMap (sudo: lines (sudo.extraConfig or null)) sudos);
+    own_rules = any grants (concatMap (sudo: lines (sudo.extraConfig or null)) inForce);
     # The whole file may be somebody's own.
-    granted = concatMap (sudo: concatMap whom (filter grants (lines (sudo.configFile or null)))) sudos;
+    granted = concatMap (sudo: concatMap whom (filter grants (lines (sudo.configFile or null)))) inForce;
   };
   vpn = part {
     inherit tunnels others hints;
@@ -231,11 +264,20 @@ in {
     addresses = concatMap (one: one.addresses) tunnels
       ++ filter isString (concatMap (one: one.addresses) (networks ++ interfaces));
     by_dhcp = isOn (config.networking.useDHCP or null) || any (one: one.dhcp) (networks ++ interfaces);
-    hooked = any (one: one.hooked) (tunnels ++ networks);
+    hooked = any (one: one.hooked) (tunnels ++ networks)
+      || any isSaid [
+        (config.networking.localCommands or null) (config.networking.dhcpcd.extraConfig or null)
+        (config.networking.openconnect.interfaces or null)
+      ]
+      || any hasBroken [
+        (config.networking.wireguard.interfaces or null) (config.networking.wg-quick.interfaces or null)
+        (config.networking.interfaces or null) (networkd.netdevs or null) (networkd.networks or null)
+      ];
   };
   boot = part {
     inherit copies locked;
     unlocked_from_afar = isOn (initrd.network.ssh.enable or null) || isOn (initrd.systemd.enable or null)
-      || isSaid (initrd.preLVMCommands or null) || isSaid (initrd.postDeviceCommands or null);
+      || any fetches (lines (initrd.preLVMCommands or null) ++ lines (initrd.postDeviceCommands or null)
+        ++ lines (initrd.preDeviceCommands or null));
   };
 }
