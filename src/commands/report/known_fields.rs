@@ -107,7 +107,9 @@ const HOSTS: [&str; 46] = [
 pub(super) fn add_hosts(value: &Value, hosts: &mut BTreeSet<String>) {
     let Value::Object(fields) = value else {
         if let Value::Array(values) = value {
-            values.iter().for_each(|value| add_hosts(value, hosts));
+            for value in values {
+                add_hosts(value, hosts);
+            }
         }
         return;
     };

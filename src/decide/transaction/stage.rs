@@ -114,10 +114,9 @@ impl Stage {
     /// `unwritten`: the entry could not be written that was to announce what has led here.
     pub(super) fn may_become(&self, next: &Self, unwritten: bool) -> bool {
         match self {
-            Self::Over(Some(_)) => false,
             // No guard was disarmed yet if that could not be announced. After it there is no way back.
             Self::Disarm(_) | Self::Clean(_) | Self::Over(None) if matches!(next, Self::Back(_)) => unwritten,
-            Self::Over(None) => false,
+            Self::Over(_) => false,
             // The way back, and the end because another coordinator has taken over, are open from everywhere else.
             _ if matches!(next, Self::Back(_) | Self::Over(Some(_))) => true,
             Self::TakeOver => matches!(next, Self::Verify(_) | Self::Clean(_)),

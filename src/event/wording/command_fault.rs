@@ -125,16 +125,12 @@ impl fmt::Display for WorkstationFault {
                 formatter.write_str("cannot write to stdout")?;
                 said
             }
-            Self::FileUnwritable { path, said } => {
+            Self::FileUnwritable { path, said } | Self::ReportUnwritable { path, said, .. } => {
                 write!(formatter, "cannot write {path}")?;
                 said
             }
             Self::PagesUnwritable { path, said } => {
                 write!(formatter, "cannot write the pages to {path}")?;
-                said
-            }
-            Self::ReportUnwritable { path, said, .. } => {
-                write!(formatter, "cannot write {path}")?;
                 said
             }
             Self::ReportCutShort { path, said } => {

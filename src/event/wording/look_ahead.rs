@@ -45,8 +45,8 @@ impl fmt::Display for LookAhead {
             ),
             Self::RootRuleGone { user } => write!(
                 formatter,
-                "no rule of sudo of its new system is about {user}, who becomes root by it (`extraRules` of `security.sudo` \
-                 or `security.sudo-rs`)"
+                "no rule of sudo of its new system is about {user}, who becomes root by it (`extraRules` of \
+                 `security.sudo` or `security.sudo-rs`)"
             ),
             Self::VpnAddressGone { vpn, option } => {
                 write!(formatter, "no interface of its new system has its VPN address {vpn} (`{option}`)")
@@ -82,7 +82,8 @@ impl Worded for LookAhead {
             Self::SshdOff => "services.openssh.enable = true;".to_owned(),
             Self::SshPortGone { port, .. } => {
                 format!(
-                    "add {port} to `services.openssh.ports`, or `after: {{port: ...}}` in the inventory if it is to move"
+                    "add {port} to `services.openssh.ports`, or `after: {{port: ...}}` in the inventory if it is to \
+                     move"
                 )
             }
             Self::SshPortClosed { ports } => {
@@ -114,8 +115,8 @@ impl Worded for LookAhead {
                 format!("`security.{program}.enable = true;`, or `become` in the inventory")
             }
             Self::RootRuleGone { user } => format!(
-                "add `{{ users = [ \"{user}\" ]; commands = [ {{ command = \"ALL\"; options = [ \"NOPASSWD\" ]; }} ]; }}` to \
-                 `security.sudo.extraRules`, or to those of `security.sudo-rs` where that is on"
+                "add `{{ users = [ \"{user}\" ]; commands = [ {{ command = \"ALL\"; options = [ \"NOPASSWD\" ]; }} ]; \
+                 }}` to `security.sudo.extraRules`, or to those of `security.sudo-rs` where that is on"
             ),
             Self::VpnAddressGone { option, .. } if option.ends_with(".enable") => format!("{option} = true;"),
             Self::VpnAddressGone { vpn, option } => {

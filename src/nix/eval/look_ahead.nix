@@ -63,7 +63,8 @@ config: let
   single = port: [ port port ];
   # A rule of somebody's own may let anything in: one that accepts, and is not about what is passed on.
   accepts = line: let small = lower line; in
-    has [ "accept" "/nix/store" "restore" "source " "nft " "/etc/" "/run/" "jump" ] small && !(has [ "forward" "-t nat" "-t mangle" "-t raw" ] small);
+    has [ "accept" "/nix/store" "restore" "source " "nft " "/etc/" "/run/" "jump" ] small
+      && !(has [ "forward" "-t nat" "-t mangle" "-t raw" ] small);
 
   # Users
   users = config.users.users or null;

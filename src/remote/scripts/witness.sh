@@ -26,17 +26,20 @@ call_witness() {
     return 0
 }
 
-# set_witness: fails where it is not there afterwards. One of an earlier boot serves as well.
+# set_witness: fails where the one of this boot is not there afterwards. One of an earlier boot would answer for it.
 set_witness() {
     read_boot_id
     [ -n "$boot_id" ] && [ -d "${witness_file%/*}" ] || return
     # The kernel makes it immutable there: a host that cannot undo that would keep it for ever.
     [ "$(exec stat -f -c %T "${witness_file%/*}" 2>/dev/null)" != efivarfs ] || command -v chattr >/dev/null || return
-    # All of it in one write, or it would be another variable; and one that is there is immutable.
-    [ -e "$witness_file" ] || printf '\007\000\000\000%s' "$boot_id" |
+    read_witness
+    [ "$witness_says" != "$boot_id" ] || return 0
+    delete_efi_variable FleetdeployWitness "$witness_vendor" 2>/dev/null || return
+    # All of it in one write, or it would be another variable.
+    printf '\007\000\000\000%s' "$boot_id" |
         timeout -k 1 10 dd of="$witness_file" bs=128 iflag=fullblock status=none 2>/dev/null
     read_witness
-    [ "$witness_says" = "$boot_id" ] || has_survived
+    [ "$witness_says" = "$boot_id" ]
 }
 
 # $witness_says: the boot that has set it; empty: it is not there.
@@ -45,12 +48,13 @@ read_witness() {
     [ ! -f "$witness_file" ] || witness_says=$(exec tr -d '\000\007' <"$witness_file" 2>/dev/null)
 }
 
-# Whether a variable that another boot has set is there: nothing is held against this firmware any more.
+# Whether a variable that another boot has set is there: nothing is held against this firmware any more. One that was
+# there when it forgot, and comes back each time, is no proof; the mark has its boot behind the firmware's name.
 has_survived() {
     read_witness
     read_boot_id
     [ -n "$boot_id" ] && [ "${#witness_says}" -ge 32 ] && [ "$witness_says" != "$boot_id" ] || return
-    rm -f "$forgetful"
+    read_line "$forgetful" && [ "${line##* }" != "$witness_says" ] && rm -f "$forgetful"
 }
 
 # look_at_witness FOLDER: whatever was to be booted once from there is over; keeps in mind a firmware that has forgotten
@@ -58,13 +62,21 @@ has_survived() {
 # next boot was not forgotten, whatever has become of the variable since.
 look_at_witness() {
     read_line "$1/witness" || return 0
-    ! has_survived || return 0
+    read_witness
+    # The one of that boot is still there: nothing is held against this firmware.
+    [ "$witness_says" != "${line##* }" ] || {
+        rm -f "$forgetful"
+        return 0
+    }
     for been_there in started trace proven kept-by-firmware; do
         [ ! -e "$1/$been_there" ] || return 0
     done
-    [ ! -e "$witness_file" ] && was_straight_back || return 0
+    # What stands there was set in this boot, for another look; or an older one came back in its place.
+    read_boot_id
+    [ "$witness_says" != "$boot_id" ] && was_straight_back || return 0
     name_firmware && [ "$firmware_name" = "$witness_firmware" ] || return 0
-    printf '%s\n' "$firmware_name" 2>/dev/null >"$forgetful.new" && timeout -k 1 10 sync "$forgetful.new" &&
+    printf '%s\n' "$firmware_name${witness_says:+ $witness_says}" 2>/dev/null >"$forgetful.new" &&
+        timeout -k 1 10 sync "$forgetful.new" &&
         mv -f "$forgetful.new" "$forgetful" && timeout -k 1 10 sync "$trials"
     return 0
 }
@@ -94,7 +106,7 @@ dismiss_witness() {
 
 # Whether the firmware that starts this host has forgotten, and has not kept anything since.
 is_forgetful() {
-    read_line "$forgetful" && name_firmware && [ "$line" = "$firmware_name" ] && ! has_survived
+    read_line "$forgetful" && name_firmware && [ "${line%% *}" = "$firmware_name" ] && ! has_survived
 }
 
 # name_firmware: $firmware_name; fails where the loader has not left its name, also where no variable can be read.
