@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# status: the survey, and what a person wants to know beyond it. One round trip, changes nothing.
+# status: the survey, and what a person wants to know beyond it. One round trip. It changes nothing but a mark
+# of ours that has proven wrong (witness.sh).
 # Needs lib.sh, traces.sh, boot.sh, wireguard.sh, comparing.sh and survey.sh, whose `main` this one takes the place of.
 # shellcheck disable=SC2154 # their variables
 
