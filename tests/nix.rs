@@ -254,8 +254,8 @@ async fn what_is_missing_is_named_with_what_is_there() {
         [
             "the flake . has no `nixosConfigurations.hollow.config.system`; `nixosConfigurations.hollow.config` has \
              nothing",
-            "the flake . has no `nixosConfigurations.nope`; `nixosConfigurations` has: cores, dotted.name, \
-             hangs, hollow, home, many, old, outPath, sick, sick2, slow, text and 3 more",
+            "the flake . has no `nixosConfigurations.nope`; `nixosConfigurations` has: blind, cores, dotted.name, \
+             hangs, hollow, home, many, old, outPath, seen, sick, sick2 and 5 more",
             "`nixosConfigurations.text.config.system.build.toplevel` of the flake . is no derivation but a string",
         ]
     );
