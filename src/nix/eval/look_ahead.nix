@@ -110,21 +110,11 @@ config: let
   hooked = one: any isSaid (map (hook: one.${hook} or null) [
     "postSetup" "preSetup" "postUp" "preUp" "configFile" "extraConfig"
   ]);
-  wireguard = name: one: {
+  # Both write their peers alike; their own addresses have another name.
+  tunnel = kind: addresses: name: one: {
     inherit name;
-    option = "networking.wireguard.interfaces.${name}";
-    addresses = texts (one.ips or null);
-    port = int (one.listenPort or null);
-    peers = peers (peer: {
-      allowed = texts (peer.allowedIPs or null);
-      dials = isSaid (peer.endpoint or null);
-    }) (one.peers or null);
-    hooked = hooked one || isBroken (one.peers or null);
-  };
-  quick = name: one: {
-    inherit name;
-    option = "networking.wg-quick.interfaces.${name}";
-    addresses = texts (one.address or null);
+    option = "networking.${kind}.interfaces.${name}";
+    addresses = texts (one.${addresses} or null);
     port = int (one.listenPort or null);
     peers = peers (peer: {
       allowed = texts (peer.allowedIPs or null);
@@ -161,8 +151,8 @@ config: let
     hooked = false;
   };
   interfaces = each ofInterface (config.networking.interfaces or null);
-  tunnels = each wireguard (config.networking.wireguard.interfaces or null)
-    ++ each quick (config.networking.wg-quick.interfaces or null)
+  tunnels = each (tunnel "wireguard" "ips") (config.networking.wireguard.interfaces or null)
+    ++ each (tunnel "wg-quick" "address") (config.networking.wg-quick.interfaces or null)
     ++ ofNetworkd netdev (networkd.netdevs or null);
   # What else may give a host an address inside a VPN.
   others = filter (name: isOn (config.services.${name}.enable or null)) [
